@@ -1,0 +1,2 @@
+//! To be replaced.
+#![no_std]

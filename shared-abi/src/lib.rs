@@ -1,0 +1,2 @@
+//! The contracts.
+#![no_std]
