@@ -1,2 +1,2 @@
-//! To be replaced.
+//! The command line of the lab.
 fn main() {}

@@ -1,0 +1,5 @@
+//! The lab: builds Triptych's layers, puts them into a machine, watches it and judges what it saw.
+//!
+//! The machine is QEMU's `virt`. A *scenario* (`scenarios/*.toml`) says what boots, what is sent to it and what must be
+//! seen; [`run`] is the way from that file to a verdict, and every other module is one station of it.
+#![forbid(unsafe_code)]
