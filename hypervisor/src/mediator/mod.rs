@@ -1,0 +1,80 @@
+//! The mediator: between a VM that speaks the OP-TEE SMC ABI and the TEE that answers it.
+//!
+//! A guest's message names memory by addresses that mean nothing outside the VM, and the guest can rewrite it at any
+//! time. So the TEE never sees a guest's message, only the mediator's copy of it in a *shadow page*: non-secure memory
+//! that no guest has mapped. While copying, the mediator replaces every address by the physical one, having checked that
+//! the page is this VM's own RAM. The way back carries results only, never an address.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`mod@probe`] | is there a TEE that takes VMs, and what can it do |
+//! | [`vm`] | one VM's side: its fast calls, the order of its yielding ones |
+//! | [`call`] | the calls a VM has under way |
+//! | [`message`] | a message, from the guest to the shadow page and back |
+//! | [`page_list`] | page lists, from IPAs to physical addresses |
+//! | [`buffer`] | the buffers a VM has registered |
+//! | [`rpc`] | what the TEE asks of the guest, and the guest's answers |
+//! | [`shadow`] | the memory that the TEE reads instead of the guest's |
+//!
+//! # How to use it
+//!
+//! At boot, [`Mediator::probe`]. For each VM that is to have the TEE, [`Mediator::create_vm`] with a [`Shadow`] of its
+//! own; then every call that a vCPU makes to the trusted OS (SMCCC owners 50 to 63, by SMC or HVC) goes to
+//! [`VmTee::handle`]. When the VM ends: first no vCPU of it may be inside `handle` any more, then [`VmTee::destroy`], and
+//! only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write to every page that the
+//! VM shared with it.
+//!
+//! # What a guest gets to see
+//!
+//! Memory is only ever shared dynamically, so of the TEE's capabilities a guest sees `UNREGISTERED_SHM`, `DYNAMIC_SHM`,
+//! `MEMREF_NULL` and `RPC_ARG`. Function ids that belong to the hypervisor (`VM_CREATED`, `VM_DESTROYED`), to what is not
+//! mediated (reserved or protected memory, asynchronous notifications, booting CPUs) or to nobody never reach the TEE: the
+//! answer is SMCCC's NOT_SUPPORTED, -1. Whatever the guest puts into x7, the TEE sees the id of its VM there.
+//!
+//! # Bounds
+//!
+//! All tables are of fixed size, per VM, so that no VM can take anything from another: [`MAX_CALLS`], [`MAX_BUFFERS`],
+//! [`MAX_BUFFER_PAGES`], [`MAX_PINNED_PAGES`]. Work done for one call is bounded by them as well.
+#![forbid(unsafe_code)]
+
+pub mod buffer;
+pub mod call;
+pub mod message;
+pub mod page_list;
+pub mod probe;
+pub mod rpc;
+pub mod shadow;
+pub mod vm;
+
+#[cfg(test)]
+mod tests;
+
+pub use buffer::{MAX_BUFFERS, MAX_PINNED_PAGES};
+pub use call::MAX_CALLS;
+pub use page_list::MAX_BUFFER_PAGES;
+pub use probe::{CreateError, Mediator, NoTee};
+pub use shadow::{Shadow, ShadowPage};
+pub use vm::VmTee;
+
+use crate::address::{Ipa, Pa};
+use core::sync::atomic::AtomicU64;
+
+/// The way to the TEE.
+pub trait Tee {
+    /// One SMC to EL3 with x0 to x7; returns x0 to x3. On the CPU that it is called on, and with interrupts masked at
+    /// EL2: the TEE comes back on its own when one is pending.
+    fn call(&mut self, regs: [u64; 8]) -> [u64; 4];
+}
+
+/// A VM's memory, as its stage 2 has it.
+///
+/// What these functions accept must stay the VM's for as long as the VM exists: the TEE is told of pages that were
+/// accepted once, and is only stopped from using them by `VM_DESTROYED`.
+pub trait GuestMemory {
+    /// Where the page at `ipa` (a multiple of 4 KiB) lies, if it is RAM of this VM that the guest may read and write.
+    fn page(&self, ipa: Ipa) -> Option<Pa>;
+
+    /// `count` words from `ipa` on, if all of them are such RAM and `ipa` is a multiple of 8. Nobody asks for more than
+    /// a page of words, nor across a page's end. The guest's own CPUs may change the words at any time, hence atomics.
+    fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]>;
+}

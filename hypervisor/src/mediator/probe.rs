@@ -1,0 +1,121 @@
+//! Is there a TEE that takes VMs, and what can it do?
+
+use crate::mediator::call::MAX_CALLS;
+use crate::mediator::message::MAX_RPC_PARAMS;
+use crate::mediator::{Shadow, Tee, VmTee};
+use core::fmt;
+use shared_abi::client::VmId;
+use shared_abi::optee_smc::{
+    CALLS_UID, OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES, OPTEE_SMC_GET_THREAD_COUNT,
+    OPTEE_SMC_VM_CREATED, OPTEE_SMC_VM_DESTROYED, ReturnCode, SecureCaps,
+};
+use shared_abi::smccc::FunctionId;
+
+/// What of the TEE's capabilities a guest may see: what the mediator mediates.
+pub const MEDIATED: SecureCaps = SecureCaps::UNREGISTERED_SHM
+    .union(SecureCaps::DYNAMIC_SHM)
+    .union(SecureCaps::MEMREF_NULL)
+    .union(SecureCaps::RPC_ARG);
+
+/// Why VMs get no TEE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTee {
+    /// Nothing answers with OP-TEE's UID.
+    Absent,
+    /// It is a TEE, but it knows no VMs.
+    NoVirtualization,
+    /// It cannot use memory that was not reserved for it, and all memory of a VM is such.
+    NoDynamicMemory,
+}
+
+impl fmt::Display for NoTee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "no TEE answers",
+            Self::NoVirtualization => "the TEE is built without virtualization",
+            Self::NoDynamicMemory => "the TEE has no dynamic shared memory",
+        })
+    }
+}
+
+/// The TEE refused to take a VM; the code it gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateError(pub u64);
+
+impl fmt::Display for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match ReturnCode::from_x0(self.0) {
+            Some(code) => write!(f, "the TEE refused the VM: {code}"),
+            None => write!(f, "the TEE refused the VM: {:#x}", self.0),
+        }
+    }
+}
+
+/// A TEE that takes VMs, and what it can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mediator {
+    /// Calls that one VM can have under way, at most [`MAX_CALLS`].
+    pub threads: usize,
+    /// What guests may use.
+    pub caps: SecureCaps,
+    /// Parameters of an RPC message that comes with a call; 0 without `RPC_ARG`.
+    pub rpc_params: usize,
+}
+
+/// A fast call as the hypervisor itself: client 0 in x7.
+fn ask(tee: &mut (impl Tee + ?Sized), function: FunctionId, x1: u64) -> [u64; 4] {
+    tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, 0])
+}
+
+impl Mediator {
+    /// Looks for a TEE that takes VMs.
+    ///
+    /// OP-TEE 3.5 and older do not say in their capabilities that they know VMs, so a harmless `VM_DESTROYED(0)` is tried:
+    /// whoever knows none answers UNKNOWN_FUNCTION.
+    pub fn probe(tee: &mut (impl Tee + ?Sized)) -> Result<Self, NoTee> {
+        let uid = ask(tee, OPTEE_SMC_CALLS_UID, 0);
+        if uid.map(|word| word as u32) != CALLS_UID {
+            return Err(NoTee::Absent);
+        }
+        let threads = ask(tee, OPTEE_SMC_GET_THREAD_COUNT, 0);
+        let destroyed = ask(tee, OPTEE_SMC_VM_DESTROYED, 0);
+        if ReturnCode::from_x0(threads[0]) != Some(ReturnCode::Ok)
+            || ReturnCode::from_x0(destroyed[0]) == Some(ReturnCode::UnknownFunction)
+        {
+            return Err(NoTee::NoVirtualization);
+        }
+        let caps = ask(tee, OPTEE_SMC_EXCHANGE_CAPABILITIES, 0);
+        let offered = match ReturnCode::from_x0(caps[0]) {
+            Some(ReturnCode::Ok) => SecureCaps::from_bits_truncate(caps[1] as u32),
+            _ => SecureCaps::empty(),
+        };
+        if !offered.contains(SecureCaps::DYNAMIC_SHM) {
+            return Err(NoTee::NoDynamicMemory);
+        }
+        // More parameters than any RPC has would not fit behind a call's message: then guests do without.
+        let rpc_params = (caps[3] & 0xFF) as usize;
+        let mut caps = offered & MEDIATED;
+        if rpc_params == 0 || rpc_params > MAX_RPC_PARAMS {
+            caps.remove(SecureCaps::RPC_ARG);
+        }
+        Ok(Self {
+            threads: (threads[1] as u32 as usize).min(MAX_CALLS),
+            caps,
+            rpc_params: if caps.contains(SecureCaps::RPC_ARG) { rpc_params } else { 0 },
+        })
+    }
+
+    /// Tells the TEE of a VM (`VM_CREATED`) and returns its side of the mediator. `shadow` must be this VM's alone.
+    pub fn create_vm(
+        &self,
+        id: VmId,
+        shadow: &'static Shadow,
+        tee: &mut (impl Tee + ?Sized),
+    ) -> Result<VmTee, CreateError> {
+        let [x0, ..] = ask(tee, OPTEE_SMC_VM_CREATED, u64::from(id.get()));
+        match ReturnCode::from_x0(x0) {
+            Some(ReturnCode::Ok) => Ok(VmTee::new(*self, id, shadow)),
+            _ => Err(CreateError(x0)),
+        }
+    }
+}

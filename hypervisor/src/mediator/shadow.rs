@@ -1,0 +1,103 @@
+//! The memory that the TEE reads instead of the guest's.
+
+use crate::address::{PAGE_SIZE, Pa};
+use crate::mediator::call::MAX_CALLS;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// 64-bit words in a page.
+pub const WORDS: usize = PAGE_SIZE as usize / size_of::<u64>();
+
+/// Pages for page lists. A call may need [`MAX_LIST_PAGES`](crate::mediator::page_list::MAX_LIST_PAGES) for each of four
+/// buffers, and one more list when it answers an allocation: this is one such call, or many ordinary ones at a time.
+pub const LIST_PAGES: usize = 16;
+
+/// One page of non-secure memory that no guest has mapped.
+///
+/// The words are atomic because the TEE reads and writes them too, on its own and on other CPUs. Relaxed accesses are
+/// enough: a page is handed over by the SMC on the same CPU, and by the VM's lock between CPUs.
+#[repr(C, align(4096))]
+pub struct ShadowPage([AtomicU64; WORDS]);
+
+impl ShadowPage {
+    const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; WORDS])
+    }
+
+    /// The page's physical address: its own address, because the hypervisor maps its memory one to one.
+    pub fn pa(&self) -> Pa {
+        Pa(core::ptr::from_ref(self).addr() as u64)
+    }
+
+    /// The words, for whoever reads or writes a part of them.
+    pub fn words(&self) -> &[AtomicU64; WORDS] {
+        &self.0
+    }
+
+    /// Writes zeroes over `count` words from word `from` on, or up to the end of the page.
+    pub fn clear(&self, from: usize, count: usize) {
+        for word in self.0.iter().skip(from).take(count) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The shadow pages of one VM.
+///
+/// The hypervisor gives each VM that uses the TEE one of these, in zeroed non-secure memory that it maps one to one,
+/// cacheable and inner shareable (as the TEE does), and that no stage 2 maps.
+#[repr(C)]
+pub struct Shadow {
+    /// A message for each call that can be under way.
+    pub(super) messages: [ShadowPage; MAX_CALLS],
+    /// A message for each RPC memory that the TEE can ask for: one for each call.
+    pub(super) rpc_messages: [ShadowPage; MAX_CALLS],
+    /// Page lists.
+    pub(super) lists: [ShadowPage; LIST_PAGES],
+}
+
+impl Shadow {
+    /// All pages zero.
+    pub const fn new() -> Self {
+        Self {
+            messages: [const { ShadowPage::new() }; MAX_CALLS],
+            rpc_messages: [const { ShadowPage::new() }; MAX_CALLS],
+            lists: [const { ShadowPage::new() }; LIST_PAGES],
+        }
+    }
+}
+
+impl Default for Shadow {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Which list pages are free, or which ones somebody holds: a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListPages(u16);
+
+const _: () = assert!(LIST_PAGES == u16::BITS as usize);
+
+impl ListPages {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// All of a VM's.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// Moves one page from `free` to `self`; `None` if there is none.
+    pub fn take_from(&mut self, free: &mut Self) -> Option<usize> {
+        let index = free.0.trailing_zeros();
+        if index == u16::BITS {
+            return None;
+        }
+        free.0 &= !(1 << index);
+        self.0 |= 1 << index;
+        Some(index as usize)
+    }
+
+    /// Gives all pages back to `free`.
+    pub fn give_back(&mut self, free: &mut Self) {
+        free.0 |= self.0;
+        self.0 = 0;
+    }
+}
