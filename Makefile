@@ -1,0 +1,46 @@
+# Every target first makes sure that its tools are there; that is silent and quick when nothing is missing.
+LAB := cargo run --quiet --package lab --
+# What `make run`, `make shell` and `make debug` boot.
+SCENARIO ?= scenarios/two-guests.toml
+# More arguments for the command, e.g. ARGS="--cpu cortex-a57".
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run shell debug test test-all bench docs lint clean
+
+help: ## Say what there is.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## Install what is missing: QEMU, the Rust target, the crates.
+	@lab/setup.sh
+
+run: setup ## Boot SCENARIO (two-guests) and judge it.
+	@$(LAB) run $(SCENARIO) $(ARGS)
+
+shell: setup ## Boot SCENARIO and type into its VMs: Ctrl-A n next VM, Ctrl-A x quit.
+	@$(LAB) shell $(SCENARIO) $(ARGS)
+
+debug: setup ## Boot SCENARIO halted, waiting for gdb, and say how to attach.
+	@$(LAB) debug $(SCENARIO) $(ARGS)
+
+test: setup ## Unit tests of every layer, then every scenario.
+	@cargo test --workspace --quiet -- $(ARGS)
+
+test-all: setup ## The same and what takes long.
+	@cargo test --workspace --quiet -- --include-ignored $(ARGS)
+
+bench: setup ## Count instructions and compare with the goals.
+	@$(LAB) bench $(ARGS)
+
+docs: setup ## Build the API documentation of every crate.
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	@echo "target/doc/shared_abi/index.html"
+
+lint: setup ## rustfmt, clippy on host and firmware targets, rustdoc: no warning allowed.
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@$(LAB) clippy
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+clean: ## Remove everything that was built or fetched.
+	@rm -rf target
