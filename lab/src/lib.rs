@@ -3,3 +3,12 @@
 //! The machine is QEMU's `virt`. A *scenario* (`scenarios/*.toml`) says what boots, what is sent to it and what must be
 //! seen; [`run`] is the way from that file to a verdict, and every other module is one station of it.
 #![forbid(unsafe_code)]
+
+pub mod elf;
+pub mod firmware;
+pub mod flash;
+pub mod linux;
+pub mod progress;
+pub mod scenario;
+pub mod toolchain;
+pub mod workspace;

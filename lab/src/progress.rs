@@ -1,0 +1,76 @@
+//! What the lab is doing before there is a machine to watch.
+//!
+//! On a terminal a spinner that goes away; in a log one plain line per step.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Steps of preparation, shown one at a time on standard error.
+#[derive(Debug)]
+pub struct Progress {
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Spinner(ProgressBar),
+    Lines,
+    Nothing,
+}
+
+impl Progress {
+    /// A spinner if standard error is a terminal, lines otherwise.
+    pub fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { shown: Shown::Lines };
+        }
+        let bar = ProgressBar::new_spinner();
+        // A template made of literals and known keys cannot fail; the plain spinner does as well.
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { shown: Shown::Spinner(bar) }
+    }
+
+    /// Shows nothing: for tests, whose output is only read when they fail.
+    pub fn silent() -> Self {
+        Self { shown: Shown::Nothing }
+    }
+
+    /// Another step has begun.
+    pub fn step(&self, message: &str) {
+        match &self.shown {
+            Shown::Spinner(bar) => bar.set_message(message.to_owned()),
+            Shown::Lines => eprintln!("lab: {message}"),
+            Shown::Nothing => {}
+        }
+    }
+
+    /// A detail of the step at hand; only a terminal shows it, over the one before.
+    pub fn detail(&self, message: &str) {
+        if let Shown::Spinner(bar) = &self.shown {
+            bar.set_message(message.to_owned());
+        }
+    }
+
+    /// The machine starts: its lines have the screen from here on.
+    pub fn finish(&self) {
+        if let Shown::Spinner(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

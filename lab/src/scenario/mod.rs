@@ -1,0 +1,299 @@
+//! A scenario: one chain of trust, what boots on it, what is sent to it and what must be seen.
+//!
+//! Every table refuses keys it doesn't know; [`error`] makes of that an error with the nearest key that exists.
+
+mod check;
+mod error;
+
+pub use error::Error;
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A scenario file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// Its name; also the file's.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub summary: String,
+    /// Takes long: only `make test-all` runs it.
+    #[serde(default)]
+    pub slow: bool,
+    /// Seconds of real time after which the machine counts as hanging. A bound, not a measurement.
+    #[serde(default = "default_timeout")]
+    pub timeout: u64,
+    /// How it must end.
+    #[serde(default)]
+    pub end: End,
+    /// The machine.
+    #[serde(default)]
+    pub machine: Machine,
+    /// What is in the flash.
+    #[serde(default)]
+    pub chain: Chain,
+    /// The virtual machines, in the order in which the hypervisor makes them.
+    #[serde(default, rename = "vm")]
+    pub vms: Vec<Vm>,
+    /// What is typed into it.
+    #[serde(default, rename = "send")]
+    pub sends: Vec<Send>,
+    /// What must be seen.
+    #[serde(default, rename = "expect")]
+    pub expects: Vec<Expect>,
+    /// The folder of the file: relative paths in it start there.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// How a run ends when nothing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// The machine switches itself off.
+    #[default]
+    PowersOff,
+    /// It never does: once all that is expected was seen the lab waits a moment and stops it.
+    KeepsRunning,
+}
+
+/// The machine that QEMU makes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Machine {
+    /// QEMU's CPU model with its properties.
+    pub cpu: String,
+    /// Further models that the scenario must hold on.
+    pub also_on: Vec<String>,
+    /// How many CPUs.
+    pub cpus: u32,
+    /// Memory, as `512M` or `2G`.
+    pub memory: Size,
+    /// Virtual time is the count of executed instructions, and runs repeat exactly.
+    pub icount: bool,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { cpu: "max,pauth-impdef=on".into(), also_on: Vec::new(), cpus: 2, memory: Size(2 << 30), icount: false }
+    }
+}
+
+/// What is in the flash beside the monitor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Chain {
+    /// Whether a TEE is.
+    pub tee: bool,
+    /// What is wrong with the flash.
+    pub damage: Option<Damage>,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { tee: true, damage: None }
+    }
+}
+
+/// One thing that is wrong with a flash. The images themselves are as built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Damage {
+    /// One bit of this image is flipped after it was hashed.
+    Flip(Image),
+    /// The flash ends in the middle of this image.
+    CutIn(Image),
+    /// The package ends in the middle of its table of contents.
+    CutToc,
+    /// The package's entry for this image claims more bytes than the flash has.
+    Oversize(Image),
+    /// The package holds no such image.
+    Drop(Image),
+    /// The manifest has no hash for this image.
+    Unlisted(Image),
+    /// Nothing but zeros where the manifest should be.
+    NoManifest,
+}
+
+/// An image of the firmware package, by the name that TF-A gives its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Image {
+    /// The monitor's runtime.
+    Bl31,
+    /// The TEE.
+    Bl32,
+    /// The normal world: the hypervisor.
+    Bl33,
+}
+
+/// One virtual machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Vm {
+    /// What it is called in the hypervisor's lines.
+    pub name: String,
+    /// `linux`, `bare-guest`, or the path of an arm64 `Image`. Without one the VM has no kernel module.
+    pub kernel: Option<String>,
+    /// `linux` or a path.
+    pub initramfs: Option<String>,
+    /// Its RAM.
+    pub memory: Size,
+    /// Its virtual CPUs.
+    #[serde(default = "one")]
+    pub cpus: u32,
+    /// The kernel's command line.
+    #[serde(default)]
+    pub bootargs: String,
+    /// Whether it gets the TEE.
+    #[serde(default)]
+    pub tee: bool,
+    /// Its number; else its place in the order, from 1.
+    pub vmid: Option<u32>,
+    /// Says something else about the kernel's module than is true.
+    #[serde(default)]
+    pub kernel_module: Placement,
+}
+
+/// Where the tree says that a module is, instead of where it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Placement {
+    /// Its address.
+    pub address: Option<u64>,
+    /// Its length in bytes.
+    pub size: Option<u64>,
+}
+
+/// Something to type, once a line was seen.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Send {
+    /// The VM whose console gets it.
+    pub to: String,
+    /// Part of a line that the same VM prints before.
+    pub after: String,
+    /// The text; a carriage return is added.
+    pub text: String,
+}
+
+/// Something that must, or must not, be seen.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Expect {
+    /// Who says it: `EL3`, `TEE`, `HYP` or `vm1`.
+    pub from: String,
+    /// Part of the line, word for word.
+    pub line: Option<String>,
+    /// A regular expression that is found in the line, instead.
+    pub regex: Option<String>,
+    /// It must not be seen.
+    #[serde(default)]
+    pub absent: bool,
+    /// How often it must be seen; else once or more.
+    pub count: Option<usize>,
+    /// It must come after the line that met the expectation before this one.
+    #[serde(default)]
+    pub in_order: bool,
+    /// The number in the expression's first group is at most this.
+    pub at_most: Option<f64>,
+    /// The number in the expression's first group is at least this.
+    pub at_least: Option<f64>,
+    /// Only on these CPU models; else on all.
+    #[serde(default)]
+    pub on: Vec<String>,
+}
+
+/// A number of bytes, written as `64K`, `512M` or `2G`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Size(pub u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (digits, shift) = match text.char_indices().last() {
+            Some((end, 'K')) => (&text[..end], 10),
+            Some((end, 'M')) => (&text[..end], 20),
+            Some((end, 'G')) => (&text[..end], 30),
+            _ => (text.as_str(), 0),
+        };
+        digits
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(1 << shift))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no size; write 64K, 512M or 2G"))
+    }
+}
+
+const fn default_timeout() -> u64 {
+    120
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Scenario {
+    /// Reads and checks a file.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the scenario {}", file.display()))?;
+        let mut scenario = Self::parse(&text, file)?;
+        scenario.folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
+        Ok(scenario)
+    }
+
+    /// Parses and checks a scenario's text; `file` is for messages.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let scenario: Self = toml::from_str(text).map_err(|error| Error::from_toml(file, text, &error))?;
+        check::check(&scenario).map_err(|fault| fault.at(file, text))?;
+        Ok(scenario)
+    }
+
+    /// Every CPU model that it must hold on, the usual one first.
+    pub fn cpus(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.machine.cpu).chain(&self.machine.also_on).map(String::as_str)
+    }
+
+    /// The CPU model, properties included, that goes by this name.
+    pub fn cpu(&self, name: &str) -> anyhow::Result<&str> {
+        self.cpus().find(|cpu| model(cpu) == name || *cpu == name).ok_or_else(|| {
+            let known: Vec<_> = self.cpus().map(model).collect();
+            anyhow::anyhow!("{} is not for the CPU {name}; it names {}", self.name, known.join(", "))
+        })
+    }
+
+    /// The expectations that count on this CPU.
+    pub fn expects_on(&self, cpu: &str) -> Vec<&Expect> {
+        let model = model(cpu);
+        self.expects
+            .iter()
+            .filter(|expect| expect.on.is_empty() || expect.on.iter().any(|name| name == model))
+            .collect()
+    }
+
+    /// After this the machine counts as hanging.
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    /// The console prefix of the VM with this index.
+    pub fn console(&self, index: usize) -> String {
+        let number = self.vms.get(index).and_then(|vm| vm.vmid).unwrap_or(index as u32 + 1);
+        format!("vm{number}")
+    }
+}
+
+/// The model's name without its properties.
+pub fn model(cpu: &str) -> &str {
+    cpu.split(',').next().unwrap_or(cpu)
+}
+
+#[cfg(test)]
+mod tests;

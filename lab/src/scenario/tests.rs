@@ -1,0 +1,107 @@
+use super::*;
+
+const GOOD: &str = "\
+name = 'two'
+summary = 'Two VMs.'
+
+[machine]
+cpu = 'max,pauth-impdef=on'
+also-on = ['cortex-a57']
+
+[[vm]]
+name = 'linux'
+kernel = 'linux'
+memory = '256M'
+tee = true
+
+[[vm]]
+name = 'bare'
+kernel = 'bare-guest'
+memory = '16M'
+
+[[expect]]
+from = 'vm1'
+line = 'hello'
+on = ['max']
+
+[[expect]]
+from = 'HYP'
+regex = 'image (\\d+) KiB'
+at-most = 512
+";
+
+fn parse(text: &str) -> Result<Scenario, Error> {
+    Scenario::parse(text, Path::new("scenarios/two.toml"))
+}
+
+fn complaint(old: &str, new: &str) -> String {
+    assert!(GOOD.contains(old));
+    parse(&GOOD.replacen(old, new, 1)).expect_err("a mistake").to_string()
+}
+
+#[test]
+fn a_scenario_is_read_with_its_defaults() {
+    let scenario = parse(GOOD).unwrap();
+    assert_eq!(scenario.vms[0].memory, Size(256 << 20));
+    assert_eq!(scenario.machine.cpus, 2);
+    assert!(scenario.chain.tee && !scenario.slow);
+    assert_eq!(scenario.end, End::PowersOff);
+    assert_eq!(scenario.cpu("max").unwrap(), "max,pauth-impdef=on");
+    assert_eq!(scenario.expects_on("cortex-a57").len(), 1);
+    assert_eq!(scenario.expects_on("max,pauth-impdef=on").len(), 2);
+    assert!(scenario.cpu("cortex-a72").unwrap_err().to_string().contains("max, cortex-a57"));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_file_line_and_the_nearest_one() {
+    let said = complaint("memory = '256M'", "memry = '256M'");
+    assert!(said.starts_with("scenarios/two.toml:11: "), "{said}");
+    assert!(said.contains("`memry`") && said.ends_with("did you mean `memory`?"), "{said}");
+}
+
+#[test]
+fn every_table_refuses_unknown_keys() {
+    for (old, new, line, nearest) in [
+        ("summary", "sumary", 2, "summary"),
+        ("also-on", "also_on", 6, "also-on"),
+        ("[[vm]]", "[[vms]]", 8, "vm"),
+        ("line = 'hello'", "lines = 'hello'", 21, "line"),
+        ("[machine]", "[chain]\nte = true\n[machine]", 5, "tee"),
+        ("[machine]", "[chain]\ndamage = { flop = 'bl33' }\n[machine]", 5, "flip"),
+        ("tee = true", "kernel-module = { sizes = 1 }", 12, "size"),
+    ] {
+        let said = complaint(old, new);
+        assert!(said.starts_with(&format!("scenarios/two.toml:{line}: ")), "{said}");
+        assert!(said.ends_with(&format!("did you mean `{nearest}`?")), "{said}");
+    }
+}
+
+#[test]
+fn what_the_types_cannot_say_is_checked_and_located() {
+    for (old, new, line, part) in [
+        ("name = 'two'", "name = '../two'", 1, "names a folder"),
+        ("memory = '16M'", "memory = '16Q'", 17, "no size"),
+        ("memory = '16M'", "memory = '16M'\nvmid = 65536", 18, "1 to 65535"),
+        ("from = 'vm1'", "from = 'EL4'", 20, "nobody"),
+        ("line = 'hello'", "regex = 'hello('", 21, "unclosed"),
+        ("regex = 'image (\\d+) KiB'", "regex = 'image'", 26, "first group"),
+        ("line = 'hello'", "line = 'hello'\nregex = 'hello'", 21, "either"),
+        ("line = 'hello'", "line = 'hello'\ncount = 0", 22, "absent"),
+        ("on = ['max']", "on = ['cortex-a53']", 22, "doesn't run on"),
+        ("also-on", "cpus = 9\nalso-on", 6, "1 to 8"),
+        ("[[expect]]", "[[send]]\nto = 'vm3'\nafter = 'a'\ntext = 'b'\n[[expect]]", 20, "no VM"),
+    ] {
+        let said = complaint(old, new);
+        assert!(said.starts_with(&format!("scenarios/two.toml:{line}: ")), "{said} for {new}");
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn sizes_have_units_and_do_not_overflow() {
+    assert_eq!(Size::try_from("64K".to_owned()), Ok(Size(65536)));
+    assert_eq!(Size::try_from("2G".to_owned()), Ok(Size(2 << 30)));
+    assert!(Size::try_from("99999999999999999G".to_owned()).is_err());
+    assert!(Size::try_from(String::new()).is_err());
+    assert!(Size::try_from("é".to_owned()).is_err());
+}

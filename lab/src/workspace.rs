@@ -1,0 +1,95 @@
+//! Where things are: the checkout that this lab was built from, and what it writes.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The checkout and the folder for everything that can be made again from it.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// The checkout that holds this crate. Cargo's own choice of target folder is respected.
+    pub fn locate() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("the lab's crate has no parent folder")?
+            .to_path_buf();
+        let target = match std::env::var_os("CARGO_TARGET_DIR") {
+            Some(folder) => root.join(folder),
+            None => root.join("target"),
+        };
+        Ok(Self { root, target })
+    }
+
+    /// The root of the checkout.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Cargo's target folder.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// `scenarios/` of the checkout.
+    pub fn scenarios(&self) -> PathBuf {
+        self.root.join("scenarios")
+    }
+
+    /// What setup found out about the toolchain.
+    pub fn toolchain_file(&self) -> PathBuf {
+        self.root.join("target/setup/toolchain.toml")
+    }
+
+    /// Downloaded packages and what was made of them; kept in the checkout's own target folder, whatever
+    /// `CARGO_TARGET_DIR` says, because fetching is what costs a network.
+    pub fn packages(&self) -> PathBuf {
+        self.root.join("target/packages")
+    }
+
+    /// Raw images and the flash made of them.
+    pub fn images(&self) -> Result<PathBuf> {
+        self.folder("lab/images")
+    }
+
+    /// The layers' ELF files under the names that the gdb script knows.
+    pub fn symbols(&self) -> Result<PathBuf> {
+        self.folder("lab/symbols")
+    }
+
+    /// A fresh folder for the logs of one run.
+    pub fn fresh_run(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.target.join("runs").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove the old logs in {}", folder.display()))?;
+        }
+        make(folder)
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        make(self.target.join(name))
+    }
+}
+
+fn make(folder: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Writes a file unless it holds these bytes already, so that its time stamp tells when it changed.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    // Through a neighbour: two labs at work never see half a file.
+    let mut neighbour = path.as_os_str().to_owned();
+    neighbour.push(format!(".{}", std::process::id()));
+    fs::write(&neighbour, bytes)
+        .and_then(|()| fs::rename(&neighbour, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
