@@ -1,0 +1,209 @@
+//! The kit: what the guest needs out of Debian's packages, each file with its SHA-256.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::modules::Tree;
+use super::packages::{self, Suite};
+use super::{apt, store};
+
+/// The modules that init loads, beside what they depend on.
+const MODULES: [&str; 2] = ["optee", "optee-rng"];
+
+/// Counts up when this file takes something else out of the packages, so that older caches are made anew.
+const EDITION: u32 = 1;
+
+/// The files of the kit.
+#[derive(Debug)]
+pub struct Kit {
+    /// The kernel's `Image`.
+    pub image: PathBuf,
+    /// The static busybox.
+    pub busybox: PathBuf,
+    /// Kernel modules, in the order in which they must be loaded.
+    pub modules: Vec<Named>,
+    /// Packages and versions, for people.
+    pub origin: String,
+}
+
+/// A file with a name of its own.
+#[derive(Debug)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Where the file is.
+    pub path: PathBuf,
+}
+
+/// What is remembered of a kit.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    edition: u32,
+    origin: String,
+    image: String,
+    busybox: String,
+    modules: Vec<ModuleRecord>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModuleRecord {
+    name: String,
+    sha256: String,
+}
+
+/// The kit of `suite`: the remembered one if all its files are whole, else one made from the packages.
+pub fn obtain(cache: &Path, suite: Suite, progress: &dyn Fn(&str)) -> Result<Kit> {
+    let folder = cache.join(suite.name());
+    if let Some(kit) = remembered(&folder) {
+        return Ok(kit);
+    }
+    let packages = packages::obtain(cache, suite, progress)?;
+    progress(&format!("Debian {}: unpacking", suite.name()));
+    let unpacked = tempfile::tempdir_in(&folder).with_context(|| format!("can't write in {}", folder.display()))?;
+    for package in [&packages.kernel, &packages.busybox] {
+        apt::unpack(&package.path(cache, suite), unpacked.path())?;
+    }
+    let origin = [&packages.kernel, &packages.busybox].map(|package| format!("{} {}", package.name, package.version));
+    make(&folder, unpacked.path(), origin.join(", "))
+}
+
+/// The files of a kit, whether they exist or not.
+fn layout(folder: &Path, record: &Record) -> Kit {
+    let kit = folder.join("kit");
+    Kit {
+        image: kit.join("Image"),
+        busybox: kit.join("busybox"),
+        modules: record
+            .modules
+            .iter()
+            .map(|module| Named { name: module.name.clone(), path: kit.join(format!("{}.ko", module.name)) })
+            .collect(),
+        origin: record.origin.clone(),
+    }
+}
+
+fn remembered(folder: &Path) -> Option<Kit> {
+    let record: Record = toml::from_str(&fs::read_to_string(folder.join("kit.toml")).ok()?).ok()?;
+    let kit = layout(folder, &record);
+    let whole = |path: &Path, hash: &str| matches!(store::sha256_of_file(path), Ok(Some(found)) if found == hash);
+    let files_are_whole = record.edition == EDITION
+        && whole(&kit.image, &record.image)
+        && whole(&kit.busybox, &record.busybox)
+        && kit.modules.iter().zip(&record.modules).all(|(file, module)| whole(&file.path, &module.sha256));
+    files_are_whole.then_some(kit)
+}
+
+/// Copies the kit out of unpacked packages, then records it: a run that is killed in between leaves no record.
+fn make(folder: &Path, unpacked: &Path, origin: String) -> Result<Kit> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("can't read {}", path.display()));
+    let image = read(&only_entry(&unpacked.join("boot"), "vmlinuz-")?)?;
+    check_image(&image)?;
+    // Debian 13 merged /bin and /lib into /usr; Debian 12's packages have both.
+    let busybox = read(&first_existing(unpacked, &["usr/bin/busybox", "bin/busybox"])?)?;
+    let module_folder = first_existing(unpacked, &["usr/lib/modules", "lib/modules"])?;
+    let modules = Tree::open(&only_entry(&module_folder, "")?)?.closure(&MODULES)?;
+
+    let record = Record {
+        edition: EDITION,
+        origin,
+        image: store::sha256(&image),
+        busybox: store::sha256(&busybox),
+        modules: modules
+            .iter()
+            .map(|module| ModuleRecord { name: module.name.clone(), sha256: store::sha256(&module.content) })
+            .collect(),
+    };
+    let kit = layout(folder, &record);
+    store::fresh_folder(&folder.join("kit"))?;
+    store::write(&kit.image, &image)?;
+    store::write(&kit.busybox, &busybox)?;
+    for (file, module) in kit.modules.iter().zip(&modules) {
+        store::write(&file.path, &module.content)?;
+    }
+    let text = toml::to_string(&record).context("the kit can't be recorded")?;
+    store::write(&folder.join("kit.toml"), text.as_bytes())?;
+    Ok(kit)
+}
+
+/// An arm64 `Image` has "ARM\x64" at offset 56 (the kernel's arm64 booting document). A compressed kernel doesn't.
+fn check_image(image: &[u8]) -> Result<()> {
+    if image.get(56..60) != Some(b"ARM\x64") {
+        bail!("the kernel package's vmlinuz is no plain arm64 Image");
+    }
+    Ok(())
+}
+
+fn first_existing(root: &Path, candidates: &[&str]) -> Result<PathBuf> {
+    candidates
+        .iter()
+        .map(|candidate| root.join(candidate))
+        .find(|path| path.exists())
+        .with_context(|| format!("Debian's packages have no {}", candidates.join(" nor ")))
+}
+
+/// The one entry of a folder whose name starts with `prefix`.
+fn only_entry(folder: &Path, prefix: &str) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
+    let mut matching = entries
+        .filter_map(|entry| entry.ok())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+        .map(|entry| entry.path());
+    match (matching.next(), matching.next()) {
+        (Some(only), None) => Ok(only),
+        _ => bail!("expected exactly one {prefix}* in {}", folder.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unpacked(folder: &Path) -> PathBuf {
+        let root = folder.join("unpacked");
+        let mut image = vec![0; 64];
+        image[56..60].copy_from_slice(b"ARM\x64");
+        for (name, content) in [
+            ("boot/vmlinuz-6", image.as_slice()),
+            ("bin/busybox", b"busybox"),
+            ("lib/modules/6/modules.builtin", b""),
+            ("lib/modules/6/kernel/tee.ko", b"\0depends=\0"),
+            ("lib/modules/6/kernel/optee.ko", b"\0depends=tee\0"),
+            ("lib/modules/6/kernel/optee-rng.ko", b"\0depends=tee\0"),
+        ] {
+            store::write(&root.join(name), content).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn a_kit_is_remembered_until_a_file_of_it_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = make(folder.path(), &unpacked(folder.path()), "kernel 6".into()).unwrap();
+        let again = remembered(folder.path()).unwrap();
+        assert_eq!(again.origin, "kernel 6");
+        assert_eq!(again.modules.iter().map(|module| &module.name).collect::<Vec<_>>(), ["tee", "optee", "optee-rng"]);
+        fs::write(&made.modules[1].path, b"other").unwrap();
+        assert!(remembered(folder.path()).is_none());
+    }
+
+    #[test]
+    fn a_kit_of_another_edition_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path(), &unpacked(folder.path()), "kernel 6".into()).unwrap();
+        let path = folder.path().join("kit.toml");
+        let text = fs::read_to_string(&path).unwrap().replace("edition = 1", "edition = 0");
+        fs::write(&path, text).unwrap();
+        assert!(remembered(folder.path()).is_none());
+    }
+
+    #[test]
+    fn a_compressed_kernel_is_refused() {
+        assert!(check_image(b"\x1f\x8b").is_err());
+        assert!(check_image(&[0; 64]).is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! The Linux guest: Debian's arm64 kernel, unmodified, and an initramfs made here.
+//!
+//! Three steps, each remembered under the cache folder, so that a run with nothing to do touches no network and says
+//! nothing:
+//!
+//! 1. [`packages`]: Debian's packages, fetched and verified by the machine's own apt ([`apt`]) with a private state:
+//!    nothing is installed, no root is needed.
+//! 2. [`kit`]: what the guest needs out of them (kernel `Image`, busybox, the modules of the `optee` driver), each
+//!    file with its SHA-256. A damaged file is unpacked again, a damaged package fetched again.
+//! 3. [`initramfs`]: a cpio archive of the kit, `images/linux/init` and our client. It is made anew each time, in
+//!    memory and deterministically, and written only if it differs: there is no staleness to get wrong.
+//!
+//! A host without apt (macOS, Fedora, NixOS) names an own `Image` and initramfs in the scenario instead.
+
+mod apt;
+mod initramfs;
+mod kit;
+mod modules;
+mod packages;
+mod store;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+pub use apt::MIRROR_VARIABLE;
+pub use packages::Suite;
+
+/// What the Linux guest is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// The folder for everything fetched and made, for instance `target/linux`.
+    pub cache: &'a Path,
+    /// The Debian release whose kernel and busybox are used.
+    pub suite: Suite,
+    /// The init script, `images/linux/init`.
+    pub init: &'a Path,
+    /// The built `images/linux-client`: a static AArch64 ELF.
+    pub client: &'a Path,
+}
+
+/// What a machine needs to boot the Linux guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinuxGuest {
+    /// The kernel: a plain arm64 `Image`.
+    pub image: PathBuf,
+    /// The initramfs: an uncompressed newc cpio archive.
+    pub initramfs: PathBuf,
+    /// What it was made from, for people: names and versions of the packages.
+    pub origin: String,
+}
+
+/// Makes the Linux guest, fetching what is missing. `progress` hears one short line per step that takes time.
+///
+/// # Errors
+/// When a tool or a package can't be had, or a file can't be read or written; the message names the remedy.
+pub fn guest(recipe: &Recipe<'_>, progress: &dyn Fn(&str)) -> Result<LinuxGuest> {
+    let _lock = store::lock(recipe.cache)?;
+    let kit = kit::obtain(recipe.cache, recipe.suite, progress)?;
+    let read = |path: &Path| fs::read(path).with_context(|| format!("can't read {}", path.display()));
+    let archive = initramfs::build(&initramfs::Contents {
+        busybox: read(&kit.busybox)?,
+        modules: kit
+            .modules
+            .iter()
+            .map(|module| Ok((module.name.clone(), read(&module.path)?)))
+            .collect::<Result<_>>()?,
+        init: read(recipe.init)?,
+        client: read(recipe.client)?,
+    })?;
+    let path = recipe.cache.join(recipe.suite.name()).join("initramfs.cpio");
+    store::write_if_changed(&path, &archive)?;
+    Ok(LinuxGuest { image: kit.image, initramfs: path, origin: kit.origin })
+}
+
+/// Fetches and unpacks what [`guest`] needs, without making the guest: afterwards no network is needed.
+///
+/// # Errors
+/// As for [`guest`].
+pub fn fetch(cache: &Path, suite: Suite, progress: &dyn Fn(&str)) -> Result<()> {
+    let _lock = store::lock(cache)?;
+    kit::obtain(cache, suite, progress).map(drop)
+}
