@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`mod@probe`] | is there a TEE that takes VMs, and what can it do |
 //! | [`vm`] | one VM's side: its fast calls, the order of its yielding ones |
+//! | [`state`] | what its lock protects, and the way of a message to the TEE and back |
 //! | [`call`] | the calls a VM has under way |
 //! | [`message`] | a message, from the guest to the shadow page and back |
 //! | [`page_list`] | page lists, from IPAs to physical addresses |
@@ -44,6 +45,7 @@ pub mod page_list;
 pub mod probe;
 pub mod rpc;
 pub mod shadow;
+pub mod state;
 pub mod vm;
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use crate::mediator::{Shadow, Tee, VmTee};
 use core::fmt;
 use shared_abi::client::VmId;
 use shared_abi::optee_smc::{
-    CALLS_UID, OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES, OPTEE_SMC_GET_THREAD_COUNT,
-    OPTEE_SMC_VM_CREATED, OPTEE_SMC_VM_DESTROYED, ReturnCode, SecureCaps,
+    CALLS_UID, OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES, OPTEE_SMC_GET_THREAD_COUNT, OPTEE_SMC_VM_CREATED,
+    OPTEE_SMC_VM_DESTROYED, ReturnCode, SecureCaps,
 };
 use shared_abi::smccc::FunctionId;
 

@@ -1,20 +1,25 @@
-//! One VM's side of the mediator.
+//! One VM's side of the mediator: what it may call, and the order of things.
 
+use crate::mediator::state::{Next, State};
 use crate::mediator::{GuestMemory, Mediator, Shadow, Tee};
 use shared_abi::client::VmId;
+use shared_abi::optee_smc::*;
+use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
+use spin::Mutex;
 
 /// What the TEE and one VM have to do with each other.
 ///
-/// Locked inside, so that all vCPUs of the VM may call at once; the lock is not held while the TEE runs.
+/// Locked inside, so that all vCPUs of the VM may call at once; the lock is not held while the TEE runs. Another VM's
+/// calls share nothing with this one's.
 pub struct VmTee {
     tee: Mediator,
     id: VmId,
-    shadow: &'static Shadow,
+    state: Mutex<State>,
 }
 
 impl VmTee {
     pub(super) fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Self {
-        Self { tee, id, shadow }
+        Self { tee, id, state: Mutex::new(State::new(tee, id, shadow)) }
     }
 
     /// The VM's id in x7.
@@ -22,24 +27,102 @@ impl VmTee {
         self.id
     }
 
+    /// Pages that the TEE may write to at any time, because the VM registered them.
+    pub fn pinned_pages(&self) -> usize {
+        self.state.lock().pinned_pages()
+    }
+
     /// Serves one call of a vCPU to the trusted OS: x0 to x7 as the guest set them; x0 to x3 are the answer.
     ///
-    /// Fast calls and yielding calls alike, SMC or HVC alike. It returns when the TEE has answered, wants something of the guest, or
-    /// was interrupted; in both latter cases the guest comes back with `RETURN_FROM_RPC`.
+    /// It returns when the TEE has answered, wants something of the guest, or was interrupted; in both latter cases the
+    /// guest comes back with `RETURN_FROM_RPC`.
     pub fn handle<M, T>(&self, regs: &mut [u64; 8], memory: &M, tee: &mut T)
     where
         M: GuestMemory + ?Sized,
         T: Tee + ?Sized,
     {
-        let _ = (regs, memory, tee, self.tee, self.shadow);
+        // All of the ABI is SMC32: bits 63:32 are not part of any argument (SMCCC 1.4 §3.1). Nor is the guest's x7.
+        let args: [u64; 7] = core::array::from_fn(|n| regs[n] & 0xFFFF_FFFF);
+        let [x0, x1, x2, x3] = match FunctionId(args[0] as u32) {
+            OPTEE_SMC_CALLS_COUNT
+            | OPTEE_SMC_CALLS_UID
+            | OPTEE_SMC_CALLS_REVISION
+            | OPTEE_SMC_CALL_GET_OS_UUID
+            | OPTEE_SMC_CALL_GET_OS_REVISION
+            | OPTEE_SMC_ENABLE_SHM_CACHE => self.ask(args[0], 0, tee),
+            OPTEE_SMC_CALL_WITH_ARG | OPTEE_SMC_CALL_RETURN_FROM_RPC => self.yielding(&args, memory, tee),
+            OPTEE_SMC_CALL_WITH_RPC_ARG | OPTEE_SMC_CALL_WITH_REGD_ARG if self.tee.rpc_params != 0 => {
+                self.yielding(&args, memory, tee)
+            }
+            OPTEE_SMC_GET_THREAD_COUNT => [ReturnCode::Ok as u64, self.tee.threads as u64, 0, 0],
+            OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(args[1], tee),
+            OPTEE_SMC_DISABLE_SHM_CACHE => self.disable_shm_cache(tee),
+            _ => [in_x0(NOT_SUPPORTED), 0, 0, 0],
+        };
+        regs[..4].copy_from_slice(&[x0, x1, x2, x3]);
     }
 
     /// Tells the TEE that the VM is gone (`VM_DESTROYED`), suspended calls and shared memory with it.
     ///
-    /// No vCPU of the VM may be inside [`handle`](Self::handle) any more. Calls that come later answer ENOTAVAIL. Returns
-    /// whether the TEE agreed; if it did not, it may still use the VM's memory.
+    /// No vCPU of the VM may be inside [`handle`](Self::handle) any more. Yielding calls that come later answer ENOTAVAIL.
+    /// Returns whether the TEE agreed; if it did not, it may still use the VM's memory and its [`Shadow`].
     pub fn destroy<T: Tee + ?Sized>(&self, tee: &mut T) -> bool {
-        let _ = tee;
-        false
+        self.state.lock().close();
+        let function = u64::from(OPTEE_SMC_VM_DESTROYED.0);
+        let [x0, ..] = tee.call([function, u64::from(self.id.get()), 0, 0, 0, 0, 0, 0]);
+        let gone = ReturnCode::from_x0(x0) == Some(ReturnCode::Ok);
+        if gone {
+            self.state.lock().forget();
+        }
+        gone
+    }
+
+    /// A fast call of this VM.
+    fn ask<T: Tee + ?Sized>(&self, function: u64, x1: u64, tee: &mut T) -> [u64; 4] {
+        tee.call([function, x1, 0, 0, 0, 0, 0, u64::from(self.id.get())])
+    }
+
+    fn exchange_capabilities<T: Tee + ?Sized>(&self, x1: u64, tee: &mut T) -> [u64; 4] {
+        let function = u64::from(OPTEE_SMC_EXCHANGE_CAPABILITIES.0);
+        let [x0, offered, ..] = self.ask(function, x1 & u64::from(NSEC_CAP_UNIPROCESSOR), tee);
+        match ReturnCode::from_x0(x0) {
+            Some(ReturnCode::Ok) => {
+                let caps = SecureCaps::from_bits_truncate(offered as u32) & self.tee.caps;
+                [x0, u64::from(caps.bits()), 0, self.tee.rpc_params as u64]
+            }
+            _ => [x0, 0, 0, 0],
+        }
+    }
+
+    /// The TEE names one memory for RPC messages that it kept, for the guest to free.
+    fn disable_shm_cache<T: Tee + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
+        let [x0, high, low, _] = self.ask(u64::from(OPTEE_SMC_DISABLE_SHM_CACHE.0), 0, tee);
+        match ReturnCode::from_x0(x0) {
+            Some(ReturnCode::Ok) => {
+                self.state.lock().rpc_memory_freed(from_halves(high, low), None);
+                [x0, high, low, 0]
+            }
+            _ => [x0, 0, 0, 0],
+        }
+    }
+
+    fn yielding<M, T>(&self, args: &[u64; 7], memory: &M, tee: &mut T) -> [u64; 4]
+    where
+        M: GuestMemory + ?Sized,
+        T: Tee + ?Sized,
+    {
+        let (call, mut next) = match self.state.lock().enter(args, memory) {
+            Ok(entered) => entered,
+            Err(code) => return [code as u64, 0, 0, 0],
+        };
+        loop {
+            match next {
+                Next::Guest(answer) => return answer,
+                Next::Tee(question) => {
+                    let answer = tee.call(question);
+                    next = self.state.lock().returned(call, answer, memory);
+                }
+            }
+        }
     }
 }

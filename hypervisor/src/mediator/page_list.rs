@@ -1,0 +1,176 @@
+//! Page lists: from the guest's, of IPAs, to a shadow list of physical addresses.
+//!
+//! The format is `OPTEE_MSG_ATTR_NONCONTIG`'s: pages of 511 addresses, the last word being the address of the next such
+//! page. A buffer that the guest gave as one contiguous range becomes a list as well, because what is contiguous for the
+//! guest need not be so in the machine.
+
+use crate::address::{Ipa, PAGE_SIZE, Pa};
+use crate::mediator::GuestMemory;
+use crate::mediator::buffer::MESSAGE_PAGES;
+use crate::mediator::shadow::{LIST_PAGES, ListPages, ShadowPage, WORDS};
+use core::sync::atomic::{AtomicU64, Ordering};
+use heapless::Vec;
+use shared_abi::optee_msg::{PageList, pages_of};
+use shared_abi::tee::TeeResult;
+
+/// Most pages of one buffer, 4 MiB: eight times what GlobalPlatform asks for (GPD_SPE_007 §4.3.2: 512 KiB), and little
+/// enough that a whole list is checked in some twenty thousand instructions.
+pub const MAX_BUFFER_PAGES: usize = 1024;
+
+/// Most pages of a list.
+pub const MAX_LIST_PAGES: usize = MAX_BUFFER_PAGES.div_ceil(PageList::ENTRIES);
+
+/// A buffer as the guest describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alleged {
+    /// The first byte, or the page list with the first byte's offset in its page.
+    pub buf_ptr: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Which of both `buf_ptr` is.
+    pub noncontig: bool,
+}
+
+/// A buffer of which every page is the VM's RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// The shadow list, with the first byte's offset: what `buf_ptr` is to be for the TEE.
+    pub buf_ptr: Pa,
+    /// Pages of the buffer.
+    pub pages: usize,
+    /// The first of them, as the guest knows them.
+    pub first: [Ipa; MESSAGE_PAGES],
+}
+
+/// Where shadow lists come from.
+pub struct Lists<'a> {
+    /// The pages.
+    pub pages: &'static [ShadowPage; LIST_PAGES],
+    /// Which of them are free.
+    pub free: &'a mut ListPages,
+    /// Which of them the call has.
+    pub held: &'a mut ListPages,
+}
+
+impl Lists<'_> {
+    fn take(&mut self) -> Result<&'static ShadowPage, TeeResult> {
+        self.held.take_from(self.free).and_then(|index| self.pages.get(index)).ok_or(TeeResult::OUT_OF_MEMORY)
+    }
+}
+
+/// Makes the shadow list of a buffer, from pages that the call then holds, also if it fails.
+pub fn translate<M: GuestMemory + ?Sized>(
+    alleged: Alleged,
+    memory: &M,
+    lists: &mut Lists<'_>,
+) -> Result<Translated, TeeResult> {
+    let offset = alleged.buf_ptr % PAGE_SIZE;
+    let pages = match pages_of(offset, alleged.size) {
+        None | Some(0) => return Err(TeeResult::BAD_PARAMETERS),
+        Some(pages) if pages > MAX_BUFFER_PAGES as u64 => return Err(TeeResult::OUT_OF_MEMORY),
+        Some(pages) => pages as usize,
+    };
+    let start = Ipa(alleged.buf_ptr).page();
+    let mut source =
+        if alleged.noncontig { Source::List(GuestList::new(start, memory)?) } else { Source::Range(Some(start)) };
+    let head = lists.take()?;
+    let mut shadow = ShadowList { page: head, used: 0 };
+    let mut first = [Ipa(0); MESSAGE_PAGES];
+    for n in 0..pages {
+        let ipa = source.next(memory)?;
+        let pa = memory.page(ipa).ok_or(TeeResult::BAD_PARAMETERS)?;
+        shadow.push(pa, lists)?;
+        if let Some(slot) = first.get_mut(n) {
+            *slot = ipa;
+        }
+    }
+    Ok(Translated { buf_ptr: Pa(head.pa().0 | offset), pages, first })
+}
+
+/// Where the pages of an alleged buffer are.
+enum Source<'m> {
+    /// They follow each other; the next one, unless that is beyond all addresses.
+    Range(Option<Ipa>),
+    /// In a list.
+    List(GuestList<'m>),
+}
+
+impl<'m> Source<'m> {
+    fn next<M: GuestMemory + ?Sized>(&mut self, memory: &'m M) -> Result<Ipa, TeeResult> {
+        match self {
+            Self::Range(next) => {
+                let ipa = next.ok_or(TeeResult::BAD_PARAMETERS)?;
+                *next = ipa.checked_add(PAGE_SIZE);
+                Ok(ipa)
+            }
+            Self::List(list) => list.next(memory),
+        }
+    }
+}
+
+/// A reader of the guest's list. It reads each word once.
+struct GuestList<'m> {
+    words: &'m [AtomicU64],
+    at: usize,
+    /// The pages of the list so far. A list that comes back to one of them is refused: the size of the buffer bounds the
+    /// work anyway, but such a list is never meant.
+    seen: Vec<Ipa, MAX_LIST_PAGES, u8>,
+}
+
+impl<'m> GuestList<'m> {
+    fn new<M: GuestMemory + ?Sized>(page: Ipa, memory: &'m M) -> Result<Self, TeeResult> {
+        let mut list = Self { words: &[], at: 0, seen: Vec::new() };
+        list.open(page, memory)?;
+        Ok(list)
+    }
+
+    fn open<M: GuestMemory + ?Sized>(&mut self, page: Ipa, memory: &'m M) -> Result<(), TeeResult> {
+        if self.seen.contains(&page) || !page.is_aligned(PAGE_SIZE) {
+            return Err(TeeResult::BAD_PARAMETERS);
+        }
+        self.seen.push(page).map_err(|_| TeeResult::OUT_OF_MEMORY)?;
+        self.words = memory.words(page, WORDS).ok_or(TeeResult::BAD_PARAMETERS)?;
+        self.at = 0;
+        Ok(())
+    }
+
+    fn next<M: GuestMemory + ?Sized>(&mut self, memory: &'m M) -> Result<Ipa, TeeResult> {
+        if self.at == PageList::ENTRIES {
+            let next = self.read()?;
+            self.open(next, memory)?;
+        }
+        let ipa = self.read()?;
+        if ipa.is_aligned(PAGE_SIZE) { Ok(ipa) } else { Err(TeeResult::BAD_PARAMETERS) }
+    }
+
+    fn read(&mut self) -> Result<Ipa, TeeResult> {
+        let word = self.words.get(self.at).ok_or(TeeResult::BAD_PARAMETERS)?;
+        self.at += 1;
+        Ok(Ipa(word.load(Ordering::Relaxed)))
+    }
+}
+
+/// A writer of the TEE's list.
+struct ShadowList {
+    page: &'static ShadowPage,
+    used: usize,
+}
+
+impl ShadowList {
+    fn push(&mut self, pa: Pa, lists: &mut Lists<'_>) -> Result<(), TeeResult> {
+        if self.used == PageList::ENTRIES {
+            let next = lists.take()?;
+            self.write(next.pa());
+            *self = Self { page: next, used: 0 };
+        }
+        self.write(pa);
+        Ok(())
+    }
+
+    fn write(&mut self, pa: Pa) {
+        if let Some(word) = self.page.words().get(self.used) {
+            word.store(pa.0, Ordering::Relaxed);
+            self.used += 1;
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What a VM's lock protects: its calls, and the way of each one's message to the TEE and back.
+
+use crate::address::{Ipa, PAGE_SIZE};
+use crate::mediator::buffer::{Buffers, Kind};
+use crate::mediator::call::{Call, Effect, MAX_CALLS, Progress};
+use crate::mediator::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
+use crate::mediator::page_list::{Alleged, Lists, translate};
+use crate::mediator::rpc::RpcMemory;
+use crate::mediator::shadow::{ListPages, Shadow};
+use crate::mediator::{GuestMemory, Mediator};
+use core::sync::atomic::AtomicU64;
+use shared_abi::client::VmId;
+use shared_abi::optee_msg::{Cmd, MsgHeader, MsgParam, Param};
+use shared_abi::optee_smc::*;
+use shared_abi::smccc::FunctionId;
+use shared_abi::tee::{Origin, TeeResult};
+
+/// x3 of a call with a message: it lies in normal memory, cached (`OPTEE_SMC_SHM_CACHED`).
+const SHM_CACHED: u64 = 1;
+
+/// What comes next in a yielding call.
+pub enum Next {
+    /// Ask the TEE: x0 to x7.
+    Tee([u64; 8]),
+    /// Answer the guest: x0 to x3.
+    Guest([u64; 4]),
+}
+
+/// One VM's calls, buffers and shadow pages.
+pub struct State {
+    pub(super) tee: Mediator,
+    pub(super) id: VmId,
+    pub(super) shadow: &'static Shadow,
+    pub(super) calls: [Call; MAX_CALLS],
+    pub(super) rpc_memories: [Option<RpcMemory>; MAX_CALLS],
+    pub(super) buffers: Buffers,
+    pub(super) free_lists: ListPages,
+    open: bool,
+}
+
+/// Where a guest's message is.
+struct Found {
+    ipa: Ipa,
+    /// Bytes that it may have.
+    room: usize,
+    /// Whether an RPC's message stands behind it.
+    rpc_behind: bool,
+}
+
+impl State {
+    /// A VM that has called nothing yet.
+    pub fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Self {
+        Self {
+            tee,
+            id,
+            shadow,
+            calls: [const { Call::FREE }; MAX_CALLS],
+            rpc_memories: [const { None }; MAX_CALLS],
+            buffers: Buffers::new(),
+            free_lists: ListPages::ALL,
+            open: true,
+        }
+    }
+
+    /// Pages that the TEE may write to at any time.
+    pub fn pinned_pages(&self) -> usize {
+        self.buffers.pinned()
+    }
+
+    /// No yielding call is taken from now on.
+    pub fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// The TEE has forgotten the VM: so does the mediator.
+    pub fn forget(&mut self) {
+        *self = Self { open: false, ..Self::new(self.tee, self.id, self.shadow) };
+    }
+
+    /// A yielding call of the guest: the call it belongs to, and what comes next.
+    pub fn enter<M>(&mut self, args: &[u64; 7], memory: &M) -> Result<(usize, Next), ReturnCode>
+    where
+        M: GuestMemory + ?Sized,
+    {
+        if !self.open {
+            return Err(ReturnCode::ENotAvail);
+        }
+        if FunctionId(args[0] as u32) == OPTEE_SMC_CALL_RETURN_FROM_RPC {
+            self.resume(args, memory)
+        } else {
+            let index = self.start(args, memory)?;
+            Ok((index, Next::Tee(self.first_question(index))))
+        }
+    }
+
+    /// The TEE has answered.
+    pub fn returned<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Next
+    where
+        M: GuestMemory + ?Sized,
+    {
+        let x0 = answer[0] as u32;
+        if x0 & Rpc::PREFIX == Rpc::PREFIX && x0 != ReturnCode::UnknownFunction as u32 {
+            self.suspended(index, answer, memory)
+        } else {
+            Next::Guest([self.finish(index, x0, memory), 0, 0, 0])
+        }
+    }
+
+    /// Copies a new call's message into its shadow page.
+    fn start<M>(&mut self, args: &[u64; 7], memory: &M) -> Result<usize, ReturnCode>
+    where
+        M: GuestMemory + ?Sized,
+    {
+        let found = self.find_message(args)?;
+        let free = |call: &Call| call.progress == Progress::Free;
+        let index = self.calls.iter().take(self.tee.threads).position(free).ok_or(ReturnCode::EThreadLimit)?;
+        let words = memory.words(found.ipa, words_to_page_end(found.ipa)).ok_or(ReturnCode::EBadAddr)?;
+        let header = peek(words).ok_or(ReturnCode::EBadAddr)?;
+        let params = usize::try_from(header.num_params).unwrap_or(usize::MAX);
+        if params > MAX_PARAMS {
+            return Err(ReturnCode::EBadAddr);
+        }
+        let rpc_words = if found.rpc_behind { words_of(self.tee.rpc_params) } else { 0 };
+        if (words_of(params) + rpc_words) * size_of::<u64>() > found.room {
+            return Err(ReturnCode::EBadAddr);
+        }
+        let guest = Message::new(words, params).ok_or(ReturnCode::EBadAddr)?;
+        if header.cmd > Cmd::UNREGISTER_SHM.0 {
+            return Err(ReturnCode::EBadCmd);
+        }
+
+        let mut lists = ListPages::NONE;
+        match self.copy_in(index, header, &guest, &mut lists, memory) {
+            Ok(effect) => {
+                // What an earlier call left there is not this one's.
+                self.shadow.messages[index].clear(words_of(params), rpc_words);
+                self.calls[index] = Call {
+                    progress: Progress::Running,
+                    guest: found.ipa,
+                    params,
+                    rpc_behind: found.rpc_behind,
+                    effect,
+                    lists,
+                    ..Call::FREE
+                };
+                Ok(index)
+            }
+            Err(result) => {
+                lists.give_back(&mut self.free_lists);
+                guest.set_result(result, Origin::Comms);
+                Err(ReturnCode::Ok)
+            }
+        }
+    }
+
+    /// Where the registers say that the message is.
+    fn find_message(&self, args: &[u64; 7]) -> Result<Found, ReturnCode> {
+        let number = from_halves(args[1], args[2]);
+        let function = FunctionId(args[0] as u32);
+        let found = if function == OPTEE_SMC_CALL_WITH_REGD_ARG {
+            let (ipa, room) = self.buffers.place(number, args[3]).ok_or(ReturnCode::EBadAddr)?;
+            Found { ipa, room: room as usize, rpc_behind: true }
+        } else {
+            let ipa = Ipa(number);
+            if !ipa.is_aligned(PAGE_SIZE) {
+                return Err(ReturnCode::EBadAddr);
+            }
+            Found { ipa, room: PAGE_SIZE as usize, rpc_behind: function == OPTEE_SMC_CALL_WITH_RPC_ARG }
+        };
+        if found.ipa.is_aligned(8) { Ok(found) } else { Err(ReturnCode::EBadAddr) }
+    }
+
+    /// Writes the shadow of a message. Every word of the guest's parameters is read once, here.
+    fn copy_in<M>(
+        &mut self,
+        index: usize,
+        header: MsgHeader,
+        guest: &Message<'_>,
+        lists: &mut ListPages,
+        memory: &M,
+    ) -> Result<Effect, TeeResult>
+    where
+        M: GuestMemory + ?Sized,
+    {
+        let words: &[AtomicU64] = self.shadow.messages[index].words();
+        let shadow = Message::new(words, header.num_params as usize).ok_or(TeeResult::BAD_PARAMETERS)?;
+        shadow.set_header(header);
+        let shm_command = matches!(Cmd(header.cmd), Cmd::REGISTER_SHM | Cmd::UNREGISTER_SHM);
+        if shm_command && header.num_params != 1 {
+            return Err(TeeResult::BAD_PARAMETERS);
+        }
+        let mut effect = Effect::None;
+        for (n, param) in guest.params().enumerate() {
+            let parsed = Param::parse(&param).map_err(|_| TeeResult::BAD_PARAMETERS)?;
+            let translated = match parsed {
+                Param::Tmem { dir, buf_ptr, size, shm_ref, noncontig } if buf_ptr != 0 => {
+                    let mut lists = Lists { pages: &self.shadow.lists, free: &mut self.free_lists, held: lists };
+                    let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists)?;
+                    if Cmd(header.cmd) == Cmd::REGISTER_SHM {
+                        self.buffers.add(shm_ref, Kind::Registering, size, &list)?;
+                        effect = Effect::Register(shm_ref);
+                    }
+                    let tmem = Param::Tmem { dir, buf_ptr: list.buf_ptr.0, size, shm_ref, noncontig: true }.to_msg();
+                    if param.is_meta() { tmem.meta() } else { tmem }
+                }
+                Param::Rmem { shm_ref, .. } if Cmd(header.cmd) == Cmd::UNREGISTER_SHM => {
+                    effect = Effect::Unregister(shm_ref);
+                    param
+                }
+                Param::Rmem { offs, size, shm_ref, .. } if !self.buffers.covers(shm_ref, offs, size) => {
+                    return Err(TeeResult::BAD_PARAMETERS);
+                }
+                // A null reference, numbers, or nothing: as it stands.
+                _ => param,
+            };
+            shadow.set_param(n, translated);
+        }
+        if shm_command && effect == Effect::None { Err(TeeResult::BAD_PARAMETERS) } else { Ok(effect) }
+    }
+
+    fn first_question(&self, index: usize) -> [u64; 8] {
+        let call = &self.calls[index];
+        // A message in registered memory is one in a shadow page, too, and that the TEE knows by its address.
+        let function = if call.rpc_behind { OPTEE_SMC_CALL_WITH_RPC_ARG } else { OPTEE_SMC_CALL_WITH_ARG };
+        let (high, low) = to_halves(self.shadow.messages[index].pa().0);
+        [u64::from(function.0), high, low, SHM_CACHED, 0, 0, 0, u64::from(self.id.get())]
+    }
+
+    /// The TEE is done with a call: results go to the guest, and everything that the call held is free again. Returns x0.
+    fn finish<M>(&mut self, index: usize, x0: u32, memory: &M) -> u64
+    where
+        M: GuestMemory + ?Sized,
+    {
+        let call = core::mem::replace(&mut self.calls[index], Call::FREE);
+        let mut code = u64::from(x0);
+        let mut ret = TeeResult::GENERIC;
+        if ReturnCode::from_x0(code) == Some(ReturnCode::Ok) {
+            let answer = Message::new(self.shadow.messages[index].words(), call.params);
+            let words = memory.words(call.guest, words_of(call.params));
+            match (answer, words.and_then(|words| Message::new(words, call.params))) {
+                (Some(answer), Some(guest)) => {
+                    ret = TeeResult(answer.header().ret);
+                    guest.take_results(&answer);
+                }
+                _ => code = ReturnCode::EBadAddr as u64,
+            }
+        }
+        match call.effect {
+            Effect::None => {}
+            Effect::Register(cookie) if ret == TeeResult::SUCCESS => self.buffers.registered(cookie),
+            Effect::Register(cookie) => self.buffers.remove(cookie, &[Kind::Registering]),
+            Effect::Unregister(cookie) if ret == TeeResult::SUCCESS => {
+                self.buffers.remove(cookie, &[Kind::Registered, Kind::Allocated]);
+            }
+            Effect::Unregister(_) => {}
+        }
+        let Call { mut lists, mut answer_list, .. } = call;
+        lists.give_back(&mut self.free_lists);
+        answer_list.give_back(&mut self.free_lists);
+        code
+    }
+
+    /// Notes a parameterless resumption: x1 and x2 as given, everything else nothing.
+    pub(super) fn resumption(&self, thread: u32, x1: u64, x2: u64) -> [u64; 8] {
+        self.answer_rpc(thread, [x1, x2, 0, 0])
+    }
+
+    /// `RETURN_FROM_RPC` with x1, x2, x4 and x5.
+    pub(super) fn answer_rpc(&self, thread: u32, [x1, x2, x4, x5]: [u64; 4]) -> [u64; 8] {
+        let function = u64::from(OPTEE_SMC_CALL_RETURN_FROM_RPC.0);
+        [function, x1, x2, u64::from(thread), x4, x5, 0, u64::from(self.id.get())]
+    }
+}
+
+/// A parameter that carries three numbers out of the mediator.
+pub(super) fn value(a: u64, b: u64) -> MsgParam {
+    use shared_abi::optee_msg::Direction;
+    Param::Value { dir: Direction::In, value: [a, b, 0] }.to_msg()
+}
