@@ -4,11 +4,20 @@
 //! seen; [`run`] is the way from that file to a verdict, and every other module is one station of it.
 #![forbid(unsafe_code)]
 
+pub mod console;
 pub mod elf;
 pub mod firmware;
 pub mod flash;
+pub mod guests;
+pub mod judge;
 pub mod linux;
+pub mod machine;
+pub mod prepare;
 pub mod progress;
+pub mod qemu;
+pub mod run;
 pub mod scenario;
 pub mod toolchain;
+pub mod tree;
+pub mod typist;
 pub mod workspace;

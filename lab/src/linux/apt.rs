@@ -3,6 +3,7 @@
 //! apt verifies what it fetches: the release file by the archive's keyring, the package lists by the release file, each
 //! package by its list. The mirror is the one that the machine already uses for Debian, or [`MIRROR_VARIABLE`]'s.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -89,17 +90,17 @@ impl Apt {
     /// Fetches one package into `folder`, which holds nothing else; returns the path of its `.deb`.
     pub fn download(&self, package: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
         let mut command = self.command("apt-get");
-        // Status-Fd 1: one line of progress per change on the standard output, apt-get(8) and its README.progress-reporting.
+        // Status-Fd 1: lines of progress on the standard output (apt's README.progress-reporting).
         command.args(["-qq", "-o", "APT::Status-Fd=1", "download", package]).current_dir(folder);
-        run(
-            command,
-            Some(&|line| {
-                if let Some(percent) = download_percent(line) {
-                    progress(&format!("{percent}%"));
-                }
-            }),
-        )
-        .with_context(|| format!("apt can't fetch {package}"))?;
+        let said = Cell::new(0);
+        // A step of ten per cent is news enough: where this is logged, each is a line.
+        let line = |line: &str| {
+            let percent = download_percent(line).unwrap_or_default() / 10 * 10;
+            if percent > said.replace(percent.max(said.get())) && percent < 100 {
+                progress(&format!("{percent}%"));
+            }
+        };
+        run(command, Some(&line)).with_context(|| format!("apt can't fetch {package}"))?;
         let mut entries = fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
         match (entries.next(), entries.next()) {
             (Some(Ok(only)), None) => Ok(only.path()),

@@ -1,0 +1,169 @@
+//! What the machine says: bytes of two serial ports become lines of speakers.
+
+use std::fmt;
+
+/// A serial port of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// The normal world's, which is the hypervisor's.
+    NonSecure,
+    /// The secure world's, which monitor and TEE share.
+    Secure,
+}
+
+impl Port {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::NonSecure, Self::Secure];
+
+    /// The name of its log and of its socket.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NonSecure => "normal-world",
+            Self::Secure => "secure-world",
+        }
+    }
+
+    /// Who a line without a prefix comes from.
+    const fn nobody(self) -> &'static str {
+        match self {
+            Self::NonSecure => "?ns",
+            Self::Secure => "?s",
+        }
+    }
+
+    /// Whether this speaker is heard on this port. What the normal world prints can't pass for the secure world's.
+    fn carries(self, speaker: &str) -> bool {
+        match self {
+            Self::NonSecure => speaker == "HYP" || is_vm(speaker),
+            Self::Secure => speaker == "EL3" || speaker == "TEE",
+        }
+    }
+}
+
+/// Whether a speaker is a VM.
+pub fn is_vm(speaker: &str) -> bool {
+    speaker.strip_prefix("vm").is_some_and(|number| number.parse::<u16>().is_ok())
+}
+
+/// One line, and who said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// `EL3`, `TEE`, `HYP`, `vm1`, …; `?ns` and `?s` where nobody put a name before it.
+    pub speaker: String,
+    /// What was said, without prefix, line end and terminal controls.
+    pub text: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {}", self.speaker, self.text)
+    }
+}
+
+/// Makes lines of one port's bytes.
+#[derive(Debug)]
+pub struct Listener {
+    port: Port,
+    open: Vec<u8>,
+}
+
+impl Listener {
+    /// Nothing heard yet.
+    pub const fn new(port: Port) -> Self {
+        Self { port, open: Vec::new() }
+    }
+
+    /// Hears more bytes; the lines that they end.
+    pub fn hear(&mut self, bytes: &[u8]) -> Vec<Line> {
+        self.open.extend_from_slice(bytes);
+        let Some(end) = self.open.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let rest = self.open.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.open, rest);
+        whole[..end].split(|byte| *byte == b'\n').map(|line| self.line(line)).collect()
+    }
+
+    /// The line that has not ended (yet): a prompt, or last words.
+    pub fn open(&self) -> Option<Line> {
+        (!self.open.is_empty()).then(|| self.line(&self.open))
+    }
+
+    fn line(&self, bytes: &[u8]) -> Line {
+        let text = plain(&String::from_utf8_lossy(bytes));
+        if let Some((speaker, said)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+            && self.port.carries(speaker)
+        {
+            let said = said.strip_prefix(' ').unwrap_or(said);
+            return Line { speaker: speaker.to_owned(), text: said.to_owned() };
+        }
+        Line { speaker: self.port.nobody().to_owned(), text }
+    }
+}
+
+/// Text without terminal controls: a guest has no business with the user's terminal.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            // ECMA-48 §5.4: a control sequence ends with a byte from 0x40 to 0x7E after its `[`.
+            '\u{1b}' => {
+                if letters.clone().next() == Some('[') {
+                    letters.next();
+                    letters.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
+                } else {
+                    letters.next();
+                }
+            }
+            '\t' => out.push(' '),
+            control if control.is_control() => {}
+            other => out.push(other),
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(port: Port, chunks: &[&str]) -> Vec<String> {
+        let mut listener = Listener::new(port);
+        chunks.iter().flat_map(|chunk| listener.hear(chunk.as_bytes())).map(|line| line.to_string()).collect()
+    }
+
+    #[test]
+    fn lines_are_whole_however_the_bytes_arrive() {
+        let expected = ["[HYP] one", "[vm1] two"];
+        assert_eq!(lines(Port::NonSecure, &["[HYP] one\r\n[vm1] two\r\n"]), expected);
+        assert_eq!(lines(Port::NonSecure, &["[HY", "P] one\r", "\n[vm1] ", "two", "\n[vm1"]), expected);
+    }
+
+    #[test]
+    fn a_prompt_is_an_open_line() {
+        let mut listener = Listener::new(Port::NonSecure);
+        assert!(listener.open().is_none());
+        assert!(listener.hear(b"[vm1] ~ # ").is_empty());
+        assert_eq!(listener.open().unwrap().to_string(), "[vm1] ~ #");
+    }
+
+    #[test]
+    fn nobody_speaks_in_anothers_name() {
+        assert_eq!(lines(Port::NonSecure, &["[TEE] all is well\n"]), ["[?ns] [TEE] all is well"]);
+        assert_eq!(lines(Port::Secure, &["[HYP] hello\n", "hello\n"]), ["[?s] [HYP] hello", "[?s] hello"]);
+        assert_eq!(lines(Port::NonSecure, &["[vm1] [HYP] PANIC\n"]), ["[vm1] [HYP] PANIC"]);
+        assert_eq!(lines(Port::NonSecure, &["[vm99999] x\n"]), ["[?ns] [vm99999] x"]);
+    }
+
+    #[test]
+    fn terminal_controls_are_left_out() {
+        assert_eq!(lines(Port::NonSecure, &["[vm1] \u{1b}[1;31mred\u{1b}[0m\u{7}\u{1b}[6n\tx\r\n"]), ["[vm1] red x"]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_no_harm() {
+        let mut listener = Listener::new(Port::Secure);
+        assert_eq!(listener.hear(b"[EL3] \xff\xfe\n").len(), 1);
+        assert_eq!(listener.hear(b"\n")[0].text, "");
+    }
+}

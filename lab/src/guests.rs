@@ -1,0 +1,93 @@
+//! The guests of a scenario as files at addresses: what the loader puts into memory, and what the tree says about it.
+
+use crate::firmware::{Firmware, Program};
+use crate::linux::LinuxGuest;
+use crate::scenario::{Scenario, Vm};
+use anyhow::{Context, Result, ensure};
+use shared_abi::layout::{DRAM_BASE, MODULES_BASE};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules start at multiples of this, so that stage 2 could map one by block.
+const ALIGNMENT: u64 = 2 << 20;
+
+/// What a module is to its VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The image that is started.
+    Kernel,
+    /// The initial RAM disk.
+    Ramdisk,
+}
+
+/// One file in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// What it is.
+    pub role: Role,
+    /// The file.
+    pub file: PathBuf,
+    /// Where it is loaded.
+    pub address: u64,
+    /// How long it is.
+    pub size: u64,
+}
+
+/// A VM with its modules.
+#[derive(Debug, Clone)]
+pub struct Guest<'a> {
+    /// What the scenario says.
+    pub vm: &'a Vm,
+    /// Its files.
+    pub modules: Vec<Module>,
+}
+
+/// Which of our own programs a scenario's guests need.
+pub fn programs(scenario: &Scenario) -> Vec<Program> {
+    let uses = |name| scenario.vms.iter().any(|vm| vm.kernel.as_deref() == Some(name));
+    let mut programs = Vec::new();
+    if uses("bare-guest") {
+        programs.push(Program::BareGuest);
+    }
+    if needs_linux(scenario) {
+        programs.push(Program::LinuxClient);
+    }
+    programs
+}
+
+/// Whether the Linux guest must be fetched and made.
+pub fn needs_linux(scenario: &Scenario) -> bool {
+    scenario.vms.iter().any(|vm| [&vm.kernel, &vm.initramfs].into_iter().any(|file| file.as_deref() == Some("linux")))
+}
+
+/// Puts every guest's files one after another, each at a boundary of its own.
+pub fn place<'a>(scenario: &'a Scenario, firmware: &Firmware, linux: Option<&LinuxGuest>) -> Result<Vec<Guest<'a>>> {
+    let mut free = MODULES_BASE;
+    let end = DRAM_BASE + scenario.machine.memory.0;
+    let mut guests = Vec::new();
+    for vm in &scenario.vms {
+        let mut modules = Vec::new();
+        for (role, name) in [(Role::Kernel, &vm.kernel), (Role::Ramdisk, &vm.initramfs)] {
+            let Some(name) = name else { continue };
+            let file = match (name.as_str(), linux) {
+                ("linux", Some(linux)) if role == Role::Kernel => linux.image.clone(),
+                ("linux", Some(linux)) => linux.initramfs.clone(),
+                ("bare-guest", _) if role == Role::Kernel => firmware.image(Program::BareGuest),
+                _ => absolute(&scenario.folder.join(name))?,
+            };
+            let size = fs::metadata(&file)
+                .with_context(|| format!("the VM {} names {}, which cannot be read", vm.name, file.display()))?
+                .len();
+            ensure!(size != 0, "{} is empty", file.display());
+            modules.push(Module { role, file, address: free, size });
+            free = (free + size).next_multiple_of(ALIGNMENT);
+            ensure!(free <= end, "the guests' images do not fit into the machine's memory: give it more");
+        }
+        guests.push(Guest { vm, modules });
+    }
+    Ok(guests)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
+}

@@ -1,0 +1,123 @@
+//! A running machine as a stream of events: bytes of either port, the end, Ctrl-C.
+
+use crate::console::Port;
+use crate::prepare::Prepared;
+use crate::qemu::{CommandLine, Qemu};
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long to wait before looking again whether the user wants to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A port said something.
+    Bytes(Port, Vec<u8>),
+    /// QEMU has ended: by itself, and nothing is left to read. Whether it is content, and what it complained about.
+    Ended {
+        /// Its exit status was 0.
+        success: bool,
+        /// What it wrote to standard error.
+        complaints: String,
+    },
+    /// The time is over.
+    Silence,
+    /// Ctrl-C, or the like.
+    Interrupted,
+}
+
+/// QEMU with its ports read. Dropping it ends QEMU.
+#[derive(Debug)]
+pub struct Machine {
+    qemu: Qemu,
+    input: UnixStream,
+    events: Receiver<(Port, Vec<u8>)>,
+}
+
+impl Machine {
+    /// Starts a prepared scenario; what the ports say is kept in its folder too.
+    pub fn start(prepared: &Prepared) -> Result<Self> {
+        Self::with_line(&prepared.line, &prepared.folder)
+    }
+
+    /// Starts it with another command line.
+    pub fn with_line(line: &CommandLine, folder: &Path) -> Result<Self> {
+        interrupted();
+        let qemu = Qemu::start(line, folder)?;
+        let (sender, events) = channel();
+        for port in Port::ALL {
+            let log = folder.join(format!("{}.txt", port.name()));
+            let log = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+            let stream = qemu.port(port)?;
+            let sender = sender.clone();
+            thread::spawn(move || listen(port, stream, log, &sender));
+        }
+        let input = qemu.port(Port::NonSecure)?;
+        Ok(Self { qemu, input, events })
+    }
+
+    /// Types into the normal world's console.
+    pub fn type_in(&mut self, bytes: &[u8]) {
+        // A machine that has just ended doesn't listen any more; its end is an event of its own.
+        let _ = self.input.write_all(bytes);
+    }
+
+    /// Waits for the next event, at most until `deadline`.
+    pub fn next(&mut self, deadline: Instant) -> Result<Event> {
+        loop {
+            if interrupted().load(Ordering::Relaxed) {
+                return Ok(Event::Interrupted);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left.min(TICK)) {
+                Ok((port, bytes)) => return Ok(Event::Bytes(port, bytes)),
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return Ok(Event::Silence),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Both ports are closed: it is about to end, if it hasn't.
+                Err(RecvTimeoutError::Disconnected) => {
+                    if let Some(status) = self.qemu.ended()? {
+                        return Ok(Event::Ended { success: status.success(), complaints: self.qemu.complaints() });
+                    }
+                    if left.is_zero() {
+                        return Ok(Event::Silence);
+                    }
+                    thread::sleep(left.min(TICK / 10));
+                }
+            }
+        }
+    }
+}
+
+/// Reads a port until it closes.
+fn listen(port: Port, mut stream: UnixStream, mut log: File, sender: &Sender<(Port, Vec<u8>)>) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        let bytes = &buffer[..length];
+        // The log is for people and the events for the verdict: a full disk fails neither the run nor its judgement.
+        let _ = log.write_all(bytes);
+        if sender.send((port, bytes.to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Set once the user, or the system, wants the lab to stop. Everything that owns a QEMU or a raw terminal looks here
+/// and ends in its usual way, so that both are cleaned up.
+pub fn interrupted() -> &'static AtomicBool {
+    static INTERRUPTED: OnceLock<&'static AtomicBool> = OnceLock::new();
+    INTERRUPTED.get_or_init(|| {
+        static FLAG: AtomicBool = AtomicBool::new(false);
+        // Fails only where a handler is in place already; Ctrl-C then does what that one says.
+        let _ = ctrlc::set_handler(|| FLAG.store(true, Ordering::Relaxed));
+        &FLAG
+    })
+}

@@ -1,0 +1,74 @@
+//! From a scenario to everything that QEMU needs: programs built, guests fetched, flash and tree written.
+
+use crate::firmware::{Firmware, Program};
+use crate::flash::Flash;
+use crate::guests;
+use crate::linux::{self, LinuxGuest, Recipe, Suite};
+use crate::progress::Progress;
+use crate::qemu::{self, CommandLine};
+use crate::scenario::{Scenario, model};
+use crate::tree::{self, Seeds};
+use crate::workspace::{Workspace, write_if_changed};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+
+/// A scenario on one CPU model, ready to start.
+#[derive(Debug)]
+pub struct Prepared {
+    /// QEMU's arguments.
+    pub line: CommandLine,
+    /// Where this run keeps its flash, tree and logs.
+    pub folder: PathBuf,
+    /// The tree that the chain boots with.
+    pub tree: PathBuf,
+}
+
+/// Builds what changed for a scenario, and fetches what it names.
+pub fn build(
+    workspace: &Workspace,
+    scenario: &Scenario,
+    progress: &Progress,
+) -> Result<(Firmware, Option<LinuxGuest>)> {
+    qemu::check()?;
+    let mut programs = Program::LAYERS.to_vec();
+    programs.extend(guests::programs(scenario));
+    let firmware = Firmware::build(workspace, &programs, progress)?;
+    let linux = if guests::needs_linux(scenario) { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
+    Ok((firmware, linux))
+}
+
+/// Makes the Linux guest.
+pub fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) -> Result<LinuxGuest> {
+    progress.step("making the Linux guest");
+    let recipe = Recipe {
+        cache: &workspace.packages(),
+        suite: Suite::default(),
+        init: &workspace.root().join("images/linux/init"),
+        client: &firmware.elf(Program::LinuxClient),
+    };
+    linux::guest(&recipe, &|step| progress.step(step))
+}
+
+/// Fetches the packages that the Linux guest is made of.
+pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
+    linux::fetch(&workspace.packages(), Suite::default(), &|step| progress.step(step))
+}
+
+/// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
+pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, progress: &Progress) -> Result<Prepared> {
+    let (firmware, linux) = build(workspace, scenario, progress)?;
+    let folder = workspace.fresh_run(&format!("{}/{}", scenario.name, model(cpu)))?;
+    let flash = folder.join("flash.bin");
+    write_if_changed(&flash, &Flash::of(&firmware, scenario.chain.tee)?.bytes(&scenario.chain)?)?;
+    let guests = guests::place(scenario, &firmware, linux.as_ref())?;
+    let machine = qemu::dump_tree(&scenario.machine, cpu, &flash)?;
+    let seeds = if scenario.machine.icount { Seeds::Fixed } else { Seeds::Random };
+    let tree = folder.join("tree.dtb");
+    write_if_changed(&tree, &tree::with_guests(&machine, &guests, seeds)?)?;
+    let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
+    line.load(&tree, &guests);
+    let by_hand = folder.join("qemu.sh");
+    fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
+    Ok(Prepared { line, folder, tree })
+}

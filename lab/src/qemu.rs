@@ -1,0 +1,266 @@
+//! QEMU: its command line, its process, its serial ports.
+//!
+//! Each serial port is a socket that the lab listens on before QEMU starts, so not one byte is lost, and QEMU waits if
+//! the lab is slow. QEMU ends when the value does, whatever way that is.
+
+use crate::console::Port;
+use crate::guests::Guest;
+use crate::scenario::Machine;
+use anyhow::{Context, Result, bail, ensure};
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The program.
+pub const PROGRAM: &str = "qemu-system-aarch64";
+/// The first version whose `virt` has what the chain needs.
+const OLDEST: (u32, u32) = (7, 2);
+/// Long enough for a loaded host to start a process.
+const START: Duration = Duration::from_secs(30);
+
+/// Arguments for QEMU, in order.
+#[derive(Debug, Clone, Default)]
+pub struct CommandLine(Vec<OsString>);
+
+impl CommandLine {
+    /// The machine without what is on its serial ports.
+    pub fn machine(machine: &Machine, cpu: &str, flash: &Path) -> Self {
+        Self::with_board(machine, cpu, flash, "virt,secure=on,virtualization=on,gic-version=3".into())
+    }
+
+    fn with_board(machine: &Machine, cpu: &str, flash: &Path, board: String) -> Self {
+        let mut line = Self::default();
+        // One tick of the counter is one nanosecond of virtual time, which under icount is one instruction.
+        let cpu = if machine.icount { format!("{cpu},cntfrq=1000000000") } else { cpu.to_owned() };
+        line.add("-M", board).add("-cpu", cpu).add("-smp", machine.cpus.to_string());
+        line.add("-m", format!("{}K", machine.memory.0 / 1024));
+        line.add("-display", "none").add("-monitor", "none").add("-net", "none").flag("-nodefaults");
+        // A reset that nobody asked for must not start the run again.
+        line.flag("-no-reboot");
+        if machine.icount {
+            line.add("-icount", "shift=0,sleep=off").add("-rtc", "clock=vm").add("-seed", "1");
+        }
+        line.add("-bios", flash);
+        line
+    }
+
+    /// The tree that the chain boots with, and the guests' files.
+    pub fn load(&mut self, tree: &Path, guests: &[Guest<'_>]) -> &mut Self {
+        self.add("-dtb", tree);
+        for module in guests.iter().flat_map(|guest| &guest.modules) {
+            // A comma ends a value in QEMU's options unless it is doubled.
+            let file = module.file.to_string_lossy().replace(',', ",,");
+            self.add("-device", format!("loader,file={file},addr={:#x},force-raw=on", module.address));
+        }
+        self
+    }
+
+    /// Waits for gdb before the first instruction.
+    pub fn wait_for_gdb(&mut self) -> &mut Self {
+        self.flag("-S").flag("-s")
+    }
+
+    fn add(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.extend([option.into(), value.into()]);
+        self
+    }
+
+    fn flag(&mut self, option: &str) -> &mut Self {
+        self.0.push(option.into());
+        self
+    }
+
+    /// The line as a person runs it, the serial ports on the terminal and in a file.
+    pub fn by_hand(&self) -> String {
+        let mut text = PROGRAM.to_owned();
+        for argument in &self.0 {
+            let argument = argument.to_string_lossy();
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+".contains(c);
+            text += if argument.starts_with('-') { " \\\n    " } else { " " };
+            if argument.chars().all(plain) {
+                text += &argument;
+            } else {
+                text += &format!("'{}'", argument.replace('\'', "'\\''"));
+            }
+        }
+        text + " \\\n    -serial stdio -serial file:secure-world.txt\n"
+    }
+}
+
+/// The machine's own device tree. It depends on every option that shapes the machine, the firmware among them.
+pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> {
+    let folder = TempDir::new().context("cannot make a temporary folder")?;
+    let file = folder.path().join("machine.dtb");
+    let board =
+        format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", file.to_string_lossy().replace(',', ",,"));
+    let output = command()
+        .args(CommandLine::with_board(machine, cpu, flash, board).0)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(missing)?;
+    ensure!(output.status.success(), "QEMU refuses the machine: {}", String::from_utf8_lossy(&output.stderr).trim());
+    fs::read(&file).context("QEMU wrote no device tree")
+}
+
+/// Finds out whether QEMU is there and new enough; its version.
+pub fn check() -> Result<String> {
+    let output = command().arg("--version").output().map_err(missing)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let first = text.lines().next().unwrap_or_default().to_owned();
+    match version(&first) {
+        Some(version) if version >= OLDEST => Ok(first),
+        _ => bail!("{first}: the machine needs QEMU {}.{} or newer; {REMEDY}", OLDEST.0, OLDEST.1),
+    }
+}
+
+const REMEDY: &str = "install it with `apt-get install qemu-system-arm` (Debian, Ubuntu), `brew install qemu` (macOS) \
+                      or `dnf install qemu-system-aarch64-core` (Fedora)";
+
+fn command() -> Command {
+    Command::new(PROGRAM)
+}
+
+fn missing(error: std::io::Error) -> anyhow::Error {
+    if error.kind() == ErrorKind::NotFound {
+        return anyhow::anyhow!("{PROGRAM} is missing; {REMEDY}");
+    }
+    anyhow::Error::new(error).context(format!("cannot start {PROGRAM}"))
+}
+
+/// `QEMU emulator version 7.2.22 (…)`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split("version ").nth(1)?.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// A running QEMU.
+#[derive(Debug)]
+pub struct Qemu {
+    child: Child,
+    ports: Vec<UnixStream>,
+    complaints: PathBuf,
+    _sockets: TempDir,
+}
+
+impl Qemu {
+    /// Starts it. What it complains about goes to a file in `logs`.
+    pub fn start(line: &CommandLine, logs: &Path) -> Result<Self> {
+        let sockets = TempDir::with_prefix("triptych-").context("cannot make a temporary folder")?;
+        let complaints = logs.join("qemu.txt");
+        let file = fs::File::create(&complaints).with_context(|| format!("cannot write {}", complaints.display()))?;
+        let mut command = command();
+        command.args(&line.0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let mut listeners = Vec::new();
+        for port in Port::ALL {
+            let path = sockets.path().join(port.name());
+            let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+            listener.set_nonblocking(true).context("cannot poll a socket")?;
+            listeners.push(listener);
+            command.arg("-serial").arg(format!("unix:{}", path.display()));
+        }
+        let child = command.spawn().map_err(missing)?;
+        // From here on an early return kills it.
+        let mut qemu = Self { child, ports: Vec::new(), complaints, _sockets: sockets };
+        for listener in &listeners {
+            let port = qemu.accept(listener)?;
+            qemu.ports.push(port);
+        }
+        Ok(qemu)
+    }
+
+    /// Waits for it to open a serial port.
+    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream> {
+        let begin = Instant::now();
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false).context("cannot use a socket")?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).context("QEMU did not open its serial ports"),
+            }
+            ensure!(self.ended()?.is_none(), "QEMU refuses to start: {}", self.complaints().trim());
+            ensure!(begin.elapsed() < START, "QEMU did not open its serial ports");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A handle on one of its serial ports.
+    pub fn port(&self, port: Port) -> Result<UnixStream> {
+        let index = Port::ALL.iter().position(|each| *each == port);
+        let stream = index.and_then(|index| self.ports.get(index)).context("QEMU has no such serial port")?;
+        stream.try_clone().context("cannot share a serial port")
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("QEMU is lost")
+    }
+
+    /// What it complained about.
+    pub fn complaints(&self) -> String {
+        // They are for people; without a file there are none.
+        let bytes = fs::read(&self.complaints).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Fails only for a process that has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guests::{Module, Role};
+    use crate::scenario::{Scenario, Vm};
+
+    #[test]
+    fn versions_are_read_as_qemu_prints_them() {
+        assert_eq!(version("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg)"), Some((7, 2)));
+        assert_eq!(version("QEMU emulator version 10.0.50"), Some((10, 0)));
+        assert_eq!(version("something else"), None);
+        assert!(version("QEMU emulator version 10.0").unwrap() > OLDEST);
+    }
+
+    #[test]
+    fn the_line_by_hand_can_be_pasted_into_a_shell() {
+        let machine = Machine { icount: true, ..Machine::default() };
+        let vm: Vm = toml::from_str("name = 'a'\nmemory = '1M'").unwrap();
+        let file = PathBuf::from("/tmp/it's, here.bin");
+        let module = Module { role: Role::Kernel, file, address: 0x7000_0000, size: 1 };
+        let mut line = CommandLine::machine(&machine, "max,pauth-impdef=on", Path::new("flash.bin"));
+        line.load(Path::new("a.dtb"), &[Guest { vm: &vm, modules: vec![module] }]);
+        let text = line.by_hand();
+        assert!(text.contains("-cpu max,pauth-impdef=on,cntfrq=1000000000"), "{text}");
+        assert!(text.contains("-icount shift=0,sleep=off"), "{text}");
+        assert!(text.contains("'loader,file=/tmp/it'\\''s,, here.bin,addr=0x70000000,force-raw=on'"), "{text}");
+        assert!(text.contains("-m 2097152K"), "{text}");
+    }
+
+    #[test]
+    fn every_scenario_of_the_checkout_is_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let scenario = Scenario::read(&path).unwrap();
+                assert_eq!(
+                    path.file_stem().unwrap().to_str(),
+                    Some(scenario.name.as_str()),
+                    "a file is named as it says"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The device tree that the chain boots with: the machine's own, and the VMs beside it.
+//!
+//! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`); properties that are ours
+//! begin with `triptych,`.
+
+use crate::guests::{Guest, Role};
+use anyhow::{Context, Result, anyhow};
+use dtoolkit::fdt::Fdt;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+
+/// Whether seeds are what the machine gave or the same each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeds {
+    /// What QEMU drew.
+    Random,
+    /// Constants, for runs that repeat instruction for instruction.
+    Fixed,
+}
+
+/// The machine's tree with the VMs in `/chosen`.
+pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result<Vec<u8>> {
+    let fdt = Fdt::new(machine).map_err(|error| anyhow!("QEMU's device tree is damaged: {error}"))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    if tree.find_node("/chosen").is_none() {
+        tree.root.add_child(node("chosen")?);
+    }
+    let chosen = tree.find_node_mut("/chosen").context("the tree lost its /chosen")?;
+    put(chosen, "#address-cells", 2u32)?;
+    put(chosen, "#size-cells", 2u32)?;
+    if seeds == Seeds::Fixed {
+        put(chosen, "rng-seed", (0..32).collect::<Vec<u8>>())?;
+        put(chosen, "kaslr-seed", 0x0123_4567_89ab_cdef_u64)?;
+    }
+    for (index, guest) in guests.iter().enumerate() {
+        chosen.add_child(domain(index + 1, guest)?);
+    }
+    Ok(tree.to_dtb())
+}
+
+/// `/chosen/domU<n>`.
+fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
+    let vm = guest.vm;
+    let mut domain = node(&format!("domU{number}"))?;
+    put(&mut domain, "compatible", "xen,domain")?;
+    put(&mut domain, "#address-cells", 2u32)?;
+    put(&mut domain, "#size-cells", 2u32)?;
+    put(&mut domain, "memory", vm.memory.0 / 1024)?;
+    put(&mut domain, "cpus", vm.cpus)?;
+    put(&mut domain, "triptych,name", vm.name.as_str())?;
+    if vm.tee {
+        put(&mut domain, "triptych,tee", Vec::<u8>::new())?;
+    }
+    if let Some(vmid) = vm.vmid {
+        put(&mut domain, "triptych,vmid", vmid)?;
+    }
+    for module in &guest.modules {
+        let (mut address, mut size) = (module.address, module.size);
+        if module.role == Role::Kernel {
+            address = vm.kernel_module.address.unwrap_or(address);
+            size = vm.kernel_module.size.unwrap_or(size);
+        }
+        // Named by where it is, so that a scenario's lie can't give two nodes one name.
+        let mut child = node(&format!("module@{:x}", module.address))?;
+        let kind = match module.role {
+            Role::Kernel => "multiboot,kernel",
+            Role::Ramdisk => "multiboot,ramdisk",
+        };
+        put(&mut child, "compatible", vec![kind, "multiboot,module"])?;
+        put(&mut child, "reg", [address.to_be_bytes(), size.to_be_bytes()].concat())?;
+        if module.role == Role::Kernel && !vm.bootargs.is_empty() {
+            put(&mut child, "bootargs", vm.bootargs.as_str())?;
+        }
+        domain.add_child(child);
+    }
+    Ok(domain)
+}
+
+fn node(name: &str) -> Result<DeviceTreeNode> {
+    DeviceTreeNode::new(name).map_err(|error| anyhow!("`{name}` cannot name a node: {error}"))
+}
+
+fn put<T: dtoolkit::ToPropertyValue>(node: &mut DeviceTreeNode, name: &str, value: T) -> Result<()> {
+    node.remove_property(name);
+    let property = DeviceTreeProperty::new(name, value);
+    node.add_property(property.map_err(|error| anyhow!("`{name}` cannot name a property: {error}"))?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guests::Module;
+    use crate::scenario::{Placement, Size, Vm};
+    use dtoolkit::{Node, Property};
+    use std::path::PathBuf;
+
+    fn vm() -> Vm {
+        Vm {
+            name: "linux".into(),
+            kernel: Some("linux".into()),
+            initramfs: Some("linux".into()),
+            memory: Size(256 << 20),
+            cpus: 2,
+            bootargs: "console=ttyAMA0".into(),
+            tee: true,
+            vmid: Some(7),
+            kernel_module: Placement::default(),
+        }
+    }
+
+    fn modules() -> Vec<Module> {
+        let module = |role, address| Module { role, file: PathBuf::from("f"), address, size: 0x1234 };
+        vec![module(Role::Kernel, 0x7000_0000), module(Role::Ramdisk, 0x7020_0000)]
+    }
+
+    fn tree(vm: &Vm, seeds: Seeds) -> DeviceTree {
+        let mut machine = DeviceTree::new();
+        let mut chosen = node("chosen").unwrap();
+        put(&mut chosen, "rng-seed", vec![0xA5_u8; 32]).unwrap();
+        put(&mut chosen, "stdout-path", "/pl011@9000000").unwrap();
+        machine.root.add_child(chosen);
+        let bytes = with_guests(&machine.to_dtb(), &[Guest { vm, modules: modules() }], seeds).unwrap();
+        DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap())
+    }
+
+    fn value(tree: &DeviceTree, path: &str, name: &str) -> Option<Vec<u8>> {
+        let node = tree.find_node(path)?;
+        node.property(name).map(|property| property.value().to_vec())
+    }
+
+    #[test]
+    fn a_vm_is_described_by_the_dom0less_binding() {
+        let tree = tree(&vm(), Seeds::Random);
+        let of = |name| value(&tree, "/chosen/domU1", name).unwrap();
+        assert_eq!(of("compatible"), b"xen,domain\0");
+        assert_eq!(of("memory"), (256u64 << 10).to_be_bytes());
+        assert_eq!(of("cpus"), 2u32.to_be_bytes());
+        assert_eq!(of("triptych,vmid"), 7u32.to_be_bytes());
+        assert_eq!(of("triptych,tee"), b"");
+        let of = |name| value(&tree, "/chosen/domU1/module@70000000", name).unwrap();
+        assert_eq!(of("compatible"), b"multiboot,kernel\0multiboot,module\0");
+        assert_eq!(of("reg"), [0, 0, 0, 0, 0x70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34]);
+        assert_eq!(of("bootargs"), b"console=ttyAMA0\0");
+        let disk = "/chosen/domU1/module@70200000";
+        assert_eq!(value(&tree, disk, "compatible").unwrap(), b"multiboot,ramdisk\0multiboot,module\0");
+        assert_eq!(value(&tree, disk, "bootargs"), None);
+    }
+
+    #[test]
+    fn what_the_machine_chose_stays_unless_runs_must_repeat() {
+        let random = tree(&vm(), Seeds::Random);
+        assert_eq!(value(&random, "/chosen", "rng-seed").unwrap(), [0xA5; 32]);
+        assert_eq!(value(&random, "/chosen", "stdout-path").unwrap(), b"/pl011@9000000\0");
+        let fixed = tree(&vm(), Seeds::Fixed);
+        assert_ne!(value(&fixed, "/chosen", "rng-seed").unwrap(), [0xA5; 32]);
+    }
+
+    #[test]
+    fn a_scenario_can_lie_about_a_module() {
+        let mut vm = vm();
+        vm.kernel_module = Placement { address: Some(0x7020_0000), size: Some(1 << 32) };
+        let tree = tree(&vm, Seeds::Random);
+        let reg = value(&tree, "/chosen/domU1/module@70000000", "reg").unwrap();
+        assert_eq!(reg, [0, 0, 0, 0, 0x70, 0x20, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
+        let disk = value(&tree, "/chosen/domU1/module@70200000", "reg").unwrap();
+        assert_eq!(disk[8..], 0x1234u64.to_be_bytes());
+    }
+
+    #[test]
+    fn a_damaged_tree_is_an_error() {
+        assert!(with_guests(b"no tree", &[], Seeds::Random).is_err());
+    }
+}

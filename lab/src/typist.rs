@@ -1,0 +1,90 @@
+//! Typing into VMs' consoles, one text after another, each once its VM has said what it waits for.
+//!
+//! The hypervisor's console has one keyboard. Ctrl-A `n` gives it to the next VM, and the hypervisor says who has it.
+
+use crate::console::Line;
+use crate::scenario::Send;
+use std::collections::VecDeque;
+
+/// Ctrl-A `n`: the next VM.
+const NEXT_VM: &[u8] = b"\x01n";
+
+/// What is still to be typed, and who has the keyboard.
+#[derive(Debug)]
+pub struct Typist {
+    waiting: VecDeque<Send>,
+    selected: String,
+    /// The line that the next text waits for was seen.
+    armed: bool,
+    /// The keyboard was asked for and is on its way.
+    switching: bool,
+}
+
+impl Typist {
+    /// The first VM has the keyboard.
+    pub fn new(sends: &[Send], first: String) -> Self {
+        Self { waiting: sends.iter().cloned().collect(), selected: first, armed: false, switching: false }
+    }
+
+    /// Whether all was typed.
+    pub fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Sees a line, finished or not; what to type now.
+    pub fn hear(&mut self, line: &Line) -> Vec<u8> {
+        if line.speaker == "HYP"
+            && let Some(vm) = line.text.strip_prefix("console: ")
+        {
+            self.selected = vm.trim().to_owned();
+            self.switching = false;
+        }
+        let Some(next) = self.waiting.front() else { return Vec::new() };
+        self.armed |= line.speaker == next.to && line.text.contains(&next.after);
+        if !self.armed || self.switching {
+            return Vec::new();
+        }
+        if next.to != self.selected {
+            self.switching = true;
+            return NEXT_VM.to_vec();
+        }
+        let text = format!("{}\r", next.text).into_bytes();
+        self.waiting.pop_front();
+        self.armed = false;
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(to: &str, after: &str, text: &str) -> Send {
+        Send { to: to.into(), after: after.into(), text: text.into() }
+    }
+
+    fn line(speaker: &str, text: &str) -> Line {
+        Line { speaker: speaker.into(), text: text.into() }
+    }
+
+    #[test]
+    fn text_waits_for_its_line() {
+        let mut typist = Typist::new(&[send("vm1", "#", "ls"), send("vm1", "#", "poweroff")], "vm1".into());
+        assert_eq!(typist.hear(&line("vm1", "booting")), b"");
+        assert_eq!(typist.hear(&line("vm2", "~ #")), b"");
+        assert_eq!(typist.hear(&line("vm1", "~ #")), b"ls\r");
+        assert_eq!(typist.hear(&line("vm1", "bin")), b"");
+        assert!(!typist.is_done());
+        assert_eq!(typist.hear(&line("vm1", "~ #")), b"poweroff\r");
+        assert!(typist.is_done());
+    }
+
+    #[test]
+    fn the_keyboard_goes_round_until_the_right_vm_has_it() {
+        let mut typist = Typist::new(&[send("vm3", "?", "y")], "vm1".into());
+        assert_eq!(typist.hear(&line("vm3", "really?")), NEXT_VM);
+        assert_eq!(typist.hear(&line("vm3", "really?")), b"");
+        assert_eq!(typist.hear(&line("HYP", "console: vm2")), NEXT_VM);
+        assert_eq!(typist.hear(&line("HYP", "console: vm3")), b"y\r");
+    }
+}
