@@ -4,7 +4,9 @@
 //! seen; [`run`] is the way from that file to a verdict, and every other module is one station of it.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod console;
+pub mod debug;
 pub mod elf;
 pub mod firmware;
 pub mod flash;
@@ -17,6 +19,8 @@ pub mod progress;
 pub mod qemu;
 pub mod run;
 pub mod scenario;
+pub mod screen;
+pub mod shell;
 pub mod toolchain;
 pub mod tree;
 pub mod typist;

@@ -2,12 +2,18 @@
 #![forbid(unsafe_code)]
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use lab::bench;
+use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
+use lab::prepare::{self, prepare};
 use lab::progress::Progress;
-use lab::scenario::{Chain, Scenario};
-use lab::workspace::Workspace;
+use lab::run::run;
+use lab::scenario::{Chain, Scenario, model};
+use lab::screen::Screen;
+use lab::shell::shell;
+use lab::workspace::{Workspace, write_if_changed};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,12 +25,55 @@ struct Arguments {
     command: Command,
 }
 
+/// Which scenario, on which CPU.
+#[derive(Args)]
+struct Which {
+    /// The scenario file.
+    scenario: PathBuf,
+    /// One of the CPU models that the scenario names; else its first.
+    #[arg(long)]
+    cpu: Option<String>,
+}
+
+impl Which {
+    fn read(&self) -> Result<(Scenario, String)> {
+        let scenario = Scenario::read(&self.scenario)?;
+        let cpu = match &self.cpu {
+            Some(name) => scenario.cpu(name)?.to_owned(),
+            None => scenario.machine.cpu.clone(),
+        };
+        Ok((scenario, cpu))
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
+    /// Boot a scenario and judge it: exit status 0 only if all that it expects holds.
+    Run {
+        #[command(flatten)]
+        which: Which,
+        /// On every CPU model that the scenario names.
+        #[arg(long, conflicts_with = "cpu")]
+        all_cpus: bool,
+    },
+    /// Boot a scenario and type into its VMs.
+    Shell {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Boot a scenario halted, waiting for gdb.
+    Debug {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Count instructions and compare with the goals.
+    Bench,
     /// Build every program that runs in the machine.
     Build,
     /// Run clippy over them, warnings denied.
     Clippy,
+    /// Fetch the packages that the Linux guest is made of.
+    Fetch,
     /// Write the flash image that the machine starts from.
     Flash {
         /// The file to write.
@@ -36,11 +85,20 @@ enum Command {
         /// Write the flash that this scenario describes, its damage included.
         scenario: Option<PathBuf>,
     },
+    /// Write the device tree that a scenario boots with.
+    Dtb {
+        #[command(flatten)]
+        which: Which,
+        /// The file to write.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     match execute(Arguments::parse().command) {
-        Ok(code) => code,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -48,23 +106,63 @@ fn main() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> Result<ExitCode> {
+/// Whether what was asked for holds.
+fn execute(command: Command) -> Result<bool> {
     let workspace = Workspace::locate()?;
     let progress = Progress::new();
     match command {
+        Command::Run { which, all_cpus } => {
+            let (scenario, cpu) = which.read()?;
+            let cpus = if all_cpus { scenario.cpus().map(str::to_owned).collect() } else { vec![cpu] };
+            return run_on(&workspace, &scenario, &cpus, &progress);
+        }
+        Command::Shell { which } => {
+            let (scenario, cpu) = which.read()?;
+            let prepared = prepare(&workspace, &scenario, &cpu, &progress)?;
+            progress.finish();
+            shell(&prepared)?;
+        }
+        Command::Debug { which } => {
+            let (scenario, cpu) = which.read()?;
+            let prepared = prepare(&workspace, &scenario, &cpu, &progress)?;
+            progress.finish();
+            debug::wait_for_gdb(&workspace, prepared)?;
+        }
+        Command::Bench => return bench::bench(&workspace, &progress),
         Command::Build => {
             Firmware::build(&workspace, &Program::ALL, &progress)?;
         }
         Command::Clippy => firmware::clippy(&workspace, &progress)?,
+        Command::Fetch => prepare::fetch(&workspace, &progress)?,
         Command::Flash { output, no_tee, scenario } => {
             let chain = match scenario {
                 Some(file) => Scenario::read(&file)?.chain,
                 None => Chain { tee: !no_tee, damage: None },
             };
             let firmware = Firmware::build(&workspace, &Program::LAYERS, &progress)?;
-            let bytes = Flash::of(&firmware, chain.tee)?.bytes(&chain)?;
-            lab::workspace::write_if_changed(&output, &bytes)?;
+            write_if_changed(&output, &Flash::of(&firmware, chain.tee)?.bytes(&chain)?)?;
+        }
+        Command::Dtb { which, output } => {
+            let (scenario, cpu) = which.read()?;
+            let prepared = prepare(&workspace, &scenario, &cpu, &progress)?;
+            write_if_changed(&output, &std::fs::read(prepared.tree)?)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
+}
+
+/// Runs a scenario on CPU models, one after another, and prints what comes of it.
+fn run_on(workspace: &Workspace, scenario: &Scenario, cpus: &[String], progress: &Progress) -> Result<bool> {
+    let screen = Screen::new();
+    for cpu in cpus {
+        let prepared = prepare(workspace, scenario, cpu, progress)?;
+        progress.finish();
+        println!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
+        let outcome = run(scenario, cpu, &prepared, &mut |line| screen.print(line))?;
+        print!("\n{}", outcome.report());
+        if !outcome.passed() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

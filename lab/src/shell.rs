@@ -1,0 +1,166 @@
+//! An interactive machine: the terminal becomes the keyboard of the selected VM.
+//!
+//! Keys go to the normal world's serial port as they are typed. Ctrl-A is the escape: `n` after it is for the
+//! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM.
+
+use crate::console::{Listener, Port};
+use crate::machine::{Event, Machine};
+use crate::prepare::Prepared;
+use crate::screen::Screen;
+use anyhow::{Context, Result};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use std::io::{Read, Stdin, Write, stdin, stdout};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ESCAPE: u8 = 0x01;
+/// How soon a key is passed on while the machine is silent.
+const KEY_TICK: Duration = Duration::from_millis(20);
+
+/// Runs until the machine ends or the user quits.
+pub fn shell(prepared: &Prepared) -> Result<()> {
+    println!("Ctrl-A n: next VM   Ctrl-A x: quit   Ctrl-A Ctrl-A: a Ctrl-A for the VM\r");
+    let mut machine = Machine::start(prepared)?;
+    let terminal = RawTerminal::enter()?;
+    let keys = read_keys();
+    let mut keyboard = Keyboard::default();
+    let mut secure = Listener::new(Port::Secure);
+    let screen = Screen::new();
+    let said = loop {
+        match keys.try_recv() {
+            Ok(typed) => {
+                let (bytes, quit) = keyboard.press(&typed);
+                machine.type_in(&bytes);
+                if quit {
+                    break "quit".to_owned();
+                }
+            }
+            // Standard input has ended: the machine may still have something to say.
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+        }
+        match machine.next(Instant::now() + KEY_TICK)? {
+            Event::Bytes(Port::NonSecure, bytes) => show(&with_returns(&bytes)),
+            // The secure world speaks in whole lines; it must not cut the VM's.
+            Event::Bytes(Port::Secure, bytes) => {
+                for line in secure.hear(&bytes) {
+                    show(format!("{}\r\n", screen.dress(&line)).as_bytes());
+                }
+            }
+            Event::Silence => {}
+            Event::Interrupted => break "stopped".to_owned(),
+            Event::Ended { complaints, .. } if complaints.trim().is_empty() => break "the machine is off".to_owned(),
+            Event::Ended { complaints, .. } => break complaints,
+        }
+    };
+    drop(terminal);
+    println!("\n{said}");
+    Ok(())
+}
+
+fn show(bytes: &[u8]) {
+    let mut out = stdout().lock();
+    // A terminal that is gone sends a signal, which ends the loop.
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// Reads the keyboard in a thread of its own, which lives until the process ends.
+fn read_keys() -> Receiver<Vec<u8>> {
+    let (sender, keys) = channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while let Ok(length @ 1..) = stdin().read(&mut buffer) {
+            if sender.send(buffer[..length].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    keys
+}
+
+/// A raw terminal needs a carriage return before each new line.
+fn with_returns(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 8);
+    for &byte in bytes {
+        if byte == b'\n' && out.last() != Some(&b'\r') {
+            out.push(b'\r');
+        }
+        out.push(byte);
+    }
+    out
+}
+
+/// Knows whether Ctrl-A was the last key.
+#[derive(Debug, Default)]
+struct Keyboard {
+    escaped: bool,
+}
+
+impl Keyboard {
+    /// What the machine gets of these keys, and whether the user wants to quit.
+    fn press(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+        let mut out = Vec::new();
+        for &key in typed {
+            match (std::mem::take(&mut self.escaped), key) {
+                (false, ESCAPE) => self.escaped = true,
+                (false, key) => out.push(key),
+                (true, b'x' | b'X') => return (out, true),
+                // The hypervisor's own escape is the same: it makes of two one for the VM.
+                (true, b'n' | b'N') => out.extend([ESCAPE, b'n']),
+                (true, ESCAPE) => out.extend([ESCAPE, ESCAPE]),
+                (true, _) => {}
+            }
+        }
+        (out, false)
+    }
+}
+
+/// Standard input without echo, line editing and signals, until dropped.
+#[derive(Debug)]
+struct RawTerminal {
+    before: Option<(Stdin, Termios)>,
+}
+
+impl RawTerminal {
+    fn enter() -> Result<Self> {
+        let input = stdin();
+        if !isatty(&input) {
+            return Ok(Self { before: None });
+        }
+        let before = tcgetattr(&input).context("cannot ask the terminal how it is set")?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(&input, OptionalActions::Now, &raw).context("cannot set the terminal")?;
+        Ok(Self { before: Some((input, before)) })
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        if let Some((input, before)) = &self.before {
+            // Nothing is left to try if the terminal is gone.
+            let _ = tcsetattr(input, OptionalActions::Drain, before);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_go_through_and_escapes_are_told_apart() {
+        let mut keyboard = Keyboard::default();
+        assert_eq!(keyboard.press(b"ls\r\x03"), (b"ls\r\x03".to_vec(), false));
+        assert_eq!(keyboard.press(b"\x01"), (vec![], false));
+        assert_eq!(keyboard.press(b"na"), (b"\x01na".to_vec(), false));
+        assert_eq!(keyboard.press(b"\x01\x01n"), (b"\x01\x01n".to_vec(), false));
+        assert_eq!(keyboard.press(b"\x01?b"), (b"b".to_vec(), false));
+        assert_eq!(keyboard.press(b"q\x01xz"), (b"q".to_vec(), true));
+    }
+
+    #[test]
+    fn new_lines_return_to_the_left_once() {
+        assert_eq!(with_returns(b"a\nb\r\nc"), b"a\r\nb\r\nc");
+    }
+}
