@@ -1,2 +1,64 @@
-//! To be replaced.
-fn main() {}
+//! The bare guest. What it does says the library's documentation.
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
+
+#[cfg(target_os = "none")]
+mod firmware {
+    use bare_guest::arch::{self, Tee};
+    use bare_guest::machine::Machine;
+    use bare_guest::optee::{PAGES, Page};
+    use bare_guest::platform::Console;
+    use bare_guest::story;
+    use core::fmt::Write;
+    use core::panic::PanicInfo;
+    use fdt::Fdt;
+
+    /// What is shared with the TEE.
+    static PAGES_FOR_THE_TEE: [Page; PAGES] = [const { Page::new() }; PAGES];
+
+    /// From `arch::boot`: MMU and caches on, x0 as the loader left it.
+    #[unsafe(no_mangle)]
+    extern "C" fn guest_main(device_tree: usize) -> ! {
+        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to it.
+        let tree = unsafe { Fdt::from_ptr(device_tree as *const u8) };
+        let Ok(tree) = tree else {
+            // SAFETY: Nothing else uses the console yet.
+            let mut console = unsafe { Console::contract() };
+            let _ = writeln!(console, "bare-guest: FAIL: x0 = {device_tree:#x} is no device tree");
+            arch::power_off();
+        };
+        let machine = Machine::read(&tree);
+        arch::set_psci(machine.psci);
+        // SAFETY: As above; this one is used from here on.
+        let mut console = unsafe { Console::new(&machine) };
+        let (base, size) = machine.memory.unwrap_or((0, 0));
+        let _ = writeln!(console, "bare-guest: EL{}, {} MiB RAM from {base:#x}", arch::level(), size >> 20);
+        match machine.optee {
+            None => {
+                let _ = writeln!(console, "bare-guest: no /firmware/optee in the device tree: there is no TEE for me");
+            }
+            Some(conduit) => {
+                let failures = story::tell(&mut console, Tee::new(conduit), &PAGES_FOR_THE_TEE, machine.bootargs);
+                let _ = match failures {
+                    0 => writeln!(console, "bare-guest: PASS"),
+                    n => writeln!(console, "bare-guest: FAIL {n}"),
+                };
+            }
+        }
+        arch::power_off()
+    }
+
+    #[panic_handler]
+    fn panic(info: &PanicInfo<'_>) -> ! {
+        // SAFETY: Whoever else had the console will not write to it any more.
+        let mut console = unsafe { Console::contract() };
+        let _ = writeln!(console, "bare-guest: PANIC {info}");
+        arch::power_off()
+    }
+}
+
+/// On the host there is nothing to run: the library's tests are all there is.
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("bare-guest runs in a VM: make run");
+}

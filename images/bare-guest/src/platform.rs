@@ -1,0 +1,107 @@
+//! The devices: PL011 and what the GIC needs for a sleeping CPU to wake.
+
+use crate::arch::timer;
+use crate::machine::Machine;
+use crate::story::Terminal;
+use arm_gic::IntId;
+use arm_gic::gicv3::registers::{Gicd, GicrSgi};
+use arm_gic::gicv3::{GicCpuInterface, GicV3, Group};
+use arm_pl011_uart::{PL011Registers, Uart};
+use core::fmt;
+use core::ptr::NonNull;
+use safe_mmio::UniqueMmioPointer;
+use shared_abi::layout;
+
+/// How often a CPU that waits for a key looks for it.
+const LOOK_MS: u64 = 20;
+
+/// The console on the PL011.
+pub struct Console {
+    uart: Uart<'static>,
+}
+
+impl Console {
+    /// The console of this machine.
+    ///
+    /// # Safety
+    ///
+    /// `machine` tells the truth, device memory is mapped one to one, and no other console is used from here on.
+    pub unsafe fn new(machine: &Machine<'_>) -> Self {
+        if let Some([gicd, gicr]) = machine.gic {
+            // SAFETY: The addresses are the GIC's, and nothing else uses it.
+            unsafe { wake_by_timer(gicd, gicr) };
+        }
+        // SAFETY: As the caller promises.
+        unsafe { Self::at(machine.uart.unwrap_or(layout::UART_NS.base as usize)) }
+    }
+
+    /// The console where the guest contract has it: for who cannot read the device tree.
+    ///
+    /// # Safety
+    ///
+    /// As [`Console::new`].
+    pub unsafe fn contract() -> Self {
+        // SAFETY: As the caller promises.
+        unsafe { Self::at(layout::UART_NS.base as usize) }
+    }
+
+    /// # Safety
+    ///
+    /// There is a PL011 at `address`, as [`Console::new`] says.
+    unsafe fn at(address: usize) -> Self {
+        let registers = core::ptr::with_exposed_provenance_mut::<PL011Registers>(address);
+        let registers = NonNull::new(registers).unwrap_or(NonNull::dangling());
+        // SAFETY: As the caller promises. Without a PL011 at all its address would be that of unmapped memory: an exception.
+        Self { uart: unsafe { Uart::new(UniqueMmioPointer::new(registers)) } }
+    }
+
+    fn put(&mut self, byte: u8) {
+        while self.uart.is_tx_fifo_full() {
+            core::hint::spin_loop();
+        }
+        self.uart.write_word(byte);
+    }
+}
+
+impl fmt::Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.put(b'\r');
+            }
+            self.put(byte);
+        }
+        Ok(())
+    }
+}
+
+impl Terminal for Console {
+    fn wait_line(&mut self) {
+        loop {
+            match self.uart.read_word() {
+                Ok(Some(b'\r' | b'\n')) => return,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => timer::sleep(LOOK_MS),
+            }
+        }
+    }
+}
+
+/// Lets the virtual timer's interrupt (PPI 11, INTID 27) reach this CPU, which wakes it out of WFI though it takes none.
+///
+/// # Safety
+///
+/// There is a GICv3's distributor at `gicd`, its redistributors from `gicr` on, and nothing else uses them.
+unsafe fn wake_by_timer(gicd: usize, gicr: usize) {
+    let gicd = NonNull::new(core::ptr::with_exposed_provenance_mut::<Gicd>(gicd));
+    let gicr = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(gicr));
+    let (Some(gicd), Some(gicr)) = (gicd, gicr) else { return };
+    // SAFETY: As the caller promises.
+    let Ok(mut gic) = (unsafe { GicV3::new(UniqueMmioPointer::new(gicd), gicr, 1) }) else { return };
+    gic.setup(0);
+    GicCpuInterface::set_priority_mask(0xFF);
+    let timer = IntId::ppi(11);
+    let ready = gic.set_group(timer, Some(0), Group::Group1NS);
+    let ready = ready.and_then(|()| gic.enable_interrupt(timer, Some(0), true));
+    timer::set_usable(ready.is_ok());
+}
