@@ -1,0 +1,130 @@
+//! Fast calls: short, bounded, with interrupts masked from beginning to end.
+
+use super::{Answer, Arguments, UNKNOWN, only};
+use crate::nexus::vms::Life;
+use crate::partition::Partition;
+use crate::partition::layout::THREADS;
+use crate::tee::Tee;
+use shared_abi::client::{ClientId, VmId};
+use shared_abi::optee_smc::{self as smc, ReturnCode, SecureCaps};
+use shared_abi::smccc::FunctionId;
+
+/// Parameters that an RPC's message may have, as EXCHANGE_CAPABILITIES says.
+pub const RPC_PARAMS: usize = 4;
+
+/// The functions that are answered, fast and yielding: what CALLS_COUNT counts.
+const OFFERED: [FunctionId; 16] = [
+    smc::OPTEE_SMC_CALLS_COUNT,
+    smc::OPTEE_SMC_CALLS_UID,
+    smc::OPTEE_SMC_CALLS_REVISION,
+    smc::OPTEE_SMC_CALL_GET_OS_UUID,
+    smc::OPTEE_SMC_CALL_GET_OS_REVISION,
+    smc::OPTEE_SMC_EXCHANGE_CAPABILITIES,
+    smc::OPTEE_SMC_DISABLE_SHM_CACHE,
+    smc::OPTEE_SMC_ENABLE_SHM_CACHE,
+    smc::OPTEE_SMC_BOOT_SECONDARY,
+    smc::OPTEE_SMC_VM_CREATED,
+    smc::OPTEE_SMC_VM_DESTROYED,
+    smc::OPTEE_SMC_GET_THREAD_COUNT,
+    smc::OPTEE_SMC_CALL_RETURN_FROM_RPC,
+    smc::OPTEE_SMC_CALL_WITH_ARG,
+    smc::OPTEE_SMC_CALL_WITH_RPC_ARG,
+    smc::OPTEE_SMC_CALL_WITH_REGD_ARG,
+];
+
+/// Parses a number of the package's version.
+const fn version(text: &str) -> u64 {
+    let (mut value, mut i) = (0, 0);
+    while i < text.len() {
+        value = value * 10 + (text.as_bytes()[i] - b'0') as u64;
+        i += 1;
+    }
+    value
+}
+
+const VERSION: [u64; 3] = [
+    version(env!("CARGO_PKG_VERSION_MAJOR")),
+    version(env!("CARGO_PKG_VERSION_MINOR")),
+    version(env!("CARGO_PKG_VERSION_PATCH")),
+];
+
+impl Tee {
+    /// A fast call.
+    pub fn fast(&self, x: &Arguments) -> Answer {
+        let Some(client) = ClientId::from_x7(x[7]) else { return only(ReturnCode::ENotAvail) };
+        if let ClientId::Vm(id) = client
+            && !self.exists(id)
+        {
+            return only(ReturnCode::ENotAvail);
+        }
+        match FunctionId(x[0] as u32) {
+            smc::OPTEE_SMC_CALLS_COUNT => [OFFERED.len() as u64, 0, 0, 0],
+            smc::OPTEE_SMC_CALLS_UID => smc::CALLS_UID.map(u64::from),
+            smc::OPTEE_SMC_CALLS_REVISION => [smc::CALLS_REVISION[0].into(), smc::CALLS_REVISION[1].into(), 0, 0],
+            smc::OPTEE_SMC_CALL_GET_OS_UUID => smc::OS_UUID.map(u64::from),
+            smc::OPTEE_SMC_CALL_GET_OS_REVISION => [VERSION[0], VERSION[1], VERSION[2], 0],
+            smc::OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(x[1] as u32),
+            smc::OPTEE_SMC_GET_THREAD_COUNT => [ReturnCode::Ok as u64, THREADS as u64, 0, 0],
+            smc::OPTEE_SMC_ENABLE_SHM_CACHE => self.in_partition(client, enable_shm_cache),
+            smc::OPTEE_SMC_DISABLE_SHM_CACHE => self.in_partition(client, disable_shm_cache),
+            smc::OPTEE_SMC_VM_CREATED => self.life_cycle(client, x[1] as u32, Self::create),
+            smc::OPTEE_SMC_VM_DESTROYED => self.life_cycle(client, x[1] as u32, Self::destroy),
+            // Secondary CPUs come by PSCI, through the monitor.
+            smc::OPTEE_SMC_BOOT_SECONDARY => only(ReturnCode::ENotAvail),
+            _ => UNKNOWN,
+        }
+    }
+
+    fn exists(&self, id: VmId) -> bool {
+        self.vms.with(id, |_, state| matches!(state.life, Life::Created | Life::Ready)).unwrap_or(false)
+    }
+
+    /// OP-TEE refuses capabilities that it does not know, and so do we: the caller would rely on them.
+    fn exchange_capabilities(&self, normal_world: u32) -> Answer {
+        if normal_world & !smc::NSEC_CAP_UNIPROCESSOR != 0 {
+            return only(ReturnCode::ENotAvail);
+        }
+        let mut caps = SecureCaps::VIRTUALIZATION | SecureCaps::MEMREF_NULL | SecureCaps::RPC_ARG;
+        if !self.ns_ram().ranges().is_empty() {
+            caps |= SecureCaps::DYNAMIC_SHM | SecureCaps::UNREGISTERED_SHM;
+        }
+        [ReturnCode::Ok as u64, caps.bits().into(), 0, RPC_PARAMS as u64]
+    }
+
+    /// Only the hypervisor may say who exists, and only ids that can be a VM's.
+    fn life_cycle<E>(&self, client: ClientId, id: u32, change: fn(&Self, VmId) -> Result<(), E>) -> Answer {
+        let done = client == ClientId::Hypervisor && VmId::from_argument(id).is_some_and(|id| change(self, id).is_ok());
+        only(if done { ReturnCode::Ok } else { ReturnCode::ENotAvail })
+    }
+
+    /// What concerns a VM's own state; the hypervisor has none.
+    fn in_partition(&self, client: ClientId, f: fn(&Partition) -> Answer) -> Answer {
+        let ClientId::Vm(id) = client else { return only(ReturnCode::ENotAvail) };
+        match self.select(id, false) {
+            Ok(current) => f(current.partition()),
+            Err(_) => only(ReturnCode::ENotAvail),
+        }
+    }
+}
+
+fn enable_shm_cache(partition: &Partition) -> Answer {
+    if !partition.threads.all_free() {
+        return only(ReturnCode::EBusy);
+    }
+    partition.shm_cache.enable();
+    only(ReturnCode::Ok)
+}
+
+/// One cookie each call, until none is left.
+fn disable_shm_cache(partition: &Partition) -> Answer {
+    if !partition.threads.all_free() {
+        return only(ReturnCode::EBusy);
+    }
+    match partition.shm_cache.disable() {
+        Some(memory) => {
+            let (high, low) = smc::to_halves(memory.cookie);
+            [ReturnCode::Ok as u64, high, low, 0]
+        }
+        None => only(ReturnCode::ENotAvail),
+    }
+}

@@ -1,0 +1,30 @@
+//! Where calls enter: registers in, registers out.
+
+pub mod call;
+pub mod fast;
+pub mod rpc;
+pub mod yielding;
+
+use crate::tee::Tee;
+use shared_abi::optee_smc::ReturnCode;
+use shared_abi::smccc::{self, FunctionId};
+
+/// The caller's x0 to x7.
+pub type Arguments = [u64; 8];
+/// The caller's x0 to x3; what a call does not use is 0.
+pub type Answer = [u64; 4];
+
+/// Just a return code.
+pub(crate) const fn only(code: ReturnCode) -> Answer {
+    [code as u64, 0, 0, 0]
+}
+
+/// The function does not exist (SMCCC 1.4 §5.2).
+pub(crate) const UNKNOWN: Answer = [smccc::in_x0(smccc::NOT_SUPPORTED), 0, 0, 0];
+
+impl Tee {
+    /// A call as the monitor would sort it: fast or yielding, by its function id.
+    pub fn smc(&self, arguments: &Arguments) -> Answer {
+        if FunctionId(arguments[0] as u32).is_fast() { self.fast(arguments) } else { self.yielding(arguments) }
+    }
+}

@@ -1,0 +1,246 @@
+//! A partition's heap: explicit, fallible, counted.
+//!
+//! `buddy_system_allocator`'s [`Heap`](buddy_system_allocator::Heap) behind a handle. There is no global allocator in the
+//! TEE: its users would turn exhaustion, which the normal world can bring about, into a panic.
+#![expect(unsafe_code, reason = "the memory module of the partition's heap")]
+
+use crate::sync::Lock;
+use core::alloc::Layout;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use zerocopy::{FromZeros, Immutable};
+
+/// Blocks are of less than two to this power bytes; a partition's address range holds no larger one.
+const ORDER: usize = 22;
+
+/// What the heap's users did and had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Bytes allocated.
+    pub allocated: usize,
+    /// Most that was ever allocated.
+    pub max_allocated: usize,
+    /// Bytes the heap has in all.
+    pub size: usize,
+    /// Requests that failed.
+    pub failures: u32,
+    /// Bytes of the largest of them.
+    pub biggest_failure: usize,
+    /// Bytes allocated when that one failed.
+    pub biggest_failure_used: usize,
+}
+
+struct Inner {
+    blocks: buddy_system_allocator::Heap<ORDER>,
+    figures: Figures,
+}
+
+/// A heap.
+pub struct Heap(Lock<Inner>);
+
+/// The heap cannot give that much.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+/// Elements from a heap. It must go back by [`Heap::free`] to the heap it came from; one that is lost is lost until the
+/// partition ends. [`OwnedBlock`] goes back by itself.
+#[must_use]
+pub struct Block<T> {
+    start: NonNull<T>,
+    len: usize,
+}
+
+// SAFETY: a block is its elements' only owner, as a `Box<[T]>` is.
+unsafe impl<T: Send> Send for Block<T> {}
+
+impl<T> Block<T> {
+    /// The elements.
+    pub fn as_slice(&self) -> &[T] {
+        // SAFETY: `Heap::allocate` made so many elements there, zeroed, which is a valid `T`; they are this block's
+        // until it is freed, and the partition's memory stays where it is as long as the partition lives.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    /// The elements, to change them.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as above, and the block is borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        Layout::array::<T>(self.len).ok()
+    }
+}
+
+impl Heap {
+    /// A heap without memory.
+    pub const fn new() -> Self {
+        Self(Lock::new(Inner {
+            blocks: buddy_system_allocator::Heap::new(),
+            figures: Figures {
+                allocated: 0,
+                max_allocated: 0,
+                size: 0,
+                failures: 0,
+                biggest_failure: 0,
+                biggest_failure_used: 0,
+            },
+        }))
+    }
+
+    /// Gives the heap `len` bytes from `base`.
+    ///
+    /// # Safety
+    ///
+    /// The memory must be readable and writable, stay so as long as the heap is used, and be used by nothing else.
+    pub unsafe fn add(&self, base: usize, len: usize) {
+        self.0.with(|inner| {
+            // SAFETY: promised by the caller. The end does not wrap: it is memory.
+            unsafe { inner.blocks.add_to_heap(base, base + len) };
+            inner.figures.size += len;
+        });
+    }
+
+    /// `len` zeroes.
+    pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<Block<T>, Exhausted> {
+        let layout = Layout::array::<T>(len.max(1)).map_err(|_| Exhausted)?;
+        let start = self.0.with(|inner| {
+            let used = inner.figures.allocated;
+            // The allocator rounds up to a power of two, which would overflow for the largest sizes.
+            let block = if layout.size() < 1 << ORDER { inner.blocks.alloc(layout) } else { Err(()) };
+            match block {
+                Ok(start) => {
+                    inner.figures.allocated = inner.blocks.stats_alloc_actual();
+                    inner.figures.max_allocated = inner.figures.max_allocated.max(inner.figures.allocated);
+                    Ok(start)
+                }
+                Err(()) => {
+                    inner.figures.failures = inner.figures.failures.saturating_add(1);
+                    if layout.size() > inner.figures.biggest_failure {
+                        inner.figures.biggest_failure = layout.size();
+                        inner.figures.biggest_failure_used = used;
+                    }
+                    Err(Exhausted)
+                }
+            }
+        })?;
+        let start = start.cast::<T>();
+        // SAFETY: the allocator gave room for `len` elements at this alignment.
+        unsafe { start.write_bytes(0, len.max(1)) };
+        Ok(Block { start, len: len.max(1) })
+    }
+
+    /// Takes a block back.
+    pub fn free<T>(&self, block: Block<T>) {
+        let Some(layout) = block.layout() else { return };
+        self.0.with(|inner| {
+            // SAFETY: the block came from `allocate` with this layout, and is consumed here.
+            unsafe { inner.blocks.dealloc(block.start.cast(), layout) };
+            inner.figures.allocated = inner.blocks.stats_alloc_actual();
+        });
+    }
+
+    /// The figures.
+    pub fn figures(&self) -> Figures {
+        self.0.with(|inner| inner.figures)
+    }
+
+    /// Starts the peaks anew.
+    pub fn reset_peaks(&self) {
+        self.0.with(|inner| {
+            let figures = &mut inner.figures;
+            figures.max_allocated = figures.allocated;
+            (figures.failures, figures.biggest_failure, figures.biggest_failure_used) = (0, 0, 0);
+        });
+    }
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A block that goes back to its heap when it is dropped.
+pub struct OwnedBlock<'h, T> {
+    heap: &'h Heap,
+    block: Option<Block<T>>,
+}
+
+impl<'h, T> OwnedBlock<'h, T> {
+    /// Ties `block` to the heap it came from.
+    pub fn new(heap: &'h Heap, block: Block<T>) -> Self {
+        Self { heap, block: Some(block) }
+    }
+
+    /// The block alone; giving it back is the caller's task now.
+    pub fn into_block(mut self) -> Option<Block<T>> {
+        self.block.take()
+    }
+}
+
+impl<T: Immutable> Deref for OwnedBlock<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.block.as_ref().map_or(&[], Block::as_slice)
+    }
+}
+
+impl<T> Drop for OwnedBlock<'_, T> {
+    fn drop(&mut self) {
+        if let Some(block) = self.block.take() {
+            self.heap.free(block);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A heap of 64 KiB whose memory is never given back.
+    pub fn heap() -> Heap {
+        let memory = Box::leak(vec![0u64; 0x2000].into_boxed_slice());
+        let heap = Heap::new();
+        // SAFETY: the memory was leaked for this heap.
+        unsafe { heap.add(memory.as_mut_ptr() as usize, size_of_val(memory)) };
+        heap
+    }
+
+    #[test]
+    fn what_is_freed_can_be_allocated_again() {
+        let heap = heap();
+        for _ in 0..100 {
+            let block = heap.allocate::<u32>(0x1000).unwrap();
+            assert!(block.as_slice().iter().all(|word| *word == 0));
+            heap.free(block);
+        }
+        let figures = heap.figures();
+        assert_eq!((figures.allocated, figures.max_allocated, figures.failures), (0, 0x4000, 0));
+    }
+
+    #[test]
+    fn exhaustion_is_an_error_and_is_counted() {
+        let heap = heap();
+        let half = heap.allocate::<u8>(0x4000).unwrap();
+        for len in [0x1_0000, 1 << 21, 1 << 22, usize::MAX, usize::MAX / 8 + 1] {
+            assert!(heap.allocate::<u64>(len).is_err(), "{len:#x}");
+        }
+        let figures = heap.figures();
+        assert_eq!((figures.failures, figures.biggest_failure_used), (3, 0x4000));
+        heap.free(half);
+        heap.reset_peaks();
+        assert_eq!(heap.figures().failures, 0);
+    }
+
+    #[test]
+    fn an_owned_block_goes_back_by_itself() {
+        let heap = heap();
+        let block = heap.allocate::<u32>(100).unwrap();
+        let owned = OwnedBlock::new(&heap, block);
+        assert_eq!(owned.len(), 100);
+        drop(owned);
+        assert_eq!(heap.figures().allocated, 0);
+    }
+}

@@ -1,0 +1,142 @@
+//! Buffers of the normal world, however their bytes are spread.
+
+use super::allegation::Allegation;
+use crate::heap::OwnedBlock;
+use crate::nexus::ns_ram::NsRange;
+use crate::nexus::pages::PAGE_SIZE;
+use crate::partition::shm::InUse;
+use crate::tee::Tee;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Page frames of a temporary buffer, and where in the first one it starts.
+pub struct Listed<'p> {
+    /// Numbers of the frames, in order.
+    pub frames: OwnedBlock<'p, u32>,
+    /// Offset in the first one.
+    pub offset: usize,
+    /// Bytes.
+    pub len: usize,
+}
+
+enum Memory<'p> {
+    Null,
+    Contiguous(NsRange),
+    Listed(Listed<'p>),
+    Registered(InUse<'p>),
+}
+
+/// Bytes of the normal world. They can be copied in and out, never referred to.
+pub struct Buffer<'p> {
+    memory: Memory<'p>,
+    /// Where in the memory the buffer starts.
+    at: usize,
+    len: usize,
+}
+
+/// The bytes asked for are not in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
+
+impl<'p> Buffer<'p> {
+    /// No bytes, and no address either.
+    pub const fn null() -> Self {
+        Self { memory: Memory::Null, at: 0, len: 0 }
+    }
+
+    /// Bytes that follow each other in memory.
+    pub const fn contiguous(range: NsRange) -> Self {
+        Self { memory: Memory::Contiguous(range), at: 0, len: range.len() }
+    }
+
+    /// Bytes in listed pages.
+    pub fn listed(pages: Listed<'p>) -> Self {
+        Self { at: 0, len: pages.len, memory: Memory::Listed(pages) }
+    }
+
+    /// A registered buffer.
+    pub fn registered(memory: InUse<'p>) -> Self {
+        Self { at: 0, len: memory.len(), memory: Memory::Registered(memory) }
+    }
+
+    /// `len` of its bytes from offset `at`.
+    pub fn part(self, at: u64, len: u64) -> Result<Self, Lost> {
+        let (at, len) = (usize::try_from(at).map_err(|_| Lost)?, usize::try_from(len).map_err(|_| Lost)?);
+        if at.checked_add(len).ok_or(Lost)? > self.len {
+            return Err(Lost);
+        }
+        Ok(Self { at: self.at + at, len, memory: self.memory })
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether there is no memory behind it at all.
+    pub fn is_null(&self) -> bool {
+        matches!(self.memory, Memory::Null)
+    }
+
+    /// What is alleged to stand at offset `at`.
+    pub fn allege<T: FromBytes + IntoBytes>(&self, at: usize) -> Result<Allegation<'_, 'p, T>, Lost> {
+        let end = at.checked_add(size_of::<T>()).ok_or(Lost)?;
+        if end > self.len { Err(Lost) } else { Ok(Allegation::new(self, at)) }
+    }
+
+    /// Writes a value at offset `at`.
+    pub fn put<T: IntoBytes + Immutable>(&self, tee: &Tee, at: usize, value: &T) -> Result<(), Lost> {
+        self.write(tee, at, value.as_bytes())
+    }
+
+    /// Copies bytes from offset `at` into the TEE. For data that is not looked at twice; see [`Buffer::allege`].
+    pub fn read(&self, tee: &Tee, at: usize, into: &mut [u8]) -> Result<(), Lost> {
+        self.check(at, into.len())?;
+        let mut done = 0;
+        while done < into.len() {
+            let piece = self.piece(tee, at + done, into.len() - done)?;
+            tee.machine.read(piece, &mut into[done..done + piece.len()]);
+            done += piece.len();
+        }
+        Ok(())
+    }
+
+    /// Copies bytes out of the TEE to offset `at`.
+    pub fn write(&self, tee: &Tee, at: usize, from: &[u8]) -> Result<(), Lost> {
+        self.check(at, from.len())?;
+        let mut done = 0;
+        while done < from.len() {
+            let piece = self.piece(tee, at + done, from.len() - done)?;
+            tee.machine.write(piece, &from[done..done + piece.len()]);
+            done += piece.len();
+        }
+        Ok(())
+    }
+
+    fn check(&self, at: usize, len: usize) -> Result<(), Lost> {
+        if at.checked_add(len).is_some_and(|end| end <= self.len) { Ok(()) } else { Err(Lost) }
+    }
+
+    /// At most `max` bytes from offset `at` that follow each other in memory; at least one.
+    fn piece(&self, tee: &Tee, at: usize, max: usize) -> Result<NsRange, Lost> {
+        let at = self.at + at;
+        let offset = match &self.memory {
+            Memory::Null => return Err(Lost),
+            Memory::Contiguous(range) => return range.part(at, max).ok_or(Lost),
+            Memory::Listed(pages) => pages.offset,
+            Memory::Registered(memory) => memory.offset(),
+        };
+        let (page, in_page) = ((offset + at) / PAGE_SIZE, (offset + at) % PAGE_SIZE);
+        let frame = match &self.memory {
+            Memory::Listed(pages) => pages.frames.get(page).copied(),
+            Memory::Registered(memory) => memory.frame(page),
+            Memory::Null | Memory::Contiguous(_) => None,
+        };
+        let pa = u64::from(frame.ok_or(Lost)?) * PAGE_SIZE as u64 + in_page as u64;
+        tee.ns_ram().claim(pa, max.min(PAGE_SIZE - in_page) as u64).ok_or(Lost)
+    }
+}

@@ -1,0 +1,93 @@
+//! Sessions: OPEN_SESSION, INVOKE_COMMAND, CLOSE_SESSION, CANCEL.
+
+use super::params::{COUNT, Parameter, Parameters};
+use super::{Message, Outcome};
+use crate::entry::call::Call;
+use crate::partition::sessions::{Refused, SessionId};
+use crate::pta::Pta;
+use shared_abi::optee_msg::{ATTR_META, Direction, MsgParam, uuid_of};
+use shared_abi::tee::TeeResult;
+
+/// The protocol's own parameters at the start of OPEN_SESSION.
+const META: usize = 2;
+/// What both of them must be: a value that goes in, marked as the protocol's own.
+const META_ATTR: u64 = ATTR_META | Direction::In as u64;
+
+/// Whether a client may call itself this (GPD_SPE_007 §4.3, and OP-TEE's login of the normal world's kernel).
+fn is_login(number: u64) -> bool {
+    matches!(number as u32, 0 | 1 | 2 | 4 | 5 | 6 | 0x8000_0000)
+}
+
+pub(super) fn open(call: &Call<'_>, message: &mut Message) -> Outcome {
+    message.header.session = 0;
+    let pta = match open_meta(call, message.params()) {
+        Ok(pta) => pta,
+        Err(error) => return Outcome::of_tee(Err(error)),
+    };
+    if let Err(error) = resolve(call, &message.params()[META..]) {
+        return Outcome::of_tee(Err(error));
+    }
+    match call.partition.sessions.open(pta) {
+        Some(SessionId(id)) => {
+            message.header.session = id;
+            Outcome::of_app(Ok(()))
+        }
+        None => Outcome::of_tee(Err(TeeResult::OUT_OF_MEMORY)),
+    }
+}
+
+/// Whom the caller wants to speak to, from the two parameters that say so and who the caller is.
+fn open_meta(call: &Call<'_>, params: &[MsgParam]) -> Result<Pta, TeeResult> {
+    let [target, client, ..] = params else { return Err(TeeResult::BAD_PARAMETERS) };
+    if target.attr != META_ATTR || client.attr != META_ATTR || !is_login(client.c) {
+        return Err(TeeResult::BAD_PARAMETERS);
+    }
+    Pta::by_uuid(call.tee, &uuid_of(target)).ok_or(TeeResult::ITEM_NOT_FOUND)
+}
+
+pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
+    let mut parameters = match resolve(call, message.params()) {
+        Ok(parameters) => parameters,
+        Err(error) => return Outcome::of_tee(Err(error)),
+    };
+    let Some(session) = call.partition.sessions.enter(SessionId(message.header.session)) else {
+        return Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS));
+    };
+    let result = session.pta.invoke(call, &session, message.header.func, &mut parameters);
+    for (n, parameter) in parameters.iter().enumerate() {
+        message.store(n, parameter);
+    }
+    Outcome::of_app(result)
+}
+
+pub(super) fn close(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
+    if !message.params().is_empty() {
+        return Err(TeeResult::BAD_PARAMETERS);
+    }
+    call.partition.sessions.close(SessionId(message.header.session)).map_err(why)
+}
+
+pub(super) fn cancel(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
+    if !message.params().is_empty() {
+        return Err(TeeResult::BAD_PARAMETERS);
+    }
+    call.partition.sessions.cancel(SessionId(message.header.session)).map_err(why)
+}
+
+fn why(refused: Refused) -> TeeResult {
+    match refused {
+        Refused::Unknown => TeeResult::BAD_PARAMETERS,
+        Refused::Busy => TeeResult::BUSY,
+    }
+}
+
+fn resolve<'p>(call: &Call<'p>, params: &[MsgParam]) -> Result<Parameters<'p>, TeeResult> {
+    if params.len() > COUNT {
+        return Err(TeeResult::BAD_PARAMETERS);
+    }
+    let mut parameters = [const { Parameter::None }; COUNT];
+    for (parameter, param) in parameters.iter_mut().zip(params) {
+        *parameter = Parameter::resolve(call, param)?;
+    }
+    Ok(parameters)
+}

@@ -1,0 +1,7 @@
+//! What exists without any VM: no heap, only fixed tables and the page pool, so that no VM can exhaust it.
+
+pub mod current;
+pub mod device_tree;
+pub mod ns_ram;
+pub mod pages;
+pub mod vms;

@@ -1,0 +1,118 @@
+//! Which physical addresses are non-secure RAM: all that the TEE ever reads or writes for the normal world.
+
+use heapless::Vec;
+use shared_abi::layout::{self, Range};
+
+/// Ranges of RAM a machine may have.
+const MAX_RANGES: usize = 8;
+
+/// Bytes of non-secure RAM, checked: values of this type come from [`NsRam::claim`] only. Whose they are in the normal
+/// world the TEE cannot know (DESIGN §1), and anybody there may change them at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NsRange {
+    pa: u64,
+    len: usize,
+}
+
+impl NsRange {
+    /// Physical address of the first byte.
+    pub const fn pa(&self) -> u64 {
+        self.pa
+    }
+
+    /// Number of bytes.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no bytes.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// `len` of its bytes from offset `at`, if it has them.
+    pub const fn part(&self, at: usize, len: usize) -> Option<Self> {
+        match at.checked_add(len) {
+            Some(end) if end <= self.len => Some(Self { pa: self.pa + at as u64, len }),
+            _ => None,
+        }
+    }
+}
+
+/// The map, fixed at boot before the normal world runs.
+#[derive(Debug, Default)]
+pub struct NsRam {
+    ranges: Vec<Range, MAX_RANGES>,
+}
+
+impl NsRam {
+    /// A machine of which nothing is known to be non-secure RAM.
+    pub const fn new() -> Self {
+        Self { ranges: Vec::new() }
+    }
+
+    /// Adds a range that the device tree names. Refused if it touches what the secure world uses, or if there are too
+    /// many of them: such memory then simply isn't shared.
+    pub fn add(&mut self, range: Range) -> Result<(), Range> {
+        let reserved = [layout::FLASH, layout::MONITOR, layout::TEE, layout::UART_S, layout::GPIO_S];
+        let wraps = range.base.checked_add(range.size).is_none();
+        if wraps || range.size == 0 || reserved.iter().any(|r| r.overlaps(&range)) {
+            return Err(range);
+        }
+        self.ranges.push(range)
+    }
+
+    /// The ranges.
+    pub fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
+    /// The one way to a [`NsRange`]: all of the bytes lie in one range of non-secure RAM.
+    pub fn claim(&self, pa: u64, len: u64) -> Option<NsRange> {
+        let inside = self.ranges.iter().any(|range| range.holds(pa, len));
+        let len = usize::try_from(len).ok()?;
+        inside.then_some(NsRange { pa, len })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ram() -> NsRam {
+        let mut ram = NsRam::new();
+        ram.add(Range::new(0x4000_0000, 0x1000_0000)).unwrap();
+        ram
+    }
+
+    #[test]
+    fn only_what_lies_wholly_in_ram_can_be_claimed() {
+        let ram = ram();
+        assert!(ram.claim(0x4000_0000, 0x1000_0000).is_some());
+        assert!(ram.claim(0x4000_0000, 0x1000_0001).is_none());
+        assert!(ram.claim(0x4FFF_F000, 0x1001).is_none());
+        assert!(ram.claim(0x3FFF_FFFF, 2).is_none());
+        assert!(ram.claim(u64::MAX, 2).is_none());
+        assert!(ram.claim(0x4000_0000, u64::MAX).is_none());
+        for secure in [layout::FLASH, layout::MONITOR, layout::TEE, layout::UART_S, layout::GICD] {
+            assert!(ram.claim(secure.base, 8).is_none());
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_range_never_reaches_beyond_it() {
+        let range = ram().claim(0x4000_1000, 0x100).unwrap();
+        assert_eq!(range.part(0x80, 0x80).unwrap().pa(), 0x4000_1080);
+        assert_eq!(range.part(0x80, 0x81), None);
+        assert_eq!(range.part(usize::MAX, 2), None);
+    }
+
+    #[test]
+    fn memory_of_the_secure_world_is_never_added() {
+        let mut ram = NsRam::new();
+        for range in [layout::TEE, Range::new(0, u64::MAX), Range::new(0x0E0F_FFFF, 1), Range::new(u64::MAX, 2)] {
+            assert!(ram.add(range).is_err());
+        }
+        assert!(ram.ranges().is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! The VM table: who exists, in which state, and which pages it owns.
+//!
+//! ```text
+//! Absent ──VM_CREATED──▶ Building ──▶ Created ──first yielding call──▶ Ready
+//!    ▲                                   │                               │
+//!    └── the last CPU has left ── Draining ◀──────── VM_DESTROYED ───────┘
+//! ```
+//!
+//! Order of locks: index, slot, page pool. A call takes the index only to read, and then its own VM's slot, so calls of
+//! different VMs never wait for each other.
+
+use super::pages::Page;
+use crate::arch::{Masked, Space};
+use crate::partition::layout::QUOTA;
+use crate::sync::Lock;
+use heapless::Vec;
+use heapless::index_map::FnvIndexMap;
+use shared_abi::client::VmId;
+
+/// VMs the table has room for; the memory is gone first.
+pub const MAX_VMS: usize = 128;
+/// Places of the index: twice as many, so that looking up stays short when the table is full.
+const PLACES: usize = 2 * MAX_VMS;
+
+/// Where a VM is in its life. An id that is not in the index is Absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// The slot is nobody's, or on its way to or from that.
+    Building,
+    /// VM_CREATED has been answered; no yielding call yet.
+    Created,
+    /// Its runtime is initialised.
+    Ready,
+    /// VM_DESTROYED has been answered; CPUs are still inside.
+    Draining,
+}
+
+/// Pages of one VM: the translation table's first, then those it maps, in the order of their addresses.
+pub type Pages = Vec<Page, QUOTA, u16>;
+
+/// The part of a slot that changes.
+pub struct State {
+    /// Whose the slot is.
+    pub id: Option<VmId>,
+    /// Where the VM is in its life.
+    pub life: Life,
+    /// CPUs that have the partition selected.
+    pub inside: u16,
+    /// What the VM owns.
+    pub pages: Pages,
+}
+
+/// A place for a VM.
+pub struct Slot {
+    /// Its state.
+    pub state: Lock<State>,
+    /// Its partition's address space.
+    pub space: Space,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        state: Lock::new(State { id: None, life: Life::Building, inside: 0, pages: Vec::new() }),
+        space: Space::new(),
+    };
+}
+
+/// Number of a slot.
+pub type SlotIndex = u8;
+
+struct Index {
+    slots: FnvIndexMap<VmId, SlotIndex, PLACES>,
+    /// Bit n: slot n is in use.
+    used: u128,
+}
+
+/// The table.
+pub struct VmTable {
+    index: spin::RwLock<Index>,
+    slots: [Slot; MAX_VMS],
+}
+
+impl VmTable {
+    /// A table without VMs.
+    pub const fn new() -> Self {
+        Self {
+            index: spin::RwLock::new(Index { slots: FnvIndexMap::new(), used: 0 }),
+            slots: [const { Slot::EMPTY }; MAX_VMS],
+        }
+    }
+
+    /// The slot of this number.
+    pub fn slot(&self, index: SlotIndex) -> &Slot {
+        // A number of more than MAX_VMS is never handed out; the mask says so to the compiler.
+        &self.slots[usize::from(index) % MAX_VMS]
+    }
+
+    /// Runs `f` on the state of VM `id`, if it is in the table.
+    pub fn with<R>(&self, id: VmId, f: impl FnOnce(SlotIndex, &mut State) -> R) -> Option<R> {
+        let _masked = Masked::new();
+        let index = self.index.read();
+        let slot = *index.slots.get(&id)?;
+        Some(self.slot(slot).state.with(|state| f(slot, state)))
+    }
+
+    /// Enters a new id. `None` if it is there already, in whatever state, or if the table is full.
+    pub fn insert(&self, id: VmId) -> Option<SlotIndex> {
+        let _masked = Masked::new();
+        let mut index = self.index.write();
+        let slot = (!index.used).trailing_zeros() as SlotIndex;
+        if usize::from(slot) >= MAX_VMS || index.slots.contains_key(&id) {
+            return None;
+        }
+        index.slots.insert(id, slot).ok()?;
+        index.used |= 1 << slot;
+        Some(slot)
+    }
+
+    /// Forgets an id. Its slot is empty again.
+    pub fn remove(&self, id: VmId) {
+        let _masked = Masked::new();
+        let mut index = self.index.write();
+        if let Some(slot) = index.slots.swap_remove(&id) {
+            index.used &= !(1 << slot);
+        }
+    }
+
+    /// How many ids the table holds.
+    pub fn len(&self) -> usize {
+        let _masked = Masked::new();
+        self.index.read().slots.len()
+    }
+
+    /// Whether the table holds no id.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for VmTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vm(id: u16) -> VmId {
+        VmId::new(id).unwrap()
+    }
+
+    #[test]
+    fn an_id_is_in_the_table_once_and_its_slot_is_used_again() {
+        let table = Box::new(VmTable::new());
+        let slot = table.insert(vm(7)).unwrap();
+        assert_eq!(table.insert(vm(7)), None);
+        assert_eq!(table.with(vm(7), |s, _| s), Some(slot));
+        assert_eq!(table.with(vm(8), |s, _| s), None);
+        table.remove(vm(7));
+        assert_eq!(table.with(vm(7), |s, _| s), None);
+        assert_eq!(table.insert(vm(9)), Some(slot));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn the_table_takes_as_many_vms_as_it_says_whatever_their_ids() {
+        let table = Box::new(VmTable::new());
+        let ids = |n: usize| vm(1 + 511 * n as u16);
+        let slots: Vec<_, MAX_VMS> = (0..MAX_VMS).map(|n| table.insert(ids(n)).unwrap()).collect();
+        assert_eq!(table.insert(vm(2)), None);
+        for (n, slot) in slots.iter().enumerate() {
+            assert_eq!(table.with(ids(n), |s, _| s), Some(*slot));
+            table.remove(ids(n));
+        }
+        assert_eq!(table.len(), 0);
+    }
+}

@@ -1,0 +1,68 @@
+//! Where a partition's parts stand in its own address range, in pages from the range's first.
+//!
+//! The range is the same for every VM. Between the parts stand pages that are never mapped: a thread that runs off its
+//! stack meets one of them.
+
+use super::Partition;
+use crate::nexus::pages::PAGE_SIZE;
+
+/// Threads of a partition: yielding calls that can be under way at a time.
+pub const THREADS: usize = 4;
+/// Pages of a thread's stack.
+const STACK_PAGES: usize = 2;
+/// Pages of the [`Partition`] itself.
+const STRUCT_PAGES: usize = size_of::<Partition>().div_ceil(PAGE_SIZE);
+/// Pages of the heap that every partition is guaranteed.
+pub const HEAP_PAGES: usize = 16;
+
+/// The partition's struct, after one guard page.
+pub const STRUCT: usize = 1;
+/// The first stack; every stack has a guard page below it.
+const STACKS: usize = STRUCT + STRUCT_PAGES + 1;
+/// The heap, at a multiple of its guaranteed size, which makes it one block of the buddy allocator.
+pub const HEAP: usize = (STACKS + THREADS * (STACK_PAGES + 1)).next_multiple_of(HEAP_PAGES);
+
+/// Pages a partition is made of and guaranteed: its translation table, its struct, its stacks, its first heap.
+pub const GUARANTEED: usize = 1 + STRUCT_PAGES + THREADS * STACK_PAGES + HEAP_PAGES;
+/// Pages a partition may have after growing: 288 KiB. With 48 VMs all of them can.
+pub const QUOTA: usize = 72;
+/// Pages by which a heap grows at least.
+pub const GROWTH: usize = 4;
+/// Pages the heap's range has room for.
+pub const HEAP_MAX: usize = HEAP_PAGES + QUOTA - GUARANTEED;
+
+/// One translation table of level 3 maps it all.
+const _: () = assert!(HEAP + HEAP_MAX <= 512 && GUARANTEED < QUOTA);
+
+/// Page number of the end of thread `n`'s stack, where its stack pointer starts.
+pub const fn stack_top(n: usize) -> usize {
+    STACKS + n * (STACK_PAGES + 1) + STACK_PAGES
+}
+
+/// The page numbers that are mapped from the start, in the order in which a new partition's pages are used for them.
+pub fn initial() -> impl Iterator<Item = usize> {
+    let stacks = (0..THREADS).flat_map(|n| stack_top(n) - STACK_PAGES..stack_top(n));
+    (STRUCT..STRUCT + STRUCT_PAGES).chain(stacks).chain(HEAP..HEAP + HEAP_PAGES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_guaranteed_page_has_its_own_place() {
+        let places: HashSet<_> = initial().collect();
+        assert_eq!(places.len(), GUARANTEED - 1, "all but the table's page are mapped");
+        for n in 0..THREADS {
+            assert!(!places.contains(&(stack_top(n) - STACK_PAGES - 1)), "guard page of stack {n}");
+        }
+        assert!(!places.contains(&0));
+    }
+
+    #[test]
+    fn a_vm_fits_what_the_design_grants_it() {
+        assert!(QUOTA * PAGE_SIZE <= 288 * 1024);
+        assert!(48 * QUOTA * PAGE_SIZE + 384 * 1024 <= shared_abi::layout::TEE.size as usize);
+    }
+}

@@ -1,0 +1,64 @@
+//! A partition: one VM's TEE, in pages of its own, mapped only while a call of that VM runs.
+
+pub mod layout;
+pub mod mutex;
+pub mod sessions;
+pub mod shm;
+pub mod shm_cache;
+pub mod threads;
+
+use crate::arch::Space;
+use crate::heap::Heap;
+use crate::pta::vault::Vault;
+use mutex::Mutex;
+use sessions::Sessions;
+use shm::SharedMemory;
+use shm_cache::ShmCache;
+use threads::Threads;
+
+/// Everything a VM has in the TEE.
+#[repr(C)]
+pub struct Partition {
+    /// Yielding calls under way.
+    pub threads: Threads,
+    /// Open sessions.
+    pub sessions: Sessions,
+    /// Registered shared memory.
+    pub shm: SharedMemory,
+    /// Memory for RPC messages, kept between calls.
+    pub shm_cache: ShmCache,
+    /// Memory for what has no fixed size.
+    pub heap: Heap,
+    /// The vault pseudo-TA's secrets.
+    pub vault: Mutex<Vault>,
+}
+
+impl Partition {
+    /// What every partition begins as.
+    pub const fn new() -> Self {
+        Self {
+            threads: Threads::new(),
+            sessions: Sessions::new(),
+            shm: SharedMemory::new(),
+            shm_cache: ShmCache::new(),
+            heap: Heap::new(),
+            vault: Mutex::new(Vault::new()),
+        }
+    }
+
+    /// Initialises what needs more than constants. Once, with the partition selected, before its first yielding call.
+    pub(crate) fn start(&self, space: &Space) {
+        let (base, len) = space.heap();
+        // SAFETY: the space's heap range is mapped for as long as the partition lives, and nothing else uses it.
+        #[expect(unsafe_code, reason = "the heap is given its memory here")]
+        unsafe {
+            self.heap.add(base, len)
+        };
+    }
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self::new()
+    }
+}

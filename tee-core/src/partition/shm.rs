@@ -1,0 +1,192 @@
+//! Registered shared memory: what the normal world calls by a cookie.
+
+use crate::heap::{Block, Heap};
+use crate::sync::Lock;
+use heapless::index_map::FnvIndexMap;
+
+/// Buffers a VM can have registered at a time.
+pub const MAX_BUFFERS: usize = 128;
+
+/// The normal world's name for a buffer: any number but 0. Linux uses its own kernel addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cookie(core::num::NonZeroU64);
+
+impl Cookie {
+    /// The cookie of this number; `None` for 0, which names no buffer.
+    pub const fn new(number: u64) -> Option<Self> {
+        match core::num::NonZeroU64::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+}
+
+/// A buffer's pages, checked: numbers of non-secure page frames, in order.
+pub struct Buffer {
+    /// The frames.
+    pub frames: Block<u32>,
+    /// Where in the first page the buffer starts.
+    pub offset: usize,
+    /// Its length in bytes.
+    pub len: usize,
+}
+
+struct Record {
+    buffer: Buffer,
+    /// Calls that use it.
+    users: u16,
+}
+
+type Table = FnvIndexMap<Cookie, Record, MAX_BUFFERS>;
+
+/// The registered buffers of a partition.
+pub struct SharedMemory(Lock<Table>);
+
+/// Why a buffer cannot be registered, or its registration not be ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The cookie names a buffer already.
+    Known,
+    /// The cookie names none.
+    Unknown,
+    /// A call uses the buffer.
+    Busy,
+    /// There are too many.
+    Full,
+}
+
+/// A call's use of a registered buffer; it stays registered meanwhile.
+pub struct InUse<'p> {
+    memory: &'p SharedMemory,
+    cookie: Cookie,
+    offset: usize,
+    len: usize,
+}
+
+impl SharedMemory {
+    /// Nothing registered.
+    pub const fn new() -> Self {
+        Self(Lock::new(FnvIndexMap::new()))
+    }
+
+    /// Registers a buffer. Handed back with the reason if it cannot be.
+    pub fn register(&self, cookie: Cookie, buffer: Buffer) -> Result<(), (Refused, Buffer)> {
+        self.0.with(|table| {
+            if table.contains_key(&cookie) {
+                return Err((Refused::Known, buffer));
+            }
+            match table.insert(cookie, Record { buffer, users: 0 }) {
+                Ok(_) => Ok(()),
+                Err((_, record)) => Err((Refused::Full, record.buffer)),
+            }
+        })
+    }
+
+    /// Ends a registration; the page list goes back to `heap`, which it came from.
+    pub fn unregister(&self, cookie: Cookie, heap: &Heap) -> Result<(), Refused> {
+        let record = self.0.with(|table| match table.get(&cookie) {
+            None => Err(Refused::Unknown),
+            Some(record) if record.users != 0 => Err(Refused::Busy),
+            Some(_) => table.swap_remove(&cookie).ok_or(Refused::Unknown),
+        })?;
+        heap.free(record.buffer.frames);
+        Ok(())
+    }
+
+    /// Uses a registered buffer.
+    pub fn enter(&self, cookie: Cookie) -> Option<InUse<'_>> {
+        self.0.with(|table| {
+            let record = table.get_mut(&cookie)?;
+            // At most a few for each thread.
+            record.users = record.users.saturating_add(1);
+            Some(InUse { memory: self, cookie, offset: record.buffer.offset, len: record.buffer.len })
+        })
+    }
+}
+
+impl Default for SharedMemory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl InUse<'_> {
+    /// Where in its first page the buffer starts.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The buffer's length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the buffer is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The buffer's `n`th page frame.
+    pub fn frame(&self, n: usize) -> Option<u32> {
+        self.memory.0.with(|table| table.get(&self.cookie)?.buffer.frames.as_slice().get(n).copied())
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.memory.0.with(|table| {
+            if let Some(record) = table.get_mut(&self.cookie) {
+                record.users = record.users.saturating_sub(1);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::heap::tests::heap;
+
+    fn buffer(heap: &Heap) -> Buffer {
+        Buffer { frames: heap.allocate(2).unwrap(), offset: 0x10, len: 0x1000 }
+    }
+
+    #[test]
+    fn a_cookie_names_one_buffer() {
+        let heap = heap();
+        let memory = SharedMemory::new();
+        let cookie = Cookie::new(0xFFFF_0000_1234_5000).unwrap();
+        memory.register(cookie, buffer(&heap)).map_err(|(why, _)| why).unwrap();
+        let (why, second) = memory.register(cookie, buffer(&heap)).err().unwrap();
+        assert_eq!(why, Refused::Known);
+        heap.free(second.frames);
+        assert_eq!(memory.unregister(cookie, &heap), Ok(()));
+        assert_eq!(memory.unregister(cookie, &heap), Err(Refused::Unknown));
+        assert_eq!(heap.figures().allocated, 0);
+    }
+
+    #[test]
+    fn a_buffer_in_use_stays() {
+        let heap = heap();
+        let memory = SharedMemory::new();
+        let cookie = Cookie::new(1).unwrap();
+        memory.register(cookie, buffer(&heap)).map_err(|(why, _)| why).unwrap();
+        let using = memory.enter(cookie).unwrap();
+        assert_eq!(memory.unregister(cookie, &heap), Err(Refused::Busy));
+        assert_eq!((using.frame(1), using.frame(2)), (Some(0), None));
+        drop(using);
+        assert_eq!(memory.unregister(cookie, &heap), Ok(()));
+    }
+
+    #[test]
+    fn there_is_a_bound_on_buffers() {
+        let heap = heap();
+        let memory = SharedMemory::new();
+        for n in 1..=MAX_BUFFERS as u64 {
+            let cookie = Cookie::new(n << 12).unwrap();
+            memory.register(cookie, buffer(&heap)).map_err(|(why, _)| why).unwrap();
+        }
+        let (why, _) = memory.register(Cookie::new(7).unwrap(), buffer(&heap)).err().unwrap();
+        assert_eq!(why, Refused::Full);
+    }
+}

@@ -1,0 +1,70 @@
+//! Figures of the calling VM's partition (OP-TEE's `stats` pseudo-TA).
+
+use crate::entry::call::Call;
+use crate::msg::params::{Parameter, Parameters};
+use shared_abi::optee_msg::Direction;
+use shared_abi::pta::stats::{ALLOC_ID_ALL, ALLOC_ID_HEAP, Alloc, CMD_ALLOC_STATS};
+use shared_abi::tee::TeeResult;
+use zerocopy::IntoBytes;
+
+/// `STATS_CMD_GET_TIME`: out: value, the normal world's time in seconds and milliseconds; value, the TEE's time since the
+/// machine started.
+pub const CMD_GET_TIME: u32 = 4;
+
+/// The name of the one allocator a VM has.
+const HEAP_NAME: &[u8] = b"Partition heap";
+
+pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
+    use Direction::{In, Out};
+    match (function, params) {
+        (
+            CMD_ALLOC_STATS,
+            [Parameter::Value { dir: In, a: id, b: reset }, Parameter::Memref(list), Parameter::None, Parameter::None],
+        ) if list.dir == Out => {
+            if ![ALLOC_ID_ALL, ALLOC_ID_HEAP].contains(&u64::from(*id)) {
+                return Err(TeeResult::ITEM_NOT_FOUND);
+            }
+            list.announce(size_of::<Alloc>())?;
+            list.write(call, 0, heap(call).as_bytes())?;
+            if *reset != 0 {
+                call.partition.heap.reset_peaks();
+            }
+            Ok(())
+        }
+        (
+            CMD_GET_TIME,
+            [
+                Parameter::Value { dir: Out, a, b },
+                Parameter::Value { dir: Out, a: c, b: d },
+                Parameter::None,
+                Parameter::None,
+            ],
+        ) => {
+            let time_of_day = call.time_of_day()?;
+            let uptime = call.tee.machine.uptime();
+            (*a, *b) = (time_of_day.as_secs() as u32, time_of_day.subsec_millis());
+            (*c, *d) = (uptime.as_secs() as u32, uptime.subsec_millis());
+            Ok(())
+        }
+        (CMD_ALLOC_STATS | CMD_GET_TIME, _) => Err(TeeResult::BAD_PARAMETERS),
+        _ => Err(TeeResult::NOT_SUPPORTED),
+    }
+}
+
+/// The heap's figures. `free2_sum` is left 0, as in OP-TEE without the heap's debugging: it would take a walk through
+/// all free blocks.
+fn heap(call: &Call<'_>) -> Alloc {
+    let figures = call.partition.heap.figures();
+    let mut desc = [0; 32];
+    desc[..HEAP_NAME.len()].copy_from_slice(HEAP_NAME);
+    Alloc {
+        desc,
+        free2_sum: 0,
+        allocated: figures.allocated as u32,
+        max_allocated: figures.max_allocated as u32,
+        size: figures.size as u32,
+        num_alloc_fail: figures.failures,
+        biggest_alloc_fail: u32::try_from(figures.biggest_failure).unwrap_or(u32::MAX),
+        biggest_alloc_fail_used: figures.biggest_failure_used as u32,
+    }
+}
