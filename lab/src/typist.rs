@@ -1,4 +1,4 @@
-//! Typing into VMs' consoles, one text after another, each once its VM has said what it waits for.
+//! Typing into VMs' consoles, one text after another, each once the line was seen that it waits for.
 //!
 //! The hypervisor's console has one keyboard. Ctrl-A `n` gives it to the next VM, and the hypervisor says who has it.
 
@@ -40,7 +40,7 @@ impl Typist {
             self.switching = false;
         }
         let Some(next) = self.waiting.front() else { return Vec::new() };
-        self.armed |= line.speaker == next.to && line.text.contains(&next.after);
+        self.armed |= line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.text.contains(&next.after);
         if !self.armed || self.switching {
             return Vec::new();
         }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn send(to: &str, after: &str, text: &str) -> Send {
-        Send { to: to.into(), after: after.into(), text: text.into() }
+        Send { to: to.into(), after: after.into(), from: None, text: text.into() }
     }
 
     fn line(speaker: &str, text: &str) -> Line {
@@ -77,6 +77,14 @@ mod tests {
         assert!(!typist.is_done());
         assert_eq!(typist.hear(&line("vm1", "~ #")), b"poweroff\r");
         assert!(typist.is_done());
+    }
+
+    #[test]
+    fn text_for_one_vm_can_wait_for_another() {
+        let send = Send { from: Some("HYP".into()), ..send("vm1", "vm2: powered off", "go") };
+        let mut typist = Typist::new(&[send], "vm1".into());
+        assert_eq!(typist.hear(&line("vm1", "vm2: powered off")), b"");
+        assert_eq!(typist.hear(&line("HYP", "vm2: powered off")), b"go\r");
     }
 
     #[test]

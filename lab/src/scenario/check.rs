@@ -2,6 +2,7 @@
 
 use super::error::Fault;
 use super::{End, Expect, Scenario, model};
+use crate::console::is_vm;
 use regex::Regex;
 use shared_abi::layout::MAX_CPUS;
 
@@ -46,15 +47,24 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
             let message = format!("there is no VM `{}`", send.to);
             return Err(Fault { table: "[[send]]", index, key: "to", message });
         }
+        if let Some(from) = send.from.as_deref().filter(|from| !speaks(from)) {
+            return Err(Fault { table: "[[send]]", index, key: "from", message: nobody(from) });
+        }
     }
     Ok(())
 }
 
+fn speaks(name: &str) -> bool {
+    ["EL3", "TEE", "HYP"].contains(&name) || is_vm(name)
+}
+
+fn nobody(name: &str) -> String {
+    format!("`{name}` is nobody; EL3, TEE, HYP and vm1, vm2, … speak")
+}
+
 fn check_expect(expect: &Expect, scenario: &Scenario) -> Result<(), (&'static str, String)> {
-    let speakers = ["EL3", "TEE", "HYP"];
-    let is_vm = expect.from.strip_prefix("vm").is_some_and(|number| number.parse::<u16>().is_ok());
-    if !is_vm && !speakers.contains(&expect.from.as_str()) {
-        return Err(("from", format!("`{}` is nobody; EL3, TEE, HYP and vm1, vm2, … speak", expect.from)));
+    if !speaks(&expect.from) {
+        return Err(("from", nobody(&expect.from)));
     }
     if expect.line.is_some() == expect.regex.is_some() {
         return Err(("line", "an expectation has either a `line` or a `regex`".into()));

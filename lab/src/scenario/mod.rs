@@ -173,8 +173,10 @@ pub struct Placement {
 pub struct Send {
     /// The VM whose console gets it.
     pub to: String,
-    /// Part of a line that the same VM prints before.
+    /// Part of a line, or of a prompt, that is seen before.
     pub after: String,
+    /// Who says that line; else the VM itself.
+    pub from: Option<String>,
     /// The text; a carriage return is added.
     pub text: String,
 }
