@@ -20,6 +20,8 @@
 //! | `vault.delete=NAME` | deletes it |
 //! | `wait-ms=N` | sleeps so long |
 //! | `wait-line` | sleeps until somebody types a line into the VM's console |
+//! | `call=0xID` | calls a function, without arguments, and prints what x0 answers |
+//! | `read=0xADDRESS` | reads a word of memory and prints it; where there is none the exception ends the VM |
 //! | `print=WORD` | prints the word, for others to wait for |
 //!
 //! Without a step it plays [`script::DEFAULT`]. It ends with the line `bare-guest: PASS`, or `bare-guest: FAIL` and how

@@ -42,6 +42,10 @@ pub enum Step<'a> {
     WaitLine,
     /// Prints a word.
     Print(&'a str),
+    /// Makes a call and prints what it answers.
+    Call(u32),
+    /// Reads a 32-bit word of memory and prints it, if it can.
+    Read(u64),
 }
 
 /// A word of the command line that is no step.
@@ -67,9 +71,16 @@ impl<'a> Step<'a> {
             "wait-ms" => Self::WaitMs(argument.parse().map_err(|_| unknown)?),
             "wait-line" if word == key => Self::WaitLine,
             "print" => Self::Print(name()?),
+            "call" => number(argument).and_then(|id| u32::try_from(id).ok()).map(Self::Call).ok_or(unknown)?,
+            "read" => number(argument).filter(|address| address % 4 == 0).map(Self::Read).ok_or(unknown)?,
             _ => return Err(unknown),
         })
     }
+}
+
+/// A number, hexadecimal and written so: `0x…`.
+fn number(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 /// The steps of a command line, or those of [`DEFAULT`] if it has none.
@@ -85,7 +96,7 @@ mod tests {
     #[test]
     fn every_step_is_read_and_the_default_is_made_of_steps() {
         let line = "vault.put=a:b:c vault.get=a vault.expect=a:b vault.expect-missing=x vault.delete=a wait-ms=10 \
-            wait-line print=ready";
+            wait-line print=ready call=0xc3001234 read=0x8000000";
         let all: Vec<_> = steps(line).collect();
         let name = "a";
         assert_eq!(
@@ -99,6 +110,8 @@ mod tests {
                 Ok(Step::WaitMs(10)),
                 Ok(Step::WaitLine),
                 Ok(Step::Print("ready")),
+                Ok(Step::Call(0xC300_1234)),
+                Ok(Step::Read(0x0800_0000)),
             ]
         );
         assert!(steps(" ").count() > 0);

@@ -4,6 +4,7 @@ use crate::optee::{Client, Error, NotOpTee, PAGES, Page, Session, World};
 use crate::script::{Step, steps};
 use core::fmt::{self, Write};
 use shared_abi::pta::{device, vault};
+use shared_abi::smccc::FunctionId;
 use shared_abi::tee::TeeResult;
 use uuid::Uuid;
 
@@ -149,6 +150,14 @@ impl<W: World, T: Terminal> Teller<'_, W, T> {
                 Ok(Step::WaitMs(ms)) => self.client.world().sleep(ms),
                 Ok(Step::WaitLine) => self.terminal.wait_line(),
                 Ok(Step::Print(word)) => writeln!(self.terminal, "{word}")?,
+                Ok(Step::Call(id)) => {
+                    let answer = self.client.world().call(FunctionId(id), [0; 7]);
+                    writeln!(self.terminal, "call: {id:#x} -> {}", answer[0].cast_signed())?;
+                }
+                Ok(Step::Read(address)) => {
+                    let word = self.client.world().read(address);
+                    writeln!(self.terminal, "read: {address:#x} -> {word:#x}")?;
+                }
                 Ok(step) => failures += usize::from(!self.vault(session, step)?),
                 Err(unknown) => {
                     writeln!(self.terminal, "bare-guest: FAILED: '{}' is no step", unknown.0)?;
@@ -194,7 +203,7 @@ impl<W: World, T: Terminal> Teller<'_, W, T> {
                 let done = client.invoke(session, vault::CMD_DELETE, &[name.as_bytes()], None);
                 ("delete", name, done.map(|_| None).map_err(Failure::from))
             }
-            Step::WaitMs(_) | Step::WaitLine | Step::Print(_) => return Ok(true),
+            Step::WaitMs(_) | Step::WaitLine | Step::Print(_) | Step::Call(_) | Step::Read(_) => return Ok(true),
         };
         let out = &mut *self.terminal;
         match (&done, verb) {

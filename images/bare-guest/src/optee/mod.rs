@@ -25,6 +25,8 @@ pub trait World {
     fn call(&mut self, function: FunctionId, args: [u32; 7]) -> [u32; 4];
     /// Sleeps so many milliseconds.
     fn sleep(&mut self, ms: u64);
+    /// Reads the word at an address that may be nobody's.
+    fn read(&mut self, address: u64) -> u32;
 }
 
 /// Why a call came to nothing.
