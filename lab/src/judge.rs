@@ -53,8 +53,7 @@ impl Judge {
             }
             previous_met = met_before;
         }
-        let layer = ["EL3", "TEE", "HYP"].contains(&line.speaker.as_str());
-        if layer && !expected && self.panic.is_none() && line.text.to_lowercase().starts_with("panic") {
+        if !expected && self.panic.is_none() && is_panic(line) {
             self.panic = Some(line.clone());
         }
     }
@@ -78,6 +77,12 @@ impl Judge {
         });
         self.claims.iter().map(Claim::verdict).chain(panic).collect()
     }
+}
+
+/// Whether a layer, and no guest, says that it came to a mistake of its own.
+fn is_panic(line: &Line) -> bool {
+    let layer = ["EL3", "TEE", "HYP"].contains(&line.speaker.as_str());
+    layer && ["panicked at", "PANIC", "fault in the monitor"].iter().any(|words| line.text.contains(words))
 }
 
 impl Claim {
@@ -132,7 +137,11 @@ impl Claim {
 
     fn words(&self) -> String {
         let expect = &self.expect;
-        let what = expect.line.as_deref().map_or_else(|| format!("/{}/", self.pattern), |line| format!("\"{line}\""));
+        let what = match (&expect.line, &expect.regex) {
+            (Some(line), _) => format!("\"{line}\""),
+            (None, Some(regex)) => format!("/{regex}/"),
+            (None, None) => "anything".to_owned(),
+        };
         let mut words = format!("{} says {what}", expect.from);
         if expect.absent {
             words = format!("{} never says {what}", expect.from);

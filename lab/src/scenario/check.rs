@@ -66,7 +66,7 @@ fn check_expect(expect: &Expect, scenario: &Scenario) -> Result<(), (&'static st
     if !speaks(&expect.from) {
         return Err(("from", nobody(&expect.from)));
     }
-    if expect.line.is_some() == expect.regex.is_some() {
+    if expect.line.is_some() && expect.regex.is_some() {
         return Err(("line", "an expectation has either a `line` or a `regex`".into()));
     }
     let regex = expect.regex.as_deref().map(Regex::new).transpose();

@@ -187,7 +187,7 @@ pub struct Send {
 pub struct Expect {
     /// Who says it: `EL3`, `TEE`, `HYP` or `vm1`.
     pub from: String,
-    /// Part of the line, word for word.
+    /// Part of the line, word for word. Without this and `regex`, any line.
     pub line: Option<String>,
     /// A regular expression that is found in the line, instead.
     pub regex: Option<String>,
