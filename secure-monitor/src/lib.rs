@@ -1,2 +1,32 @@
-//! To be replaced.
-#![no_std]
+//! Triptych's secure monitor, EL3: it boots the chain, and is what every SMC passes through.
+//!
+//! Two images come from this crate. `boot` runs in place in the flash: it checks every image against the manifest,
+//! completes the device tree, and hands over to `runtime`, which stays. What a call costs and what a call means are
+//! kept apart: assembly in [`arch`] saves and restores, [`dispatch`] and [`services`] decide, and the latter run on the
+//! host as well, where the tests are.
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(target_os = "none")]
+#[allow(unsafe_code)]
+pub mod arch;
+pub mod context;
+pub mod devicetree;
+pub mod dispatch;
+#[cfg(target_os = "none")]
+#[allow(unsafe_code)]
+pub mod fault;
+pub mod handoff;
+#[cfg(target_os = "none")]
+#[allow(unsafe_code)]
+pub mod heap;
+pub mod loader;
+#[cfg(target_os = "none")]
+#[allow(unsafe_code)]
+pub mod monitor;
+#[cfg(target_os = "none")]
+#[allow(unsafe_code)]
+pub mod platform;
+pub mod services;

@@ -1,0 +1,13 @@
+//! Gives each of the two firmware images its linker script.
+
+use std::env;
+
+fn main() {
+    println!("cargo:rerun-if-changed=ld");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
+        let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+        for image in ["boot", "runtime"] {
+            println!("cargo:rustc-link-arg-bin={image}=-T{root}/ld/{image}.ld");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! From reset to the boot stage's `main`, and the pen.
+
+use super::switch::PARK_PRIORITY;
+use crate::handoff::{Handoff, MAGIC, MAILBOX};
+use core::arch::{asm, naked_asm};
+
+/// SCTLR_EL3 with MMU and data cache off: RES1 bits, instruction cache on, stack alignment checked.
+pub(super) const SCTLR_EL3_OFF: u64 = 0x30C5_0830 | 1 << 12 | 1 << 3;
+
+/// Reset: every CPU begins here, at address 0, at EL3, with the MMU off and nothing known.
+///
+/// # Safety
+///
+/// Entered by hardware alone.
+#[unsafe(naked)]
+#[unsafe(link_section = ".text.boot_entry")]
+pub unsafe extern "C" fn boot_entry() -> ! {
+    naked_asm!(
+        "msr daifset, #0xf",
+        "ldr x0, ={sctlr}",
+        "msr sctlr_el3, x0",
+        "adrp x0, {vectors}",
+        "add x0, x0, :lo12:{vectors}",
+        "msr vbar_el3, x0",
+        "isb",
+        // The CPU with affinity 0 boots the machine, the others wait.
+        "mrs x0, mpidr_el1",
+        "ldr x1, ={affinity}",
+        "and x0, x0, x1",
+        "cbnz x0, {pen}",
+        // A reset leaves SRAM as it was: before anything else, no CPU in the pen may find an old address.
+        "ldr x0, ={mailbox}",
+        "str xzr, [x0]",
+        // Initialised data from the flash to SRAM, 16 bytes at a time (boot.ld aligns it).
+        "adrp x0, __data_start",
+        "add x0, x0, :lo12:__data_start",
+        "adrp x1, __data_end",
+        "add x1, x1, :lo12:__data_end",
+        "adrp x2, __data_load",
+        "add x2, x2, :lo12:__data_load",
+        "1: cmp x0, x1",
+        "b.hs 2f",
+        "ldp x3, x4, [x2], #16",
+        "stp x3, x4, [x0], #16",
+        "b 1b",
+        "2:",
+        "adrp x0, __bss_start",
+        "add x0, x0, :lo12:__bss_start",
+        "adrp x1, __bss_end",
+        "add x1, x1, :lo12:__bss_end",
+        "3: cmp x0, x1",
+        "b.hs 4f",
+        "stp xzr, xzr, [x0], #16",
+        "b 3b",
+        "4:",
+        "adrp x0, __stack_top",
+        "add x0, x0, :lo12:__stack_top",
+        "mov sp, x0",
+        "b boot_main",
+        sctlr = const SCTLR_EL3_OFF,
+        vectors = sym super::vectors::boot_vectors,
+        affinity = const super::MPIDR_AFFINITY,
+        mailbox = const MAILBOX,
+        pen = sym pen,
+    )
+}
+
+/// Where the other CPUs wait for the runtime. It wakes them with a group 0 SGI, so the CPU interface lets group 0
+/// through; WFI ends with a pending interrupt though all are masked, so a waiting CPU costs the host nothing.
+///
+/// # Safety
+///
+/// Entered from [`boot_entry`] alone.
+#[unsafe(naked)]
+unsafe extern "C" fn pen() -> ! {
+    naked_asm!(
+        // ICC_SRE_EL3: system registers here and below, no bypass.
+        "mov x0, #0xf",
+        "msr S3_6_C12_C12_5, x0",
+        "isb",
+        // ICC_PMR_EL1, ICC_IGRPEN0_EL1.
+        "mov x0, #{priority}",
+        "msr S3_0_C4_C6_0, x0",
+        "mov x0, #1",
+        "msr S3_0_C12_C12_6, x0",
+        "isb",
+        "ldr x1, ={mailbox}",
+        "1: ldr x0, [x1]",
+        "cbnz x0, 2f",
+        "wfi",
+        "b 1b",
+        "2: dsb sy",
+        "ic iallu",
+        "dsb sy",
+        "isb",
+        "br x0",
+        priority = const PARK_PRIORITY,
+        mailbox = const MAILBOX,
+    )
+}
+
+/// Leaves the boot stage: MMU and data cache off, into the runtime at `entry`.
+///
+/// # Safety
+///
+/// A runtime must stand at `entry`, cleaned to memory together with everything in `handoff`.
+pub unsafe fn enter_runtime(entry: u64, handoff: &Handoff) -> ! {
+    // SAFETY: the code that turns the MMU off is mapped at its physical address, uses no memory, and does not come
+    // back; the caller vouches for what is at `entry`.
+    unsafe {
+        asm!(
+            "msr sctlr_el3, {sctlr}",
+            "isb",
+            "ic iallu",
+            "tlbi alle3",
+            "dsb sy",
+            "isb",
+            "br {entry}",
+            sctlr = in(reg) SCTLR_EL3_OFF,
+            entry = in(reg) entry,
+            in("x0") MAGIC,
+            in("x1") handoff,
+            options(noreturn)
+        )
+    }
+}

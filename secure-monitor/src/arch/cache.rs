@@ -1,0 +1,29 @@
+//! Cache maintenance.
+
+use core::arch::asm;
+
+/// Cleans `len` bytes from `addr` to the point of coherency, so that a CPU with its caches off, or another world's
+/// mapping, sees them.
+pub fn clean(addr: u64, len: u64) {
+    let line = line_size();
+    let mut at = addr & !(line - 1);
+    while at < addr.saturating_add(len) {
+        // SAFETY: cleaning a line changes no memory that software sees; the caller passes mapped memory, and a fault
+        // would be reported by the vectors.
+        unsafe { asm!("dc cvac, {}", in(reg) at, options(nostack, preserves_flags)) };
+        at += line;
+    }
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
+}
+
+/// Forgets all instructions fetched before, so that code just written is what runs.
+pub fn invalidate_instructions() {
+    // SAFETY: instruction caches hold no data to lose.
+    unsafe { asm!("ic iallu", "dsb sy", "isb", options(nostack, preserves_flags)) };
+}
+
+/// CTR_EL0.DminLine: log2 of the words in the smallest data cache line.
+fn line_size() -> u64 {
+    4 << ((super::sysreg::read!("ctr_el0") >> 16) & 0xF)
+}

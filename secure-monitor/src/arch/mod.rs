@@ -1,0 +1,41 @@
+//! The only home of assembly and system registers.
+
+pub mod boot_entry;
+pub mod cache;
+pub mod el2;
+pub mod el3;
+pub mod mmu;
+pub mod runtime_entry;
+pub mod switch;
+pub mod sysreg;
+pub mod undefined;
+pub mod vectors;
+
+use aarch64_cpu::asm::barrier;
+
+/// Affinity fields of MPIDR_EL1.
+pub const MPIDR_AFFINITY: u64 = 0xFF_00FF_FFFF;
+
+/// Which CPU this is, as PSCI and the device tree name it.
+pub fn mpidr() -> u64 {
+    sysreg::read!("mpidr_el1") & MPIDR_AFFINITY
+}
+
+/// Waits until an interrupt is pending, masked or not.
+pub fn wait_for_interrupt() {
+    barrier::dsb(barrier::SY);
+    aarch64_cpu::asm::wfi();
+}
+
+/// Stops this CPU for good.
+pub fn stop() -> ! {
+    loop {
+        wait_for_interrupt();
+    }
+}
+
+/// Time since reset in ticks, and ticks per second.
+pub fn counter() -> (u64, u64) {
+    barrier::isb(barrier::SY);
+    (sysreg::read!("cntpct_el0"), sysreg::read!("cntfrq_el0"))
+}

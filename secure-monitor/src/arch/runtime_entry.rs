@@ -1,0 +1,92 @@
+//! The runtime's first instructions: on the CPU that booted, and on those that come from the pen.
+
+use super::boot_entry::SCTLR_EL3_OFF;
+use crate::monitor::STACK_SIZE;
+use core::arch::naked_asm;
+
+/// The runtime's first byte: EL3, MMU off, x0 and x1 as [`crate::handoff`] says.
+///
+/// # Safety
+///
+/// Entered by the boot stage alone.
+#[unsafe(naked)]
+#[unsafe(link_section = ".text.runtime_entry")]
+pub unsafe extern "C" fn runtime_entry() -> ! {
+    naked_asm!(
+        "msr daifset, #0xf",
+        "ldr x4, ={sctlr}",
+        "msr sctlr_el3, x4",
+        "adrp x4, {vectors}",
+        "add x4, x4, :lo12:{vectors}",
+        "msr vbar_el3, x4",
+        "msr tpidr_el3, xzr",
+        "isb",
+        "adrp x4, __bss_start",
+        "add x4, x4, :lo12:__bss_start",
+        "adrp x5, __bss_end",
+        "add x5, x5, :lo12:__bss_end",
+        "1: cmp x4, x5",
+        "b.hs 2f",
+        "stp xzr, xzr, [x4], #16",
+        "b 1b",
+        "2: adrp x4, {stacks}",
+        "add x4, x4, :lo12:{stacks}",
+        "add x4, x4, #{stack_size}",
+        "mov sp, x4",
+        "b runtime_main",
+        sctlr = const SCTLR_EL3_OFF,
+        vectors = sym super::vectors::runtime_vectors,
+        stacks = sym crate::monitor::STACKS,
+        stack_size = const STACK_SIZE,
+    )
+}
+
+/// Where the other CPUs come from the pen: finds the CPU's place in the table, stops those that have none.
+///
+/// # Safety
+///
+/// Entered from the pen alone, after the runtime on the first CPU has built tables and the table of CPUs.
+#[unsafe(naked)]
+pub unsafe extern "C" fn secondary_entry() -> ! {
+    naked_asm!(
+        "msr daifset, #0xf",
+        "ldr x0, ={sctlr}",
+        "msr sctlr_el3, x0",
+        "adrp x0, {vectors}",
+        "add x0, x0, :lo12:{vectors}",
+        "msr vbar_el3, x0",
+        "msr tpidr_el3, xzr",
+        "isb",
+        "bl {join}",
+        // The table is read with the MMU on: it was written with the caches on.
+        "mrs x1, mpidr_el1",
+        "ldr x2, ={affinity}",
+        "and x1, x1, x2",
+        "adrp x2, {mpidrs}",
+        "add x2, x2, :lo12:{mpidrs}",
+        "mov x0, #0",
+        "1: ldr x3, [x2, x0, lsl #3]",
+        "cmp x3, x1",
+        "b.eq 2f",
+        "add x0, x0, #1",
+        "cmp x0, #{max}",
+        "b.ne 1b",
+        "3: wfi",
+        "b 3b",
+        "2: adrp x4, {stacks}",
+        "add x4, x4, :lo12:{stacks}",
+        "add x5, x0, #1",
+        "mov x6, #{stack_size}",
+        "madd x4, x5, x6, x4",
+        "mov sp, x4",
+        "b runtime_secondary",
+        sctlr = const SCTLR_EL3_OFF,
+        vectors = sym super::vectors::runtime_vectors,
+        join = sym super::mmu::join,
+        affinity = const super::MPIDR_AFFINITY,
+        mpidrs = sym crate::monitor::MPIDRS,
+        max = const shared_abi::layout::MAX_CPUS,
+        stacks = sym crate::monitor::STACKS,
+        stack_size = const STACK_SIZE,
+    )
+}

@@ -1,0 +1,174 @@
+//! Leaving the monitor: back to the caller, or into the other world.
+//!
+//! The paths below are what every call costs, so they save and restore what the other world can see or touch, once,
+//! and nothing else. [`crate::context`] says which registers those are.
+
+use crate::context::{Context, Cpu};
+use core::arch::naked_asm;
+
+/// ICC_PMR_EL1 that lets every priority through.
+pub const PARK_PRIORITY: u8 = 0xFF;
+
+/// Two system registers into a context, x1, by way of x2 and x3.
+macro_rules! save {
+    ($a:literal, $b:literal, $offset:literal) => {
+        concat!("mrs x2, ", $a, "\nmrs x3, ", $b, "\nstp x2, x3, [x1, #", $offset, "]")
+    };
+}
+
+/// Two system registers out of a context, x0, by way of x2 and x3.
+macro_rules! load {
+    ($a:literal, $b:literal, $offset:literal) => {
+        concat!("ldp x2, x3, [x0, #", $offset, "]\nmsr ", $a, ", x2\nmsr ", $b, ", x3")
+    };
+}
+
+/// What a handler decided: the world to go to, and the one to save.
+#[repr(C)]
+pub struct Transition {
+    /// The world that runs next.
+    pub to: *mut Context,
+    /// The world whose registers are in the CPU and must be kept: `to` itself when it simply goes on, null when nothing
+    /// is worth keeping.
+    pub save: *mut Context,
+}
+
+/// Back to the world that came, x0. Only what the vectors saved is restored: x19 to x29 were preserved by the handlers,
+/// ELR_EL3 and SPSR_EL3 are as they were.
+///
+/// # Safety
+///
+/// From the vectors alone.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn leave() -> ! {
+    naked_asm!(
+        "mov sp, x0",
+        "ldp x2, x3, [sp, #16]",
+        "ldp x4, x5, [sp, #32]",
+        "ldp x6, x7, [sp, #48]",
+        "ldp x8, x9, [sp, #64]",
+        "ldp x10, x11, [sp, #80]",
+        "ldp x12, x13, [sp, #96]",
+        "ldp x14, x15, [sp, #112]",
+        "ldp x16, x17, [sp, #128]",
+        "ldr x18, [sp, #144]",
+        "ldr x30, [sp, #240]",
+        "ldp x0, x1, [sp]",
+        "eret",
+        // No speculation past the return.
+        "dsb nsh",
+        "isb",
+    )
+}
+
+/// To the world in x0, keeping the one in x1 unless it is null.
+///
+/// # Safety
+///
+/// From the vectors and [`start`] alone.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn switch() -> ! {
+    naked_asm!(
+        "mrs x2, tpidr_el3",
+        "cmp x0, x2",
+        "b.eq 3f",
+        // To the TEE; x1 is the normal world.
+        "cbz x1, 2f",
+        "stp x19, x20, [x1, #152]",
+        "stp x21, x22, [x1, #168]",
+        "stp x23, x24, [x1, #184]",
+        "stp x25, x26, [x1, #200]",
+        "stp x27, x28, [x1, #216]",
+        "str x29, [x1, #232]",
+        save!("elr_el3", "spsr_el3", 248),
+        save!("sctlr_el1", "cpacr_el1", 288),
+        save!("ttbr0_el1", "ttbr1_el1", 304),
+        save!("tcr_el1", "mair_el1", 320),
+        save!("vbar_el1", "contextidr_el1", 336),
+        save!("sp_el0", "sp_el1", 352),
+        save!("tpidr_el1", "tpidr_el0", 368),
+        save!("tpidrro_el0", "cntkctl_el1", 384),
+        save!("amair_el1", "actlr_el1", 400),
+        save!("elr_el1", "spsr_el1", 416),
+        save!("esr_el1", "far_el1", 432),
+        save!("par_el1", "csselr_el1", 448),
+        save!("afsr0_el1", "afsr1_el1", 464),
+        "2:",
+        load!("elr_el3", "spsr_el3", 248),
+        load!("scr_el3", "cptr_el3", 264),
+        load!("sctlr_el1", "cpacr_el1", 288),
+        load!("ttbr0_el1", "ttbr1_el1", 304),
+        load!("tcr_el1", "mair_el1", 320),
+        load!("vbar_el1", "contextidr_el1", 336),
+        load!("sp_el0", "sp_el1", 352),
+        load!("tpidr_el1", "tpidr_el0", 368),
+        load!("tpidrro_el0", "cntkctl_el1", 384),
+        load!("amair_el1", "actlr_el1", 400),
+        "b 5f",
+        // To the normal world; x1 is the TEE. Of its general registers nothing is kept: it leaves by a call that
+        // returns into a new entry.
+        "3: cbz x1, 4f",
+        save!("sctlr_el1", "cpacr_el1", 288),
+        save!("ttbr0_el1", "ttbr1_el1", 304),
+        save!("tcr_el1", "mair_el1", 320),
+        save!("vbar_el1", "contextidr_el1", 336),
+        save!("sp_el0", "sp_el1", 352),
+        save!("tpidr_el1", "tpidr_el0", 368),
+        save!("tpidrro_el0", "cntkctl_el1", 384),
+        save!("amair_el1", "actlr_el1", 400),
+        save!("elr_el3", "spsr_el3", 248),
+        "4:",
+        load!("elr_el3", "spsr_el3", 248),
+        load!("scr_el3", "cptr_el3", 264),
+        load!("sctlr_el1", "cpacr_el1", 288),
+        load!("ttbr0_el1", "ttbr1_el1", 304),
+        load!("tcr_el1", "mair_el1", 320),
+        load!("vbar_el1", "contextidr_el1", 336),
+        load!("sp_el0", "sp_el1", 352),
+        load!("tpidr_el1", "tpidr_el0", 368),
+        load!("tpidrro_el0", "cntkctl_el1", 384),
+        load!("amair_el1", "actlr_el1", 400),
+        load!("elr_el1", "spsr_el1", 416),
+        load!("esr_el1", "far_el1", 432),
+        load!("par_el1", "csselr_el1", 448),
+        load!("afsr0_el1", "afsr1_el1", 464),
+        "5:",
+        "ldp x19, x20, [x0, #152]",
+        "ldp x21, x22, [x0, #168]",
+        "ldp x23, x24, [x0, #184]",
+        "ldp x25, x26, [x0, #200]",
+        "ldp x27, x28, [x0, #216]",
+        "ldr x29, [x0, #232]",
+        "b {leave}",
+        leave = sym leave,
+    )
+}
+
+/// Enters a world for the first time on this CPU; what the CPU did before is forgotten.
+///
+/// # Safety
+///
+/// The contexts of `cpu` must be complete, and `to` must be one of them.
+pub unsafe fn start(cpu: &mut Cpu, to: *mut Context) -> ! {
+    // SAFETY: TPIDR_EL3 is the monitor's own; `switch` takes over this CPU for good, and the caller vouches for `to`.
+    unsafe {
+        super::sysreg::write!("tpidr_el3", core::ptr::from_mut(cpu).addr() as u64);
+        core::arch::asm!(
+            "b {switch}",
+            switch = sym switch,
+            in("x0") to,
+            in("x1") 0u64,
+            options(noreturn)
+        )
+    }
+}
+
+/// Changes where the world that is in the CPU goes on, without a switch.
+///
+/// # Safety
+///
+/// `elr` must be an entry of that world.
+pub unsafe fn redirect(elr: u64) {
+    // SAFETY: ELR_EL3 matters at the next ERET only; the caller vouches for the value.
+    unsafe { super::sysreg::write!("elr_el3", elr) }
+}

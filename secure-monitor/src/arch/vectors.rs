@@ -1,0 +1,185 @@
+//! Exception vectors of both stages (Arm ARM D1.3.2: sixteen entries of 32 instructions).
+
+use crate::monitor::{handle_interrupt, handle_smc, handle_trap};
+use core::arch::naked_asm;
+
+/// Keeps what the handlers may change: x0 to x18 and x30. SP_EL3 points to the running world's context.
+macro_rules! keep {
+    () => {
+        "stp x0, x1, [sp]
+         stp x2, x3, [sp, #16]
+         stp x4, x5, [sp, #32]
+         stp x6, x7, [sp, #48]
+         stp x8, x9, [sp, #64]
+         stp x10, x11, [sp, #80]
+         stp x12, x13, [sp, #96]
+         stp x14, x15, [sp, #112]
+         stp x16, x17, [sp, #128]
+         str x18, [sp, #144]
+         str x30, [sp, #240]"
+    };
+}
+
+/// Gives the handler the CPU in x0, the world that came in x1, and the monitor's stack.
+macro_rules! enter {
+    () => {
+        "mrs x0, tpidr_el3
+         mov x1, sp
+         ldr x9, [x0, #960]
+         mov sp, x9"
+    };
+}
+
+/// The runtime's vectors.
+///
+/// # Safety
+///
+/// For VBAR_EL3 alone; runtime.ld aligns it.
+#[unsafe(naked)]
+#[unsafe(link_section = ".text.runtime_vectors")]
+pub unsafe extern "C" fn runtime_vectors() {
+    naked_asm!(
+        // Current EL with SP_EL0, then with SP_EL3: the monitor itself is at fault.
+        "mov x2, #0",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #1",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #2",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #3",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #4",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #5",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #6",
+        "b {fault}",
+        ".balign 0x80",
+        "mov x2, #7",
+        "b {fault}",
+        ".balign 0x80",
+        // Lower EL, AArch64, synchronous. One comparison finds the common case: class 0x17 (SMC), immediate 0.
+        keep!(),
+        "mrs x9, esr_el3",
+        "mov w10, #0x5e000000",
+        "cmp w9, w10",
+        "b.ne {trap}",
+        enter!(),
+        "bl {smc}",
+        "cmp x0, x1",
+        "b.ne {switch}",
+        "b {leave}",
+        ".balign 0x80",
+        // IRQ: SCR_EL3.IRQ is 0 in both worlds, so it cannot come; if it does, it is handled as an interrupt is.
+        keep!(),
+        "b {interrupt}",
+        ".balign 0x80",
+        // FIQ: group 0 or secure group 1, while the normal world runs.
+        keep!(),
+        "b {interrupt}",
+        ".balign 0x80",
+        // SError.
+        keep!(),
+        "b {trap}",
+        ".balign 0x80",
+        // Lower EL, AArch32: an SMC has another class here, which the handler knows.
+        keep!(),
+        "b {trap}",
+        ".balign 0x80",
+        keep!(),
+        "b {interrupt}",
+        ".balign 0x80",
+        keep!(),
+        "b {interrupt}",
+        ".balign 0x80",
+        keep!(),
+        "b {trap}",
+        ".balign 0x80",
+        fault = sym runtime_fault,
+        smc = sym handle_smc,
+        trap = sym trap,
+        interrupt = sym interrupt,
+        switch = sym super::switch::switch,
+        leave = sym super::switch::leave,
+    )
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn trap() -> ! {
+    naked_asm!(
+        enter!(),
+        "bl {handler}",
+        "cmp x0, x1",
+        "b.ne {switch}",
+        "b {leave}",
+        handler = sym handle_trap,
+        switch = sym super::switch::switch,
+        leave = sym super::switch::leave,
+    )
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn interrupt() -> ! {
+    naked_asm!(
+        enter!(),
+        "bl {handler}",
+        "cmp x0, x1",
+        "b.ne {switch}",
+        "b {leave}",
+        handler = sym handle_interrupt,
+        switch = sym super::switch::switch,
+        leave = sym super::switch::leave,
+    )
+}
+
+/// The monitor's own fault: the last words are spoken on the CPU's stack from its top, in case the fault was its end.
+#[unsafe(naked)]
+unsafe extern "C" fn runtime_fault() -> ! {
+    naked_asm!(
+        "mrs x3, tpidr_el3",
+        "cbz x3, 1f",
+        "ldr x3, [x3, #960]",
+        "mov sp, x3",
+        "1: mrs x0, esr_el3",
+        "mrs x1, elr_el3",
+        "b {fault}",
+        fault = sym crate::fault::monitor_fault,
+    )
+}
+
+/// The boot stage's vectors: anything that comes is its own fault.
+///
+/// # Safety
+///
+/// For VBAR_EL3 alone; boot.ld aligns it.
+#[unsafe(naked)]
+#[unsafe(link_section = ".text.boot_vectors")]
+pub unsafe extern "C" fn boot_vectors() {
+    naked_asm!(
+        ".rept 16",
+        "b {fault}",
+        ".balign 0x80",
+        ".endr",
+        fault = sym boot_fault,
+    )
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn boot_fault() -> ! {
+    naked_asm!(
+        "adrp x3, __stack_top",
+        "add x3, x3, :lo12:__stack_top",
+        "mov sp, x3",
+        "mrs x0, esr_el3",
+        "mrs x1, elr_el3",
+        "mov x2, #4",
+        "b {fault}",
+        fault = sym crate::fault::monitor_fault,
+    )
+}

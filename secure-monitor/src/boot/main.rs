@@ -1,0 +1,114 @@
+//! The boot stage: runs in place in the flash, where every CPU leaves reset.
+//!
+//! The CPU with affinity 0 comes here from `arch::boot_entry`, the others wait in the pen. In order: MMU and caches,
+//! the console, the device tree, the package; each image is copied to its place, hashed there, and named; then the
+//! runtime. Whatever is wrong is named on the secure UART, and the machine stops: nothing that was not checked runs.
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("This is firmware: build it for aarch64-unknown-none-softfloat.");
+}
+
+#[cfg(target_os = "none")]
+mod stage {
+    use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind};
+    use secure_monitor::handoff::Handoff;
+    use secure_monitor::platform::{console, memory};
+    use secure_monitor::{arch, devicetree, heap, loader};
+    use shared_abi::fip::{Fip, Image, Manifest};
+    use shared_abi::layout::{self, Range};
+
+    /// The code must be on no writable page, the flash is one whole: its first 2 MiB hold this stage and the package's
+    /// beginning, and stay executable.
+    const MAPPINGS: [(Range, Kind); 7] = [
+        (Range::new(layout::FLASH.base, 2 << 20), Kind::Code),
+        (Range::new(2 << 20, layout::FLASH.size - (2 << 20)), Kind::Constants),
+        (layout::UART_S, Kind::Device),
+        (layout::MONITOR, Kind::Data),
+        (layout::TEE, Kind::Data),
+        (layout::DTB, Kind::NormalWorld),
+        // All of RAM there can be from the normal world's image on, within these tables' second GiB.
+        (Range::new(layout::BL33_BASE, 0x8000_0000 - layout::BL33_BASE), Kind::NormalWorld),
+    ];
+
+    unsafe extern "C" {
+        static __heap_start: u8;
+        static __heap_end: u8;
+    }
+
+    /// The image's first byte: what makes the linker keep it.
+    #[used]
+    static ENTRY: unsafe extern "C" fn() -> ! = boot_entry::boot_entry;
+
+    /// From [`boot_entry`], once, on its stack.
+    #[unsafe(no_mangle)]
+    extern "C" fn boot_main() -> ! {
+        // SAFETY: called once, first; the mappings cover the flash this runs in and the SRAM its data is in.
+        if unsafe { mmu::enable(&MAPPINGS) }.is_err() {
+            arch::stop()
+        }
+        // SAFETY: once, after the MMU is on; the symbols enclose SRAM that boot.ld leaves to the heap.
+        unsafe {
+            console::init(true);
+            heap::init((&raw const __heap_start).addr(), (&raw const __heap_end).addr());
+        }
+        log::info!("Triptych secure monitor {}", env!("CARGO_PKG_VERSION"));
+
+        // SAFETY: the one borrow of the device tree's memory in this stage.
+        let tree: &'static mut [u8] = unsafe { memory::device_tree() };
+        let machine = devicetree::read(tree).unwrap_or_else(|error| refuse("device tree", &error));
+        let manifest = Manifest::parse(memory::manifest()).unwrap_or_else(|error| refuse("manifest", &error));
+        let package = Fip::parse(memory::package()).unwrap_or_else(|error| refuse("package", &error));
+
+        let load = |image: Image| load(&package, &manifest, image, &machine.ram);
+        let runtime = required(Image::Bl31, load(Image::Bl31));
+        let tee = load(Image::Bl32);
+        let normal = required(Image::Bl33, load(Image::Bl33));
+
+        let complete = |tee| devicetree::complete(tree, tee).unwrap_or_else(|error| refuse("device tree", &error));
+        let plain = complete(false);
+        let with_tee = if tee.is_some() { complete(true).leak() } else { &mut [] };
+        tree[..plain.len()].copy_from_slice(&plain);
+
+        if machine.left_out != 0 {
+            log::warn!("{} CPUs more than the {} there is room for stay off", machine.left_out, layout::MAX_CPUS);
+        }
+        let mut handoff = Handoff::new(&machine.cpus, &machine.ram);
+        handoff.tee = tee.map_or(0, |place| place.base);
+        handoff.normal = normal.base;
+        handoff.dtb = layout::DTB.base;
+        handoff.dtb_with_tee = with_tee.as_ptr().addr() as u64;
+        handoff.dtb_with_tee_size = with_tee.len() as u64;
+        // The hand-off is on the stack, the tree with the TEE on the heap: both are this stage's SRAM.
+        cache::clean(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size);
+        cache::clean(layout::DTB.base, plain.len() as u64);
+        cache::invalidate_instructions();
+        // SAFETY: the runtime stands at its place, checked, and with all the images clean to memory.
+        unsafe { boot_entry::enter_runtime(runtime.base, &handoff) }
+    }
+
+    /// Brings `image` to its place. `None` when the package has none.
+    fn load(package: &Fip<'_>, manifest: &Manifest, image: Image, ram: &[Range]) -> Option<Range> {
+        let candidate = loader::find(package, manifest, image, loader::place(image, ram))?;
+        let candidate = candidate.unwrap_or_else(|refusal| refuse(image.name(), &refusal));
+        let Range { base, size } = candidate.place;
+        // SAFETY: the place is mapped writable, no stage's memory, and each image has its own.
+        let destination = unsafe { memory::destination(base, size as usize) };
+        candidate.load(destination).unwrap_or_else(|refusal| refuse(image.name(), &refusal));
+        cache::clean(base, size);
+        log::info!("{image}: {} KiB at {base:#x}, sha256 ok", size.div_ceil(1024));
+        Some(candidate.place)
+    }
+
+    fn required(image: Image, place: Option<Range>) -> Range {
+        place.unwrap_or_else(|| refuse(image.name(), &loader::Refusal::Missing))
+    }
+
+    /// Says what is wrong with what, and stops the machine.
+    fn refuse(what: &str, reason: &dyn core::fmt::Display) -> ! {
+        log::error!("{what}: {reason}; stopped");
+        arch::stop()
+    }
+}

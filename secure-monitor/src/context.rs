@@ -1,0 +1,255 @@
+//! What a CPU holds for each world, and for the monitor itself.
+//!
+//! Plain structs whose offsets the assembly in `arch/` knows; the assertions at the end hold both together. Assembly
+//! saves and restores, Rust decides.
+
+use core::mem::offset_of;
+
+/// The two worlds that the monitor switches between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// EL2 and EL1, non-secure.
+    Normal,
+    /// Secure EL1: the TEE.
+    Secure,
+}
+
+/// System registers of EL1 and EL0 that both worlds use and the hardware has once.
+///
+/// Which ones: everything that software at EL1 or EL0 of one world can write and that acts in, or can be read by, the
+/// other. Not among them, and why:
+///
+/// - registers of EL2: secure EL1 cannot reach them (SCR_EL3.EEL2 is 0, so there is no secure EL2);
+/// - CNTV_*, CNTP_*: the normal world's. The TEE has the secure physical timer CNTPS_*, which only it can reach;
+/// - pointer authentication keys, MTE tags, SVE and SME state, SCXTNUM_ELx, TPIDR2_EL0, TCR2_EL1 and their like:
+///   SCR_EL3 and CPTR_EL3 give them to the normal world alone ([`crate::arch::el3`]), the TEE's accesses trap;
+/// - V0 to V31, FPCR, FPSR: no layer of ours touches them, and OP-TEE saves what it uses;
+/// - debug and PMU registers: MDCR_EL3 disables self-hosted debug and counting in the secure world, so what the normal
+///   world writes there has no effect on the TEE, and the TEE does not write them;
+/// - AArch32 registers (SPSR_abt, IFSR32_EL2, …): reachable from EL2 and from AArch32 EL1, and the TEE is neither.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct El1Registers {
+    /// SCTLR_EL1.
+    pub sctlr: u64,
+    /// CPACR_EL1.
+    pub cpacr: u64,
+    /// TTBR0_EL1.
+    pub ttbr0: u64,
+    /// TTBR1_EL1.
+    pub ttbr1: u64,
+    /// TCR_EL1.
+    pub tcr: u64,
+    /// MAIR_EL1.
+    pub mair: u64,
+    /// VBAR_EL1.
+    pub vbar: u64,
+    /// CONTEXTIDR_EL1.
+    pub contextidr: u64,
+    /// SP_EL0.
+    pub sp_el0: u64,
+    /// SP_EL1.
+    pub sp_el1: u64,
+    /// TPIDR_EL1.
+    pub tpidr_el1: u64,
+    /// TPIDR_EL0.
+    pub tpidr_el0: u64,
+    /// TPIDRRO_EL0.
+    pub tpidrro_el0: u64,
+    /// CNTKCTL_EL1: OP-TEE opens the counter to its EL0 with it.
+    pub cntkctl: u64,
+    /// AMAIR_EL1.
+    pub amair: u64,
+    /// ACTLR_EL1.
+    pub actlr: u64,
+
+    // From here on a register means something only between an exception and its return, or between two instructions
+    // of one function. The TEE is entered at its vector table and leaves by an SMC, never in between: its values need
+    // neither saving nor restoring. The normal world can be left anywhere (by a secure interrupt), so its are kept.
+    /// ELR_EL1.
+    pub elr: u64,
+    /// SPSR_EL1.
+    pub spsr: u64,
+    /// ESR_EL1.
+    pub esr: u64,
+    /// FAR_EL1.
+    pub far: u64,
+    /// PAR_EL1.
+    pub par: u64,
+    /// CSSELR_EL1.
+    pub csselr: u64,
+    /// AFSR0_EL1.
+    pub afsr0: u64,
+    /// AFSR1_EL1.
+    pub afsr1: u64,
+}
+
+/// SCTLR_EL1 with MMU and caches off: the bits that are RES1 (Arm ARM D19.2.128).
+pub const SCTLR_EL1_OFF: u64 = 0x30D0_0800;
+
+/// One world's registers on one CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct Context {
+    /// x0 to x30.
+    pub gpr: [u64; 31],
+    /// Where the world goes on: ELR_EL3.
+    pub elr: u64,
+    /// With which PSTATE: SPSR_EL3.
+    pub spsr: u64,
+    /// SCR_EL3 while it runs. Never changes after boot.
+    pub scr: u64,
+    /// CPTR_EL3 while it runs. Never changes after boot.
+    pub cptr: u64,
+    reserved: u64,
+    /// What both worlds share.
+    pub el1: El1Registers,
+}
+
+impl El1Registers {
+    const ZERO: Self = Self {
+        sctlr: 0,
+        cpacr: 0,
+        ttbr0: 0,
+        ttbr1: 0,
+        tcr: 0,
+        mair: 0,
+        vbar: 0,
+        contextidr: 0,
+        sp_el0: 0,
+        sp_el1: 0,
+        tpidr_el1: 0,
+        tpidr_el0: 0,
+        tpidrro_el0: 0,
+        cntkctl: 0,
+        amair: 0,
+        actlr: 0,
+        elr: 0,
+        spsr: 0,
+        esr: 0,
+        far: 0,
+        par: 0,
+        csselr: 0,
+        afsr0: 0,
+        afsr1: 0,
+    };
+}
+
+impl Context {
+    const ZERO: Self = Self { gpr: [0; 31], elr: 0, spsr: 0, scr: 0, cptr: 0, reserved: 0, el1: El1Registers::ZERO };
+
+    /// A world that begins: `elr` and `spsr` as given, every register zero that is not an argument.
+    pub fn start(&mut self, elr: u64, spsr: u64, arguments: &[u64]) {
+        self.gpr = [0; 31];
+        self.gpr[..arguments.len()].copy_from_slice(arguments);
+        self.elr = elr;
+        self.spsr = spsr;
+        self.el1 = El1Registers { sctlr: SCTLR_EL1_OFF, ..El1Registers::default() };
+    }
+
+    /// Puts a call's results where the caller looks for them.
+    #[inline(always)]
+    pub fn answer(&mut self, results: [u64; 4]) {
+        self.gpr[0] = results[0];
+        self.gpr[1] = results[1];
+        self.gpr[2] = results[2];
+        self.gpr[3] = results[3];
+    }
+}
+
+/// Why the TEE was entered last, and so what its return means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Errand {
+    /// It was not: nothing is outstanding.
+    #[default]
+    None,
+    /// Its first entry.
+    Entry,
+    /// A call of the normal world.
+    Call,
+    /// A secure interrupt that came while the normal world ran.
+    Interrupt,
+    /// This CPU was switched on.
+    CpuOn,
+    /// This CPU is about to be switched off.
+    CpuOff,
+    /// This CPU is about to be suspended.
+    Suspend,
+    /// This CPU woke up.
+    Resume,
+    /// The machine is about to be switched off.
+    SystemOff,
+    /// The machine is about to be reset.
+    SystemReset,
+}
+
+/// Everything that one CPU owns at EL3. TPIDR_EL3 points to it.
+///
+/// The `percore` crate finds the CPU's share by an index at each access; here the vectors hand each handler the one
+/// `&mut Cpu` that exists, which costs nothing and needs no exception lock: nothing interrupts EL3.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub struct Cpu {
+    /// The normal world. First, so that the address of the CPU is that of its normal world.
+    pub normal: Context,
+    /// The TEE.
+    pub secure: Context,
+    /// Where the monitor's own stack on this CPU begins.
+    pub stack_top: u64,
+    /// Position in the table of CPUs.
+    pub index: usize,
+    /// What the TEE was entered for.
+    pub errand: Errand,
+    /// Whether the TEE is ready on this CPU.
+    pub tee_ready: bool,
+    /// Where the normal world goes on after a suspension that loses its context: entry point and x0.
+    pub resume: (u64, u64),
+}
+
+impl Cpu {
+    /// A CPU of which nothing is known.
+    pub const ZERO: Self = Self {
+        normal: Context::ZERO,
+        secure: Context::ZERO,
+        stack_top: 0,
+        index: 0,
+        errand: Errand::None,
+        tee_ready: false,
+        resume: (0, 0),
+    };
+
+    /// The registers of `world`.
+    pub fn context(&mut self, world: World) -> &mut Context {
+        match world {
+            World::Normal => &mut self.normal,
+            World::Secure => &mut self.secure,
+        }
+    }
+}
+
+// What the assembly in arch/ relies on.
+const _: () = {
+    assert!(offset_of!(Context, gpr) == 0);
+    assert!(offset_of!(Context, elr) == 248);
+    assert!(offset_of!(Context, spsr) == 256);
+    assert!(offset_of!(Context, scr) == 264);
+    assert!(offset_of!(Context, cptr) == 272);
+    assert!(offset_of!(Context, el1) == 288);
+    assert!(offset_of!(El1Registers, sctlr) == 0);
+    assert!(offset_of!(El1Registers, ttbr0) == 16);
+    assert!(offset_of!(El1Registers, tcr) == 32);
+    assert!(offset_of!(El1Registers, vbar) == 48);
+    assert!(offset_of!(El1Registers, sp_el0) == 64);
+    assert!(offset_of!(El1Registers, tpidr_el1) == 80);
+    assert!(offset_of!(El1Registers, tpidrro_el0) == 96);
+    assert!(offset_of!(El1Registers, amair) == 112);
+    assert!(offset_of!(El1Registers, elr) == 128);
+    assert!(offset_of!(El1Registers, esr) == 144);
+    assert!(offset_of!(El1Registers, par) == 160);
+    assert!(offset_of!(El1Registers, afsr0) == 176);
+    assert!(size_of::<El1Registers>() == 192);
+    assert!(offset_of!(Cpu, normal) == 0);
+    assert!(offset_of!(Cpu, secure) == 480);
+    assert!(offset_of!(Cpu, stack_top) == 960);
+};

@@ -1,0 +1,193 @@
+//! From a function id to the service that owns it, and from its answer to what the CPU does next.
+
+use crate::context::{Context, Cpu, World};
+use crate::services::{arch, opteed::Opteed, psci::Psci};
+use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
+
+/// What the CPU does when a handler is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Goes on in this world; the one that came is kept.
+    Enter(World),
+    /// Begins the normal world anew in the context prepared for it. The TEE is kept if it came from there.
+    BeginNormal,
+    /// Begins the TEE anew on this CPU; nothing else is worth keeping.
+    BeginSecure,
+    /// Goes on in the TEE, where it came from, but at another of its entries.
+    Redirect,
+    /// Waits for an interrupt, then goes on where the call came from.
+    Standby,
+    /// Waits for an interrupt, then [`Monitor::woken`].
+    PowerDown,
+    /// Off, until it is switched on again.
+    Park,
+    /// The TEE has answered its first entry; the normal world is to begin.
+    Boot,
+    /// Switches the machine off.
+    SystemOff,
+    /// Resets the machine.
+    SystemReset,
+}
+
+/// A call as a service sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The function.
+    pub id: FunctionId,
+    /// Who calls.
+    pub from: World,
+}
+
+impl Call {
+    /// The id and its arguments. Of an SMC32 call bits 63:32 are not part of any argument, whatever the caller left
+    /// there (SMCCC 1.4 §3.1).
+    #[inline(always)]
+    pub fn arguments(&self, context: &Context) -> [u64; 8] {
+        let mut arguments = [0; 8];
+        arguments.copy_from_slice(&context.gpr[..8]);
+        if !self.id.is_64() {
+            arguments = arguments.map(|argument| argument & 0xFFFF_FFFF);
+        }
+        arguments[0] = u64::from(self.id.0);
+        arguments
+    }
+}
+
+/// A family of calls: it owns a range of function ids and answers them.
+pub trait Service {
+    /// Whether the id is one of the family's. Ids of the range that it does not know are the family's to refuse.
+    fn owns(id: FunctionId) -> bool;
+}
+
+/// The monitor's services.
+pub struct Monitor {
+    /// Power.
+    pub psci: Psci,
+    /// The TEE.
+    pub tee: Opteed,
+}
+
+/// The answer to what nobody serves: x0 is -1, and no other result register keeps anything.
+pub const UNKNOWN: [u64; 4] = [in_x0(NOT_SUPPORTED), 0, 0, 0];
+
+impl Monitor {
+    /// Services that find nobody there: no CPUs, no TEE. `wake` is how a waiting CPU is told to look.
+    pub const fn new(wake: fn(u64)) -> Self {
+        Self { psci: Psci::new(wake), tee: Opteed::new() }
+    }
+
+    /// Handles the SMC whose registers are in the context of `from`.
+    #[inline(always)]
+    pub fn smc(&self, cpu: &mut Cpu, from: World) -> Next {
+        let Some(id) = function(cpu.context(from).gpr[0] as u32) else {
+            cpu.context(from).answer(UNKNOWN);
+            return Next::Enter(from);
+        };
+        let call = Call { id, from };
+        if Opteed::owns(id) {
+            return self.trusted_os(cpu, call);
+        }
+        if arch::Arch::owns(id) {
+            let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32);
+            cpu.context(from).answer(results);
+            return Next::Enter(from);
+        }
+        if Psci::owns(id) && from == World::Normal {
+            return self.power(cpu, call);
+        }
+        cpu.context(from).answer(UNKNOWN);
+        Next::Enter(from)
+    }
+}
+
+/// The function id in w0. A fast call's bit 16 only says that SVE state is dead (SMCCC 1.4 §2.5) and is not part of what
+/// is asked for; bits 23:17 must be zero.
+#[inline(always)]
+fn function(w0: u32) -> Option<FunctionId> {
+    const FAST: u32 = 1 << 31;
+    const SVE_HINT: u32 = 1 << 16;
+    const RESERVED: u32 = 0x00FE_0000;
+    if w0 & FAST == 0 {
+        return Some(FunctionId(w0));
+    }
+    (w0 & RESERVED == 0).then_some(FunctionId(w0 & !SVE_HINT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_abi::{psci, smccc};
+
+    fn monitor() -> Monitor {
+        Monitor::new(|_| {})
+    }
+
+    fn asked(w0: u64, from: World) -> Cpu {
+        let mut cpu = Cpu::default();
+        for (n, register) in cpu.context(from).gpr.iter_mut().enumerate() {
+            *register = 0x1111_0000_0000_0000 + n as u64;
+        }
+        cpu.context(from).gpr[0] = w0;
+        cpu
+    }
+
+    #[test]
+    fn nobody_serves_an_unknown_id_and_the_answer_is_minus_one_with_nothing_beside() {
+        for id in
+            [0x8000_7777u64, 0x8100_0000, 0x8200_0000, 0x8300_0000, 0x8500_0000, 0x8600_FF01, 0x8700_0000, 0xB000_0000]
+        {
+            let mut cpu = asked(id, World::Normal);
+            assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
+            assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0], "{id:#x}");
+        }
+    }
+
+    #[test]
+    fn x4_to_x30_are_as_the_caller_left_them() {
+        for id in [0x8000_0000u64, 0x8000_7777, 0x8400_0000, 0x8400_000A, 0xC400_0004, 0xB200_0001, 0x3200_0004] {
+            let mut cpu = asked(id, World::Normal);
+            let before = cpu.normal.gpr;
+            monitor().smc(&mut cpu, World::Normal);
+            assert_eq!(cpu.normal.gpr[4..], before[4..], "{id:#x}");
+        }
+    }
+
+    #[test]
+    fn the_sve_hint_is_not_part_of_a_fast_id_and_other_reserved_bits_are_refused() {
+        let mut cpu = asked(u64::from(smccc::SMCCC_VERSION.0) | 1 << 16, World::Normal);
+        monitor().smc(&mut cpu, World::Normal);
+        assert_eq!(cpu.normal.gpr[0], 0x1_0004);
+        for bit in 17..24 {
+            let mut cpu = asked(u64::from(smccc::SMCCC_VERSION.0) | 1 << bit, World::Normal);
+            monitor().smc(&mut cpu, World::Normal);
+            assert_eq!(cpu.normal.gpr[0], u64::MAX);
+        }
+    }
+
+    #[test]
+    fn bits_above_the_id_in_x0_do_not_matter() {
+        let mut cpu = asked(0xDEAD_0000_8000_0000, World::Normal);
+        monitor().smc(&mut cpu, World::Normal);
+        assert_eq!(cpu.normal.gpr[..4], [0x1_0004, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_tee_may_ask_the_architecture_but_not_switch_power() {
+        let mut cpu = asked(smccc::SMCCC_VERSION.0.into(), World::Secure);
+        assert_eq!(monitor().smc(&mut cpu, World::Secure), Next::Enter(World::Secure));
+        assert_eq!(cpu.secure.gpr[0], 0x1_0004);
+        let mut cpu = asked(psci::PSCI_SYSTEM_OFF.0.into(), World::Secure);
+        assert_eq!(monitor().smc(&mut cpu, World::Secure), Next::Enter(World::Secure));
+        assert_eq!(cpu.secure.gpr[0], u64::MAX);
+    }
+
+    #[test]
+    fn smc32_arguments_are_32_bits_in_x1_to_x7() {
+        let mut context = Context::default();
+        context.gpr[..8].fill(0xFFFF_FFFF_0000_0001);
+        let narrow = Call { id: FunctionId(0xB200_0001), from: World::Normal }.arguments(&context);
+        assert_eq!(narrow, [0xB200_0001, 1, 1, 1, 1, 1, 1, 1]);
+        let wide = Call { id: FunctionId(0xF200_0001), from: World::Normal }.arguments(&context);
+        assert_eq!(wide[1..], [0xFFFF_FFFF_0000_0001; 7]);
+    }
+}

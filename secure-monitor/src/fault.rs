@@ -1,0 +1,41 @@
+//! What should not happen: faults of the monitor, which end its CPU, and traps of lower levels that nobody expects,
+//! which do not.
+
+use crate::arch::{self, sysreg};
+use crate::context::World;
+use core::panic::PanicInfo;
+
+/// A fault of the monitor itself: says where, and stops this CPU.
+pub extern "C" fn monitor_fault(esr: u64, elr: u64, vector: u64) -> ! {
+    log::error!(
+        "cpu {:#x}: fault in the monitor, vector {vector}: ESR {esr:#x} ELR {elr:#x} FAR {:#x}; CPU stopped",
+        arch::mpidr(),
+        arch::mmu::fault_address()
+    );
+    arch::stop()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    log::error!("cpu {:#x}: {info}; CPU stopped", arch::mpidr());
+    arch::stop()
+}
+
+/// Class of an asynchronous error (Arm ARM D19.2.37).
+const CLASS_SERROR: u64 = 0x2F;
+
+/// An exception of a lower level that came here and is no call. The world that made it goes on: after an asynchronous
+/// error where it was; otherwise with the undefined-instruction exception it would have had without the monitor, for
+/// what traps here is what [`crate::arch::el3`] closed.
+pub fn lower_level_trap(from: World, esr: u64) {
+    let class = (esr >> 26) & 0x3F;
+    log::warn!(
+        "cpu {:#x}: {from:?} world: exception class {class:#x}: ESR {esr:#x} ELR {:#x} FAR {:#x}",
+        arch::mpidr(),
+        sysreg::read!("elr_el3"),
+        arch::mmu::fault_address()
+    );
+    if class != CLASS_SERROR {
+        arch::undefined::inject(from);
+    }
+}

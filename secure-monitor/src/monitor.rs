@@ -1,0 +1,240 @@
+//! The runtime on its CPUs: what is shared, what each owns, and how a handler's decision becomes what the CPU does.
+
+use crate::arch::switch::Transition;
+use crate::arch::{self, el2, el3, switch, sysreg};
+use crate::context::{Context, Cpu, World};
+use crate::dispatch::{Monitor, Next, UNKNOWN};
+use crate::fault;
+use crate::platform::{gic, memory, power};
+use core::cell::UnsafeCell;
+use shared_abi::layout::MAX_CPUS;
+use spin::Once;
+
+/// The monitor's stack on each CPU. Handlers nest no deeper than one call and one log line.
+pub const STACK_SIZE: usize = 4096;
+
+/// Every CPU's stack, lowest index first.
+#[repr(C, align(4096))]
+pub struct Stacks(UnsafeCell<[[u8; STACK_SIZE]; MAX_CPUS]>);
+
+// SAFETY: each CPU uses its own stack, by its stack pointer alone.
+unsafe impl Sync for Stacks {}
+
+/// See [`Stacks`].
+pub static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_SIZE]; MAX_CPUS]));
+
+/// The affinities of the CPUs in the order of the device tree, for those that come from the pen to find their place.
+#[repr(C)]
+pub struct Mpidrs(UnsafeCell<[u64; MAX_CPUS]>);
+
+// SAFETY: written by `publish` before any other CPU reads.
+unsafe impl Sync for Mpidrs {}
+
+/// See [`Mpidrs`].
+pub static MPIDRS: Mpidrs = Mpidrs(UnsafeCell::new([u64::MAX; MAX_CPUS]));
+
+struct Cpus(UnsafeCell<[Cpu; MAX_CPUS]>);
+
+// SAFETY: `own` hands each CPU its own element, once.
+unsafe impl Sync for Cpus {}
+
+static CPUS: Cpus = Cpus(UnsafeCell::new([Cpu::ZERO; MAX_CPUS]));
+
+/// What all CPUs share.
+pub static MONITOR: Monitor = Monitor::new(gic::wake);
+
+static NORMAL: Once<el3::Controls> = Once::new();
+static FREQUENCY: Once<u64> = Once::new();
+
+/// Tells the CPUs that will come from the pen who they are.
+///
+/// # Safety
+///
+/// Once, by the first CPU, before it releases the others.
+pub unsafe fn publish(mpidrs: &[u64]) {
+    // SAFETY: nobody reads yet.
+    let table = unsafe { &mut *MPIDRS.0.get() };
+    for (place, mpidr) in table.iter_mut().zip(mpidrs) {
+        *place = *mpidr;
+    }
+}
+
+/// This CPU's own, with its registers set up for both worlds.
+///
+/// # Safety
+///
+/// Once on each CPU, with the index that is its own.
+pub unsafe fn own(index: usize) -> &'static mut Cpu {
+    let normal = NORMAL.call_once(el3::normal_world);
+    el3::init(normal);
+    el3::set_counter_frequency(*FREQUENCY.call_once(|| arch::counter().1));
+    gic::init_cpu_interface();
+    // SAFETY: the caller's index is its own, so no other reference to this element exists. The cast is in bounds: the
+    // index came from a table of MAX_CPUS.
+    let cpu = unsafe { &mut *CPUS.0.get().cast::<Cpu>().add(index) };
+    let secure = el3::secure_world();
+    (cpu.normal.scr, cpu.normal.cptr) = (normal.scr, normal.cptr);
+    (cpu.secure.scr, cpu.secure.cptr) = (secure.scr, secure.cptr);
+    cpu.index = index;
+    cpu.stack_top = (STACKS.0.get().addr() + (index + 1) * STACK_SIZE) as u64;
+    cpu
+}
+
+/// Leaves boot on this CPU for the first time, as `next` says.
+pub fn run(cpu: &mut Cpu, next: Next) -> ! {
+    let transition = conclude(cpu, None, next);
+    // SAFETY: `conclude` returns one of the CPU's contexts, which the handlers have completed.
+    unsafe { switch::start(cpu, transition.to) }
+}
+
+/// An SMC of AArch64 with immediate 0, whose registers are in `context`.
+pub extern "C" fn handle_smc(cpu: &mut Cpu, context: *mut Context) -> Transition {
+    let from = world(cpu, context);
+    match MONITOR.smc(cpu, from) {
+        Next::Enter(to) => enter(cpu, context, to),
+        next => conclude(cpu, Some(from), next),
+    }
+}
+
+/// Everything else that is synchronous, and SError.
+pub extern "C" fn handle_trap(cpu: &mut Cpu, context: *mut Context) -> Transition {
+    const CLASS_SMC32: u64 = 0x13;
+    const CLASS_SMC64: u64 = 0x17;
+    let from = world(cpu, context);
+    let esr = sysreg::read!("esr_el3");
+    let next = match (esr >> 26) & 0x3F {
+        // AArch32 has the 32-bit calls only (SMCCC 1.4 §2.5).
+        CLASS_SMC32 if cpu.context(from).gpr[0] & 1 << 30 == 0 => MONITOR.smc(cpu, from),
+        // An immediate other than 0 is reserved (SMCCC 1.4 §2.9).
+        CLASS_SMC32 | CLASS_SMC64 => {
+            cpu.context(from).answer(UNKNOWN);
+            Next::Enter(from)
+        }
+        _ => {
+            fault::lower_level_trap(from, esr);
+            Next::Enter(from)
+        }
+    };
+    conclude(cpu, Some(from), next)
+}
+
+/// A group 0 or secure group 1 interrupt, while the normal world ran.
+pub extern "C" fn handle_interrupt(cpu: &mut Cpu, context: *mut Context) -> Transition {
+    let from = world(cpu, context);
+    let next = match gic::take() {
+        gic::Pending::Tee => MONITOR.secure_interrupt(cpu).unwrap_or_else(|| {
+            gic::discard_secure();
+            Next::Enter(from)
+        }),
+        gic::Pending::Monitor(id) => {
+            if !gic::is_wake(id) {
+                log::warn!("cpu{}: group 0 interrupt {id} that nobody asked for", cpu.index);
+            }
+            Next::Enter(from)
+        }
+        gic::Pending::Nothing => Next::Enter(from),
+    };
+    conclude(cpu, Some(from), next)
+}
+
+fn world(cpu: &Cpu, context: *mut Context) -> World {
+    if core::ptr::eq(context, &raw const cpu.normal) { World::Normal } else { World::Secure }
+}
+
+#[inline(always)]
+fn enter(cpu: &mut Cpu, from: *mut Context, to: World) -> Transition {
+    Transition { to: cpu.context(to), save: from }
+}
+
+/// Does what `next` says until there is a world to enter.
+fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transition {
+    loop {
+        let saved = match from {
+            Some(from) => core::ptr::from_mut(cpu.context(from)),
+            None => core::ptr::null_mut(),
+        };
+        next = match next {
+            Next::Enter(to) => return enter(cpu, saved, to),
+            Next::BeginNormal => {
+                el2::reset();
+                gic::open();
+                let save = if from == Some(World::Secure) { saved } else { core::ptr::null_mut() };
+                return Transition { to: &mut cpu.normal, save };
+            }
+            Next::BeginSecure => {
+                gic::open();
+                return Transition { to: &mut cpu.secure, save: core::ptr::null_mut() };
+            }
+            Next::Redirect => {
+                // SAFETY: the TEE is what runs on this CPU, and the address is one of its vector table.
+                unsafe { switch::redirect(cpu.secure.elr) };
+                return Transition { to: saved, save: saved };
+            }
+            Next::Standby => {
+                arch::wait_for_interrupt();
+                Next::Enter(from.unwrap_or(World::Normal))
+            }
+            Next::PowerDown => {
+                arch::wait_for_interrupt();
+                MONITOR.woken(cpu)
+            }
+            Next::Park => {
+                park(cpu);
+                from = None;
+                MONITOR.switched_on(cpu)
+            }
+            Next::Boot => {
+                announce();
+                MONITOR.psci.begin(cpu)
+            }
+            Next::SystemOff => {
+                log::info!("system off");
+                power::off()
+            }
+            Next::SystemReset => {
+                log::info!("system reset");
+                power::reset()
+            }
+        };
+    }
+}
+
+/// Waits until this CPU is switched on. Only the monitor's own interrupt gets through, so a CPU that is off costs
+/// nothing; the request is looked at after the interrupt was taken, so none is missed.
+fn park(cpu: &mut Cpu) {
+    gic::close();
+    let entry = loop {
+        while gic::take() != gic::Pending::Nothing {}
+        if let Some(entry) = MONITOR.psci.cpus().requested(cpu.index) {
+            break entry;
+        }
+        arch::wait_for_interrupt();
+    };
+    cpu.resume = (entry.address, entry.argument);
+}
+
+/// The TEE's first entry is over, or there was none to enter: says which, and lets the device tree say so too.
+fn announce() {
+    if !MONITOR.tee.is_ready() {
+        log::warn!("no TEE: calls to it answer -1");
+        return;
+    }
+    log::info!("TEE ready");
+    if let Some(tree) = TREE_WITH_TEE.get() {
+        // SAFETY: nobody uses the device tree's memory before the normal world begins, and the TEE has had its look.
+        let area = unsafe { memory::device_tree() };
+        // The boot stage has checked that the tree fits; a shorter place would be no reason to fail now.
+        if let Some(place) = area.get_mut(..tree.len()) {
+            place.copy_from_slice(tree);
+            arch::cache::clean(place.as_ptr().addr() as u64, place.len() as u64);
+        }
+    }
+}
+
+/// The device tree that the normal world gets if there is a TEE.
+static TREE_WITH_TEE: Once<&'static [u8]> = Once::new();
+
+/// Keeps for later what the device tree is to be once the TEE has answered.
+pub fn keep_tree_with_tee(tree: &'static [u8]) {
+    TREE_WITH_TEE.call_once(|| tree);
+}

@@ -1,0 +1,168 @@
+//! GICv3 as the monitor configures it (DESIGN: interrupts).
+//!
+//! Everything is non-secure group 1 but: SGIs 8 to 14 and the secure timer's PPI are secure group 1, the TEE's; SGI 15
+//! is group 0, the monitor's, with which it wakes a waiting CPU. Arm recommends SGIs 8 to 15 for the secure side
+//! (Arm IHI 0069, 2.2.1).
+
+use crate::arch::{el3, switch::PARK_PRIORITY, sysreg};
+use arm_gic::gicv3::registers::{Gicd, GicdCtlr, GicrSgi};
+use arm_gic::gicv3::{
+    GicCpuInterface, GicDistributor, GicError, GicRedistributorIterator, Group, SecureIntGroup, SgiTarget,
+    SgiTargetGroup,
+};
+use arm_gic::{IntId, InterruptGroup};
+use core::ptr::NonNull;
+use safe_mmio::UniqueMmioPointer;
+use shared_abi::layout::{GICD, GICR};
+
+/// Wakes a waiting CPU.
+const WAKE: IntId = IntId::sgi(15);
+/// The secure physical timer, PPI 13 (Arm BSA: INTID 29).
+const SECURE_TIMER: IntId = IntId::ppi(13);
+/// More urgent than anything non-secure.
+const SECURE_PRIORITY: u8 = 0x20;
+
+/// Which interrupt EL3 was entered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// Secure group 1: the TEE's.
+    Tee,
+    /// Group 0, acknowledged: the monitor's own or one that nobody asked for.
+    Monitor(u32),
+    /// Gone before it could be read.
+    Nothing,
+}
+
+/// Sets up the distributor.
+///
+/// # Safety
+///
+/// Once, by the first CPU, with the GIC mapped as device memory.
+pub unsafe fn init_distributor() {
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<Gicd>(GICD.base as usize))
+        .expect("the GIC is not at address 0");
+    // SAFETY: the caller vouches for the mapping, and this is the one use of the distributor.
+    let mut distributor = GicDistributor::new(unsafe { UniqueMmioPointer::new(registers) });
+    distributor.modify_control(GicdCtlr::ARE_S | GicdCtlr::ARE_NS, true);
+    distributor.configure_default_settings();
+    distributor.modify_control(GicdCtlr::EnableGrp0 | GicdCtlr::EnableGrp1S | GicdCtlr::EnableGrp1NS, true);
+}
+
+/// Wakes and sets up the redistributor of each of `cpus`, so that their SGIs reach them in the pen. Says whose it did
+/// not find.
+///
+/// # Safety
+///
+/// As for [`init_distributor`], after it.
+pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<(), GicError> {
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(GICR.base as usize))
+        .expect("the GIC is not at address 0");
+    // SAFETY: the caller vouches for the mapping, and this is the one use of the redistributors.
+    for mut redistributor in unsafe { GicRedistributorIterator::new(registers)? } {
+        if !cpus.contains(&redistributor.typer().core_mpidr()) {
+            continue;
+        }
+        redistributor.power_on();
+        // It is awake already after a reset of this stage alone.
+        let _ = redistributor.mark_core_awake();
+        redistributor.configure_default_settings();
+        for sgi in 8..15 {
+            redistributor.set_group(IntId::sgi(sgi), Group::Secure(SecureIntGroup::Group1S))?;
+            redistributor.set_interrupt_priority(IntId::sgi(sgi), SECURE_PRIORITY)?;
+        }
+        redistributor.set_group(SECURE_TIMER, Group::Secure(SecureIntGroup::Group1S))?;
+        redistributor.set_interrupt_priority(SECURE_TIMER, SECURE_PRIORITY)?;
+        redistributor.set_group(WAKE, Group::Secure(SecureIntGroup::Group0))?;
+        redistributor.set_interrupt_priority(WAKE, 0)?;
+        redistributor.enable_interrupt(WAKE, true)?;
+        redistributor.wait_for_pending_write();
+    }
+    Ok(())
+}
+
+/// Sets up this CPU's interface for all levels: system registers, nothing masked by priority, group 0 on.
+pub fn init_cpu_interface() {
+    GicCpuInterface::enable_system_register_el3(true);
+    GicCpuInterface::disable_legacy_interrupt_bypass_el3(true);
+    el3::as_normal_world(|| {
+        // ICC_SRE_EL2 first: it lets EL1 set its own.
+        GicCpuInterface::enable_system_register_el2(true);
+        GicCpuInterface::disable_legacy_interrupt_bypass_el2(true);
+        GicCpuInterface::enable_system_register_el1();
+    });
+    GicCpuInterface::enable_system_register_el1();
+    GicCpuInterface::set_priority_mask(PARK_PRIORITY);
+    GicCpuInterface::enable_group0(true);
+}
+
+/// Lets the worlds' interrupts reach this CPU: the TEE's at once, the normal world's when it asks.
+pub fn open() {
+    GicCpuInterface::enable_group1_secure(true);
+}
+
+/// Keeps the worlds' interrupts from this CPU, so that only the monitor wakes it.
+pub fn close() {
+    GicCpuInterface::enable_group1_secure(false);
+    GicCpuInterface::enable_group1_non_secure(false);
+    // SAFETY: a barrier.
+    unsafe { core::arch::asm!("isb") };
+}
+
+/// Wakes the CPU with these affinities from its wait.
+pub fn wake(mpidr: u64) {
+    let affinity = |level: u32| (mpidr >> level) as u8;
+    let target = SgiTarget::List {
+        affinity3: affinity(32),
+        affinity2: affinity(16),
+        affinity1: affinity(8),
+        target_list: 1 << (affinity(0) & 0xF),
+    };
+    // SAFETY: a barrier: what the CPU is woken for is visible before it wakes.
+    unsafe { core::arch::asm!("dsb sy") };
+    // The id is an SGI's, so this cannot fail.
+    let _ = GicCpuInterface::send_sgi(WAKE, target, SgiTargetGroup::Group0);
+    // SAFETY: a barrier: the SGI is sent now.
+    unsafe { core::arch::asm!("isb") };
+}
+
+/// Which interrupt is pending for EL3. One of group 0 is acknowledged and ended.
+pub fn take() -> Pending {
+    match GicCpuInterface::get_pending_interrupt(InterruptGroup::Group0) {
+        Some(IntId::SPECIAL_SECURE) => Pending::Tee,
+        Some(id) if u32::from(id) < u32::from(IntId::SPECIAL_SECURE) => {
+            match GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group0) {
+                Some(id) if u32::from(id) < u32::from(IntId::SPECIAL_SECURE) => {
+                    GicCpuInterface::end_interrupt(id, InterruptGroup::Group0);
+                    Pending::Monitor(id.into())
+                }
+                _ => Pending::Nothing,
+            }
+        }
+        _ => Pending::Nothing,
+    }
+}
+
+/// Whether an acknowledged group 0 interrupt is the monitor's own.
+pub fn is_wake(id: u32) -> bool {
+    id == u32::from(WAKE)
+}
+
+/// Takes a secure group 1 interrupt that has no TEE to go to. At EL3 with SCR_EL3.NS = 0 the group 1 registers are the
+/// secure ones.
+pub fn discard_secure() {
+    let secure = sysreg::read!("scr_el3");
+    // SAFETY: the world's SCR_EL3 is put back before it is entered.
+    unsafe {
+        sysreg::write!("scr_el3", secure & !1);
+        core::arch::asm!("isb");
+    }
+    if let Some(id) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
+        log::warn!("secure interrupt {} without a TEE", u32::from(id));
+        GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);
+    }
+    // SAFETY: as above.
+    unsafe {
+        sysreg::write!("scr_el3", secure);
+        core::arch::asm!("isb");
+    }
+}

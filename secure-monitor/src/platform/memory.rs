@@ -1,0 +1,61 @@
+//! Memory that is not Rust's own: flash, the places images are copied to, the device tree.
+
+use crate::handoff::MAILBOX;
+use shared_abi::layout::{DTB, FLASH_FIP, FLASH_MANIFEST, Range};
+
+/// The manifest's part of the flash.
+pub fn manifest() -> &'static [u8] {
+    flash(FLASH_MANIFEST)
+}
+
+/// The package's part of the flash.
+pub fn package() -> &'static [u8] {
+    flash(FLASH_FIP)
+}
+
+fn flash(range: Range) -> &'static [u8] {
+    // SAFETY: the range is flash, mapped read-only, and nothing programs it while the machine runs.
+    unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize) }
+}
+
+/// The `len` bytes at `place`, for an image to be copied to.
+///
+/// # Safety
+///
+/// The range must be mapped writable, hold nothing that is in use, and not be borrowed twice.
+pub unsafe fn destination(place: u64, len: usize) -> &'static mut [u8] {
+    // SAFETY: as the caller says.
+    unsafe { core::slice::from_raw_parts_mut(core::ptr::with_exposed_provenance_mut(place as usize), len) }
+}
+
+/// The memory that holds the device tree, whatever is in it.
+///
+/// # Safety
+///
+/// Mapped, and borrowed once at a time.
+pub unsafe fn device_tree() -> &'static mut [u8] {
+    // SAFETY: as the caller says.
+    unsafe { destination(DTB.base, DTB.size as usize) }
+}
+
+/// What the boot stage left in its SRAM.
+///
+/// # Safety
+///
+/// The range must be mapped, and nobody may write there.
+pub unsafe fn left_by_boot(address: u64, size: u64) -> &'static [u8] {
+    // SAFETY: as the caller says.
+    unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(address as usize), size as usize) }
+}
+
+/// Puts an address into the pen's mailbox, where CPUs with their caches off look.
+///
+/// # Safety
+///
+/// The address is where they go, or 0.
+pub unsafe fn set_mailbox(address: u64) {
+    let mailbox: *mut u64 = core::ptr::with_exposed_provenance_mut(MAILBOX as usize);
+    // SAFETY: the mailbox is mapped, aligned, and written by the first CPU alone.
+    unsafe { mailbox.write_volatile(address) };
+    crate::arch::cache::clean(MAILBOX, 8);
+}

@@ -1,0 +1,150 @@
+//! The runtime, the package's BL31: what stays at EL3.
+//!
+//! The CPU that booted comes here from `arch::runtime_entry`: MMU and caches, the machine's CPUs, the interrupt
+//! controller, the other CPUs out of the pen, then the TEE, and when it has answered, the normal world. From there on
+//! `monitor`'s handlers are all there is.
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("This is firmware: build it for aarch64-unknown-none-softfloat.");
+}
+
+#[cfg(target_os = "none")]
+mod stage {
+    use secure_monitor::arch::{self, cache, mmu, mmu::Kind, runtime_entry};
+    use secure_monitor::dispatch::Next;
+    use secure_monitor::handoff::{self, Handoff};
+    use secure_monitor::monitor::{self, MONITOR};
+    use secure_monitor::platform::{console, gic, memory};
+    use secure_monitor::services::psci::Cpus;
+    use shared_abi::layout::{self, Range};
+
+    /// How long the CPUs of the pen have to come, in fractions of a second.
+    const PATIENCE: u64 = 10;
+
+    /// The boot stage's SRAM: what it hands over, to be read, and the mailbox, to be written.
+    const BOOT_LEFT: Range = Range::new(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size - 0x1000);
+    const MAILBOX_PAGE: Range = Range::new(BOOT_LEFT.end(), 0x1000);
+
+    unsafe extern "C" {
+        static __text_start: u8;
+        static __text_end: u8;
+        static __rodata_end: u8;
+        static __image_end: u8;
+    }
+
+    fn between(start: *const u8, end: *const u8) -> Range {
+        Range::new(start.addr() as u64, (end.addr() - start.addr()) as u64)
+    }
+
+    /// The image's first byte: what makes the linker keep it.
+    #[used]
+    static ENTRY: unsafe extern "C" fn() -> ! = runtime_entry::runtime_entry;
+
+    /// From [`runtime_entry`], once, on the first CPU's stack.
+    #[unsafe(no_mangle)]
+    extern "C" fn runtime_main(magic: u64, handoff: &'static Handoff) -> ! {
+        let (text, constants, data) = (
+            between(&raw const __text_start, &raw const __text_end),
+            between(&raw const __text_end, &raw const __rodata_end),
+            between(&raw const __rodata_end, &raw const __image_end),
+        );
+        let mappings = [
+            (text, Kind::Code),
+            (constants, Kind::Constants),
+            (data, Kind::Data),
+            (BOOT_LEFT, Kind::Constants),
+            (MAILBOX_PAGE, Kind::Data),
+            (layout::GICD, Kind::Device),
+            (layout::GICR, Kind::Device),
+            (layout::UART_S, Kind::Device),
+            (layout::GPIO_S, Kind::Device),
+            (Range::new(layout::DTB.base, 2 << 20), Kind::NormalWorld),
+        ];
+        // SAFETY: called once, first; the linker's symbols enclose the image's sections.
+        if magic != handoff::MAGIC || unsafe { mmu::enable(&mappings) }.is_err() {
+            arch::stop()
+        }
+        // SAFETY: once, with the UART mapped.
+        unsafe { console::init(false) };
+        if handoff.dtb_with_tee_size != 0 {
+            // SAFETY: the boot stage left it there, in memory mapped as constants.
+            monitor::keep_tree_with_tee(unsafe {
+                memory::left_by_boot(handoff.dtb_with_tee, handoff.dtb_with_tee_size)
+            });
+        }
+
+        let boot = start_cpus(handoff);
+        // SAFETY: the index is this CPU's.
+        let cpu = unsafe { monitor::own(boot) };
+        wait_for_cpus();
+        let size = &raw const __image_end as usize - &raw const __text_start as usize;
+        log::info!("runtime {} KiB", size.div_ceil(1024));
+
+        cpu.resume = (handoff.normal, handoff.dtb);
+        let next = if handoff.tee == 0 {
+            Next::Boot
+        } else {
+            MONITOR.tee.prepare(cpu, handoff.tee, handoff.dtb);
+            Next::BeginSecure
+        };
+        monitor::run(cpu, next)
+    }
+
+    /// Learns which CPUs there are and calls those that wait in the pen. Returns this CPU's index.
+    fn start_cpus(handoff: &Handoff) -> usize {
+        let mpidrs = handoff.cpus();
+        let own = arch::mpidr();
+        let Some(boot) = mpidrs.iter().position(|mpidr| *mpidr == own) else {
+            log::error!("device tree: this CPU, {own:#x}, is not in it; stopped");
+            arch::stop()
+        };
+        let cpus = MONITOR.psci.set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
+        // SAFETY: once, before the other CPUs are called, with the GIC mapped. The mailbox is the pen's.
+        unsafe {
+            monitor::publish(cpus.mpidrs());
+            gic::init_distributor();
+            if let Err(error) = gic::init_redistributors(cpus.mpidrs()) {
+                log::error!("GIC: {error:?}; stopped");
+                arch::stop()
+            }
+            memory::set_mailbox(runtime_entry::secondary_entry as *const () as u64);
+        }
+        cache::clean(layout::MONITOR_RUNTIME.base, layout::MONITOR_RUNTIME.size.min(size_of_image()));
+        boot
+    }
+
+    fn size_of_image() -> u64 {
+        between(&raw const __text_start, &raw const __image_end).size
+    }
+
+    /// Waits until every CPU of the device tree has come from the pen; those that do not come are not there.
+    fn wait_for_cpus() {
+        let cpus = MONITOR.psci.cpus();
+        let own = arch::mpidr();
+        for mpidr in cpus.mpidrs().iter().filter(|mpidr| **mpidr != own) {
+            gic::wake(*mpidr);
+        }
+        let (start, hz) = arch::counter();
+        while cpus.present() < cpus.mpidrs().len() && arch::counter().0 - start < hz / PATIENCE {
+            core::hint::spin_loop();
+        }
+        // SAFETY: the mailbox is the pen's, and whoever was going to look has looked.
+        unsafe { memory::set_mailbox(0) };
+        match (cpus.present(), cpus.mpidrs().len()) {
+            (present, all) if present == all => log::info!("{all} CPUs"),
+            (present, all) => log::warn!("{present} CPUs; the device tree names {all}"),
+        }
+    }
+
+    /// From the pen, on each other CPU, on its own stack.
+    #[unsafe(no_mangle)]
+    extern "C" fn runtime_secondary(index: usize) -> ! {
+        // SAFETY: the index is this CPU's, from the table.
+        let cpu = unsafe { monitor::own(index) };
+        MONITOR.psci.cpus().set_off(index);
+        monitor::run(cpu, Next::Park)
+    }
+}

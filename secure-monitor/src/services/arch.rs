@@ -1,0 +1,61 @@
+//! Arm architecture calls (SMCCC 1.4 §7).
+//!
+//! The workaround calls are not offered: what they mitigate are side channels of real pipelines, and the monitor runs on
+//! QEMU's emulation. A port to silicon adds them here.
+
+use crate::dispatch::{Service, UNKNOWN};
+use shared_abi::smccc::{FunctionId, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, VERSION, in_x0};
+
+/// The family.
+pub struct Arch;
+
+impl Service for Arch {
+    #[inline(always)]
+    fn owns(id: FunctionId) -> bool {
+        id.is_fast() && id.owner() == Owner::Arch
+    }
+}
+
+impl Arch {
+    /// The results x0 to x3. `x1` is the one argument that any of the calls has.
+    #[inline(always)]
+    pub fn call(id: FunctionId, x1: u32) -> [u64; 4] {
+        match id {
+            SMCCC_VERSION => [u64::from(VERSION), 0, 0, 0],
+            SMCCC_ARCH_FEATURES => match FunctionId(x1) {
+                SMCCC_VERSION | SMCCC_ARCH_FEATURES => [in_x0(SUCCESS), 0, 0, 0],
+                _ => UNKNOWN,
+            },
+            _ => UNKNOWN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_abi::smccc::*;
+
+    #[test]
+    fn version_is_1_4() {
+        assert_eq!(Arch::call(SMCCC_VERSION, 0), [0x1_0004, 0, 0, 0]);
+    }
+
+    #[test]
+    fn features_names_what_is_there_and_nothing_else() {
+        assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, SMCCC_VERSION.0)[0], 0);
+        assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, SMCCC_ARCH_FEATURES.0)[0], 0);
+        for absent in [
+            SMCCC_ARCH_SOC_ID_32,
+            SMCCC_ARCH_SOC_ID_64,
+            SMCCC_ARCH_FEATURE_AVAILABILITY,
+            SMCCC_ARCH_WORKAROUND_1,
+            SMCCC_ARCH_WORKAROUND_2,
+            SMCCC_ARCH_WORKAROUND_3,
+            TRNG_VERSION,
+        ] {
+            assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, absent.0), UNKNOWN);
+            assert_eq!(Arch::call(absent, 0), UNKNOWN);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The TEE, by the ABI of TF-A's OP-TEE dispatcher ([`shared_abi::opteed`]).
+//!
+//! Every entry into the TEE is an errand that its return must fit; what comes out of turn breaks the contract, and the
+//! TEE is not entered again. Nothing of the TEE's registers but the results of a call reaches the normal world.
+
+use crate::context::{Cpu, Errand, World};
+use crate::dispatch::{Call, Monitor, Next, Service, UNKNOWN};
+use core::sync::atomic::{AtomicU64, Ordering};
+use shared_abi::layout;
+use shared_abi::opteed::{self, Vector};
+use shared_abi::smccc::{FunctionId, Owner};
+
+/// PSTATE at the TEE's entries: EL1 with its own stack pointer, all interrupts masked.
+const SPSR_EL1H: u64 = 0x3C5;
+
+/// The family, and the TEE's state.
+pub struct Opteed {
+    /// The TEE's vector table; 0 as long as there is no TEE to talk to.
+    vectors: AtomicU64,
+}
+
+impl Service for Opteed {
+    /// As TF-A has it: owners 50 to 63, fast and yielding. Trusted applications (48, 49) have no calls of their own.
+    #[inline(always)]
+    fn owns(id: FunctionId) -> bool {
+        id.owner() == Owner::TrustedOs
+    }
+}
+
+/// What the TEE's return means for the normal world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// As asked.
+    Done,
+    /// The TEE refused, or broke the contract and is gone.
+    Failed,
+}
+
+impl Opteed {
+    /// No TEE.
+    pub const fn new() -> Self {
+        Self { vectors: AtomicU64::new(0) }
+    }
+
+    /// Whether the TEE has answered its first entry and kept to its contract since.
+    pub fn is_ready(&self) -> bool {
+        self.vectors.load(Ordering::Relaxed) != 0
+    }
+
+    /// Prepares the TEE's first entry, on the CPU that boots: x0 is the pageable part (none), x1 the size of its memory,
+    /// x2 the device tree.
+    pub fn prepare(&self, cpu: &mut Cpu, entry: u64, dtb: u64) {
+        cpu.secure.start(entry, SPSR_EL1H, &[0, layout::TEE.size, dtb]);
+        cpu.errand = Errand::Entry;
+    }
+
+    /// Points the TEE of this CPU to one of its entries. False if there is none to enter.
+    #[inline(always)]
+    fn aim(&self, cpu: &mut Cpu, vector: Vector, errand: Errand) -> bool {
+        // The table is the same for all CPUs and stored before any other runs; whether *this* CPU's TEE is up is the
+        // CPU's own.
+        let vectors = self.vectors.load(Ordering::Relaxed);
+        if vectors == 0 || !cpu.tee_ready {
+            return false;
+        }
+        cpu.secure.elr = vectors + vector.offset();
+        cpu.errand = errand;
+        true
+    }
+}
+
+impl Default for Opteed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Monitor {
+    /// A call of the trusted OS's range.
+    #[inline(always)]
+    pub(crate) fn trusted_os(&self, cpu: &mut Cpu, call: Call) -> Next {
+        match call.from {
+            World::Normal => self.into_tee(cpu, call),
+            World::Secure => self.out_of_tee(cpu, call),
+        }
+    }
+
+    #[inline(always)]
+    fn into_tee(&self, cpu: &mut Cpu, call: Call) -> Next {
+        let vector = if call.id.is_fast() { Vector::Fast } else { Vector::Yield };
+        // What the TEE says to the monitor is nobody else's to say.
+        if is_return(call.id) || !self.tee.aim(cpu, vector, Errand::Call) {
+            cpu.normal.answer(UNKNOWN);
+            return Next::Enter(World::Normal);
+        }
+        let arguments = call.arguments(&cpu.normal);
+        cpu.secure.gpr[..8].copy_from_slice(&arguments);
+        Next::Enter(World::Secure)
+    }
+
+    #[inline(always)]
+    fn out_of_tee(&self, cpu: &mut Cpu, call: Call) -> Next {
+        let arguments = call.arguments(&cpu.secure);
+        if call.id == opteed::TEESMC_OPTEED_RETURN_CALL_DONE && cpu.errand == Errand::Call {
+            cpu.errand = Errand::None;
+            cpu.normal.answer([arguments[1], arguments[2], arguments[3], arguments[4]]);
+            return Next::Enter(World::Normal);
+        }
+        self.rarely_out_of_tee(cpu, call.id, arguments[1])
+    }
+
+    /// Every return but that of a call.
+    #[cold]
+    fn rarely_out_of_tee(&self, cpu: &mut Cpu, id: FunctionId, x1: u64) -> Next {
+        if !is_return(id) {
+            cpu.secure.answer(UNKNOWN);
+            return Next::Enter(World::Secure);
+        }
+        let errand = core::mem::take(&mut cpu.errand);
+        let outcome = match (id, errand) {
+            (opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE, Errand::Entry) => {
+                if x1 != 0 && layout::TEE.holds(x1, Vector::TABLE_SIZE) && x1 % 4 == 0 {
+                    cpu.tee_ready = true;
+                    self.tee.vectors.store(x1, Ordering::Release);
+                    Outcome::Done
+                } else {
+                    log::error!("the TEE's vector table {x1:#x} is not in its memory");
+                    Outcome::Failed
+                }
+            }
+            (opteed::TEESMC_OPTEED_RETURN_FIQ_DONE, Errand::Interrupt)
+            | (opteed::TEESMC_OPTEED_RETURN_SYSTEM_OFF_DONE, Errand::SystemOff)
+            | (opteed::TEESMC_OPTEED_RETURN_SYSTEM_RESET_DONE, Errand::SystemReset) => Outcome::Done,
+            (opteed::TEESMC_OPTEED_RETURN_ON_DONE, Errand::CpuOn)
+            | (opteed::TEESMC_OPTEED_RETURN_OFF_DONE, Errand::CpuOff)
+            | (opteed::TEESMC_OPTEED_RETURN_SUSPEND_DONE, Errand::Suspend)
+            | (opteed::TEESMC_OPTEED_RETURN_RESUME_DONE, Errand::Resume) => {
+                if x1 == 0 {
+                    Outcome::Done
+                } else {
+                    log::error!("cpu{}: the TEE answers {id} with {x1:#x}", cpu.index);
+                    Outcome::Failed
+                }
+            }
+            _ => {
+                log::error!("cpu{}: the TEE says {id} when asked for {errand:?}; it is not entered again", cpu.index);
+                self.tee.vectors.store(0, Ordering::Release);
+                Outcome::Failed
+            }
+        };
+        self.after(cpu, errand, outcome)
+    }
+
+    /// What follows an errand, whether the TEE ran it, refused it, or is not there.
+    fn after(&self, cpu: &mut Cpu, errand: Errand, outcome: Outcome) -> Next {
+        let failed = outcome == Outcome::Failed;
+        match errand {
+            Errand::Entry => Next::Boot,
+            Errand::Call => {
+                cpu.normal.answer(UNKNOWN);
+                Next::Enter(World::Normal)
+            }
+            Errand::None | Errand::Interrupt => Next::Enter(World::Normal),
+            Errand::CpuOn => {
+                cpu.tee_ready = !failed;
+                self.psci.started(cpu)
+            }
+            Errand::CpuOff if failed => self.psci.denied(cpu),
+            Errand::CpuOff => {
+                cpu.tee_ready = false;
+                self.psci.stopped(cpu)
+            }
+            Errand::Suspend if failed => self.psci.denied(cpu),
+            Errand::Suspend => Next::PowerDown,
+            Errand::Resume => {
+                cpu.tee_ready = !failed;
+                self.psci.resumed(cpu)
+            }
+            Errand::SystemOff => Next::SystemOff,
+            Errand::SystemReset => Next::SystemReset,
+        }
+    }
+
+    /// Tells the TEE, if it is there, and goes on with what the errand is about.
+    pub(crate) fn tell_tee(&self, cpu: &mut Cpu, errand: Errand) -> Next {
+        let vector = match errand {
+            Errand::CpuOff => Vector::CpuOff,
+            Errand::Suspend => Vector::CpuSuspend,
+            Errand::SystemOff => Vector::SystemOff,
+            Errand::SystemReset => Vector::SystemReset,
+            _ => return self.after(cpu, errand, Outcome::Done),
+        };
+        if self.tee.aim(cpu, vector, errand) {
+            // x0 of `cpu_suspend` is the deepest power level, and the CPU's own, 0, is the only one.
+            cpu.secure.gpr[..8].fill(0);
+            Next::Enter(World::Secure)
+        } else {
+            self.after(cpu, errand, Outcome::Done)
+        }
+    }
+
+    /// A CPU was switched on: the TEE first, at the one entry that is taken with the MMU off, then the normal world.
+    pub fn switched_on(&self, cpu: &mut Cpu) -> Next {
+        let vectors = self.tee.vectors.load(Ordering::Acquire);
+        if vectors == 0 {
+            return self.psci.started(cpu);
+        }
+        cpu.secure.start(vectors + Vector::CpuOn.offset(), SPSR_EL1H, &[]);
+        cpu.errand = Errand::CpuOn;
+        Next::BeginSecure
+    }
+
+    /// A suspended CPU woke up: the TEE first, if it was told of the suspension.
+    pub fn woken(&self, cpu: &mut Cpu) -> Next {
+        if self.tee.aim(cpu, Vector::CpuResume, Errand::Resume) {
+            cpu.secure.gpr[..8].fill(0);
+            Next::Redirect
+        } else {
+            self.psci.resumed(cpu)
+        }
+    }
+
+    /// A secure interrupt came while the normal world ran. `None` if there is no TEE to take it.
+    pub fn secure_interrupt(&self, cpu: &mut Cpu) -> Option<Next> {
+        self.tee.aim(cpu, Vector::Fiq, Errand::Interrupt).then(|| {
+            cpu.secure.gpr[..8].fill(0);
+            Next::Enter(World::Secure)
+        })
+    }
+}
+
+/// Whether the id is one of those by which the TEE returns.
+#[inline(always)]
+fn is_return(id: FunctionId) -> bool {
+    id.0.wrapping_sub(opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE.0) <= 8
+}
+
+#[cfg(test)]
+mod tests;
