@@ -1,0 +1,123 @@
+//! Fast calls, and what never reaches the TEE.
+
+use super::*;
+use crate::mediator::{CreateError, NoTee};
+
+#[test]
+fn a_tee_is_found_by_asking_as_the_hypervisor() {
+    let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
+    let mut tee = FakeTee::new(shadow);
+    let mediator = Mediator::probe(&mut tee).unwrap();
+    assert_eq!((mediator.threads, mediator.rpc_params), (4, 4));
+    assert_eq!(mediator.caps.bits(), 0x56);
+    assert!(tee.calls.iter().all(|regs| regs[7] == 0));
+    tee.calls.clear();
+    mediator.create_vm(VmId::new(9).unwrap(), shadow, &mut tee).unwrap();
+    assert_eq!(tee.calls, [[u64::from(OPTEE_SMC_VM_CREATED.0), 9, 0, 0, 0, 0, 0, 0]]);
+}
+
+#[test]
+fn what_is_no_tee_for_vms_says_why() {
+    struct Answers(fn(FunctionId) -> [u64; 4]);
+    impl Tee for Answers {
+        fn call(&mut self, regs: [u64; 8]) -> [u64; 4] {
+            (self.0)(FunctionId(regs[0] as u32))
+        }
+    }
+    let probe = |answers| Mediator::probe(&mut Answers(answers));
+    assert_eq!(probe(|_| [u64::MAX, 0, 0, 0]), Err(NoTee::Absent));
+    assert_eq!(
+        probe(|id| match id {
+            OPTEE_SMC_CALLS_UID => CALLS_UID.map(u64::from),
+            OPTEE_SMC_VM_DESTROYED => [0xFFFF_FFFF, 0, 0, 0],
+            _ => [0, 2, 0, 0],
+        }),
+        Err(NoTee::NoVirtualization)
+    );
+    assert_eq!(
+        probe(|id| match id {
+            OPTEE_SMC_CALLS_UID => CALLS_UID.map(u64::from),
+            OPTEE_SMC_EXCHANGE_CAPABILITIES => [0, 1, 0, 0],
+            _ => [0, 2, 0, 0],
+        }),
+        Err(NoTee::NoDynamicMemory)
+    );
+}
+
+#[test]
+fn a_vm_that_the_tee_refuses_is_not_created() {
+    let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
+    let mut tee = FakeTee::new(shadow);
+    let mediator = Mediator::probe(&mut tee).unwrap();
+    tee.answers.clear();
+    tee.then(|_, _| [7, 0, 0, 0]);
+    let error = mediator.create_vm(VmId::new(9).unwrap(), shadow, &mut tee).err();
+    assert_eq!(error, Some(CreateError(7)));
+    assert_eq!(CreateError(7).to_string(), "the TEE refused the VM: OPTEE_SMC_RETURN_ENOTAVAIL");
+}
+
+#[test]
+fn a_guest_sees_only_the_capabilities_that_are_mediated() {
+    let mut guest = Guest::new();
+    assert_eq!(guest.call(OPTEE_SMC_EXCHANGE_CAPABILITIES, [u64::MAX, 0, 0, 0, 0]), [0, 0x56, 0, 4]);
+    assert_eq!(guest.tee.calls[0][1], 1, "of the guest's own capabilities too");
+    assert_eq!(Guest::old().call(OPTEE_SMC_EXCHANGE_CAPABILITIES, [0; 5]), [0, 0x16, 0, 0]);
+    guest.tee.rpc_params = 200;
+    assert_eq!(guest.call(OPTEE_SMC_EXCHANGE_CAPABILITIES, [0; 5])[3], 4, "as it was at boot");
+}
+
+#[test]
+fn every_call_carries_the_vms_id_whatever_the_guest_put_there() {
+    let mut guest = Guest::new();
+    for function in [OPTEE_SMC_CALLS_UID, OPTEE_SMC_CALL_GET_OS_REVISION, OPTEE_SMC_ENABLE_SHM_CACHE] {
+        for x7 in [0, 4, 0x1_0000_0003, u64::MAX] {
+            let mut regs = [u64::from(function.0) | 0xABCD << 32, 1, 2, 3, 4, 5, 6, x7];
+            guest.vm.handle(&mut regs, &guest.memory, &mut guest.tee);
+            let seen = guest.tee.calls.pop().unwrap();
+            assert_eq!(seen, [u64::from(function.0), 0, 0, 0, 0, 0, 0, 3], "nothing of the guest's registers else");
+        }
+    }
+}
+
+#[test]
+fn what_is_the_hypervisors_or_nobodys_never_reaches_the_tee() {
+    let mut guest = Guest::new();
+    let refused = [
+        OPTEE_SMC_VM_CREATED,
+        OPTEE_SMC_VM_DESTROYED,
+        OPTEE_SMC_GET_SHM_CONFIG,
+        OPTEE_SMC_L2CC_MUTEX,
+        OPTEE_SMC_BOOT_SECONDARY,
+        OPTEE_SMC_ENABLE_ASYNC_NOTIF,
+        OPTEE_SMC_GET_ASYNC_NOTIF_VALUE,
+        OPTEE_SMC_GET_PROTMEM_CONFIG,
+        FunctionId(0xB200_FFFF),
+        FunctionId(0x3200_0000),
+        FunctionId(0x3200_0005),
+        FunctionId(0xBE00_0000),
+        FunctionId(OPTEE_SMC_CALL_WITH_ARG.0 | 1 << 30),
+        FunctionId(OPTEE_SMC_CALLS_UID.0 | 1 << 30),
+    ];
+    for function in refused {
+        assert_eq!(guest.call(function, [1, 0, 0, 0, 0]), [u64::MAX, 0, 0, 0], "{function}");
+    }
+    assert_eq!(guest.tee.calls, [[0; 8]; 0]);
+    let mut old = Guest::old();
+    assert_eq!(old.send_rpc(RAM)[0], u64::MAX, "RPC_ARG was not offered");
+}
+
+#[test]
+fn the_thread_count_is_what_the_mediator_lets_through() {
+    assert_eq!(Guest::new().call(OPTEE_SMC_GET_THREAD_COUNT, [0; 5]), [0, 4, 0, 0]);
+}
+
+#[test]
+fn the_vms_end_is_told_and_nothing_follows_it() {
+    let mut guest = Guest::new();
+    assert!(guest.vm.destroy(&mut guest.tee));
+    assert_eq!(guest.tee.calls, [[u64::from(OPTEE_SMC_VM_DESTROYED.0), 3, 0, 0, 0, 0, 0, 0]]);
+    guest.memory.write(RAM, Cmd::CANCEL, &[]);
+    assert_eq!(guest.send(RAM), 7);
+    assert_eq!(guest.resume(0)[0], 7);
+    assert_eq!(guest.tee.calls.len(), 1);
+}
