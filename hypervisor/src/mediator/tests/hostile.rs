@@ -9,7 +9,7 @@ fn a_message_must_be_in_the_vms_own_ram() {
     let mut guest = Guest::new();
     guest.memory.write(RAM, Cmd::CLOSE_SESSION, &[]);
     let end = RAM + PAGES * PAGE_SIZE;
-    let elsewhere = [0, 0x0E10_0000, 0x0900_0000, machine(RAM), end, RAM - PAGE_SIZE, u64::MAX & !0xFFF, 1 << 63];
+    let elsewhere = [0, 0x0E10_0000, 0x0900_0000, machine(RAM), end, RAM - PAGE_SIZE, !0xFFF, 1 << 63];
     for ipa in elsewhere.into_iter().chain([RAM + 8, RAM + 1, u64::MAX]) {
         assert_eq!(guest.send(ipa), EBADADDR, "{ipa:#x}");
         assert_eq!(guest.send_rpc(ipa)[0], EBADADDR, "{ipa:#x}");
@@ -61,7 +61,7 @@ fn an_attribute_that_nobody_defines_is_refused() {
 #[test]
 fn a_page_list_of_anything_but_the_vms_ram_is_refused() {
     let end = RAM + PAGES * PAGE_SIZE;
-    for bad in [0, 0x0E10_0000, machine(page(1)), end, page(1) + 8, page(1) + 1, u64::MAX, u64::MAX & !0xFFF] {
+    for bad in [0, 0x0E10_0000, machine(page(1)), end, page(1) + 8, page(1) + 1, u64::MAX, !0xFFF] {
         let mut guest = Guest::new();
         assert_eq!(guest.register(1, 0, 0x3000, &[page(1), page(2), bad]), TeeResult::BAD_PARAMETERS, "{bad:#x}");
         // The list itself somewhere else.

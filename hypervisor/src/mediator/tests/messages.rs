@@ -99,7 +99,7 @@ fn registered_memory_can_be_referred_to_until_it_is_unregistered() {
     let mut guest = Guest::new();
     assert_eq!(guest.register(0x55, 0x20, 0x1000, &[page(1), page(2)]), TeeResult::SUCCESS);
     assert_eq!(guest.vm.pinned_pages(), 2);
-    let mut refer = |guest: &mut Guest, offs, size, cookie| {
+    let refer = |guest: &mut Guest, offs, size, cookie| {
         guest.memory.write(RAM, Cmd::INVOKE_COMMAND, &[rmem(Direction::InOut, offs, size, cookie)]);
         assert_eq!(guest.send(RAM), 0);
         guest.result(RAM)
