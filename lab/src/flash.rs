@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 use shared_abi::fip::{Fip, Image, Manifest, ManifestEntry, fip_size, write_fip};
 use shared_abi::layout::{FLASH, FLASH_BOOT, FLASH_FIP, FLASH_MANIFEST};
+use std::fs;
+use std::path::Path;
 use zerocopy::IntoBytes;
 
 /// Offset of an image's size in its entry of the package's table of contents, after UUID and offset
@@ -24,11 +26,20 @@ pub struct Flash {
 impl Flash {
     /// The flash of the layers as built, with or without the TEE.
     pub fn of(firmware: &Firmware, tee: bool) -> Result<Self> {
+        Self::with(firmware, tee, None, None)
+    }
+
+    /// The same with another TEE or normal world, where one is given.
+    pub fn with(firmware: &Firmware, tee: bool, bl32: Option<&Path>, bl33: Option<&Path>) -> Result<Self> {
+        let image = |other: Option<&Path>, program| match other {
+            Some(file) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
+            None => firmware.read(program),
+        };
         let mut images = vec![(Image::Bl31, firmware.read(Program::Runtime)?)];
         if tee {
-            images.push((Image::Bl32, firmware.read(Program::Tee)?));
+            images.push((Image::Bl32, image(bl32, Program::Tee)?));
         }
-        images.push((Image::Bl33, firmware.read(Program::Hypervisor)?));
+        images.push((Image::Bl33, image(bl33, Program::Hypervisor)?));
         Ok(Self { boot: firmware.read(Program::Boot)?, images })
     }
 

@@ -82,6 +82,12 @@ enum Command {
         /// Leave the TEE out.
         #[arg(long, conflicts_with = "scenario")]
         no_tee: bool,
+        /// Put this raw image in the TEE's place (BL32): another TEE with the opteed ABI.
+        #[arg(long, conflicts_with_all = ["scenario", "no_tee"])]
+        bl32: Option<PathBuf>,
+        /// Put this raw image in the hypervisor's place (BL33).
+        #[arg(long, conflicts_with = "scenario")]
+        bl33: Option<PathBuf>,
         /// Write the flash that this scenario describes, its damage included.
         scenario: Option<PathBuf>,
     },
@@ -134,13 +140,20 @@ fn execute(command: Command) -> Result<bool> {
         }
         Command::Clippy => firmware::clippy(&workspace, &progress)?,
         Command::Fetch => prepare::fetch(&workspace, &progress)?,
-        Command::Flash { output, no_tee, scenario } => {
+        Command::Flash { output, no_tee, bl32, bl33, scenario } => {
             let chain = match scenario {
                 Some(file) => Scenario::read(&file)?.chain,
                 None => Chain { tee: !no_tee, damage: None },
             };
-            let firmware = Firmware::build(&workspace, &Program::LAYERS, &progress)?;
-            write_if_changed(&output, &Flash::of(&firmware, chain.tee)?.bytes(&chain)?)?;
+            let mut programs = Program::LAYERS.to_vec();
+            programs.retain(|program| match program {
+                Program::Tee => chain.tee && bl32.is_none(),
+                Program::Hypervisor => bl33.is_none(),
+                _ => true,
+            });
+            let firmware = Firmware::build(&workspace, &programs, &progress)?;
+            let flash = Flash::with(&firmware, chain.tee, bl32.as_deref(), bl33.as_deref())?;
+            write_if_changed(&output, &flash.bytes(&chain)?)?;
         }
         Command::Dtb { which, output } => {
             let (scenario, cpu) = which.read()?;
