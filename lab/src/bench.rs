@@ -4,7 +4,7 @@
 //! only to show that.
 
 use crate::console::Line;
-use crate::prepare::prepare;
+use crate::prepare::{Kit, prepare};
 use crate::progress::Progress;
 use crate::run::run;
 use crate::scenario::Scenario;
@@ -53,7 +53,8 @@ impl Figure {
 pub fn bench(workspace: &Workspace, progress: &Progress) -> Result<bool> {
     let scenario = Scenario::read(&workspace.scenarios().join(LINUX_BOOT_SCENARIO))?;
     let cpu = scenario.machine.cpu.clone();
-    let prepared = prepare(workspace, &scenario, &cpu, progress)?;
+    let kit = Kit::of(workspace, &scenario, progress)?;
+    let prepared = prepare(workspace, &scenario, &cpu, &kit)?;
     progress.step("booting Linux, one instruction at a time");
     let outcome = run(&scenario, &cpu, &prepared, &mut |_| {})?;
     progress.finish();

@@ -7,7 +7,7 @@ use lab::bench;
 use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
-use lab::prepare::{self, prepare};
+use lab::prepare::{self, Kit, Prepared};
 use lab::progress::Progress;
 use lab::run::run;
 use lab::scenario::{Chain, Scenario, model};
@@ -124,14 +124,12 @@ fn execute(command: Command) -> Result<bool> {
         }
         Command::Shell { which } => {
             let (scenario, cpu) = which.read()?;
-            let prepared = prepare(&workspace, &scenario, &cpu, &progress)?;
-            progress.finish();
+            let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             shell(&prepared)?;
         }
         Command::Debug { which } => {
             let (scenario, cpu) = which.read()?;
-            let prepared = prepare(&workspace, &scenario, &cpu, &progress)?;
-            progress.finish();
+            let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             debug::wait_for_gdb(&workspace, prepared)?;
         }
         Command::Bench => return bench::bench(&workspace, &progress),
@@ -157,19 +155,27 @@ fn execute(command: Command) -> Result<bool> {
         }
         Command::Dtb { which, output } => {
             let (scenario, cpu) = which.read()?;
-            let prepared = prepare(&workspace, &scenario, &cpu, &progress)?;
+            let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             write_if_changed(&output, &std::fs::read(prepared.tree)?)?;
         }
     }
     Ok(true)
 }
 
+/// Builds, fetches and writes what one run needs; after that the machine has the screen.
+fn ready(workspace: &Workspace, scenario: &Scenario, cpu: &str, progress: &Progress) -> Result<Prepared> {
+    let kit = Kit::of(workspace, scenario, progress)?;
+    progress.finish();
+    prepare::prepare(workspace, scenario, cpu, &kit)
+}
+
 /// Runs a scenario on CPU models, one after another, and prints what comes of it.
 fn run_on(workspace: &Workspace, scenario: &Scenario, cpus: &[String], progress: &Progress) -> Result<bool> {
     let screen = Screen::new();
+    let kit = Kit::of(workspace, scenario, progress)?;
+    progress.finish();
     for cpu in cpus {
-        let prepared = prepare(workspace, scenario, cpu, progress)?;
-        progress.finish();
+        let prepared = prepare::prepare(workspace, scenario, cpu, &kit)?;
         println!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
         let outcome = run(scenario, cpu, &prepared, &mut |line| screen.print(line))?;
         print!("\n{}", outcome.report());

@@ -24,22 +24,36 @@ pub struct Prepared {
     pub tree: PathBuf,
 }
 
-/// Builds what changed for a scenario, and fetches what it names.
-pub fn build(
-    workspace: &Workspace,
-    scenario: &Scenario,
-    progress: &Progress,
-) -> Result<(Firmware, Option<LinuxGuest>)> {
-    qemu::check()?;
-    let mut programs = Program::LAYERS.to_vec();
-    programs.extend(guests::programs(scenario));
-    let firmware = Firmware::build(workspace, &programs, progress)?;
-    let linux = if guests::needs_linux(scenario) { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
-    Ok((firmware, linux))
+/// What scenarios are made of: programs and guests.
+#[derive(Debug, Clone)]
+pub struct Kit {
+    firmware: Firmware,
+    linux: Option<LinuxGuest>,
+}
+
+impl Kit {
+    /// Builds what changed for a scenario, and fetches what it names.
+    pub fn of(workspace: &Workspace, scenario: &Scenario, progress: &Progress) -> Result<Self> {
+        let mut programs = Program::LAYERS.to_vec();
+        programs.extend(guests::programs(scenario));
+        Self::build(workspace, &programs, guests::needs_linux(scenario), progress)
+    }
+
+    /// Builds and fetches all that a scenario without Linux, or with it, can name.
+    pub fn whole(workspace: &Workspace, linux: bool, progress: &Progress) -> Result<Self> {
+        Self::build(workspace, &Program::ALL, linux, progress)
+    }
+
+    fn build(workspace: &Workspace, programs: &[Program], linux: bool, progress: &Progress) -> Result<Self> {
+        qemu::check()?;
+        let firmware = Firmware::build(workspace, programs, progress)?;
+        let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
+        Ok(Self { firmware, linux })
+    }
 }
 
 /// Makes the Linux guest.
-pub fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) -> Result<LinuxGuest> {
+fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) -> Result<LinuxGuest> {
     progress.step("making the Linux guest");
     let recipe = Recipe {
         cache: &workspace.packages(),
@@ -56,12 +70,11 @@ pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
 }
 
 /// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
-pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, progress: &Progress) -> Result<Prepared> {
-    let (firmware, linux) = build(workspace, scenario, progress)?;
+pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
     let folder = workspace.fresh_run(&format!("{}/{}", scenario.name, model(cpu)))?;
     let flash = folder.join("flash.bin");
-    write_if_changed(&flash, &Flash::of(&firmware, scenario.chain.tee)?.bytes(&scenario.chain)?)?;
-    let guests = guests::place(scenario, &firmware, linux.as_ref())?;
+    write_if_changed(&flash, &Flash::of(&kit.firmware, scenario.chain.tee)?.bytes(&scenario.chain)?)?;
+    let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref())?;
     let machine = qemu::dump_tree(&scenario.machine, cpu, &flash)?;
     let seeds = if scenario.machine.icount { Seeds::Fixed } else { Seeds::Random };
     let tree = folder.join("tree.dtb");

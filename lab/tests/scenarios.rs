@@ -3,8 +3,9 @@
 //! Slow ones are ignored unless asked for (`--include-ignored`). A machine may have as many CPUs as the host, so tests
 //! run one at a time unless `--test-threads` says otherwise.
 
-use anyhow::{Context, Result};
-use lab::prepare::prepare;
+use anyhow::{Context, Result, anyhow};
+use lab::guests::needs_linux;
+use lab::prepare::{Kit, prepare};
 use lab::progress::Progress;
 use lab::run::run;
 use lab::scenario::{Scenario, model};
@@ -13,6 +14,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -60,11 +62,19 @@ fn scenario_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Everything is built once, and Linux fetched only when the first test needs it.
+fn kit(linux: bool) -> Result<&'static Kit> {
+    static KITS: [OnceLock<Result<Kit, String>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let build = || Kit::whole(&Workspace::locate()?, linux, &Progress::silent());
+    let kit = KITS[usize::from(linux)].get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    kit.as_ref().map_err(|error| anyhow!("{error}"))
+}
+
 /// Runs one; its report is the failure's message.
 fn judge(scenario: &Scenario, cpu: &str) -> Result<(), Failed> {
     let outcome = (|| {
         let workspace = Workspace::locate()?;
-        let prepared = prepare(&workspace, scenario, cpu, &Progress::silent())?;
+        let prepared = prepare(&workspace, scenario, cpu, kit(needs_linux(scenario))?)?;
         run(scenario, cpu, &prepared, &mut |_| {})
     })();
     match outcome {
