@@ -1,0 +1,76 @@
+// The image's first byte: S-EL1, MMU and caches off. x0 = 0, x1 = bytes of memory, x2 = device tree.
+
+.macro load_32 register, value
+    movz    \register, #(\value & 0xffff)
+    movk    \register, #(\value >> 16 & 0xffff), lsl #16
+.endm
+
+.section .text.entry, "ax"
+.global _start
+_start:
+    mov     x19, x1
+    mov     x20, x2
+    bl      cpu_prepare
+    cbnz    x0, exception_fatal
+    adrp    x0, __bss_start
+    add     x0, x0, :lo12:__bss_start
+    adrp    x1, __bss_end
+    add     x1, x1, :lo12:__bss_end
+1:  stp     xzr, xzr, [x0], #16
+    cmp     x0, x1
+    b.lo    1b
+    mov     x0, x19
+    mov     x1, x20
+    bl      tee_main
+    mov     x1, x0
+    load_32 x0, {ENTRY_DONE}
+    smc     #0
+    b       exception_fatal
+
+// This CPU's vectors and stack. x0 is 0, or -1 if there is no room for the CPU.
+.global cpu_prepare
+cpu_prepare:
+    msr     daifset, #15
+    msr     spsel, #1
+    adrp    x0, exception_vectors
+    add     x0, x0, :lo12:exception_vectors
+    msr     vbar_el1, x0
+    mrs     x0, mpidr_el1
+    ubfx    x1, x0, #8, #16         // affinity levels 1 and 2
+    and     x0, x0, #0xff
+    cbnz    x1, 2f
+    cmp     x0, #{MAX_CPUS}
+    b.hs    2f
+    add     x0, x0, #1
+    mov     x1, #{STACK_STRIDE}
+    adrp    x2, __stacks_start
+    add     x2, x2, :lo12:__stacks_start
+    madd    x0, x0, x1, x2
+    mov     sp, x0
+    isb
+    mov     x0, #0
+    ret
+2:  mov     x0, #-1
+    ret
+
+// Switches the MMU on: code and data stand at the same addresses before and after.
+.global mmu_on
+mmu_on:
+    adrp    x0, MMU_TABLES
+    add     x0, x0, :lo12:MMU_TABLES
+    ldp     x1, x2, [x0]
+    msr     ttbr0_el1, x1
+    msr     ttbr1_el1, x2
+    load_32 x0, {MAIR}
+    msr     mair_el1, x0
+    load_32 x0, {TCR_LOW}
+    movk    x0, #{TCR_HIGH}, lsl #32
+    msr     tcr_el1, x0
+    ic      iallu
+    tlbi    vmalle1
+    dsb     nsh
+    isb
+    load_32 x0, {SCTLR}
+    msr     sctlr_el1, x0
+    isb
+    ret

@@ -1,0 +1,122 @@
+//! Contexts of threads: how they start, stop wherever they are, and go on, maybe on another CPU.
+//!
+//! The CPU's own code runs with SP_EL1 on the CPU's stack (EL1h), threads run with SP_EL0 on their own (EL1t). An
+//! exception that a thread takes or makes thus arrives on the CPU's stack, right where `context_run` left it, and all of
+//! the thread's registers go into its context.
+
+use super::space;
+use crate::arch::Exit;
+use crate::entry::yielding::{self, Start};
+use crate::nexus::pages::PAGE_SIZE;
+use crate::nexus::vms::SlotIndex;
+use crate::partition::layout;
+use crate::tee::Tee;
+use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use shared_abi::smccc::FunctionId;
+
+/// A thread's registers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Registers {
+    x: [u64; 31],
+    sp: u64,
+    pc: u64,
+    pstate: u64,
+}
+
+/// PSTATE of a thread at its start: EL1t, debug exceptions masked, SError, IRQ and FIQ not.
+const PSTATE: u64 = (1 << 9) | 0b0100;
+
+/// Where a thread's registers are while it doesn't run.
+pub struct Context(UnsafeCell<Registers>);
+
+// SAFETY: used by who marked the thread as running, and nobody else.
+unsafe impl Sync for Context {}
+
+global_asm!(
+    include_str!("context.S"),
+    SP = const offset_of!(Registers, sp),
+    PC = const offset_of!(Registers, pc),
+    PSTATE = const offset_of!(Registers, pstate),
+);
+
+unsafe extern "C" {
+    /// Runs the thread until it stops; returns why: 0 done, 1 RPC, 2 interrupt.
+    fn context_run(registers: *mut Registers) -> u64;
+}
+
+impl Context {
+    /// One that runs nothing.
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(Registers { x: [0; 31], sp: 0, pc: 0, pstate: 0 }))
+    }
+
+    /// Starts a call.
+    pub fn start(&self, tee: &Tee, start: Start) -> Exit {
+        let [a1, a2, a3] = start.arguments;
+        let registers = self.0.get();
+        // SAFETY: the thread is marked as running for the caller.
+        unsafe {
+            let x = [
+                &raw const *tee as u64,
+                start.slot.into(),
+                start.thread as u64,
+                start.function.0.into(),
+                a1,
+                a2,
+                a3,
+            ];
+            (&raw mut (*registers).x).cast::<[u64; 7]>().write(x);
+            (*registers).sp = (space::BASE + layout::stack_top(start.thread) * PAGE_SIZE) as u64;
+            (*registers).pc = thread_entry as *const () as u64;
+            (*registers).pstate = PSTATE;
+        }
+        self.run()
+    }
+
+    /// Goes on with a suspended call.
+    pub fn resume(&self, answer: Option<[u64; 4]>) -> Exit {
+        if let Some(answer) = answer {
+            // SAFETY: the thread is marked as running for the caller, and stopped in `suspend`, which expects x0 to x3.
+            unsafe { (&raw mut (*self.0.get()).x).cast::<[u64; 4]>().write(answer) };
+        }
+        self.run()
+    }
+
+    fn run(&self) -> Exit {
+        let registers = self.0.get();
+        // SAFETY: the registers are those of a thread that was started or suspended; its partition is selected.
+        unsafe {
+            let why = context_run(registers);
+            let [x0, x1, x2] = (&raw const (*registers).x).cast::<[u64; 3]>().read();
+            match why {
+                0 => Exit::Done(x0),
+                1 => Exit::Rpc([x0, x1, x2]),
+                _ => Exit::ForeignInterrupt,
+            }
+        }
+    }
+
+    /// Ends a suspended call where it stands: there is nothing to do, its registers are never loaded again.
+    pub fn kill(&self) {}
+}
+
+/// The first function on a thread's stack.
+extern "C" fn thread_entry(tee: &Tee, slot: SlotIndex, thread: usize, function: u32, a1: u64, a2: u64, a3: u64) -> ! {
+    let start = Start { slot, thread, function: FunctionId(function), arguments: [a1, a2, a3] };
+    let code = yielding::run(tee, start);
+    // SAFETY: the thread ends here; see context.S.
+    unsafe { asm!("svc #0", in("x0") code as u64, options(noreturn)) }
+}
+
+/// Suspends the thread with a question for the normal world; returns the answer.
+pub fn suspend(question: [u64; 3]) -> [u64; 4] {
+    let [mut x0, mut x1, mut x2] = question;
+    let x3: u64;
+    // SAFETY: all registers but these come back as they were; see context.S. Memory is the partition's, which may have
+    // changed: not `nomem`.
+    unsafe { asm!("svc #1", inlateout("x0") x0, inlateout("x1") x1, inlateout("x2") x2, lateout("x3") x3) };
+    [x0, x1, x2, x3]
+}

@@ -1,0 +1,58 @@
+//! The CPU that executes this.
+
+use aarch64_cpu::registers::{DAIF, ID_AA64ISAR0_EL1, MPIDR_EL1, Readable, Writeable};
+use core::marker::PhantomData;
+use shared_abi::layout::MAX_CPUS;
+
+/// Bytes from one CPU's stack to the next: a guard page and the stack above it.
+pub const STACK_STRIDE: usize = 12 * 1024;
+/// Of these, the guard page.
+pub const STACK_GUARD: usize = 4096;
+
+/// Number of this CPU, from 0. QEMU's `virt` with a GICv3 numbers up to 16 CPUs in affinity level 0, and the entry code
+/// lets no CPU in whose number is not less than [`MAX_CPUS`].
+pub fn index() -> usize {
+    MPIDR_EL1.get() as usize & 0xFF & (MAX_CPUS - 1)
+}
+
+const _: () = assert!(MAX_CPUS.is_power_of_two());
+
+/// Whether the CPU has RNDR (Arm ARM D24.2.61, field RNDR).
+pub fn has_rndr() -> bool {
+    ID_AA64ISAR0_EL1.get() >> 60 != 0
+}
+
+/// Interrupts are masked on this CPU for as long as it lives; then they are as before.
+pub struct Masked {
+    before: u64,
+    here: PhantomData<*const ()>,
+}
+
+impl Masked {
+    /// Masks IRQ and FIQ.
+    #[expect(clippy::new_without_default, reason = "masking interrupts is nothing that goes without saying")]
+    #[inline(always)]
+    pub fn new() -> Self {
+        let before = DAIF.get();
+        // SAFETY: masking interrupts only delays them. Not `nomem`: accesses must not move out of the masked part.
+        unsafe { core::arch::asm!("msr daifset, #3", options(nostack)) };
+        Self { before, here: PhantomData }
+    }
+}
+
+impl Drop for Masked {
+    #[inline(always)]
+    fn drop(&mut self) {
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        DAIF.set(self.before);
+    }
+}
+
+/// Stops this CPU for good.
+pub fn stop() -> ! {
+    // SAFETY: masking interrupts only delays them.
+    unsafe { core::arch::asm!("msr daifset, #15", options(nostack)) };
+    loop {
+        aarch64_cpu::asm::wfi();
+    }
+}

@@ -1,0 +1,12 @@
+//! The real machine: an AArch64 CPU at S-EL1.
+
+pub mod boot;
+pub mod context;
+pub mod cpu;
+pub mod exceptions;
+pub mod machine;
+pub mod nexus_map;
+pub mod peephole;
+pub mod scrub;
+pub mod smc;
+pub mod space;

@@ -1,0 +1,58 @@
+//! A page's width of address space for each CPU, through which it reaches a secure page that is mapped nowhere.
+//!
+//! The pages of the pool and the translation tables of partitions are not mapped while nobody works on them. The
+//! peepholes are the last entry of every partition's root table, and of the one that stands when none is selected.
+
+use super::cpu;
+use crate::arch::Masked;
+use crate::nexus::pages::PAGE_SIZE;
+use core::arch::asm;
+use core::cell::UnsafeCell;
+
+/// A translation table of level 3.
+#[repr(C, align(4096))]
+pub struct Table(UnsafeCell<[u64; 512]>);
+
+// SAFETY: each CPU writes its own entry only, with interrupts masked.
+unsafe impl Sync for Table {}
+
+impl Table {
+    /// Physical address.
+    pub fn pa(&self) -> u64 {
+        self.0.get() as u64
+    }
+}
+
+/// The table of all peepholes: CPU n's is entry n.
+pub static TABLE: Table = Table(UnsafeCell::new([0; 512]));
+
+/// Address of CPU 0's peephole: the last 2 MiB.
+const BASE: usize = 0xFFFF_FFFF_FFE0_0000;
+
+/// Valid, a page, secure, normal memory (MAIR 0), read-write at EL1 only, inner shareable, accessed, never executable.
+pub const PAGE_ATTRIBUTES: u64 = 0b11 | (3 << 8) | (1 << 10) | (1 << 53) | (1 << 54);
+
+/// Runs `f` on the page at physical address `pa`.
+///
+/// # Safety
+///
+/// The page must be secure RAM of the TEE that nothing else uses while `f` runs.
+pub unsafe fn with<R>(pa: u64, f: impl FnOnce(&mut [u64; PAGE_SIZE / 8]) -> R) -> R {
+    let _masked = Masked::new();
+    let cpu = cpu::index();
+    let va = BASE + cpu * PAGE_SIZE;
+    let entry = TABLE.0.get().cast::<u64>().wrapping_add(cpu);
+    // SAFETY: the entry is this CPU's own, and was invalid: no invalidation is needed before it is used.
+    unsafe {
+        entry.write_volatile(pa | PAGE_ATTRIBUTES);
+        asm!("dsb ishst", "isb", options(nostack));
+    }
+    // SAFETY: mapped just now; the caller says nobody else uses it. Any bytes are a valid array of numbers.
+    let result = f(unsafe { &mut *(va as *mut [u64; PAGE_SIZE / 8]) });
+    // SAFETY: the reference is gone. Only this CPU ever uses the address, so the invalidation is local.
+    unsafe {
+        entry.write_volatile(0);
+        asm!("dsb ishst", "tlbi vaae1, {}", "dsb nsh", "isb", in(reg) va >> 12 & 0xFFF_FFFF_FFFF, options(nostack));
+    }
+    result
+}

@@ -1,0 +1,58 @@
+//! Where the monitor enters, and how the TEE returns to it (`shared_abi::opteed`).
+
+use crate::entry::Arguments;
+use crate::platform;
+use crate::tee::Tee;
+use core::arch::global_asm;
+use shared_abi::opteed;
+
+/// The TEE.
+pub static TEE: Tee = Tee::new(super::machine::Machine);
+
+global_asm!(
+    include_str!("smc.S"),
+    ON_DONE = const opteed::TEESMC_OPTEED_RETURN_ON_DONE.0,
+    OFF_DONE = const opteed::TEESMC_OPTEED_RETURN_OFF_DONE.0,
+    SUSPEND_DONE = const opteed::TEESMC_OPTEED_RETURN_SUSPEND_DONE.0,
+    RESUME_DONE = const opteed::TEESMC_OPTEED_RETURN_RESUME_DONE.0,
+    CALL_DONE = const opteed::TEESMC_OPTEED_RETURN_CALL_DONE.0,
+    FIQ_DONE = const opteed::TEESMC_OPTEED_RETURN_FIQ_DONE.0,
+    SYSTEM_OFF_DONE = const opteed::TEESMC_OPTEED_RETURN_SYSTEM_OFF_DONE.0,
+    SYSTEM_RESET_DONE = const opteed::TEESMC_OPTEED_RETURN_SYSTEM_RESET_DONE.0,
+);
+
+unsafe extern "C" {
+    static monitor_vectors: u8;
+}
+
+/// Address of the table that ENTRY_DONE tells the monitor.
+pub fn vectors() -> u64 {
+    // Only the symbol's address is used.
+    (&raw const monitor_vectors) as u64
+}
+
+/// A fast call; the answer replaces the first four arguments.
+#[unsafe(no_mangle)]
+extern "C" fn fast_call(x: &mut Arguments) {
+    let answer = TEE.fast(x);
+    x[..4].copy_from_slice(&answer);
+}
+
+/// A yielding call; the answer replaces the first four arguments.
+#[unsafe(no_mangle)]
+extern "C" fn yielding_call(x: &mut Arguments) {
+    let answer = TEE.yielding(x);
+    x[..4].copy_from_slice(&answer);
+}
+
+/// This CPU was switched on.
+#[unsafe(no_mangle)]
+extern "C" fn cpu_on() {
+    platform::init_cpu();
+}
+
+/// This CPU wakes up: what the monitor does not keep across a suspension is set again.
+#[unsafe(no_mangle)]
+extern "C" fn cpu_resume() {
+    platform::init_cpu();
+}

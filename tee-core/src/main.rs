@@ -1,0 +1,78 @@
+//! Triptych's TEE core: the image that the monitor starts at S-EL1.
+//!
+//! Entered at its first byte with the MMU off (`arch/aarch64/boot.S`), it comes to [`tee_main`], tells the monitor its
+//! vector table, and from then on runs only when the monitor enters there (`arch/aarch64/smc.S`).
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("tee-core runs at S-EL1; build it for aarch64-unknown-none-softfloat");
+}
+
+#[cfg(target_os = "none")]
+mod boot {
+    use shared_abi::layout::{self, DTB};
+    use tee_core::arch::aarch64::nexus_map::{self, NexusMap};
+    use tee_core::arch::aarch64::smc::{TEE, vectors};
+    use tee_core::arch::aarch64::{boot, cpu};
+    use tee_core::nexus::device_tree;
+    use tee_core::nexus::ns_ram::NsRam;
+    use tee_core::nexus::vms::MAX_VMS;
+    use tee_core::partition::layout::GUARANTEED;
+    use tee_core::platform::{self, console};
+    use tee_core::pta::Pta;
+
+    /// Boots the TEE on the first CPU. Returns the address of the vector table.
+    #[unsafe(no_mangle)]
+    extern "C" fn tee_main(memory: u64, device_tree: u64) -> u64 {
+        let mut map = NexusMap::new(device_tree);
+        // SAFETY: the map covers image, UART and device tree, each at its own address; this is the boot CPU.
+        unsafe { boot::enable_mmu() };
+        console::init();
+        platform::init_cpu();
+        log::info!("Triptych TEE core {}", env!("CARGO_PKG_VERSION"));
+
+        let mut shared = NsRam::new();
+        for range in read_device_tree(device_tree).ranges() {
+            if map.add_ns_ram(*range, device_tree) && shared.add(*range).is_ok() {
+                log::info!("non-secure RAM {:#x}..{:#x}", range.base, range.end());
+            }
+        }
+        if shared.ranges().is_empty() {
+            log::warn!("no device tree, so no non-secure RAM is known: no shared memory");
+        }
+        TEE.set_ns_ram(shared);
+        map.keep();
+
+        let end = layout::TEE.base + memory.min(layout::TEE.size);
+        TEE.pool.with(|pool| pool.add(nexus_map::image_end(), end));
+        let (pages, _) = TEE.figures();
+        log::info!(
+            "image {} KiB, {} KiB per VM, room for {} VMs",
+            (nexus_map::image_end() - layout::TEE.base) / 1024,
+            GUARANTEED * 4,
+            (pages / GUARANTEED).min(MAX_VMS)
+        );
+        if Pta::by_uuid(&TEE, &Pta::Rng.uuid()).is_none() {
+            log::info!("the CPU has no RNDR: no random number device is offered");
+        }
+        vectors()
+    }
+
+    fn read_device_tree(address: u64) -> NsRam {
+        if address == 0 {
+            return NsRam::new();
+        }
+        // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody changes it: the normal
+        // world does not run yet.
+        let tree = unsafe { core::slice::from_raw_parts(address as *const u8, DTB.size as usize) };
+        device_tree::ns_ram(tree)
+    }
+
+    #[panic_handler]
+    fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+        console::last_words(format_args!("PANIC {info}"));
+        cpu::stop()
+    }
+}
