@@ -26,6 +26,8 @@ pub enum World {
 /// - V0 to V31, FPCR, FPSR: no layer of ours touches them, and OP-TEE saves what it uses;
 /// - debug and PMU registers: MDCR_EL3 disables self-hosted debug and counting in the secure world, so what the normal
 ///   world writes there has no effect on the TEE, and the TEE does not write them;
+/// - ACTLR_EL1, AMAIR_EL1, AFSR0_EL1, AFSR1_EL1: what is in them is the implementation's choice, and in the CPUs that this
+///   machine can have (Cortex-A53, -A57, -A72, QEMU's `max`) nothing is: they read as constants;
 /// - AArch32 registers (SPSR_abt, IFSR32_EL2, …): reachable from EL2 and from AArch32 EL1, and the TEE is neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]
@@ -58,10 +60,6 @@ pub struct El1Registers {
     pub tpidrro_el0: u64,
     /// CNTKCTL_EL1: OP-TEE opens the counter to its EL0 with it.
     pub cntkctl: u64,
-    /// AMAIR_EL1.
-    pub amair: u64,
-    /// ACTLR_EL1.
-    pub actlr: u64,
 
     // From here on a register means something only between an exception and its return, or between two instructions
     // of one function. The TEE is entered at its vector table and leaves by an SMC, never in between: its values need
@@ -78,10 +76,6 @@ pub struct El1Registers {
     pub par: u64,
     /// CSSELR_EL1.
     pub csselr: u64,
-    /// AFSR0_EL1.
-    pub afsr0: u64,
-    /// AFSR1_EL1.
-    pub afsr1: u64,
 }
 
 /// SCTLR_EL1 with MMU and caches off: the bits that are RES1 (Arm ARM D19.2.128).
@@ -122,16 +116,12 @@ impl El1Registers {
         tpidr_el0: 0,
         tpidrro_el0: 0,
         cntkctl: 0,
-        amair: 0,
-        actlr: 0,
         elr: 0,
         spsr: 0,
         esr: 0,
         far: 0,
         par: 0,
         csselr: 0,
-        afsr0: 0,
-        afsr1: 0,
     };
 }
 
@@ -201,8 +191,8 @@ pub struct Cpu {
     pub index: usize,
     /// What the TEE was entered for.
     pub errand: Errand,
-    /// Whether the TEE is ready on this CPU.
-    pub tee_ready: bool,
+    /// The TEE's vector table; 0 as long as the TEE is not ready on this CPU.
+    pub tee_vectors: u64,
     /// Where the normal world goes on after a suspension that loses its context: entry point and x0.
     pub resume: (u64, u64),
 }
@@ -215,7 +205,7 @@ impl Cpu {
         stack_top: 0,
         index: 0,
         errand: Errand::None,
-        tee_ready: false,
+        tee_vectors: 0,
         resume: (0, 0),
     };
 
@@ -243,13 +233,11 @@ const _: () = {
     assert!(offset_of!(El1Registers, sp_el0) == 64);
     assert!(offset_of!(El1Registers, tpidr_el1) == 80);
     assert!(offset_of!(El1Registers, tpidrro_el0) == 96);
-    assert!(offset_of!(El1Registers, amair) == 112);
-    assert!(offset_of!(El1Registers, elr) == 128);
-    assert!(offset_of!(El1Registers, esr) == 144);
-    assert!(offset_of!(El1Registers, par) == 160);
-    assert!(offset_of!(El1Registers, afsr0) == 176);
-    assert!(size_of::<El1Registers>() == 192);
+    assert!(offset_of!(El1Registers, elr) == 112);
+    assert!(offset_of!(El1Registers, esr) == 128);
+    assert!(offset_of!(El1Registers, par) == 144);
+    assert!(size_of::<El1Registers>() == 160);
     assert!(offset_of!(Cpu, normal) == 0);
-    assert!(offset_of!(Cpu, secure) == 480);
-    assert!(offset_of!(Cpu, stack_top) == 960);
+    assert!(offset_of!(Cpu, secure) == 448);
+    assert!(offset_of!(Cpu, stack_top) == 896);
 };

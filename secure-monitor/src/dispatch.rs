@@ -29,30 +29,6 @@ pub enum Next {
     SystemReset,
 }
 
-/// A call as a service sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// The function.
-    pub id: FunctionId,
-    /// Who calls.
-    pub from: World,
-}
-
-impl Call {
-    /// The id and its arguments. Of an SMC32 call bits 63:32 are not part of any argument, whatever the caller left
-    /// there (SMCCC 1.4 §3.1).
-    #[inline(always)]
-    pub fn arguments(&self, context: &Context) -> [u64; 8] {
-        let mut arguments = [0; 8];
-        arguments.copy_from_slice(&context.gpr[..8]);
-        if !self.id.is_64() {
-            arguments = arguments.map(|argument| argument & 0xFFFF_FFFF);
-        }
-        arguments[0] = u64::from(self.id.0);
-        arguments
-    }
-}
-
 /// A family of calls: it owns a range of function ids and answers them.
 pub trait Service {
     /// Whether the id is one of the family's. Ids of the range that it does not know are the family's to refuse.
@@ -77,40 +53,69 @@ impl Monitor {
     }
 
     /// Handles the SMC whose registers are in the context of `from`.
-    #[inline(always)]
     pub fn smc(&self, cpu: &mut Cpu, from: World) -> Next {
-        let Some(id) = function(cpu.context(from).gpr[0] as u32) else {
-            cpu.context(from).answer(UNKNOWN);
-            return Next::Enter(from);
-        };
-        let call = Call { id, from };
+        match from {
+            World::Normal => self.smc_of_normal_world(cpu),
+            World::Secure => self.smc_of_tee(cpu),
+        }
+    }
+
+    /// An SMC of the normal world. The order is that of how often a family is called.
+    #[inline(always)]
+    pub fn smc_of_normal_world(&self, cpu: &mut Cpu) -> Next {
+        let Some(id) = function(cpu.normal.gpr[0] as u32) else { return unknown(cpu, World::Normal) };
         if Opteed::owns(id) {
-            return self.trusted_os(cpu, call);
+            self.into_tee(cpu, id)
+        } else if arch::Arch::owns(id) {
+            cpu.normal.answer(arch::Arch::call(id, cpu.normal.gpr[1] as u32));
+            Next::Enter(World::Normal)
+        } else if Psci::owns(id) {
+            self.power(cpu, id)
+        } else {
+            unknown(cpu, World::Normal)
         }
-        if arch::Arch::owns(id) {
-            let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32);
-            cpu.context(from).answer(results);
-            return Next::Enter(from);
+    }
+
+    /// An SMC of the TEE: the return from an errand, or a question about the architecture. Power is not its to switch.
+    #[inline(always)]
+    pub fn smc_of_tee(&self, cpu: &mut Cpu) -> Next {
+        let Some(id) = function(cpu.secure.gpr[0] as u32) else { return unknown(cpu, World::Secure) };
+        if Opteed::owns(id) {
+            self.out_of_tee(cpu, id)
+        } else if arch::Arch::owns(id) {
+            cpu.secure.answer(arch::Arch::call(id, cpu.secure.gpr[1] as u32));
+            Next::Enter(World::Secure)
+        } else {
+            unknown(cpu, World::Secure)
         }
-        if Psci::owns(id) && from == World::Normal {
-            return self.power(cpu, call);
-        }
-        cpu.context(from).answer(UNKNOWN);
-        Next::Enter(from)
     }
 }
 
-/// The function id in w0. A fast call's bit 16 only says that SVE state is dead (SMCCC 1.4 §2.5) and is not part of what
-/// is asked for; bits 23:17 must be zero.
+/// Nobody's call.
+#[inline(always)]
+fn unknown(cpu: &mut Cpu, from: World) -> Next {
+    cpu.context(from).answer(UNKNOWN);
+    Next::Enter(from)
+}
+
+/// The id and arguments of a call. Of an SMC32 call bits 63:32 are not part of any argument, whatever the caller left
+/// there (SMCCC 1.4 §3.1).
+#[inline(always)]
+pub fn arguments(id: FunctionId, context: &Context) -> [u64; 8] {
+    let mask = if id.is_64() { u64::MAX } else { 0xFFFF_FFFF };
+    let [_, x1, x2, x3, x4, x5, x6, x7, ..] = context.gpr;
+    [u64::from(id.0), x1 & mask, x2 & mask, x3 & mask, x4 & mask, x5 & mask, x6 & mask, x7 & mask]
+}
+
+/// The function id in w0. Bit 16 only says that SVE state is dead (SMCCC 1.4 §2.5) and is not part of what is asked for;
+/// bits 23:17 of a fast call must be zero.
 #[inline(always)]
 fn function(w0: u32) -> Option<FunctionId> {
     const FAST: u32 = 1 << 31;
     const SVE_HINT: u32 = 1 << 16;
     const RESERVED: u32 = 0x00FE_0000;
-    if w0 & FAST == 0 {
-        return Some(FunctionId(w0));
-    }
-    (w0 & RESERVED == 0).then_some(FunctionId(w0 & !SVE_HINT))
+    let malformed = w0 & FAST != 0 && w0 & RESERVED != 0;
+    (!malformed).then_some(FunctionId(w0 & !SVE_HINT))
 }
 
 #[cfg(test)]
@@ -185,9 +190,9 @@ mod tests {
     fn smc32_arguments_are_32_bits_in_x1_to_x7() {
         let mut context = Context::default();
         context.gpr[..8].fill(0xFFFF_FFFF_0000_0001);
-        let narrow = Call { id: FunctionId(0xB200_0001), from: World::Normal }.arguments(&context);
+        let narrow = arguments(FunctionId(0xB200_0001), &context);
         assert_eq!(narrow, [0xB200_0001, 1, 1, 1, 1, 1, 1, 1]);
-        let wide = Call { id: FunctionId(0xF200_0001), from: World::Normal }.arguments(&context);
+        let wide = arguments(FunctionId(0xF200_0001), &context);
         assert_eq!(wide[1..], [0xFFFF_FFFF_0000_0001; 7]);
     }
 }

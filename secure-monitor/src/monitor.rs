@@ -87,12 +87,20 @@ pub fn run(cpu: &mut Cpu, next: Next) -> ! {
     unsafe { switch::start(cpu, transition.to) }
 }
 
-/// An SMC of AArch64 with immediate 0, whose registers are in `context`.
-pub extern "C" fn handle_smc(cpu: &mut Cpu, context: *mut Context) -> Transition {
-    let from = world(cpu, context);
-    match MONITOR.smc(cpu, from) {
-        Next::Enter(to) => enter(cpu, context, to),
-        next => conclude(cpu, Some(from), next),
+/// An SMC of the normal world, AArch64 with immediate 0, whose registers are in its context. Nothing here needs a frame:
+/// what is rare is called last.
+pub extern "C" fn handle_smc(cpu: &mut Cpu) -> Transition {
+    match MONITOR.smc_of_normal_world(cpu) {
+        Next::Enter(to) => enter(cpu, World::Normal, to),
+        next => conclude(cpu, Some(World::Normal), next),
+    }
+}
+
+/// An SMC of the TEE.
+pub extern "C" fn handle_tee_smc(cpu: &mut Cpu) -> Transition {
+    match MONITOR.smc_of_tee(cpu) {
+        Next::Enter(to) => enter(cpu, World::Secure, to),
+        next => conclude(cpu, Some(World::Secure), next),
     }
 }
 
@@ -142,11 +150,13 @@ fn world(cpu: &Cpu, context: *mut Context) -> World {
 }
 
 #[inline(always)]
-fn enter(cpu: &mut Cpu, from: *mut Context, to: World) -> Transition {
-    Transition { to: cpu.context(to), save: from }
+fn enter(cpu: &mut Cpu, from: World, to: World) -> Transition {
+    let save = core::ptr::from_mut(cpu.context(from));
+    Transition { to: cpu.context(to), save }
 }
 
 /// Does what `next` says until there is a world to enter.
+#[inline(never)]
 fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transition {
     loop {
         let saved = match from {
@@ -154,7 +164,7 @@ fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transitio
             None => core::ptr::null_mut(),
         };
         next = match next {
-            Next::Enter(to) => return enter(cpu, saved, to),
+            Next::Enter(to) => return Transition { to: cpu.context(to), save: saved },
             Next::BeginNormal => {
                 el2::reset();
                 gic::open();

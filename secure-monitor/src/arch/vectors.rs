@@ -1,6 +1,6 @@
 //! Exception vectors of both stages (Arm ARM D1.3.2: sixteen entries of 32 instructions).
 
-use crate::monitor::{handle_interrupt, handle_smc, handle_trap};
+use crate::monitor::{handle_interrupt, handle_smc, handle_tee_smc, handle_trap};
 use core::arch::naked_asm;
 
 /// Keeps what the handlers may change: x0 to x18 and x30. SP_EL3 points to the running world's context.
@@ -25,7 +25,7 @@ macro_rules! enter {
     () => {
         "mrs x0, tpidr_el3
          mov x1, sp
-         ldr x9, [x0, #960]
+         ldr x9, [x0, #896]
          mov sp, x9"
     };
 }
@@ -71,6 +71,8 @@ pub unsafe extern "C" fn runtime_vectors() {
         "cmp w9, w10",
         "b.ne {trap}",
         enter!(),
+        "cmp x0, x1",
+        "b.ne {tee_smc}",
         "bl {smc}",
         "cmp x0, x1",
         "b.ne {switch}",
@@ -103,8 +105,22 @@ pub unsafe extern "C" fn runtime_vectors() {
         ".balign 0x80",
         fault = sym runtime_fault,
         smc = sym handle_smc,
+        tee_smc = sym tee_smc,
         trap = sym trap,
         interrupt = sym interrupt,
+        switch = sym super::switch::switch,
+        leave = sym super::switch::leave,
+    )
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn tee_smc() -> ! {
+    naked_asm!(
+        "bl {handler}",
+        "cmp x0, x1",
+        "b.ne {switch}",
+        "b {leave}",
+        handler = sym handle_tee_smc,
         switch = sym super::switch::switch,
         leave = sym super::switch::leave,
     )
@@ -144,7 +160,7 @@ unsafe extern "C" fn runtime_fault() -> ! {
     naked_asm!(
         "mrs x3, tpidr_el3",
         "cbz x3, 1f",
-        "ldr x3, [x3, #960]",
+        "ldr x3, [x3, #896]",
         "mov sp, x3",
         "1: mrs x0, esr_el3",
         "mrs x1, elr_el3",

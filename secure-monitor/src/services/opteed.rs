@@ -1,10 +1,10 @@
 //! The TEE, by the ABI of TF-A's OP-TEE dispatcher ([`shared_abi::opteed`]).
 //!
 //! Every entry into the TEE is an errand that its return must fit; what comes out of turn breaks the contract, and the
-//! TEE is not entered again. Nothing of the TEE's registers but the results of a call reaches the normal world.
+//! TEE is not entered again on that CPU. Nothing of the TEE's registers but the results of a call reaches the normal world.
 
 use crate::context::{Cpu, Errand, World};
-use crate::dispatch::{Call, Monitor, Next, Service, UNKNOWN};
+use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout;
 use shared_abi::opteed::{self, Vector};
@@ -42,7 +42,7 @@ impl Opteed {
         Self { vectors: AtomicU64::new(0) }
     }
 
-    /// Whether the TEE has answered its first entry and kept to its contract since.
+    /// Whether the TEE has answered its first entry.
     pub fn is_ready(&self) -> bool {
         self.vectors.load(Ordering::Relaxed) != 0
     }
@@ -53,20 +53,17 @@ impl Opteed {
         cpu.secure.start(entry, SPSR_EL1H, &[0, layout::TEE.size, dtb]);
         cpu.errand = Errand::Entry;
     }
+}
 
-    /// Points the TEE of this CPU to one of its entries. False if there is none to enter.
-    #[inline(always)]
-    fn aim(&self, cpu: &mut Cpu, vector: Vector, errand: Errand) -> bool {
-        // The table is the same for all CPUs and stored before any other runs; whether *this* CPU's TEE is up is the
-        // CPU's own.
-        let vectors = self.vectors.load(Ordering::Relaxed);
-        if vectors == 0 || !cpu.tee_ready {
-            return false;
-        }
-        cpu.secure.elr = vectors + vector.offset();
-        cpu.errand = errand;
-        true
+/// Points the TEE of this CPU to one of its entries. False if there is none to enter.
+#[inline(always)]
+fn aim(cpu: &mut Cpu, vector: Vector, errand: Errand) -> bool {
+    if cpu.tee_vectors == 0 {
+        return false;
     }
+    cpu.secure.elr = cpu.tee_vectors + vector.offset();
+    cpu.errand = errand;
+    true
 }
 
 impl Default for Opteed {
@@ -76,42 +73,37 @@ impl Default for Opteed {
 }
 
 impl Monitor {
-    /// A call of the trusted OS's range.
+    /// A call of the trusted OS's range, from the normal world.
     #[inline(always)]
-    pub(crate) fn trusted_os(&self, cpu: &mut Cpu, call: Call) -> Next {
-        match call.from {
-            World::Normal => self.into_tee(cpu, call),
-            World::Secure => self.out_of_tee(cpu, call),
-        }
-    }
-
-    #[inline(always)]
-    fn into_tee(&self, cpu: &mut Cpu, call: Call) -> Next {
-        let vector = if call.id.is_fast() { Vector::Fast } else { Vector::Yield };
+    pub(crate) fn into_tee(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
+        let vector = if id.is_fast() { Vector::Fast } else { Vector::Yield };
         // What the TEE says to the monitor is nobody else's to say.
-        if is_return(call.id) || !self.tee.aim(cpu, vector, Errand::Call) {
+        if is_return(id) || !aim(cpu, vector, Errand::Call) {
             cpu.normal.answer(UNKNOWN);
             return Next::Enter(World::Normal);
         }
-        let arguments = call.arguments(&cpu.normal);
+        let arguments = arguments(id, &cpu.normal);
         cpu.secure.gpr[..8].copy_from_slice(&arguments);
         Next::Enter(World::Secure)
     }
 
+    /// A call of the trusted OS's range, from the TEE.
     #[inline(always)]
-    fn out_of_tee(&self, cpu: &mut Cpu, call: Call) -> Next {
-        let arguments = call.arguments(&cpu.secure);
-        if call.id == opteed::TEESMC_OPTEED_RETURN_CALL_DONE && cpu.errand == Errand::Call {
+    pub(crate) fn out_of_tee(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
+        if id == opteed::TEESMC_OPTEED_RETURN_CALL_DONE && cpu.errand == Errand::Call {
+            let [_, x1, x2, x3, x4, ..] = arguments(id, &cpu.secure);
             cpu.errand = Errand::None;
-            cpu.normal.answer([arguments[1], arguments[2], arguments[3], arguments[4]]);
+            cpu.normal.answer([x1, x2, x3, x4]);
             return Next::Enter(World::Normal);
         }
-        self.rarely_out_of_tee(cpu, call.id, arguments[1])
+        self.rarely_out_of_tee(cpu, id)
     }
 
     /// Every return but that of a call.
     #[cold]
-    fn rarely_out_of_tee(&self, cpu: &mut Cpu, id: FunctionId, x1: u64) -> Next {
+    #[inline(never)]
+    fn rarely_out_of_tee(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
+        let [_, x1, ..] = arguments(id, &cpu.secure);
         if !is_return(id) {
             cpu.secure.answer(UNKNOWN);
             return Next::Enter(World::Secure);
@@ -120,7 +112,7 @@ impl Monitor {
         let outcome = match (id, errand) {
             (opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE, Errand::Entry) => {
                 if x1 != 0 && layout::TEE.holds(x1, Vector::TABLE_SIZE) && x1 % 4 == 0 {
-                    cpu.tee_ready = true;
+                    cpu.tee_vectors = x1;
                     self.tee.vectors.store(x1, Ordering::Release);
                     Outcome::Done
                 } else {
@@ -143,8 +135,11 @@ impl Monitor {
                 }
             }
             _ => {
-                log::error!("cpu{}: the TEE says {id} when asked for {errand:?}; it is not entered again", cpu.index);
-                self.tee.vectors.store(0, Ordering::Release);
+                log::error!(
+                    "cpu{}: the TEE says {id} when asked for {errand:?}; it is not entered again here",
+                    cpu.index
+                );
+                cpu.tee_vectors = 0;
                 Outcome::Failed
             }
         };
@@ -162,18 +157,20 @@ impl Monitor {
             }
             Errand::None | Errand::Interrupt => Next::Enter(World::Normal),
             Errand::CpuOn => {
-                cpu.tee_ready = !failed;
+                cpu.tee_vectors = if failed { 0 } else { self.tee.vectors.load(Ordering::Acquire) };
                 self.psci.started(cpu)
             }
             Errand::CpuOff if failed => self.psci.denied(cpu),
             Errand::CpuOff => {
-                cpu.tee_ready = false;
+                cpu.tee_vectors = 0;
                 self.psci.stopped(cpu)
             }
             Errand::Suspend if failed => self.psci.denied(cpu),
             Errand::Suspend => Next::PowerDown,
             Errand::Resume => {
-                cpu.tee_ready = !failed;
+                if failed {
+                    cpu.tee_vectors = 0;
+                }
                 self.psci.resumed(cpu)
             }
             Errand::SystemOff => Next::SystemOff,
@@ -190,7 +187,7 @@ impl Monitor {
             Errand::SystemReset => Vector::SystemReset,
             _ => return self.after(cpu, errand, Outcome::Done),
         };
-        if self.tee.aim(cpu, vector, errand) {
+        if aim(cpu, vector, errand) {
             // x0 of `cpu_suspend` is the deepest power level, and the CPU's own, 0, is the only one.
             cpu.secure.gpr[..8].fill(0);
             Next::Enter(World::Secure)
@@ -212,7 +209,7 @@ impl Monitor {
 
     /// A suspended CPU woke up: the TEE first, if it was told of the suspension.
     pub fn woken(&self, cpu: &mut Cpu) -> Next {
-        if self.tee.aim(cpu, Vector::CpuResume, Errand::Resume) {
+        if aim(cpu, Vector::CpuResume, Errand::Resume) {
             cpu.secure.gpr[..8].fill(0);
             Next::Redirect
         } else {
@@ -222,7 +219,7 @@ impl Monitor {
 
     /// A secure interrupt came while the normal world ran. `None` if there is no TEE to take it.
     pub fn secure_interrupt(&self, cpu: &mut Cpu) -> Option<Next> {
-        self.tee.aim(cpu, Vector::Fiq, Errand::Interrupt).then(|| {
+        aim(cpu, Vector::Fiq, Errand::Interrupt).then(|| {
             cpu.secure.gpr[..8].fill(0);
             Next::Enter(World::Secure)
         })

@@ -3,7 +3,7 @@
 mod cpus;
 
 use crate::context::{Cpu, Errand, World};
-use crate::dispatch::{Call, Monitor, Next, Service, UNKNOWN};
+use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use arm_psci::{
     AffinityInfo, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId as PsciId, MigrateInfoType, PowerState,
     PsciFeature, ResetType, Version,
@@ -119,22 +119,23 @@ impl Psci {
 impl Monitor {
     /// A call of PSCI's range, from the normal world.
     #[inline(always)]
-    pub(crate) fn power(&self, cpu: &mut Cpu, call: Call) -> Next {
+    pub(crate) fn power(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
         // Asked at every boot of everything, and the yardstick of the whole path.
-        if call.id == shared_abi::psci::PSCI_VERSION {
+        if id == shared_abi::psci::PSCI_VERSION {
             cpu.normal.answer([u32::from(VERSION).into(), 0, 0, 0]);
             return Next::Enter(World::Normal);
         }
-        self.power_function(cpu, call)
+        self.power_function(cpu, id)
     }
 
-    fn power_function(&self, cpu: &mut Cpu, call: Call) -> Next {
-        let known = PsciId::try_from(call.id.0).is_ok_and(Psci::has);
+    #[inline(never)]
+    fn power_function(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
+        let known = PsciId::try_from(id.0).is_ok_and(Psci::has);
         if !known {
             cpu.normal.answer(UNKNOWN);
             return Next::Enter(World::Normal);
         }
-        let [x0, x1, x2, x3, ..] = call.arguments(&cpu.normal);
+        let [x0, x1, x2, x3, ..] = arguments(id, &cpu.normal);
         let result = match Function::try_from(&[x0, x1, x2, x3]) {
             Ok(function) => self.perform(cpu, function),
             Err(error) => Err(error.into()),
