@@ -48,7 +48,7 @@ impl State {
     }
 
     /// The guest resumes a call.
-    pub(super) fn resume<M>(&mut self, args: &[u64; 7], memory: &M) -> Result<(usize, Next), ReturnCode>
+    pub(super) fn resume<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Next), ReturnCode>
     where
         M: GuestMemory + ?Sized,
     {
@@ -245,7 +245,7 @@ impl State {
     }
 
     /// The guest's answer to RPC_ALLOC. On failure the TEE gets no address but the cookie, so that it asks the guest to free it.
-    fn take_rpc_memory<M>(&mut self, thread: u32, size: u64, args: &[u64; 7], memory: &M) -> [u64; 8]
+    fn take_rpc_memory<M>(&mut self, thread: u32, size: u64, args: &[u64; 8], memory: &M) -> [u64; 8]
     where
         M: GuestMemory + ?Sized,
     {

@@ -78,7 +78,7 @@ impl State {
     }
 
     /// A yielding call of the guest: the call it belongs to, and what comes next.
-    pub fn enter<M>(&mut self, args: &[u64; 7], memory: &M) -> Result<(usize, Next), ReturnCode>
+    pub fn enter<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Next), ReturnCode>
     where
         M: GuestMemory + ?Sized,
     {
@@ -107,7 +107,7 @@ impl State {
     }
 
     /// Copies a new call's message into its shadow page.
-    fn start<M>(&mut self, args: &[u64; 7], memory: &M) -> Result<usize, ReturnCode>
+    fn start<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<usize, ReturnCode>
     where
         M: GuestMemory + ?Sized,
     {
@@ -154,7 +154,7 @@ impl State {
     }
 
     /// Where the registers say that the message is.
-    fn find_message(&self, args: &[u64; 7]) -> Result<Found, ReturnCode> {
+    fn find_message(&self, args: &[u64; 8]) -> Result<Found, ReturnCode> {
         let number = from_halves(args[1], args[2]);
         let function = FunctionId(args[0] as u32);
         let found = if function == OPTEE_SMC_CALL_WITH_REGD_ARG {

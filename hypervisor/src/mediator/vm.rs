@@ -41,21 +41,21 @@ impl VmTee {
         M: GuestMemory + ?Sized,
         T: Tee + ?Sized,
     {
-        // All of the ABI is SMC32: bits 63:32 are not part of any argument (SMCCC 1.4 §3.1). Nor is the guest's x7.
-        let args: [u64; 7] = core::array::from_fn(|n| regs[n] & 0xFFFF_FFFF);
-        let [x0, x1, x2, x3] = match FunctionId(args[0] as u32) {
+        // The whole ABI is SMC32: bits 63:32 are not part of any argument (SMCCC 1.4 §3.1).
+        let function = FunctionId(regs[0] as u32);
+        let [x0, x1, x2, x3] = match function {
             OPTEE_SMC_CALLS_COUNT
             | OPTEE_SMC_CALLS_UID
             | OPTEE_SMC_CALLS_REVISION
             | OPTEE_SMC_CALL_GET_OS_UUID
             | OPTEE_SMC_CALL_GET_OS_REVISION
-            | OPTEE_SMC_ENABLE_SHM_CACHE => self.ask(args[0], 0, tee),
-            OPTEE_SMC_CALL_WITH_ARG | OPTEE_SMC_CALL_RETURN_FROM_RPC => self.yielding(&args, memory, tee),
+            | OPTEE_SMC_ENABLE_SHM_CACHE => self.ask(function, 0, tee),
+            OPTEE_SMC_CALL_WITH_ARG | OPTEE_SMC_CALL_RETURN_FROM_RPC => self.yielding(regs, memory, tee),
             OPTEE_SMC_CALL_WITH_RPC_ARG | OPTEE_SMC_CALL_WITH_REGD_ARG if self.tee.rpc_params != 0 => {
-                self.yielding(&args, memory, tee)
+                self.yielding(regs, memory, tee)
             }
             OPTEE_SMC_GET_THREAD_COUNT => [ReturnCode::Ok as u64, self.tee.threads as u64, 0, 0],
-            OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(args[1], tee),
+            OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(regs[1], tee),
             OPTEE_SMC_DISABLE_SHM_CACHE => self.disable_shm_cache(tee),
             _ => [in_x0(NOT_SUPPORTED), 0, 0, 0],
         };
@@ -78,13 +78,13 @@ impl VmTee {
     }
 
     /// A fast call of this VM.
-    fn ask<T: Tee + ?Sized>(&self, function: u64, x1: u64, tee: &mut T) -> [u64; 4] {
-        tee.call([function, x1, 0, 0, 0, 0, 0, u64::from(self.id.get())])
+    fn ask<T: Tee + ?Sized>(&self, function: FunctionId, x1: u64, tee: &mut T) -> [u64; 4] {
+        tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, u64::from(self.id.get())])
     }
 
     fn exchange_capabilities<T: Tee + ?Sized>(&self, x1: u64, tee: &mut T) -> [u64; 4] {
-        let function = u64::from(OPTEE_SMC_EXCHANGE_CAPABILITIES.0);
-        let [x0, offered, ..] = self.ask(function, x1 & u64::from(NSEC_CAP_UNIPROCESSOR), tee);
+        let caps = x1 & u64::from(NSEC_CAP_UNIPROCESSOR);
+        let [x0, offered, ..] = self.ask(OPTEE_SMC_EXCHANGE_CAPABILITIES, caps, tee);
         match ReturnCode::from_x0(x0) {
             Some(ReturnCode::Ok) => {
                 let caps = SecureCaps::from_bits_truncate(offered as u32) & self.tee.caps;
@@ -96,7 +96,7 @@ impl VmTee {
 
     /// The TEE names one memory for RPC messages that it kept, for the guest to free.
     fn disable_shm_cache<T: Tee + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
-        let [x0, high, low, _] = self.ask(u64::from(OPTEE_SMC_DISABLE_SHM_CACHE.0), 0, tee);
+        let [x0, high, low, _] = self.ask(OPTEE_SMC_DISABLE_SHM_CACHE, 0, tee);
         match ReturnCode::from_x0(x0) {
             Some(ReturnCode::Ok) => {
                 self.state.lock().rpc_memory_freed(from_halves(high, low), None);
@@ -106,12 +106,13 @@ impl VmTee {
         }
     }
 
-    fn yielding<M, T>(&self, args: &[u64; 7], memory: &M, tee: &mut T) -> [u64; 4]
+    fn yielding<M, T>(&self, regs: &[u64; 8], memory: &M, tee: &mut T) -> [u64; 4]
     where
         M: GuestMemory + ?Sized,
         T: Tee + ?Sized,
     {
-        let (call, mut next) = match self.state.lock().enter(args, memory) {
+        let args = regs.map(|x| x & 0xFFFF_FFFF);
+        let (call, mut next) = match self.state.lock().enter(&args, memory) {
             Ok(entered) => entered,
             Err(code) => return [code as u64, 0, 0, 0],
         };
