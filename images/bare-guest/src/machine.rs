@@ -1,4 +1,5 @@
 //! What the guest learns of its machine from its device tree.
+#![forbid(unsafe_code)]
 
 use fdt::Fdt;
 use fdt::node::FdtNode;

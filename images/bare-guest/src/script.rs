@@ -1,4 +1,5 @@
 //! The steps of the command line.
+#![forbid(unsafe_code)]
 
 /// What is played when the command line has no step.
 pub const DEFAULT: &str = "vault.put=greeting:hello-from-bare-metal vault.expect=greeting:hello-from-bare-metal \

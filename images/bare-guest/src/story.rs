@@ -1,4 +1,5 @@
 //! What the guest does and says. Every line that claims something about the TEE is caused by what the TEE answered.
+#![forbid(unsafe_code)]
 
 use crate::optee::{Client, Error, NotOpTee, PAGES, Page, Session, World};
 use crate::script::{Step, steps};

@@ -3,6 +3,7 @@
 //! It speaks the SMC ABI with the message ABI on top (OP-TEE `optee_smc.h`, `optee_msg.h`), with dynamic shared memory
 //! only, one call at a time. Whoever uses it says how a call is made and how time passes ([`World`]) and gives it some
 //! [`Page`]s.
+#![forbid(unsafe_code)]
 
 mod call;
 mod client;
