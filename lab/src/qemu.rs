@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -155,6 +156,8 @@ impl Qemu {
         let file = fs::File::create(&complaints).with_context(|| format!("cannot write {}", complaints.display()))?;
         let mut command = command();
         command.args(&line.0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        // A group of its own: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the machine's.
+        command.process_group(0);
         let mut listeners = Vec::new();
         for port in Port::ALL {
             let path = sockets.path().join(port.name());

@@ -105,3 +105,11 @@ fn sizes_have_units_and_do_not_overflow() {
     assert!(Size::try_from(String::new()).is_err());
     assert!(Size::try_from("é".to_owned()).is_err());
 }
+
+#[test]
+fn the_example_of_the_reference_is_a_scenario() {
+    let reference = include_str!("../../../scenarios/README.md");
+    let example = reference.split("```").nth(1).and_then(|block| block.strip_prefix("toml")).unwrap();
+    let scenario = parse(example).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((scenario.vms.len(), scenario.expects.len()), (1, 3));
+}
