@@ -1,8 +1,11 @@
 //! From a function id to the service that owns it, and from its answer to what the CPU does next.
 
 use crate::context::{Context, Cpu, World};
-use crate::services::{arch, opteed::Opteed, psci::Psci};
-use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
+use crate::services::arch;
+use crate::services::opteed::{self, Opteed};
+use crate::services::psci::{self, Psci};
+use shared_abi::psci as abi;
+use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, in_x0};
 
 /// What the CPU does when a handler is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,45 +57,58 @@ impl Monitor {
 
     /// Handles the SMC whose registers are in the context of `from`.
     pub fn smc(&self, cpu: &mut Cpu, from: World) -> Next {
+        let frequent = match from {
+            World::Normal => self.frequent_of_normal_world(cpu),
+            World::Secure => self.frequent_of_tee(cpu),
+        };
+        match frequent {
+            Some(to) => Next::Enter(to),
+            None => self.rare(cpu, from),
+        }
+    }
+
+    /// The calls whose cost counts, of the normal world: into the TEE, and the two versions by which everybody measures
+    /// a monitor. `None`, with nothing changed, for every other.
+    #[inline(always)]
+    pub fn frequent_of_normal_world(&self, cpu: &mut Cpu) -> Option<World> {
+        let id = function(cpu.normal.gpr[0] as u32)?;
+        if Opteed::owns(id) {
+            return opteed::into_tee(cpu, id).then_some(World::Secure);
+        }
+        let version = match id {
+            smccc::SMCCC_VERSION => arch::VERSION,
+            abi::PSCI_VERSION => psci::VERSION,
+            _ => return None,
+        };
+        cpu.normal.answer([version, 0, 0, 0]);
+        Some(World::Normal)
+    }
+
+    /// The same of the TEE: the return from a call.
+    #[inline(always)]
+    pub fn frequent_of_tee(&self, cpu: &mut Cpu) -> Option<World> {
+        opteed::out_of_tee(cpu).then_some(World::Normal)
+    }
+
+    /// Every call, by who owns its id.
+    pub fn rare(&self, cpu: &mut Cpu, from: World) -> Next {
+        let Some(id) = function(cpu.context(from).gpr[0] as u32) else { return unknown(cpu, from) };
         match from {
-            World::Normal => self.smc_of_normal_world(cpu),
-            World::Secure => self.smc_of_tee(cpu),
-        }
-    }
-
-    /// An SMC of the normal world. The order is that of how often a family is called.
-    #[inline(always)]
-    pub fn smc_of_normal_world(&self, cpu: &mut Cpu) -> Next {
-        let Some(id) = function(cpu.normal.gpr[0] as u32) else { return unknown(cpu, World::Normal) };
-        if Opteed::owns(id) {
-            self.into_tee(cpu, id)
-        } else if arch::Arch::owns(id) {
-            cpu.normal.answer(arch::Arch::call(id, cpu.normal.gpr[1] as u32));
-            Next::Enter(World::Normal)
-        } else if Psci::owns(id) {
-            self.power(cpu, id)
-        } else {
-            unknown(cpu, World::Normal)
-        }
-    }
-
-    /// An SMC of the TEE: the return from an errand, or a question about the architecture. Power is not its to switch.
-    #[inline(always)]
-    pub fn smc_of_tee(&self, cpu: &mut Cpu) -> Next {
-        let Some(id) = function(cpu.secure.gpr[0] as u32) else { return unknown(cpu, World::Secure) };
-        if Opteed::owns(id) {
-            self.out_of_tee(cpu, id)
-        } else if arch::Arch::owns(id) {
-            cpu.secure.answer(arch::Arch::call(id, cpu.secure.gpr[1] as u32));
-            Next::Enter(World::Secure)
-        } else {
-            unknown(cpu, World::Secure)
+            _ if arch::Arch::owns(id) => {
+                let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32);
+                cpu.context(from).answer(results);
+                Next::Enter(from)
+            }
+            // A call into the TEE that was not frequent is one that cannot be made.
+            World::Secure if Opteed::owns(id) => self.returned(cpu, id),
+            // Power is the normal world's to switch.
+            World::Normal if Psci::owns(id) => self.power(cpu, id),
+            _ => unknown(cpu, from),
         }
     }
 }
 
 /// Nobody's call.
-#[inline(always)]
 fn unknown(cpu: &mut Cpu, from: World) -> Next {
     cpu.context(from).answer(UNKNOWN);
     Next::Enter(from)

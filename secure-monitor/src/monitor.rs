@@ -87,21 +87,27 @@ pub fn run(cpu: &mut Cpu, next: Next) -> ! {
     unsafe { switch::start(cpu, transition.to) }
 }
 
-/// An SMC of the normal world, AArch64 with immediate 0, whose registers are in its context. Nothing here needs a frame:
-/// what is rare is called last.
+/// An SMC of the normal world, AArch64 with immediate 0, whose registers are in its context.
 pub extern "C" fn handle_smc(cpu: &mut Cpu) -> Transition {
-    match MONITOR.smc_of_normal_world(cpu) {
-        Next::Enter(to) => enter(cpu, World::Normal, to),
-        next => conclude(cpu, Some(World::Normal), next),
+    match MONITOR.frequent_of_normal_world(cpu) {
+        Some(to) => enter(cpu, World::Normal, to),
+        None => handle_rare(cpu, World::Normal),
     }
 }
 
 /// An SMC of the TEE.
 pub extern "C" fn handle_tee_smc(cpu: &mut Cpu) -> Transition {
-    match MONITOR.smc_of_tee(cpu) {
-        Next::Enter(to) => enter(cpu, World::Secure, to),
-        next => conclude(cpu, Some(World::Secure), next),
+    match MONITOR.frequent_of_tee(cpu) {
+        Some(to) => enter(cpu, World::Secure, to),
+        None => handle_rare(cpu, World::Secure),
     }
+}
+
+/// Called last, so that the handlers above need no stack frame.
+#[inline(never)]
+fn handle_rare(cpu: &mut Cpu, from: World) -> Transition {
+    let next = MONITOR.rare(cpu, from);
+    conclude(cpu, Some(from), next)
 }
 
 /// Everything else that is synchronous, and SError.
@@ -156,7 +162,6 @@ fn enter(cpu: &mut Cpu, from: World, to: World) -> Transition {
 }
 
 /// Does what `next` says until there is a world to enter.
-#[inline(never)]
 fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transition {
     loop {
         let saved = match from {

@@ -71,15 +71,28 @@ pub(super) unsafe extern "C" fn switch() -> ! {
     naked_asm!(
         "mrs x2, tpidr_el3",
         "cmp x0, x2",
-        "b.eq 3f",
-        // To the TEE; x1 is the normal world.
-        "cbz x1, 2f",
-        "stp x19, x20, [x1, #152]",
-        "stp x21, x22, [x1, #168]",
-        "stp x23, x24, [x1, #184]",
-        "stp x25, x26, [x1, #200]",
-        "stp x27, x28, [x1, #216]",
-        "str x29, [x1, #232]",
+        "b.eq {to_normal}",
+        "b {to_secure}",
+        to_normal = sym to_normal,
+        to_secure = sym to_secure,
+    )
+}
+
+/// To the TEE, x0, keeping the normal world, x1, unless it is null.
+///
+/// # Safety
+///
+/// As for [`switch`].
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn to_secure() -> ! {
+    naked_asm!(
+        "cbz x1, 1f",
+        "str x19, [x1, #152]",
+        "stp x20, x21, [x1, #160]",
+        "stp x22, x23, [x1, #176]",
+        "stp x24, x25, [x1, #192]",
+        "stp x26, x27, [x1, #208]",
+        "stp x28, x29, [x1, #224]",
         save!("elr_el3", "spsr_el3", 248),
         save!("sctlr_el1", "cpacr_el1", 288),
         save!("ttbr0_el1", "ttbr1_el1", 304),
@@ -91,7 +104,7 @@ pub(super) unsafe extern "C" fn switch() -> ! {
         save!("elr_el1", "spsr_el1", 400),
         save!("esr_el1", "far_el1", 416),
         save!("par_el1", "csselr_el1", 432),
-        "2:",
+        "1:",
         load!("elr_el3", "spsr_el3", 248),
         load!("scr_el3", "cptr_el3", 264),
         load!("sctlr_el1", "cpacr_el1", 288),
@@ -111,9 +124,21 @@ pub(super) unsafe extern "C" fn switch() -> ! {
         "eret",
         "dsb nsh",
         "isb",
-        // To the normal world; x1 is the TEE. Of its general registers nothing is kept: it leaves by a call that
-        // returns into a new entry.
-        "3: cbz x1, 4f",
+    )
+}
+
+/// To the normal world, x0, keeping the TEE, x1, unless it is null. Of the TEE's general registers and of where it was
+/// nothing is kept: it leaves by a call that returns into a new entry.
+///
+/// # Safety
+///
+/// As for [`switch`].
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn to_normal() -> ! {
+    naked_asm!(
+        "cbz x1, 1f",
+        "mrs x2, spsr_el3",
+        "str x2, [x1, #256]",
         save!("sctlr_el1", "cpacr_el1", 288),
         save!("ttbr0_el1", "ttbr1_el1", 304),
         save!("tcr_el1", "mair_el1", 320),
@@ -121,8 +146,7 @@ pub(super) unsafe extern "C" fn switch() -> ! {
         save!("sp_el0", "sp_el1", 352),
         save!("tpidr_el1", "tpidr_el0", 368),
         save!("tpidrro_el0", "cntkctl_el1", 384),
-        save!("elr_el3", "spsr_el3", 248),
-        "4:",
+        "1:",
         load!("elr_el3", "spsr_el3", 248),
         load!("scr_el3", "cptr_el3", 264),
         load!("sctlr_el1", "cpacr_el1", 288),
@@ -135,14 +159,26 @@ pub(super) unsafe extern "C" fn switch() -> ! {
         load!("elr_el1", "spsr_el1", 400),
         load!("esr_el1", "far_el1", 416),
         load!("par_el1", "csselr_el1", 432),
-        "ldp x19, x20, [x0, #152]",
-        "ldp x21, x22, [x0, #168]",
-        "ldp x23, x24, [x0, #184]",
-        "ldp x25, x26, [x0, #200]",
-        "ldp x27, x28, [x0, #216]",
-        "ldr x29, [x0, #232]",
-        "b {leave}",
-        leave = sym leave,
+        "mov sp, x0",
+        "ldp x2, x3, [sp, #16]",
+        "ldp x4, x5, [sp, #32]",
+        "ldp x6, x7, [sp, #48]",
+        "ldp x8, x9, [sp, #64]",
+        "ldp x10, x11, [sp, #80]",
+        "ldp x12, x13, [sp, #96]",
+        "ldp x14, x15, [sp, #112]",
+        "ldp x16, x17, [sp, #128]",
+        "ldp x18, x19, [sp, #144]",
+        "ldp x20, x21, [sp, #160]",
+        "ldp x22, x23, [sp, #176]",
+        "ldp x24, x25, [sp, #192]",
+        "ldp x26, x27, [sp, #208]",
+        "ldp x28, x29, [sp, #224]",
+        "ldr x30, [sp, #240]",
+        "ldp x0, x1, [sp]",
+        "eret",
+        "dsb nsh",
+        "isb",
     )
 }
 

@@ -4,7 +4,10 @@
 //! QEMU's emulation. A port to silicon adds them here.
 
 use crate::dispatch::{Service, UNKNOWN};
-use shared_abi::smccc::{FunctionId, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, VERSION, in_x0};
+use shared_abi::smccc::{self, FunctionId, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, in_x0};
+
+/// What SMCCC_VERSION answers: 1.4.
+pub const VERSION: u64 = smccc::VERSION as u64;
 
 /// The family.
 pub struct Arch;
@@ -18,10 +21,9 @@ impl Service for Arch {
 
 impl Arch {
     /// The results x0 to x3. `x1` is the one argument that any of the calls has.
-    #[inline(always)]
     pub fn call(id: FunctionId, x1: u32) -> [u64; 4] {
         match id {
-            SMCCC_VERSION => [u64::from(VERSION), 0, 0, 0],
+            SMCCC_VERSION => [VERSION, 0, 0, 0],
             SMCCC_ARCH_FEATURES => match FunctionId(x1) {
                 SMCCC_VERSION | SMCCC_ARCH_FEATURES => [in_x0(SUCCESS), 0, 0, 0],
                 _ => UNKNOWN,

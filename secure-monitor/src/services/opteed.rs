@@ -8,7 +8,7 @@ use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout;
 use shared_abi::opteed::{self, Vector};
-use shared_abi::smccc::{FunctionId, Owner};
+use shared_abi::smccc::FunctionId;
 
 /// PSTATE at the TEE's entries: EL1 with its own stack pointer, all interrupts masked.
 const SPSR_EL1H: u64 = 0x3C5;
@@ -20,10 +20,12 @@ pub struct Opteed {
 }
 
 impl Service for Opteed {
-    /// As TF-A has it: owners 50 to 63, fast and yielding. Trusted applications (48, 49) have no calls of their own.
+    /// The trusted OS, as TF-A has it: owners 50 to 63, fast and yielding. Trusted applications (48, 49) have no calls of
+    /// their own.
     #[inline(always)]
     fn owns(id: FunctionId) -> bool {
-        id.owner() == Owner::TrustedOs
+        // `id.owner()` would first tell the other sixty-three apart.
+        (id.0 >> 24) & 0x3F >= 50
     }
 }
 
@@ -72,37 +74,36 @@ impl Default for Opteed {
     }
 }
 
+/// Sends a call of the normal world to the TEE. False, with nothing changed, if there is none on this CPU, or if the call
+/// is what the TEE says to the monitor: that is nobody else's to say.
+#[inline(always)]
+pub(crate) fn into_tee(cpu: &mut Cpu, id: FunctionId) -> bool {
+    let vector = if id.is_fast() { Vector::Fast } else { Vector::Yield };
+    if is_return(id) || !aim(cpu, vector, Errand::Call) {
+        return false;
+    }
+    let arguments = arguments(id, &cpu.normal);
+    cpu.secure.gpr[..8].copy_from_slice(&arguments);
+    true
+}
+
+/// Brings the TEE's answer to a call into the normal world's registers. False, with nothing changed, if that is not what
+/// the TEE is calling for.
+#[inline(always)]
+pub(crate) fn out_of_tee(cpu: &mut Cpu) -> bool {
+    const DONE: FunctionId = opteed::TEESMC_OPTEED_RETURN_CALL_DONE;
+    if cpu.secure.gpr[0] as u32 != DONE.0 || cpu.errand != Errand::Call {
+        return false;
+    }
+    let [_, x1, x2, x3, x4, ..] = arguments(DONE, &cpu.secure);
+    cpu.errand = Errand::None;
+    cpu.normal.answer([x1, x2, x3, x4]);
+    true
+}
+
 impl Monitor {
-    /// A call of the trusted OS's range, from the normal world.
-    #[inline(always)]
-    pub(crate) fn into_tee(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
-        let vector = if id.is_fast() { Vector::Fast } else { Vector::Yield };
-        // What the TEE says to the monitor is nobody else's to say.
-        if is_return(id) || !aim(cpu, vector, Errand::Call) {
-            cpu.normal.answer(UNKNOWN);
-            return Next::Enter(World::Normal);
-        }
-        let arguments = arguments(id, &cpu.normal);
-        cpu.secure.gpr[..8].copy_from_slice(&arguments);
-        Next::Enter(World::Secure)
-    }
-
-    /// A call of the trusted OS's range, from the TEE.
-    #[inline(always)]
-    pub(crate) fn out_of_tee(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
-        if id == opteed::TEESMC_OPTEED_RETURN_CALL_DONE && cpu.errand == Errand::Call {
-            let [_, x1, x2, x3, x4, ..] = arguments(id, &cpu.secure);
-            cpu.errand = Errand::None;
-            cpu.normal.answer([x1, x2, x3, x4]);
-            return Next::Enter(World::Normal);
-        }
-        self.rarely_out_of_tee(cpu, id)
-    }
-
-    /// Every return but that of a call.
-    #[cold]
-    #[inline(never)]
-    fn rarely_out_of_tee(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
+    /// The TEE returns from an errand that is not a call, or out of turn.
+    pub(crate) fn returned(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
         let [_, x1, ..] = arguments(id, &cpu.secure);
         if !is_return(id) {
             cpu.secure.answer(UNKNOWN);

@@ -6,7 +6,7 @@ use crate::context::{Cpu, Errand, World};
 use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use arm_psci::{
     AffinityInfo, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId as PsciId, MigrateInfoType, PowerState,
-    PsciFeature, ResetType, Version,
+    PsciFeature, ResetType,
 };
 pub use cpus::{Cpus, Entry, MAX_RAM, Ram};
 use shared_abi::smccc::{FunctionId, Owner};
@@ -15,7 +15,8 @@ use spin::Once;
 /// PSTATE where the normal world begins: EL2 with its own stack pointer, all interrupts masked (PSCI 1.1 §6.4).
 const SPSR_EL2H: u64 = 0x3C9;
 
-const VERSION: Version = Version { major: 1, minor: 1 };
+/// What PSCI_VERSION answers: 1.1.
+pub const VERSION: u64 = 1 << 16 | 1;
 
 /// The family, and the state of every CPU.
 pub struct Psci {
@@ -118,18 +119,7 @@ impl Psci {
 
 impl Monitor {
     /// A call of PSCI's range, from the normal world.
-    #[inline(always)]
     pub(crate) fn power(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
-        // Asked at every boot of everything, and the yardstick of the whole path.
-        if id == shared_abi::psci::PSCI_VERSION {
-            cpu.normal.answer([u32::from(VERSION).into(), 0, 0, 0]);
-            return Next::Enter(World::Normal);
-        }
-        self.power_function(cpu, id)
-    }
-
-    #[inline(never)]
-    fn power_function(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
         let known = PsciId::try_from(id.0).is_ok_and(Psci::has);
         if !known {
             cpu.normal.answer(UNKNOWN);
@@ -156,7 +146,7 @@ impl Monitor {
     fn perform(&self, cpu: &mut Cpu, function: Function) -> Result<Effect, ErrorCode> {
         let cpus = self.psci.cpus();
         match function {
-            Function::Version => Ok(Effect::Answer(u32::from(VERSION).into())),
+            Function::Version => Ok(Effect::Answer(VERSION)),
             Function::Features { psci_func_id } => Psci::features(psci_func_id).map(Effect::Answer),
             // The TEE runs on every CPU and never needs to move.
             Function::MigrateInfoType => Ok(Effect::Answer(u32::from(MigrateInfoType::MigrationNotRequired).into())),
