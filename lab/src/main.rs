@@ -83,10 +83,10 @@ enum Command {
         #[arg(long, conflicts_with = "scenario")]
         no_tee: bool,
         /// Put this raw image in the TEE's place (BL32): another TEE with the opteed ABI.
-        #[arg(long, conflicts_with_all = ["scenario", "no_tee"])]
+        #[arg(long, conflicts_with = "no_tee")]
         bl32: Option<PathBuf>,
         /// Put this raw image in the hypervisor's place (BL33).
-        #[arg(long, conflicts_with = "scenario")]
+        #[arg(long)]
         bl33: Option<PathBuf>,
         /// Write the flash that this scenario describes, its damage included.
         scenario: Option<PathBuf>,
