@@ -1,0 +1,125 @@
+//! From the first instruction to Rust, at EL1 or EL2, on the boot CPU and on those it starts.
+//!
+//! The image begins with the header of the arm64 boot protocol (Linux `Documentation/arch/arm64/booting.rst`). Its
+//! reserved words say where a script may be appended: see [`crate::image`].
+
+use crate::script::LARGEST;
+use core::arch::global_asm;
+
+/// SCTLR_EL1 with MMU and data cache off: what Armv8.0 reserves as 1, and instruction cache on (Arm ARM D24.2.118).
+const SCTLR_EL1: u64 = 0x30D0_0800 | (1 << 12);
+/// The same for EL2.
+const SCTLR_EL2: u64 = 0x30C5_0830 | (1 << 12);
+/// HCR_EL2: EL1 is AArch64; nothing is trapped.
+const HCR_EL2: u64 = 1 << 31;
+
+global_asm!(
+    r#"
+    .pushsection .head, "ax"
+    .global _start
+_start:
+    b       1f
+    nop
+    .quad   0                               // text_offset
+    .quad   _image_end - . + 16             // image_size: from the image's start, 16 bytes back
+    .quad   0xa                             // little-endian, 4 KiB pages, may stand anywhere in memory
+    .quad   _script - . + 32                // where a script may be appended, from the image's start
+    .quad   {room}
+    .quad   0                               // how long it is
+    .ascii  "ARM\x64"
+    .word   0
+
+1:  mov     x19, x0                         // device tree, or whatever the firmware left
+    bl      probe_level
+
+    // R_AARCH64_RELATIVE (1027) is the only relocation that a static position independent executable has.
+    adrp    x20, _image_start
+    add     x20, x20, :lo12:_image_start
+    adrp    x1, _rela_start
+    add     x1, x1, :lo12:_rela_start
+    adrp    x2, _rela_end
+    add     x2, x2, :lo12:_rela_end
+2:  cmp     x1, x2
+    b.hs    3f
+    ldp     x3, x4, [x1], #16               // r_offset, r_info
+    ldr     x5, [x1], #8                    // r_addend
+    cmp     w4, #1027
+    b.ne    probe_stop
+    add     x5, x5, x20
+    str     x5, [x20, x3]
+    b       2b
+
+3:  adrp    x1, _bss_start
+    add     x1, x1, :lo12:_bss_start
+    adrp    x2, _bss_end
+    add     x2, x2, :lo12:_bss_end
+4:  cmp     x1, x2
+    b.hs    5f
+    stp     xzr, xzr, [x1], #16
+    b       4b
+
+5:  mov     x0, xzr
+    bl      probe_stack
+    mov     x0, x19
+    mov     x29, xzr
+    mov     x30, xzr
+    b       probe_main
+
+    // A started CPU: x0 is its number, the context id of CPU_ON.
+    .global probe_entry
+probe_entry:
+    mov     x19, x0
+    bl      probe_level
+    mov     x0, x19
+    bl      probe_stack
+    mov     x0, x19
+    mov     x29, xzr
+    mov     x30, xzr
+    b       probe_secondary
+
+    // Makes the level what Rust expects, and sets its vectors. Changes x1 and x2.
+probe_level:
+    msr     daifset, #0xf
+    msr     spsel, #1
+    adrp    x1, probe_vectors
+    add     x1, x1, :lo12:probe_vectors
+    mrs     x2, CurrentEL
+    cmp     x2, #(1 << 2)
+    b.eq    6f
+    cmp     x2, #(2 << 2)
+    b.ne    probe_stop
+    msr     vbar_el2, x1
+    ldr     x2, ={sctlr_el2}
+    msr     sctlr_el2, x2
+    mov     x2, #{hcr_el2}
+    msr     hcr_el2, x2
+    isb
+    msr     cntvoff_el2, xzr                // CNTVCT and CNTPCT are the same
+    isb
+    ret
+6:  msr     vbar_el1, x1
+    ldr     x2, ={sctlr_el1}
+    msr     sctlr_el1, x2
+    isb
+    ret
+
+    // The stack of CPU x0. Changes x1.
+probe_stack:
+    adrp    x1, _stacks
+    add     x1, x1, :lo12:_stacks
+    add     x1, x1, #0x4, lsl #12
+    add     x1, x1, x0, lsl #14             // link.ld: 16 KiB each
+    mov     sp, x1
+    ret
+
+    // At another level, or not our image: there is no console to say so.
+probe_stop:
+    wfi
+    b       probe_stop
+    .popsection
+"#,
+    room = const LARGEST,
+    sctlr_el1 = const SCTLR_EL1,
+    sctlr_el2 = const SCTLR_EL2,
+    hcr_el2 = const HCR_EL2,
+);
