@@ -31,7 +31,9 @@ Its addresses are guest-physical. They mean something only while a CPU is in tha
 end
 
 define el
-    printf "EL%d, %s\n", ($cpsr >> 2) & 3, ($cpsr & 1) ? "SP_ELx" : "SP_EL0"
+    set language c
+    printf "EL%d\n", ($cpsr >> 2) & 3
+    set language auto
 end
 document el
 Say at which exception level this CPU is.
@@ -40,8 +42,7 @@ end
 target remote :1234
 echo \n
 echo Every CPU stands at its reset vector. Good places to stop at:\n
-echo \  hbreak boot_entry      the first instruction\n
-echo \  hbreak runtime_entry   EL3 after the hashes were checked\n
-echo \  hbreak *0x0e100000     S-EL1, the TEE's entry\n
-echo \  hbreak *0x60000000     EL2, the hypervisor's entry\n
+echo \  hbreak *0x0e000000   EL3, the runtime's entry, after the hashes were checked\n
+echo \  hbreak *0x0e100000   S-EL1, the TEE's entry\n
+echo \  hbreak *0x60000000   EL2, the hypervisor's entry\n
 echo `el` says where a CPU is; `info threads` lists the CPUs; `help bare-guest` has the guest.\n
