@@ -6,4 +6,5 @@
 pub mod context;
 pub mod machine;
 pub mod masked;
+pub mod normal_world;
 pub mod space;
