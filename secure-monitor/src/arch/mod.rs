@@ -27,6 +27,12 @@ pub fn wait_for_interrupt() {
     aarch64_cpu::asm::wfi();
 }
 
+/// Lets another CPU run where CPUs share one, as QEMU's do when it counts instructions; a spin-loop hint elsewhere.
+pub fn relax() {
+    // SAFETY: a hint.
+    unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) }
+}
+
 /// Stops this CPU for good.
 pub fn stop() -> ! {
     loop {

@@ -45,7 +45,7 @@ impl Log for Console {
                 }
                 return;
             }
-            core::hint::spin_loop();
+            crate::arch::relax();
         }
     }
 

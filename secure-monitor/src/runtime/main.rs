@@ -129,7 +129,7 @@ mod stage {
         }
         let (start, hz) = arch::counter();
         while cpus.present() < cpus.mpidrs().len() && arch::counter().0 - start < hz / PATIENCE {
-            core::hint::spin_loop();
+            arch::relax();
         }
         // SAFETY: the mailbox is the pen's, and whoever was going to look has looked.
         unsafe { memory::set_mailbox(0) };

@@ -112,7 +112,7 @@ impl Monitor {
         let errand = core::mem::take(&mut cpu.errand);
         let outcome = match (id, errand) {
             (opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE, Errand::Entry) => {
-                if x1 != 0 && layout::TEE.holds(x1, Vector::TABLE_SIZE) && x1 % 4 == 0 {
+                if x1 != 0 && layout::TEE.holds(x1, Vector::TABLE_SIZE) && x1.is_multiple_of(4) {
                     cpu.tee_vectors = x1;
                     self.tee.vectors.store(x1, Ordering::Release);
                     Outcome::Done

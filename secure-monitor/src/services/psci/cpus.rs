@@ -58,7 +58,7 @@ impl Cpus {
     /// Whether the normal world may begin at `address`: an instruction in non-secure RAM.
     pub fn check_entry(&self, address: u64) -> Result<(), ErrorCode> {
         let in_ram = self.ram.iter().any(|range| range.holds(address, 4));
-        if in_ram && address % 4 == 0 { Ok(()) } else { Err(ErrorCode::InvalidAddress) }
+        if in_ram && address.is_multiple_of(4) { Ok(()) } else { Err(ErrorCode::InvalidAddress) }
     }
 
     /// AFFINITY_INFO at the level of CPUs (PSCI 1.1 §5.7).
