@@ -276,7 +276,9 @@ fn offset_and_size_that_wrap() {
         assert_eq!(world.register(1, 5, &[data(1), data(1) + 0x1000], 0x1800), TeeResult::SUCCESS);
         let session = world.open(1, &device::UUID).unwrap();
         let invoke = |offs, size| world.invoke(1, session, 0, &[rmem(Direction::Out, 5, offs, size)]);
-        for (offs, size) in [(u64::MAX, 1), (u64::MAX, 2), (1, u64::MAX), (0x1000, 0x801), (0x1801, 0), (1 << 63, 1 << 63)] {
+        for (offs, size) in
+            [(u64::MAX, 1), (u64::MAX, 2), (1, u64::MAX), (0x1000, 0x801), (0x1801, 0), (1 << 63, 1 << 63)]
+        {
             assert_eq!(invoke(offs, size), TeeResult::SECURITY, "{offs:#x} + {size:#x}");
         }
         assert_eq!(invoke(0x1000, 0x800), TeeResult::SUCCESS);
@@ -288,9 +290,13 @@ fn memory_references_to_what_is_not_the_normal_worlds() {
     sequence(|world| {
         assert_eq!(world.create(1), OK);
         let session = world.open(1, &device::UUID).unwrap();
-        for (pa, size) in
-            [(layout::TEE.base, 64), (RAM.end() - 32, 64), (layout::UART_S.base, 4), (RAM.base, u64::MAX), (u64::MAX, 1)]
-        {
+        for (pa, size) in [
+            (layout::TEE.base, 64),
+            (RAM.end() - 32, 64),
+            (layout::UART_S.base, 4),
+            (RAM.base, u64::MAX),
+            (u64::MAX, 1),
+        ] {
             assert_eq!(world.invoke(1, session, 0, &[tmem(Direction::Out, pa, size)]), TeeResult::BAD_PARAMETERS);
         }
     });

@@ -131,7 +131,7 @@ impl<'a> Call<'a> {
         let size = arg_size(RPC_PARAMS);
         let [high, low, cookie_high, cookie_low] = ask(Rpc::Alloc, size as u64);
         let (pa, cookie) = (from_halves(high, low), from_halves(cookie_high, cookie_low));
-        let range = if pa % PAGE_SIZE as u64 == 0 { self.tee.ns_ram().claim(pa, size as u64) } else { None };
+        let range = if pa.is_multiple_of(PAGE_SIZE as u64) { self.tee.ns_ram().claim(pa, size as u64) } else { None };
         match range {
             Some(range) => {
                 let memory = RpcMemory { range, cookie };

@@ -42,9 +42,7 @@ impl Tee {
                 let exit = thread.go_on([x[1], x[2], x[4], x[5]].map(|x| x & 0xFFFF_FFFF));
                 (thread, exit)
             }
-            smc::OPTEE_SMC_CALL_WITH_ARG
-            | smc::OPTEE_SMC_CALL_WITH_RPC_ARG
-            | smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {
+            smc::OPTEE_SMC_CALL_WITH_ARG | smc::OPTEE_SMC_CALL_WITH_RPC_ARG | smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {
                 let Ok(thread) = threads.claim() else { return only(ReturnCode::EThreadLimit) };
                 let arguments = [x[1], x[2], x[3]].map(|x| x & 0xFFFF_FFFF);
                 let exit = thread.start(self, Start { slot: current.slot(), thread: thread.id(), function, arguments });
@@ -84,7 +82,7 @@ pub fn run(tee: &Tee, start: Start) -> ReturnCode {
         _ => {
             // As OP-TEE has it: a message outside registered memory has a page of its own.
             let pa = from_halves(a1, a2);
-            let aligned = pa % PAGE_SIZE as u64 == 0;
+            let aligned = pa.is_multiple_of(PAGE_SIZE as u64);
             let range = aligned.then(|| tee.ns_ram().claim(pa, PAGE_SIZE as u64)).flatten();
             (range.map(Buffer::contiguous), 0)
         }

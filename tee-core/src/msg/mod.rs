@@ -31,7 +31,7 @@ impl Message {
     /// Copies the message at offset `at`. `with_rpc` says that memory for an RPC's message must follow it; where, is the
     /// second value.
     pub fn fetch(tee: &Tee, buffer: &Buffer<'_>, at: usize, with_rpc: bool) -> Result<(Self, Option<usize>), Lost> {
-        if at % align_of::<u64>() != 0 {
+        if !at.is_multiple_of(align_of::<u64>()) {
             return Err(Lost);
         }
         let header: MsgHeader = buffer.allege(at)?.copy_out(tee)?;

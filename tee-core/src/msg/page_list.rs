@@ -34,7 +34,7 @@ fn fill(call: &Call<'_>, first: u64, frames: &mut [u32]) -> Result<(), TeeResult
     let mut list_at = first;
     let mut lists = frames.chunks_mut(PageList::ENTRIES).peekable();
     while let Some(list) = lists.next() {
-        if list_at % PAGE_SIZE as u64 != 0 {
+        if !list_at.is_multiple_of(PAGE_SIZE as u64) {
             return Err(bad);
         }
         let page = Buffer::contiguous(ram.claim(list_at, PAGE_SIZE as u64).ok_or(bad)?);

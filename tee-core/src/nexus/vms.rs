@@ -59,10 +59,10 @@ pub struct Slot {
 }
 
 impl Slot {
-    const EMPTY: Self = Self {
-        state: Lock::new(State { id: None, life: Life::Building, inside: 0, pages: Vec::new() }),
-        space: Space::new(),
-    };
+    const fn new() -> Self {
+        let state = State { id: None, life: Life::Building, inside: 0, pages: Vec::new() };
+        Self { state: Lock::new(state), space: Space::new() }
+    }
 }
 
 /// Number of a slot.
@@ -85,7 +85,7 @@ impl VmTable {
     pub const fn new() -> Self {
         Self {
             index: spin::RwLock::new(Index { slots: FnvIndexMap::new(), used: 0 }),
-            slots: [const { Slot::EMPTY }; MAX_VMS],
+            slots: [const { Slot::new() }; MAX_VMS],
         }
     }
 

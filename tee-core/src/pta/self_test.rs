@@ -55,11 +55,7 @@ fn shared_memory(call: &Call<'_>, session: &InUse<'_>) -> Result<(), TeeResult> 
     result
 }
 
-fn pattern(
-    call: &Call<'_>,
-    session: &InUse<'_>,
-    buffer: &Buffer<'_>,
-) -> Result<(), TeeResult> {
+fn pattern(call: &Call<'_>, session: &InUse<'_>, buffer: &Buffer<'_>) -> Result<(), TeeResult> {
     let lost = |_| TeeResult::COMMUNICATION;
     let word_at = |at: usize| (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for at in (0..SHM_SIZE).step_by(size_of::<u64>()) {

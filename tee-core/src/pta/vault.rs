@@ -62,10 +62,7 @@ impl Default for Vault {
 
 pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
     match (function, params) {
-        (
-            CMD_PUT,
-            [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None],
-        ) => {
+        (CMD_PUT, [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None]) => {
             let entry = Entry { name: Text::read(call, name)?, value: Text::read(call, value)? };
             let mut vault = call.partition.vault.lock(call)?;
             let place = match vault.entries.iter().position(|e| e.name.as_slice() == entry.name.as_slice()) {
@@ -75,10 +72,9 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
             vault.entries[place] = entry;
             Ok(())
         }
-        (
-            CMD_GET,
-            [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None],
-        ) if value.dir == Direction::Out => {
+        (CMD_GET, [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None])
+            if value.dir == Direction::Out =>
+        {
             let name = Text::<MAX_NAME>::read(call, name)?;
             let mut vault = call.partition.vault.lock(call)?;
             let entry = vault.find(name.as_slice()).ok_or(TeeResult::ITEM_NOT_FOUND)?;

@@ -47,6 +47,12 @@ unsafe extern "C" {
     fn context_run(registers: *mut Registers) -> u64;
 }
 
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Context {
     /// One that runs nothing.
     pub const fn new() -> Self {
@@ -59,15 +65,8 @@ impl Context {
         let registers = self.0.get();
         // SAFETY: the thread is marked as running for the caller.
         unsafe {
-            let x = [
-                &raw const *tee as u64,
-                start.slot.into(),
-                start.thread as u64,
-                start.function.0.into(),
-                a1,
-                a2,
-                a3,
-            ];
+            let x =
+                [&raw const *tee as u64, start.slot.into(), start.thread as u64, start.function.0.into(), a1, a2, a3];
             (&raw mut (*registers).x).cast::<[u64; 7]>().write(x);
             (*registers).sp = (space::BASE + layout::stack_top(start.thread) * PAGE_SIZE) as u64;
             (*registers).pc = thread_entry as *const () as u64;

@@ -15,7 +15,7 @@ impl Machine {
     pub fn read(&self, range: NsRange, into: &mut [u8]) {
         debug_assert_eq!(range.len(), into.len());
         let from = range.pa() as *const u8;
-        if from as usize % 8 == 0
+        if (from as usize).is_multiple_of(8)
             && let Ok(words) = <[u64]>::mut_from_bytes(into)
         {
             for (n, word) in words.iter_mut().enumerate() {
@@ -35,7 +35,7 @@ impl Machine {
     pub fn write(&self, range: NsRange, from: &[u8]) {
         debug_assert_eq!(range.len(), from.len());
         let to = range.pa() as *mut u8;
-        if to as usize % 8 == 0
+        if (to as usize).is_multiple_of(8)
             && let Ok(words) = <[u64]>::ref_from_bytes(from)
         {
             for (n, word) in words.iter().enumerate() {

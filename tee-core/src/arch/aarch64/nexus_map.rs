@@ -4,9 +4,7 @@
 
 use super::cpu::{STACK_GUARD, STACK_STRIDE};
 use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
-use aarch64_paging::paging::{
-    Constraints, El1And0, MemoryRegion, PageTable, RootTable, Translation, VaRange,
-};
+use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion, PageTable, RootTable, Translation, VaRange};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 use shared_abi::layout::{DTB, Range, UART_S};
@@ -59,8 +57,7 @@ impl Translation<El1Attributes> for Pool {
 /// Valid, accessed, at EL1 only, never executed in user mode.
 const COMMON: El1Attributes = El1Attributes::VALID.union(El1Attributes::ACCESSED).union(El1Attributes::UXN);
 /// Normal memory: index 0 of `boot::MAIR`.
-const NORMAL: El1Attributes =
-    COMMON.union(El1Attributes::ATTRIBUTE_INDEX_0).union(El1Attributes::INNER_SHAREABLE);
+const NORMAL: El1Attributes = COMMON.union(El1Attributes::ATTRIBUTE_INDEX_0).union(El1Attributes::INNER_SHAREABLE);
 const CODE: El1Attributes = NORMAL.union(El1Attributes::READ_ONLY);
 const CONSTANTS: El1Attributes = NORMAL.union(El1Attributes::READ_ONLY).union(El1Attributes::PXN);
 const DATA: El1Attributes = NORMAL.union(El1Attributes::PXN);

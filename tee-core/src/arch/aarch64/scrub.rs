@@ -8,7 +8,7 @@ use core::arch::asm;
 pub fn scrub(page: &mut Page) {
     if page.is_dirty() {
         // SAFETY: whoever has the page is its only user, and it is borrowed mutably.
-        unsafe { peephole::with(page.pa(), |bytes| zero(bytes)) };
+        unsafe { peephole::with(page.pa(), zero) };
         page.mark_clean();
     }
 }

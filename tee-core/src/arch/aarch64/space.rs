@@ -42,6 +42,12 @@ fn asid(slot: SlotIndex) -> u64 {
     (u64::from(slot) + 1) << 48
 }
 
+impl Default for Space {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Space {
     /// Without memory.
     pub const fn new() -> Self {

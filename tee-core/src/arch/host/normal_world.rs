@@ -249,4 +249,3 @@ pub fn tmem(dir: Direction, buf_ptr: u64, size: u64) -> MsgParam {
 pub fn rmem(dir: Direction, shm_ref: u64, offs: u64, size: u64) -> MsgParam {
     Param::Rmem { dir, offs, size, shm_ref }.to_msg()
 }
-
