@@ -7,7 +7,7 @@ use shared_abi::tee::TeeResult;
 
 /// Most buffers of a VM at a time. Xen's mediator allows 16, which OP-TEE's own test suite fits into; a Linux guest with
 /// several clients has some more.
-pub const MAX_BUFFERS: usize = 64;
+pub const MAX_BUFFERS: usize = 32;
 
 /// Most pages of all of them, 64 MiB (Xen's mediator: the same). The TEE has a record of every page: this bounds what
 /// one VM makes it keep.
@@ -34,9 +34,9 @@ struct Buffer {
     cookie: u64,
     kind: Kind,
     /// Offset of the first byte in the first page.
-    offset: u64,
+    offset: u16,
+    pages: u16,
     size: u64,
-    pages: usize,
     first: [Ipa; MESSAGE_PAGES],
 }
 
@@ -55,6 +55,12 @@ impl Buffers {
         Self { list: Vec::new(), pinned: 0 }
     }
 
+    /// Forgets all buffers.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.pinned = 0;
+    }
+
     /// Pages that the TEE may write to at any time.
     pub fn pinned(&self) -> usize {
         self.pinned
@@ -69,8 +75,8 @@ impl Buffers {
         if pinned > MAX_PINNED_PAGES {
             return Err(TeeResult::OUT_OF_MEMORY);
         }
-        let offset = buffer.buf_ptr.offset();
-        let entry = Buffer { cookie, kind, offset, size, pages: buffer.pages, first: buffer.first };
+        let offset = buffer.buf_ptr.offset() as u16;
+        let entry = Buffer { cookie, kind, offset, size, pages: buffer.pages as u16, first: buffer.first };
         self.list.push(entry).map_err(|_| TeeResult::OUT_OF_MEMORY)?;
         self.pinned = pinned;
         Ok(())
@@ -88,7 +94,7 @@ impl Buffers {
         let found = self.list.iter().position(|buffer| buffer.cookie == cookie && kinds.contains(&buffer.kind));
         if let Some(index) = found {
             let buffer = self.list.swap_remove(index);
-            self.pinned -= buffer.pages;
+            self.pinned -= usize::from(buffer.pages);
         }
     }
 
@@ -101,8 +107,8 @@ impl Buffers {
     pub fn place(&self, cookie: u64, offset: u64) -> Option<(Ipa, u64)> {
         let buffer = self.usable(cookie)?;
         let left = buffer.size.checked_sub(offset)?;
-        let at = buffer.offset.checked_add(offset)?;
-        let page = buffer.first.get(..buffer.pages.min(MESSAGE_PAGES))?.get((at / PAGE_SIZE) as usize)?;
+        let at = offset.checked_add(u64::from(buffer.offset))?;
+        let page = buffer.first.get(..usize::from(buffer.pages).min(MESSAGE_PAGES))?.get((at / PAGE_SIZE) as usize)?;
         let in_page = at % PAGE_SIZE;
         Some((page.checked_add(in_page)?, left.min(PAGE_SIZE - in_page)))
     }

@@ -74,7 +74,10 @@ impl State {
 
     /// The TEE has forgotten the VM: so does the mediator.
     pub fn forget(&mut self) {
-        *self = Self { open: false, ..Self::new(self.tee, self.id, self.shadow) };
+        self.calls.fill_with(|| Call::FREE);
+        self.rpc_memories.fill_with(|| None);
+        self.buffers.clear();
+        self.free_lists = ListPages::ALL;
     }
 
     /// A yielding call of the guest: the call it belongs to, and what comes next.
