@@ -1,0 +1,144 @@
+//! A CPU's own set-up at EL2: what traps, and which features there are.
+
+use super::sysreg::{isb, read, write};
+use bitflags::bitflags;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+bitflags! {
+    /// Features that change what has to be switched or set up.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub struct Features: u64 {
+        /// Pointer authentication (FEAT_PAuth).
+        const PAUTH = 1 << 0;
+        /// Scalable matrices (FEAT_SME), for TPIDR2_EL0 alone; the rest traps.
+        const SME = 1 << 1;
+        /// Random numbers by RNDR (FEAT_RNG).
+        const RNG = 1 << 2;
+        /// Fine-grained traps (FEAT_FGT).
+        const FGT = 1 << 3;
+        /// HCRX_EL2 (FEAT_HCX).
+        const HCX = 1 << 4;
+    }
+}
+
+static FEATURES: AtomicU64 = AtomicU64::new(0);
+
+/// The features of the first CPU. The machine's CPUs are alike.
+#[inline(always)]
+pub fn features() -> Features {
+    Features::from_bits_retain(FEATURES.load(Ordering::Relaxed))
+}
+
+/// Finds out what the CPU has. Once, on the first.
+pub fn detect() {
+    let isar0 = read!("id_aa64isar0_el1");
+    let isar1 = read!("id_aa64isar1_el1");
+    let isar2 = read!("s3_0_c0_c6_2");
+    let pfr1 = read!("id_aa64pfr1_el1");
+    let mmfr0 = read!("id_aa64mmfr0_el1");
+    let mmfr1 = read!("id_aa64mmfr1_el1");
+    let field = |register: u64, shift: u32| register >> shift & 0xF != 0;
+    let mut found = Features::empty();
+    // APA and API, or APA3 of ISAR2.
+    found.set(Features::PAUTH, field(isar1, 4) || field(isar1, 8) || field(isar2, 12));
+    found.set(Features::SME, field(pfr1, 24));
+    found.set(Features::RNG, field(isar0, 60));
+    found.set(Features::FGT, field(mmfr0, 56));
+    found.set(Features::HCX, field(mmfr1, 40));
+    FEATURES.store(found.bits(), Ordering::Relaxed);
+}
+
+/// What leaves a guest for EL2 (Arm ARM D19.2.48). Beside stage 2 (VM) and all physical interrupts (FMO, IMO, AMO):
+/// WFI, so that others may run; SMC; ID registers, which are sanitised (TID3) or zero (TID1); implementation-defined
+/// registers (TIDCP, TACR); RAS error records (TERR); LORegions (TLOR). Pointer authentication does not trap (API, APK).
+/// Memory tags (ATA) and SCXTNUM (EnSCXT) stay off, that is, trapped.
+const HCR: u64 = 1 << 0 // VM
+    | 1 << 1 // SWIO: invalidate by set/way cleans too
+    | 1 << 3 // FMO
+    | 1 << 4 // IMO
+    | 1 << 5 // AMO
+    | 1 << 13 // TWI
+    | 1 << 16 // TID1
+    | 1 << 18 // TID3
+    | 1 << 19 // TSC
+    | 1 << 20 // TIDCP
+    | 1 << 21 // TACR
+    | 1 << 31 // RW: EL1 is AArch64
+    | 1 << 35 // TLOR
+    | 1 << 36 // TERR
+    | 1 << 40 // APK
+    | 1 << 41; // API
+
+/// CPTR_EL2 (with HCR_EL2.E2H = 0): SVE and SME trap by the bits that are RES1 without them; trace (TTA) and activity
+/// monitors (TAM) trap as well; FP/SIMD does not.
+const CPTR: u64 = 0x33FF & !(1 << 10) | 1 << 20 | 1 << 30;
+
+/// CNTHCTL_EL2: a guest may read the physical count (EL1PCTEN), which is the virtual one; the physical timer traps.
+const CNTHCTL: u64 = 1;
+
+/// Sets this CPU up for guests.
+pub fn init() {
+    write!("hcr_el2", HCR);
+    write!("cptr_el2", CPTR);
+    write!("hstr_el2", 0);
+    write!("cnthctl_el2", CNTHCTL);
+    write!("cntvoff_el2", 0);
+    write!("vpidr_el2", read!("midr_el1"));
+    if features().contains(Features::HCX) {
+        // Whatever a bit of HCRX_EL2 enables is hidden from guests.
+        write!("s3_4_c1_c2_2", 0);
+    }
+    if features().contains(Features::FGT) {
+        // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR: no trap of its own, and those that are on at 0 are of hidden features.
+        write!("s3_4_c1_c1_4", 0);
+        write!("s3_4_c1_c1_5", 0);
+        write!("s3_4_c1_c1_6", 0);
+        write!("s3_4_c3_c1_4", 0);
+        write!("s3_4_c3_c1_5", 0);
+    }
+    super::debug::init();
+    write!("vbar_el2", super::vectors::address());
+    isb();
+}
+
+/// A number that a guest can't foresee: RNDR where there is one, else a mix of what differs from boot to boot.
+pub fn random() -> u64 {
+    if features().contains(Features::RNG) {
+        for _ in 0..8 {
+            let (value, failed): (u64, u64);
+            // SAFETY: RNDR (Arm ARM D19.2.117) changes no memory; NZCV, where it reports failure, is an operand here.
+            unsafe {
+                core::arch::asm!("mrs {}, s3_3_c2_c4_0", "cset {}, eq", out(reg) value, out(reg) failed, options(nomem, nostack));
+            }
+            if failed == 0 {
+                return value;
+            }
+        }
+    }
+    static STATE: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
+    // SplitMix64 over the counter: not entropy, but different every time. Where there is no RNDR, nothing better is here.
+    let mut z = STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed) ^ read!("cntpct_el0").rotate_left(32);
+    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ z >> 31
+}
+
+/// Makes the calling CPU drop translations and instructions that another vCPU of the same VM may have left here: the two
+/// share a VMID, yet may use one ASID for different address spaces.
+pub fn flush_guest_tlb() {
+    // SAFETY: Stage 1 and 2 entries of the current VMID only; they are walked again when needed.
+    unsafe { core::arch::asm!("tlbi vmalle1", "ic iallu", "dsb nsh", "isb", options(nostack, preserves_flags)) };
+}
+
+/// Puts `[start, start + size)` into memory for an observer without caches, such as a guest before it enables its MMU.
+pub fn clean_to_memory(start: u64, size: u64) {
+    let line = 4u64 << (read!("ctr_el0") >> 16 & 0xF);
+    let mut address = start & !(line - 1);
+    while address < start + size {
+        // SAFETY: Cleaning and invalidating a line keeps its contents.
+        unsafe { core::arch::asm!("dc civac, {}", in(reg) address, options(nostack, preserves_flags)) };
+        address += line;
+    }
+    // SAFETY: Barriers; instructions that were loaded as data are fetched anew.
+    unsafe { core::arch::asm!("dsb sy", "ic ialluis", "dsb sy", "isb", options(nostack, preserves_flags)) };
+}

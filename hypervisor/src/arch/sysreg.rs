@@ -1,0 +1,95 @@
+//! System registers by name, for those that `aarch64-cpu` does not have or that are copied by the dozen.
+
+/// Reads a system register.
+macro_rules! read {
+    ($name:expr) => {{
+        let value: u64;
+        // SAFETY: Only registers whose read has no effect are named in this crate's calls of the macro.
+        unsafe { core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }};
+}
+
+/// Writes a system register that governs a guest, or a trap, and never EL2's own memory or stack.
+macro_rules! write {
+    ($name:expr, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: As the macro says: EL2's own execution does not depend on these registers.
+        unsafe { core::arch::asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nostack, preserves_flags)) };
+    }};
+}
+
+pub(crate) use {read, write};
+
+/// Why the guest left: ESR_EL2.
+#[inline(always)]
+pub fn esr() -> u64 {
+    read!("esr_el2")
+}
+
+/// The virtual address of a fault, FAR_EL2.
+#[inline(always)]
+pub fn far() -> u64 {
+    read!("far_el2")
+}
+
+/// The page of a stage 2 fault, HPFAR_EL2.
+#[inline(always)]
+pub fn hpfar() -> u64 {
+    read!("hpfar_el2")
+}
+
+/// Where the guest goes on, ELR_EL2.
+#[inline(always)]
+pub fn elr() -> u64 {
+    read!("elr_el2")
+}
+
+/// Sets where the guest goes on.
+#[inline(always)]
+pub fn set_elr(value: u64) {
+    write!("elr_el2", value);
+}
+
+/// The guest's PSTATE, SPSR_EL2.
+#[inline(always)]
+pub fn spsr() -> u64 {
+    read!("spsr_el2")
+}
+
+/// Sets the guest's PSTATE.
+#[inline(always)]
+pub fn set_spsr(value: u64) {
+    write!("spsr_el2", value);
+}
+
+/// Waits for what was written to take effect.
+#[inline(always)]
+pub fn isb() {
+    // SAFETY: A barrier changes nothing.
+    unsafe { core::arch::asm!("isb", options(nostack, preserves_flags)) };
+}
+
+/// Waits for an interrupt, masked or not.
+#[inline(always)]
+pub fn wait_for_interrupt() {
+    // SAFETY: Interrupts are masked: the CPU only stands still.
+    unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}
+
+/// Waits for another CPU's [`send_event`], or an interrupt.
+pub fn wait_for_event() {
+    // SAFETY: The CPU only stands still.
+    unsafe { core::arch::asm!("wfe", options(nostack, preserves_flags)) };
+}
+
+/// Lets CPUs in [`wait_for_event`] look again.
+pub fn send_event() {
+    // SAFETY: It changes nothing.
+    unsafe { core::arch::asm!("dsb ishst", "sev", options(nostack, preserves_flags)) };
+}
+
+/// This CPU's affinity: MPIDR_EL1's Aff3 to Aff0, as PSCI names CPUs.
+pub fn affinity() -> u64 {
+    read!("mpidr_el1") & 0xFF_00FF_FFFF
+}

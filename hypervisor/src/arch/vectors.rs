@@ -1,0 +1,128 @@
+//! EL2's exception vectors, and the way into a guest.
+//!
+//! While a guest runs, SP_EL2 points at its [`Vcpu`](crate::vcpu::Vcpu), whose first fields are x0 to x30. An exit
+//! stores them there, takes the CPU's stack, which the vCPU names in the next field, and calls Rust. Nothing else is
+//! saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until the CPU takes up another
+//! vCPU. Rust answers with the vCPU to go on with.
+
+use core::arch::global_asm;
+
+/// Offset of the stack pointer in `Vcpu`; asserted there.
+pub const STACK_OFFSET: usize = 31 * 8;
+
+global_asm!(
+    r#"
+    .macro exit handler
+    .balign 128
+    stp     x0, x1, [sp, #0]
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+    stp     x28, x29, [sp, #224]
+    mov     x0, sp
+    ldr     x1, [sp, #{stack}]
+    str     x30, [sp, #240]
+    mov     sp, x1
+    adr     x30, enter_guest
+    b       \handler
+    .endm
+
+    .macro own kind
+    .balign 128
+    mov     x0, #\kind
+    mrs     x1, esr_el2
+    mrs     x2, elr_el2
+    mrs     x3, far_el2
+    b       {own}
+    .endm
+
+    .pushsection .vectors, "ax"
+    .balign 2048
+    .global vectors
+vectors:
+    own     0                   // SP_EL0 is never used
+    own     1
+    own     2
+    own     3
+    own     0                   // EL2's own: bugs
+    own     1
+    own     2
+    own     3
+    exit    {sync}              // AArch64 below
+    exit    {irq}
+    exit    {irq}
+    exit    {serror}
+    exit    {sync}              // AArch32 below, at EL0 only
+    exit    {irq}
+    exit    {irq}
+    exit    {serror}
+
+    // x0 = the vCPU. Also where a CPU goes when it enters its first guest.
+    .balign 64
+    .global enter_guest
+enter_guest:
+    mov     sp, x0
+    ldp     x2, x3, [x0, #16]
+    ldp     x4, x5, [x0, #32]
+    ldp     x6, x7, [x0, #48]
+    ldp     x8, x9, [x0, #64]
+    ldp     x10, x11, [x0, #80]
+    ldp     x12, x13, [x0, #96]
+    ldp     x14, x15, [x0, #112]
+    ldp     x16, x17, [x0, #128]
+    ldp     x18, x19, [x0, #144]
+    ldp     x20, x21, [x0, #160]
+    ldp     x22, x23, [x0, #176]
+    ldp     x24, x25, [x0, #192]
+    ldp     x26, x27, [x0, #208]
+    ldp     x28, x29, [x0, #224]
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+    eret
+    dsb     nsh                 // no speculation past the return (Arm ARM, straight-line speculation)
+    isb
+    .popsection
+"#,
+    stack = const STACK_OFFSET,
+    sync = sym crate::trap::guest_sync,
+    irq = sym crate::trap::guest_irq,
+    serror = sym crate::trap::guest_serror,
+    own = sym own_exception,
+);
+
+unsafe extern "C" {
+    static vectors: u8;
+    #[link_name = "enter_guest"]
+    fn enter(registers: *mut u64) -> !;
+}
+
+/// Enters a guest.
+///
+/// # Safety
+///
+/// `vcpu` must be loaded on this CPU, and nothing on this CPU's stack be needed any more.
+pub unsafe fn enter_guest(vcpu: *mut crate::vcpu::Vcpu) -> ! {
+    // SAFETY: As the caller promises; a vCPU begins with its registers.
+    unsafe { enter(vcpu.cast()) }
+}
+
+/// Address of the vectors, for VBAR_EL2.
+pub fn address() -> u64 {
+    (&raw const vectors) as u64
+}
+
+/// An exception of EL2's own code: a bug of ours, whatever a guest did.
+extern "C" fn own_exception(kind: u64, esr: u64, elr: u64, far: u64) -> ! {
+    let kind = ["synchronous", "IRQ", "FIQ", "SError"][kind as usize & 3];
+    panic!("{kind} exception at EL2: ESR {esr:#x} ELR {elr:#x} FAR {far:#x}");
+}

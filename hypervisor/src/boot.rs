@@ -1,0 +1,237 @@
+//! Boot, in the order in which it happens.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+use fdt::Fdt;
+use hypervisor::arch::mmu::{Map, Use};
+use hypervisor::arch::smc::{self, Monitor};
+use hypervisor::arch::stack::{self, Stack};
+use hypervisor::arch::{self, timer, vectors};
+use hypervisor::config::{self, Machine, VmConfig};
+use hypervisor::cpu::{self, Cpu};
+use hypervisor::device_tree;
+use hypervisor::mediator::{Mediator, Shadow};
+use hypervisor::memory::BLOCK;
+use hypervisor::platform::{console, gic, memory};
+use hypervisor::scheduler::Placement;
+use hypervisor::trap;
+use hypervisor::vcpu::Vcpu;
+use hypervisor::vm::{self, Vm};
+use log::{error, info, warn};
+use shared_abi::layout::{DRAM_BASE, GICD, GICR, RTC, Range, UART_NS};
+
+unsafe extern "C" {
+    static _image_start: u8;
+    static _rodata_start: u8;
+    static _data_start: u8;
+    static _image_end: u8;
+}
+
+/// The first four bytes of a device tree.
+const DTB_MAGIC: [u8; 4] = [0xD0, 0x0D, 0xFE, 0xED];
+/// The largest device tree that is taken: what is mapped before its size is known.
+const DTB_MAX: u64 = 2 << 20;
+/// Heap for each VM: its vCPUs, tables and device tree, and the TEE's shadow pages.
+const HEAP_PER_VM: u64 = size_of::<Shadow>() as u64 + (128 << 10);
+
+/// The first CPU comes here from `arch::boot`: MMU off, the image relocated.
+#[unsafe(no_mangle)]
+extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
+    let image = [(&raw const _image_start) as u64, (&raw const _image_end) as u64];
+    let image = Range::new(image[0], image[1] - image[0]);
+    let dtb = find_dtb(x0);
+
+    // 1. The MMU, over what is needed to read the device tree.
+    let mut map = Map::new();
+    map_image(&mut map);
+    map.add(Range::new(dtb & !(BLOCK - 1), DTB_MAX + BLOCK), Use::Data);
+    for device in [UART_NS, RTC, GICD, GICR] {
+        map.add(device, Use::Device);
+    }
+    // SAFETY: The image is mapped where it is, and with it this code and its stack.
+    unsafe { map.enable() };
+    // SAFETY: Once, and the UART is mapped.
+    unsafe { console::init() };
+    arch::cpu::detect();
+
+    // 2. The machine.
+    // SAFETY: The tree's range is mapped; nobody writes to it any more.
+    let header = unsafe { memory::bytes(Range::new(dtb, 8)) };
+    let size = u64::from(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
+    assert!(header[..4] == DTB_MAGIC && size <= DTB_MAX, "there is no device tree at {dtb:#x}");
+    let dtb = Range::new(dtb, size);
+    // SAFETY: As above; nobody else refers to it yet.
+    let stripped = device_tree::strip_nops(unsafe { memory::bytes_mut(dtb) });
+    assert!(stripped.is_ok(), "the device tree at {:#x} is damaged", dtb.base);
+    // SAFETY: As above, and from here on nobody writes to it.
+    let tree = Fdt::new(unsafe { memory::bytes(dtb) }).expect("the device tree is whole");
+    let mut machine = config::machine(&tree, image, dtb);
+    map_memory(&mut map, &machine, image);
+
+    // 3. The heap, from what the VMs' images leave.
+    let heap = (machine.domains as u64 * HEAP_PER_VM).next_power_of_two().max(BLOCK);
+    let heap = machine.free.take(heap, BLOCK).expect("there is memory for the heap");
+    // SAFETY: It is mapped, and was taken out of the free memory.
+    unsafe { memory::init_heap(heap) };
+    info!("image {} KiB at {:#x}, heap {} KiB at {:#x}", image.size / 1024, image.base, heap.size / 1024, heap.base);
+
+    // 4. Interrupts, and the other CPUs.
+    // SAFETY: Once, and the devices are mapped.
+    unsafe { gic::init(machine.cpus.len().max(1)) };
+    trap::system::init();
+    Cpu::init(0);
+    arch::mmu::flush_all_guests();
+    let stacks = start_cpus(&map, &machine);
+
+    // 5. The TEE.
+    match Mediator::probe(&mut Monitor) {
+        Ok(mediator) => {
+            vm::MEDIATOR.call_once(|| mediator);
+        }
+        Err(reason) => info!("VMs boot without a TEE: {reason}"),
+    }
+
+    // 6. The VMs.
+    let (configs, skipped) = config::vms(&tree, &machine, |module| {
+        // SAFETY: The configuration has checked that the module lies in memory.
+        unsafe { memory::bytes(module) }.iter().take(4096).all(|byte| *byte == 0)
+    });
+    for skipped in &skipped {
+        warn!("{} {}; skipped", skipped.node, skipped.reason);
+    }
+    let vms = create_vms(configs, machine, &stacks);
+    if vms.is_empty() {
+        error!("no VM to run: describe one under /chosen");
+        smc::system_off();
+    }
+    vm::publish(vms);
+
+    // 7. Guests.
+    vm::seconds();
+    console::lock().wire().set_receive_interrupt(true);
+    GO.store(true, Ordering::Release);
+    arch::sysreg::send_event();
+    let first = cpu::this().schedule();
+    // SAFETY: It has just been loaded, and this function has nothing more to do.
+    unsafe { vectors::enter_guest(first) }
+}
+
+/// The other CPUs come here, in EL2's address space.
+#[unsafe(no_mangle)]
+extern "C" fn hypervisor_secondary(index: usize) -> ! {
+    let cpu = Cpu::init(index);
+    while !GO.load(Ordering::Acquire) {
+        arch::sysreg::wait_for_event();
+    }
+    let first = cpu.schedule();
+    // SAFETY: As for the first CPU.
+    unsafe { vectors::enter_guest(first) }
+}
+
+/// All VMs are there: CPUs may run them.
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// The tree is where x0 says (arm64 boot protocol), or at the start of DRAM, where TF-A leaves it: its x0 is the MPIDR.
+fn find_dtb(x0: u64) -> u64 {
+    let looks_right = |address: u64| {
+        // SAFETY: Without an MMU all of memory can be read; aligned addresses from DRAM's first on are memory.
+        unsafe { memory::bytes(Range::new(address, 4)) == DTB_MAGIC }
+    };
+    if x0 >= DRAM_BASE && x0.is_multiple_of(8) && looks_right(x0) { x0 } else { DRAM_BASE }
+}
+
+fn map_image(map: &mut Map) {
+    let ends = [
+        (&raw const _image_start) as u64,
+        (&raw const _rodata_start) as u64,
+        (&raw const _data_start) as u64,
+        (&raw const _image_end) as u64,
+    ];
+    for (part, r#use) in [Use::Code, Use::Constants, Use::Data].into_iter().enumerate() {
+        map.add(Range::new(ends[part], ends[part + 1] - ends[part]), r#use);
+    }
+}
+
+/// Maps all memory but the image, which is.
+fn map_memory(map: &mut Map, machine: &Machine, image: Range) {
+    for memory in &machine.memory {
+        let below = image.base.clamp(memory.base, memory.end());
+        let above = image.end().clamp(memory.base, memory.end());
+        for part in [Range::new(memory.base, below - memory.base), Range::new(above, memory.end() - above)] {
+            if part.size != 0 {
+                map.add(part, Use::Data);
+            }
+        }
+    }
+}
+
+/// Starts the other CPUs, in order; those behind one that doesn't start are left alone. The tops of the stacks of those
+/// that run, this one's first.
+fn start_cpus(map: &Map, machine: &Machine) -> Vec<u64> {
+    let mut stacks = Vec::from([stack::BOOT.top()]);
+    if machine.cpus.len() > 1 && !smc::has_psci() {
+        warn!("no PSCI by SMC: one CPU of {} is used", machine.cpus.len());
+        return stacks;
+    }
+    for (index, affinity) in machine.cpus.iter().enumerate().skip(1) {
+        let stack = Stack::allocate().top();
+        let secondary = Box::leak(Box::new(map.secondary(index, stack)));
+        if let Err(error) = smc::cpu_on(*affinity, secondary) {
+            warn!("CPU {index} ({affinity:#x}) does not start: {error}");
+            break;
+        }
+        let deadline = timer::now() + timer::frequency();
+        while !cpu::is_up(index) && timer::now() < deadline {
+            core::hint::spin_loop();
+        }
+        if !cpu::is_up(index) {
+            warn!("CPU {index} ({affinity:#x}) was started but does not come");
+            break;
+        }
+        stacks.push(stack);
+    }
+    info!("{} of {} CPUs run", stacks.len(), machine.cpus.len().max(1));
+    stacks
+}
+
+/// Makes the VMs; one that does not fit is named and left out.
+fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, stacks: &[u64]) -> Vec<&'static Vm> {
+    let mut placement = Placement::new(stacks.len());
+    let mut vms = Vec::new();
+    for (vmid, config) in (1u8..).zip(configs) {
+        let (node, vcpus, size) = (config.node.clone(), config.vcpus, config.memory);
+        let Some(ram) = machine.free.take_ram(size) else {
+            warn!(
+                "{node} asks for {} KiB of memory, which is not free: give it less, or the machine more; skipped",
+                size / 1024
+            );
+            continue;
+        };
+        let places: heapless::Vec<_, _> = (0..vcpus).map_while(|_| placement.place()).collect();
+        match Vm::new(config, ram, vmid, places) {
+            Ok(vm) => vms.push(vm),
+            Err(reason) => warn!("{node} {reason}; skipped"),
+        }
+    }
+    for vm in &vms {
+        vm.prepare();
+        for (index, place) in vm.places.iter().enumerate() {
+            cpu::add(Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks[place.cpu]))));
+        }
+        let name = vm.config.name.as_deref().unwrap_or(&vm.config.node);
+        let tee = if vm.tee.read().is_some() { ", with the TEE" } else { "" };
+        info!("{}: {name}, {} CPUs, {} MiB{tee}", vm.config.id, vm.config.vcpus, vm.config.memory >> 20);
+    }
+    vms
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    // SAFETY: This function does not return.
+    if let Some(mut console) = unsafe { console::seize() } {
+        console.log(format_args!("PANIC {info}"));
+    }
+    smc::system_off()
+}

@@ -1,0 +1,247 @@
+//! What the device tree says: the machine, and the VMs it is to run.
+//!
+//! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`): nodes under `/chosen` with
+//! `compatible = "xen,domain"`. Properties of ours are prefixed `triptych,`; one of them that is not known is an error,
+//! as it would otherwise be a wish silently ignored. The tree is the machine's owner's: it is checked for mistakes, not
+//! against malice.
+
+use crate::memory::{BLOCK, FreeMemory};
+use crate::vgic::MAX_VCPUS;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use fdt::Fdt;
+use fdt::node::FdtNode;
+use shared_abi::client::VmId;
+use shared_abi::layout::{DTB, MAX_CPUS, OPTEE_RESERVED_SHM, Range};
+
+/// The most RAM a VM can have: what fits below the 36 bits of address that guests are told of.
+pub const MAX_MEMORY: u64 = 63 << 30;
+/// VMs the hypervisor takes: a VMID each.
+pub const MAX_VMS: usize = 64;
+
+/// The machine.
+#[derive(Default)]
+pub struct Machine {
+    /// Memory that nobody uses.
+    pub free: FreeMemory,
+    /// The same, and where modules may lie.
+    loadable: FreeMemory,
+    /// All memory.
+    pub memory: heapless::Vec<Range, 16>,
+    /// Affinities of the CPUs, the first at most [`MAX_CPUS`].
+    pub cpus: heapless::Vec<u64, MAX_CPUS>,
+    /// VMs that are asked for.
+    pub domains: usize,
+}
+
+/// A VM, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VmConfig {
+    /// The name of its node.
+    pub node: String,
+    /// Its id, towards the TEE and on the console.
+    pub id: VmId,
+    /// `triptych,name`, for people.
+    pub name: Option<String>,
+    /// Bytes of RAM, a multiple of [`BLOCK`].
+    pub memory: u64,
+    /// How many vCPUs.
+    pub vcpus: usize,
+    /// Whether it may use the TEE.
+    pub tee: bool,
+    /// Its kernel.
+    pub kernel: Range,
+    /// Its initial RAM disk.
+    pub ramdisk: Option<Range>,
+    /// Its command line.
+    pub bootargs: String,
+}
+
+/// A VM that can't run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The name of its node.
+    pub node: String,
+    /// What is wrong, and what to do.
+    pub reason: String,
+}
+
+/// Reads the machine, without a heap: there is none before it is known which memory is free. `image` is the hypervisor's own memory, `dtb` the tree's.
+pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
+    let mut machine = Machine::default();
+    for node in tree.find_all_nodes("/memory") {
+        // The secure world's memory is marked so (QEMU: /secram).
+        if node.property("status").is_some_and(|status| status.as_str() == Some("disabled")) {
+            continue;
+        }
+        for range in regions(node) {
+            let _ = machine.memory.push(range);
+            machine.free.add(range);
+        }
+    }
+    for used in [image, dtb, DTB, OPTEE_RESERVED_SHM] {
+        machine.free.remove(used);
+    }
+    for reserved in tree.memory_reservations() {
+        machine.free.remove(Range::new(reserved.address() as u64, reserved.size() as u64));
+    }
+    if let Some(reserved) = tree.find_node("/reserved-memory") {
+        for range in reserved.children().flat_map(regions) {
+            machine.free.remove(range);
+        }
+    }
+    if let Some(cpus) = tree.find_node("/cpus") {
+        let affinities = cpus.children().filter(|node| node.name.starts_with("cpu@")).filter_map(|node| {
+            let reg = node.property("reg")?.value;
+            Some(reg.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte)))
+        });
+        machine.cpus.extend(affinities.take(MAX_CPUS));
+    }
+    machine.loadable = machine.free.clone();
+    if let Some(chosen) = tree.find_node("/chosen") {
+        for domain in domains(chosen) {
+            machine.domains += 1;
+            // Also a skipped VM's modules: something is there.
+            for range in domain.children().filter(|node| is_compatible(*node, "multiboot,module")).flat_map(regions) {
+                machine.free.remove(range);
+            }
+        }
+    }
+    machine
+}
+
+fn domains<'b, 'a: 'b>(chosen: FdtNode<'b, 'a>) -> impl Iterator<Item = FdtNode<'b, 'a>> {
+    chosen.children().filter(|node| is_compatible(*node, "xen,domain"))
+}
+
+/// Reads the VMs. `is_empty` tells whether nothing was loaded at a module's place.
+pub fn vms(tree: &Fdt<'_>, machine: &Machine, is_empty: impl Fn(Range) -> bool) -> (Vec<VmConfig>, Vec<Skipped>) {
+    let mut vms: Vec<VmConfig> = Vec::new();
+    let mut skipped = Vec::new();
+    let mut next_id = 1;
+    let Some(chosen) = tree.find_node("/chosen") else { return (vms, skipped) };
+    for node in domains(chosen) {
+        let checked = parse(node, next_id).and_then(|vm| {
+            check(&vm, &vms, machine, &is_empty)?;
+            Ok(vm)
+        });
+        next_id += 1;
+        match checked {
+            Ok(vm) => vms.push(vm),
+            Err(reason) => skipped.push(Skipped { node: node.name.to_string(), reason }),
+        }
+    }
+    (vms, skipped)
+}
+
+fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<VmConfig, String> {
+    const OURS: [&str; 3] = ["triptych,tee", "triptych,vmid", "triptych,name"];
+    if let Some(unknown) = node.properties().find(|p| p.name.starts_with("triptych,") && !OURS.contains(&p.name)) {
+        return Err(format!("has an unknown property {}: there are {}", unknown.name, OURS.join(", ")));
+    }
+    let memory = number(node, "memory")?.ok_or("has no memory property: give its size as a 64-bit number of KiB")?;
+    let vcpus = number(node, "cpus")?.unwrap_or(1);
+    let id = match number(node, "triptych,vmid")? {
+        None => VmId::new(next_id),
+        Some(id) => u32::try_from(id).ok().and_then(VmId::from_argument),
+    };
+    let kernel = node.children().find(|child| is_compatible(*child, "multiboot,kernel"));
+    let kernel = kernel.ok_or("has no kernel: add a module node compatible with \"multiboot,kernel\"")?;
+    let ramdisk = node.children().find(|child| is_compatible(*child, "multiboot,ramdisk"));
+    let bootargs = text(kernel, "bootargs").or_else(|| text(node, "bootargs")).unwrap_or_default();
+    Ok(VmConfig {
+        node: node.name.to_string(),
+        id: id.ok_or("has a triptych,vmid that is no VM's id: use 1 to 65535")?,
+        name: text(node, "triptych,name"),
+        memory: memory.checked_mul(1024).ok_or("has a memory size beyond all bounds")?,
+        vcpus: usize::try_from(vcpus)
+            .ok()
+            .filter(|n| (1..=MAX_VCPUS).contains(n))
+            .ok_or_else(|| format!("asks for {vcpus} CPUs: a VM has 1 to {MAX_VCPUS}"))?,
+        tee: node.property("triptych,tee").is_some(),
+        kernel: module(kernel)?,
+        ramdisk: ramdisk.map(module).transpose()?,
+        bootargs,
+    })
+}
+
+fn check(
+    vm: &VmConfig,
+    others: &[VmConfig],
+    machine: &Machine,
+    is_empty: &impl Fn(Range) -> bool,
+) -> Result<(), String> {
+    if others.len() == MAX_VMS {
+        return Err(format!("is one VM too many: there can be {MAX_VMS}"));
+    }
+    if let Some(other) = others.iter().find(|other| other.id == vm.id) {
+        return Err(format!("has the id {} of {}: give it another triptych,vmid", vm.id.get(), other.node));
+    }
+    if vm.memory == 0 || vm.memory % BLOCK != 0 || vm.memory > MAX_MEMORY {
+        let near = vm.memory.next_multiple_of(BLOCK).clamp(BLOCK, MAX_MEMORY) / 1024;
+        return Err(format!("asks for {} KiB of memory: use a multiple of 2048, such as {near}", vm.memory / 1024));
+    }
+    for (what, module) in [("kernel", Some(vm.kernel)), ("ramdisk", vm.ramdisk)] {
+        let Some(module) = module else { continue };
+        let at = format!("{what} at {:#x}, {} bytes,", module.base, module.size);
+        if module.size == 0 {
+            return Err(format!("has an empty {what}: give its module's reg a size"));
+        }
+        if !machine.memory.iter().any(|memory| memory.holds(module.base, module.size)) {
+            return Err(format!("{at} is not in memory: give the machine more, or load it elsewhere"));
+        }
+        if !is_free(machine, module) {
+            return Err(format!("{at} overlaps the hypervisor or reserved memory: load it elsewhere"));
+        }
+        for other in others {
+            let theirs = [("kernel", Some(other.kernel)), ("ramdisk", other.ramdisk)];
+            let hit = theirs.into_iter().find(|(_, theirs)| theirs.is_some_and(|theirs| theirs.overlaps(&module)));
+            if let Some((theirs, _)) = hit {
+                return Err(format!("{at} overlaps the {theirs} of {}: load them apart", other.node));
+            }
+        }
+        if is_empty(module) {
+            return Err(format!("{at} is missing: nothing was loaded there"));
+        }
+    }
+    if vm.ramdisk.is_some_and(|ramdisk| ramdisk.overlaps(&vm.kernel)) {
+        return Err("has a kernel and a ramdisk that overlap: load them apart".into());
+    }
+    Ok(())
+}
+
+/// Whether a range lies in one piece of memory that nobody else uses.
+fn is_free(machine: &Machine, range: Range) -> bool {
+    machine.loadable.ranges().iter().any(|free| free.holds(range.base, range.size))
+}
+
+fn module(node: FdtNode<'_, '_>) -> Result<Range, String> {
+    regions(node).next().ok_or_else(|| format!("{} has no reg: say where it is loaded", node.name))
+}
+
+/// The ranges of a node's `reg`; none if it can't be read with its parent's cell sizes.
+fn regions<'a>(node: FdtNode<'_, 'a>) -> impl Iterator<Item = Range> + 'a {
+    let regions = node.reg().into_iter().flatten();
+    regions.map(|region| Range::new(region.starting_address as u64, region.size.unwrap_or(0) as u64))
+}
+
+fn is_compatible(node: FdtNode<'_, '_>, with: &str) -> bool {
+    node.compatible().is_some_and(|compatible| compatible.all().any(|name| name == with))
+}
+
+/// A number of one or two cells.
+fn number(node: FdtNode<'_, '_>, name: &str) -> Result<Option<u64>, String> {
+    let Some(property) = node.property(name) else { return Ok(None) };
+    match property.value.len() {
+        4 | 8 => Ok(Some(property.value.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))),
+        length => Err(format!("has a property {name} of {length} bytes: give it one cell, or two")),
+    }
+}
+
+fn text(node: FdtNode<'_, '_>, name: &str) -> Option<String> {
+    node.property(name)?.as_str().map(|text| text.trim_end_matches('\0').to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+use super::*;
+use vm_fdt::{FdtReserveEntry, FdtWriter};
+
+const IMAGE: Range = Range::new(0x6000_0000, 0x8_0000);
+
+/// Writes a tree with 2 GiB of memory, four CPUs and what `vms` adds to /chosen.
+fn tree(vms: impl FnOnce(&mut FdtWriter)) -> Vec<u8> {
+    let reserved = [FdtReserveEntry::new(0xB000_0000, 0x1000).unwrap()];
+    let mut fdt = FdtWriter::new_with_mem_reserv(&reserved).unwrap();
+    let root = fdt.begin_node("").unwrap();
+    fdt.property_u32("#address-cells", 2).unwrap();
+    fdt.property_u32("#size-cells", 2).unwrap();
+    let memory = fdt.begin_node("memory@40000000").unwrap();
+    fdt.property_array_u64("reg", &[0x4000_0000, 0x8000_0000]).unwrap();
+    fdt.end_node(memory).unwrap();
+    let cpus = fdt.begin_node("cpus").unwrap();
+    fdt.property_u32("#address-cells", 1).unwrap();
+    fdt.property_u32("#size-cells", 0).unwrap();
+    for cpu in 0..4 {
+        let node = fdt.begin_node(&format!("cpu@{cpu}")).unwrap();
+        fdt.property_u32("reg", cpu).unwrap();
+        fdt.end_node(node).unwrap();
+    }
+    fdt.end_node(cpus).unwrap();
+    let chosen = fdt.begin_node("chosen").unwrap();
+    fdt.property_u32("#address-cells", 2).unwrap();
+    fdt.property_u32("#size-cells", 2).unwrap();
+    vms(&mut fdt);
+    fdt.end_node(chosen).unwrap();
+    fdt.end_node(root).unwrap();
+    fdt.finish().unwrap()
+}
+
+fn vm(fdt: &mut FdtWriter, name: &str, kernel: [u64; 2], more: impl FnOnce(&mut FdtWriter)) {
+    let node = fdt.begin_node(name).unwrap();
+    fdt.property_string("compatible", "xen,domain").unwrap();
+    fdt.property_u64("memory", 65536).unwrap();
+    fdt.property_u32("#address-cells", 2).unwrap();
+    fdt.property_u32("#size-cells", 2).unwrap();
+    more(fdt);
+    let module = fdt.begin_node("module@70000000").unwrap();
+    fdt.property_string_list("compatible", vec!["multiboot,kernel".into(), "multiboot,module".into()]).unwrap();
+    fdt.property_array_u64("reg", &kernel).unwrap();
+    fdt.property_string("bootargs", "console=ttyAMA0").unwrap();
+    fdt.end_node(module).unwrap();
+    fdt.end_node(node).unwrap();
+}
+
+fn read(blob: &[u8]) -> (Machine, Vec<VmConfig>, Vec<Skipped>) {
+    let tree = Fdt::new(blob).unwrap();
+    let machine = machine(&tree, IMAGE, Range::new(0x4800_0000, 0x1_0000));
+    let (vms, skipped) = vms(&tree, &machine, |range| range.base == 0x7F00_0000);
+    (machine, vms, skipped)
+}
+
+/// Why the one VM of a tree is skipped.
+fn reason(kernel: [u64; 2], more: impl FnOnce(&mut FdtWriter)) -> String {
+    let (_, vms, skipped) = read(&tree(|fdt| vm(fdt, "domU1", kernel, more)));
+    assert!(vms.is_empty());
+    assert_eq!(skipped[0].node, "domU1");
+    skipped[0].reason.clone()
+}
+
+const KERNEL: [u64; 2] = [0x7000_0000, 0x10_0000];
+
+#[test]
+fn a_vm_has_what_its_node_says() {
+    let blob = tree(|fdt| {
+        vm(fdt, "domU1", KERNEL, |fdt| {
+            fdt.property_u32("cpus", 2).unwrap();
+            fdt.property_null("triptych,tee").unwrap();
+            fdt.property_string("triptych,name", "linux").unwrap();
+        });
+        vm(fdt, "domU2", [0x7800_0000, 0x1000], |fdt| fdt.property_u32("triptych,vmid", 40).unwrap());
+    });
+    let (machine, vms, skipped) = read(&blob);
+    assert!(skipped.is_empty());
+    assert_eq!(machine.cpus, [0, 1, 2, 3]);
+    assert_eq!(vms[0].id.get(), 1);
+    assert_eq!((vms[0].vcpus, vms[0].tee, vms[0].name.as_deref()), (2, true, Some("linux")));
+    assert_eq!((vms[0].memory, vms[0].bootargs.as_str()), (64 << 20, "console=ttyAMA0"));
+    assert_eq!(vms[0].kernel, Range::new(KERNEL[0], KERNEL[1]));
+    assert_eq!((vms[1].id.get(), vms[1].vcpus, vms[1].tee), (40, 1, false));
+}
+
+#[test]
+fn memory_that_is_used_is_not_free() {
+    let (machine, ..) = read(&tree(|fdt| vm(fdt, "domU1", KERNEL, |_| {})));
+    for used in [
+        IMAGE,
+        DTB,
+        OPTEE_RESERVED_SHM,
+        Range::new(0x4800_0000, 0x1_0000),
+        Range::new(0xB000_0000, 0x1000),
+        Range::new(KERNEL[0], KERNEL[1]),
+    ] {
+        assert!(machine.free.ranges().iter().all(|free| !free.overlaps(&used)), "{used:x?}");
+    }
+}
+
+#[test]
+fn a_vm_that_cannot_run_is_named_and_the_others_are_kept() {
+    let blob = tree(|fdt| {
+        vm(fdt, "domU1", KERNEL, |_| {});
+        vm(fdt, "domU2", [0x7008_0000, 0x1000], |_| {});
+        vm(fdt, "domU3", [0x7400_0000, 0x1000], |_| {});
+    });
+    let (_, vms, skipped) = read(&blob);
+    assert_eq!(vms.iter().map(|vm| vm.id.get()).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(skipped[0].node, "domU2");
+    assert_eq!(skipped[0].reason, "kernel at 0x70080000, 4096 bytes, overlaps the kernel of domU1: load them apart");
+}
+
+#[test]
+fn every_mistake_is_told() {
+    assert!(reason([0x7F00_0000, 0x1000], |_| {}).ends_with("is missing: nothing was loaded there"));
+    assert!(reason([0x7000_0000, 0], |_| {}).contains("empty kernel"));
+    assert!(reason([0xBFFF_F000, 0x2000], |_| {}).contains("is not in memory"));
+    assert!(reason([u64::MAX, 2], |_| {}).contains("is not in memory"));
+    assert!(reason([0x6000_1000, 0x1000], |_| {}).contains("overlaps the hypervisor"));
+    assert!(reason(KERNEL, |fdt| fdt.property_u32("cpus", 9).unwrap()).contains("asks for 9 CPUs"));
+    assert!(reason(KERNEL, |fdt| fdt.property_u32("cpus", 0).unwrap()).contains("asks for 0 CPUs"));
+    assert!(reason(KERNEL, |fdt| fdt.property_u32("triptych,vmid", 0).unwrap()).contains("no VM's id"));
+    assert!(reason(KERNEL, |fdt| fdt.property_u32("triptych,vmid", 0x1_0001).unwrap()).contains("no VM's id"));
+    assert!(reason(KERNEL, |fdt| fdt.property_null("triptych,te").unwrap()).contains("unknown property triptych,te"));
+    assert!(reason(KERNEL, |fdt| fdt.property("cpus", &[1, 2, 3]).unwrap()).contains("3 bytes"));
+}
+
+#[test]
+fn two_vms_cannot_have_one_id() {
+    let blob = tree(|fdt| {
+        vm(fdt, "domU1", KERNEL, |fdt| fdt.property_u32("triptych,vmid", 2).unwrap());
+        vm(fdt, "domU2", [0x7800_0000, 0x1000], |_| {});
+    });
+    let (_, vms, skipped) = read(&blob);
+    assert_eq!(vms.len(), 1);
+    assert!(skipped[0].reason.contains("the id 2 of domU1"));
+}

@@ -1,0 +1,334 @@
+//! A physical CPU: the vCPUs that run on it, one after the other, and its interrupts.
+
+use crate::arch::sysreg::{self, read, write};
+use crate::arch::{pmu, timer};
+use crate::input;
+use crate::platform::{console, gic};
+use crate::scheduler::{Place, RunQueue, SLOTS};
+use crate::vcpu::Vcpu;
+use core::cell::{Cell, UnsafeCell};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use heapless::Vec;
+use shared_abi::layout::MAX_CPUS;
+
+/// How long a vCPU runs while others wait, in parts of a second.
+const SLICES_PER_SECOND: u64 = 100;
+/// How often a CPU that runs a guest looks around in any case.
+const TICKS_PER_SECOND: u64 = 20;
+/// How long an incomplete line of output waits for its end.
+const LINES_PER_SECOND: u64 = 50;
+
+/// A physical CPU. Of its fields, other CPUs touch `queue`, `affinity` and `is_up`.
+pub struct Cpu {
+    /// Its number.
+    pub index: usize,
+    queue: RunQueue,
+    affinity: AtomicU64,
+    is_up: AtomicBool,
+    vcpus: UnsafeCell<Vec<*mut Vcpu, SLOTS>>,
+    /// Whose registers it has.
+    loaded: Cell<Option<usize>>,
+    /// Who ran last.
+    last: Cell<usize>,
+    /// Whether instructions are counted, and the counts when they were last looked at.
+    counts: Cell<Option<(u32, u32)>>,
+}
+
+// SAFETY: What is not atomic is used by the CPU that it belongs to alone: through `this`, or before it is up.
+unsafe impl Sync for Cpu {}
+
+static CPUS: [Cpu; MAX_CPUS] =
+    [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
+
+/// Gives a vCPU to its CPU, which must not be running guests yet.
+pub fn add(vcpu: &'static mut Vcpu) {
+    let cpu = &CPUS[vcpu.place.cpu];
+    let first = vcpu.index == 0;
+    let slot = vcpu.place.slot;
+    // SAFETY: The CPU does not look at its vCPUs before it runs guests, and only the first CPU adds them.
+    let vcpus = unsafe { &mut *cpu.vcpus.get() };
+    debug_assert_eq!(vcpus.len(), slot);
+    let _ = vcpus.push(vcpu);
+    if first {
+        cpu.queue.wake(slot);
+    }
+}
+
+/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends.
+pub fn wake(place: Place) {
+    let cpu = &CPUS[place.cpu];
+    cpu.queue.wake(place.slot);
+    if place.cpu == this().index {
+        // Somebody else's turn may have to end now.
+        cpu.arm(true);
+    } else {
+        gic::kick(cpu.affinity.load(Ordering::Relaxed));
+    }
+}
+
+/// The CPU this runs on.
+#[inline(always)]
+pub fn this() -> &'static Cpu {
+    let pointer = core::ptr::with_exposed_provenance::<Cpu>(read!("tpidr_el2") as usize);
+    // SAFETY: `Cpu::init` put the address of one of `CPUS` there.
+    unsafe { &*pointer }
+}
+
+/// Whether a CPU has come up.
+pub fn is_up(index: usize) -> bool {
+    CPUS[index].is_up.load(Ordering::Acquire)
+}
+
+impl Cpu {
+    const fn new(index: usize) -> Self {
+        Self {
+            index,
+            queue: RunQueue::new(),
+            affinity: AtomicU64::new(0),
+            is_up: AtomicBool::new(false),
+            vcpus: UnsafeCell::new(Vec::new()),
+            loaded: Cell::new(None),
+            last: Cell::new(0),
+            counts: Cell::new(None),
+        }
+    }
+
+    /// Sets up the CPU this runs on: registers, interrupts, counters.
+    pub fn init(index: usize) -> &'static Self {
+        let cpu = &CPUS[index];
+        write!("tpidr_el2", core::ptr::from_ref(cpu).expose_provenance() as u64);
+        cpu.affinity.store(sysreg::affinity(), Ordering::Relaxed);
+        crate::arch::cpu::init();
+        crate::arch::mmu::init_stage2();
+        timer::stop_guest_timer();
+        timer::set(None);
+        gic::init_cpu(index);
+        if pmu::init() {
+            cpu.counts.set(Some(pmu::sample()));
+        }
+        cpu.is_up.store(true, Ordering::Release);
+        cpu
+    }
+
+    /// The vCPU in a slot.
+    fn vcpu(&self, slot: usize) -> *mut Vcpu {
+        // SAFETY: Only this CPU looks at its vCPUs, and nobody adds any once it does.
+        unsafe { (&*self.vcpus.get())[slot] }
+    }
+
+    fn vcpus(&self) -> impl Iterator<Item = *mut Vcpu> {
+        // SAFETY: As in `vcpu`.
+        unsafe { &*self.vcpus.get() }.iter().copied()
+    }
+
+    /// The vCPU has nothing to do until it is woken.
+    #[inline]
+    pub fn sleep(&self, slot: usize) {
+        self.queue.sleep(slot);
+    }
+
+    /// A vCPU of this CPU has something to do.
+    #[inline]
+    pub fn wake_own(&self, slot: usize) {
+        self.queue.wake(slot);
+    }
+
+    /// Picks the next vCPU and gives it this CPU; waits for one if need be.
+    pub fn schedule(&self) -> *mut Vcpu {
+        loop {
+            let Some(slot) = self.queue.next(self.last.get()) else {
+                self.idle();
+                continue;
+            };
+            let pointer = self.vcpu(slot);
+            // SAFETY: The CPU's own vCPU, to which this is the only reference now.
+            let vcpu = unsafe { &mut *pointer };
+            if !self.may_run(vcpu) {
+                continue;
+            }
+            if self.loaded.get() != Some(slot) {
+                self.unload();
+                vcpu.load();
+                self.loaded.set(Some(slot));
+            }
+            self.last.set(slot);
+            vcpu.sync(&mut vcpu.vm.machine.lock());
+            self.arm(true);
+            return pointer;
+        }
+    }
+
+    /// Whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
+    fn may_run(&self, vcpu: &mut Vcpu) -> bool {
+        let slot = vcpu.place.slot;
+        if !vcpu.on {
+            self.queue.sleep(slot);
+            let mut machine = vcpu.vm.machine.lock();
+            if let Some(start) = machine.psci.take_start(vcpu.index) {
+                self.disown(slot);
+                vcpu.start(start, &mut machine);
+                self.queue.wake(slot);
+            }
+        }
+        if vcpu.on && vcpu.vm.is_ending() {
+            self.switch_off(vcpu);
+        }
+        vcpu.on
+    }
+
+    /// Stops a vCPU for good, and its VM if it was the last one.
+    pub fn switch_off(&self, vcpu: &mut Vcpu) {
+        vcpu.on = false;
+        self.queue.sleep(vcpu.place.slot);
+        self.account();
+        self.disown(vcpu.place.slot);
+        let last = vcpu.vm.machine.lock().psci.switch_off(vcpu.index);
+        if last {
+            vcpu.vm.finish();
+        }
+    }
+
+    /// The registers that are loaded are nobody's any more.
+    fn disown(&self, slot: usize) {
+        if self.loaded.get() == Some(slot) {
+            self.unload();
+        }
+    }
+
+    fn unload(&self) {
+        self.account();
+        if let Some(slot) = self.loaded.take() {
+            // SAFETY: The CPU's own vCPU; the caller has finished with any other reference to it.
+            unsafe { (*self.vcpu(slot)).unload() };
+        }
+    }
+
+    fn idle(&self) {
+        self.arm(false);
+        sysreg::wait_for_interrupt();
+        while let Some(intid) = gic::acknowledge() {
+            self.interrupt(intid);
+        }
+    }
+
+    /// Serves an interrupt of this CPU's. Whether another vCPU may have to run now.
+    #[inline]
+    pub fn interrupt(&self, intid: u32) -> bool {
+        if intid == gic::VIRTUAL_TIMER {
+            self.virtual_timer();
+            return false;
+        }
+        match intid {
+            gic::HYPERVISOR_TIMER => {
+                // Its line stays up until it is set anew.
+                timer::set(None);
+                self.tick();
+            }
+            gic::UART => input::receive(),
+            // A kick, or the virtual interface's maintenance: the list registers are looked at below.
+            _ => {}
+        }
+        if let Some(slot) = self.loaded.get() {
+            // SAFETY: The CPU's own vCPU; handlers hold no reference to it across this call.
+            let vcpu = unsafe { &*self.vcpu(slot) };
+            if vcpu.sync(&mut vcpu.vm.machine.lock()) {
+                self.queue.wake(slot);
+            }
+        }
+        gic::end(intid);
+        gic::deactivate(intid);
+        intid == gic::HYPERVISOR_TIMER || intid == gic::KICK
+    }
+
+    /// The loaded vCPU's timer has fired. Its interrupt stays active until the guest deactivates it.
+    #[inline]
+    fn virtual_timer(&self) {
+        gic::end(gic::VIRTUAL_TIMER);
+        match self.loaded.get() {
+            Some(slot) if timer::guest_timer_fires() => {
+                // SAFETY: As in `interrupt`.
+                let vcpu = unsafe { &*self.vcpu(slot) };
+                let mut machine = vcpu.vm.machine.lock();
+                machine.vgic.timer_fired(vcpu.index);
+                if vcpu.sync(&mut machine) {
+                    self.queue.wake(slot);
+                }
+            }
+            // It was withdrawn on its way.
+            _ => gic::deactivate(gic::VIRTUAL_TIMER),
+        }
+    }
+
+    /// Does what is due: wakes vCPUs whose timer has fired while they were not loaded, prints incomplete lines, rings
+    /// alarm clocks.
+    fn tick(&self) {
+        self.account();
+        // Its level stays until then, and whoever serves all pending interrupts would never end; `schedule` sets it anew.
+        timer::set(None);
+        let now = timer::now();
+        for pointer in self.vcpus() {
+            // SAFETY: The CPU's own vCPU; handlers hold no reference to it across this call.
+            let vcpu = unsafe { &mut *pointer };
+            if vcpu.deadline.is_some_and(|deadline| deadline <= now) && vcpu.on {
+                vcpu.deadline = None;
+                self.queue.wake(vcpu.place.slot);
+            }
+            if vcpu.index != 0 {
+                continue;
+            }
+            let mut machine = vcpu.vm.machine.lock();
+            if machine.uart.incomplete_since().is_some_and(|since| now - since >= line_time()) {
+                machine.uart.print_incomplete(&mut console::lock());
+            }
+            if machine.rtc.alarm_in(crate::vm::seconds()).is_some() {
+                machine.rtc.tick(crate::vm::seconds());
+                machine.update_rtc();
+                let stale = machine.vgic.take_stale();
+                drop(machine);
+                vcpu.vm.notify(stale);
+            }
+        }
+    }
+
+    /// Sets the hypervisor's timer to when this CPU has to look around next.
+    fn arm(&self, running: bool) {
+        let now = timer::now();
+        let second = timer::frequency();
+        let mut next = if running { now + second / TICKS_PER_SECOND } else { u64::MAX };
+        if running && self.queue.has_others(self.last.get()) {
+            next = now + second / SLICES_PER_SECOND;
+        }
+        for pointer in self.vcpus() {
+            // SAFETY: Only fields that this CPU alone writes are read.
+            let (deadline, index, vm) = unsafe { ((*pointer).deadline, (*pointer).index, (*pointer).vm) };
+            next = next.min(deadline.unwrap_or(u64::MAX));
+            if index == 0 && !running {
+                let machine = vm.machine.lock();
+                if let Some(since) = machine.uart.incomplete_since() {
+                    next = next.min(since + line_time());
+                }
+                if let Some(seconds) = machine.rtc.alarm_in(crate::vm::seconds()) {
+                    next = next.min(now + (u64::from(seconds) + 1).min(60) * second);
+                }
+            }
+        }
+        timer::set((next != u64::MAX).then_some(next));
+    }
+
+    /// Adds the instructions since the last time to the VM whose vCPU is loaded.
+    fn account(&self) {
+        let Some(before) = self.counts.get() else { return };
+        let now = pmu::sample();
+        self.counts.set(Some(now));
+        if let Some(slot) = self.loaded.get() {
+            // SAFETY: Only a field that never changes is read.
+            let vm = unsafe { (*self.vcpu(slot)).vm };
+            vm.instructions[0].fetch_add(u64::from(now.0.wrapping_sub(before.0)), Ordering::Relaxed);
+            vm.instructions[1].fetch_add(u64::from(now.1.wrapping_sub(before.1)), Ordering::Relaxed);
+        }
+    }
+}
+
+fn line_time() -> u64 {
+    timer::frequency() / LINES_PER_SECOND
+}

@@ -1,0 +1,59 @@
+//! Console input: from the UART to the selected VM.
+
+use crate::console::{Escape, Input};
+use crate::platform::console;
+use crate::vm::{self, Vm};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use spin::Mutex;
+
+static SELECTED: AtomicUsize = AtomicUsize::new(0);
+static ESCAPE: Mutex<Escape> = Mutex::new(Escape::new());
+/// The selected VM takes no more: what comes in waits in the UART.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Takes what the UART has received. On any CPU.
+pub fn receive() {
+    let mut escape = ESCAPE.lock();
+    while !STOPPED.load(Ordering::Relaxed) {
+        let Some(byte) = console::lock().wire().receive() else { return };
+        match escape.take(byte) {
+            Input::Byte(byte) => {
+                if let Some(vm) = vm::all().get(SELECTED.load(Ordering::Relaxed)) {
+                    give(vm, byte);
+                }
+            }
+            Input::NextVm => select_next(),
+            Input::Nothing => {}
+        }
+    }
+    console::lock().wire().set_receive_interrupt(false);
+}
+
+fn give(vm: &Vm, byte: u8) {
+    let mut machine = vm.machine.lock();
+    if !machine.uart.receive(byte) {
+        STOPPED.store(true, Ordering::Relaxed);
+    }
+    machine.update_uart();
+    let stale = machine.vgic.take_stale();
+    drop(machine);
+    vm.notify(stale);
+}
+
+fn select_next() {
+    let vms = vm::all();
+    if !vms.is_empty() {
+        let next = (SELECTED.load(Ordering::Relaxed) + 1) % vms.len();
+        SELECTED.store(next, Ordering::Relaxed);
+        log::info!("console: {}", vms[next].config.id);
+    }
+}
+
+/// A VM has read from its UART and has room again.
+#[inline]
+pub fn resume() {
+    if STOPPED.load(Ordering::Relaxed) {
+        STOPPED.store(false, Ordering::Relaxed);
+        console::lock().wire().set_receive_interrupt(true);
+    }
+}

@@ -1,0 +1,73 @@
+//! The shared console on the UART, as the `log` crate's sink and as everybody's source.
+
+use super::uart::Pl011;
+use crate::console::Console;
+use crate::platform::uart;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use spin::{Mutex, MutexGuard};
+
+/// The device is mapped by the time `init` is called; before that nobody prints.
+static CONSOLE: Mutex<Option<Console<Pl011>>> = Mutex::new(None);
+
+/// The locked console.
+pub struct Locked(MutexGuard<'static, Option<Console<uart::Pl011>>>);
+
+impl core::ops::Deref for Locked {
+    type Target = Console<Pl011>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("the console is set up first")
+    }
+}
+
+impl core::ops::DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_mut().expect("the console is set up first")
+    }
+}
+
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Info
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            lock().log(*record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sets the console up.
+///
+/// # Safety
+///
+/// Once only, with the UART mapped.
+pub unsafe fn init() {
+    // SAFETY: As the caller promises.
+    *CONSOLE.lock() = Some(Console::new(unsafe { Pl011::new() }));
+    // It can only fail if there is a logger already.
+    let _ = log::set_logger(&Logger);
+    log::set_max_level(LevelFilter::Info);
+}
+
+/// The console, when nobody else has it.
+pub fn lock() -> Locked {
+    Locked(CONSOLE.lock())
+}
+
+/// The console for somebody's last words, whoever has it: the holder will not run again.
+///
+/// # Safety
+///
+/// The caller must never return to what it interrupted.
+pub unsafe fn seize() -> Option<Locked> {
+    // SAFETY: As the caller promises; another CPU may garble the line, but no memory.
+    unsafe { CONSOLE.force_unlock() };
+    let console = CONSOLE.lock();
+    console.is_some().then_some(Locked(console))
+}

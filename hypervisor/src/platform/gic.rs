@@ -1,0 +1,121 @@
+//! The physical GICv3: which interrupts come to EL2, and what becomes of them.
+//!
+//! `arm-gic` sets it up. What it has no function for (a private interrupt's active state) is written here.
+
+use arm_gic::gicv3::registers::{Gicd, GicrSgi};
+use arm_gic::gicv3::{GicCpuInterface, GicV3, Group, SgiTarget, SgiTargetGroup};
+use arm_gic::{IntId, Trigger};
+use core::ptr::NonNull;
+use safe_mmio::UniqueMmioPointer;
+use shared_abi::layout::{GICD, GICR, GICR_STRIDE};
+use spin::Mutex;
+use spin::Once;
+
+use crate::arch::sysreg::{read, write};
+
+/// Kicks another CPU out of its guest or its sleep.
+pub const KICK: u32 = 0;
+/// The virtual interface wants attention (GICv3 §12.4.7).
+pub const MAINTENANCE: u32 = 25;
+/// The hypervisor's timer.
+pub const HYPERVISOR_TIMER: u32 = 26;
+/// The virtual timer of the loaded vCPU.
+pub const VIRTUAL_TIMER: u32 = 27;
+/// The normal world's UART: SPI 1.
+pub const UART: u32 = 33;
+
+static GIC: Once<Mutex<GicV3<'static>>> = Once::new();
+
+/// Sets up the distributor. Once, on the first CPU.
+///
+/// # Safety
+///
+/// Once only, with the devices mapped.
+pub unsafe fn init(cpus: usize) {
+    let distributor = NonNull::new(GICD.base as *mut Gicd).expect("not at 0");
+    let redistributors = NonNull::new(GICR.base as *mut GicrSgi).expect("not at 0");
+    // SAFETY: The registers are there and nobody else has them, as the caller promises.
+    let gic = unsafe { GicV3::new(UniqueMmioPointer::new(distributor), redistributors, cpus) };
+    let mut gic = gic.expect("the GIC is a version 3");
+    gic.distributor().configure_default_settings();
+    let uart = IntId::spi(UART - 32);
+    let this_cpu = crate::arch::sysreg::affinity();
+    let routed = gic.distributor().set_routing(uart, Some(this_cpu));
+    routed.and_then(|()| gic.enable_interrupt(uart, None, true)).expect("the UART's interrupt exists");
+    GIC.call_once(|| Mutex::new(gic));
+}
+
+/// Sets up this CPU's redistributor and interface.
+pub fn init_cpu(cpu: usize) {
+    // ICC_SRE_EL2: system registers at EL2 and below, no bypass.
+    write!("icc_sre_el2", 0xF);
+    crate::arch::sysreg::isb();
+    let mut gic = GIC.get().expect("the distributor is set up first").lock();
+    gic.init_cpu(cpu);
+    let mut redistributor = gic.redistributor(cpu).expect("every CPU has a redistributor");
+    redistributor.configure_default_settings();
+    let wanted = [
+        IntId::sgi(KICK),
+        IntId::ppi(MAINTENANCE - 16),
+        IntId::ppi(HYPERVISOR_TIMER - 16),
+        IntId::ppi(VIRTUAL_TIMER - 16),
+    ];
+    for intid in wanted {
+        let done = redistributor.set_group(intid, Group::Group1NS);
+        let done = done.and_then(|()| redistributor.enable_interrupt(intid, true));
+        done.expect("the interrupt exists");
+        if !intid.is_sgi() {
+            // Refused where the GIC's wiring fixes the trigger, which then is the right one.
+            let _ = redistributor.set_trigger(intid, Trigger::Level);
+        }
+    }
+    drop(gic);
+    // EOImode: ending an interrupt drops its priority only, so that a guest can be the one to deactivate its timer's.
+    write!("icc_ctlr_el1", 1 << 1);
+    GicCpuInterface::set_priority_mask(0xFF);
+    GicCpuInterface::enable_group1(true);
+    crate::arch::sysreg::isb();
+}
+
+/// Takes the most urgent interrupt, if there is one.
+#[inline(always)]
+pub fn acknowledge() -> Option<u32> {
+    let intid = read!("icc_iar1_el1") as u32;
+    (intid < 1020).then_some(intid)
+}
+
+/// Ends an interrupt but leaves it active: it can't come again before it is deactivated.
+#[inline(always)]
+pub fn end(intid: u32) {
+    write!("icc_eoir1_el1", u64::from(intid));
+}
+
+/// Deactivates an interrupt of this CPU's.
+#[inline(always)]
+pub fn deactivate(intid: u32) {
+    write!("icc_dir_el1", u64::from(intid));
+    crate::arch::sysreg::isb();
+}
+
+/// Makes the virtual timer's interrupt active or inactive on `cpu`, which must be this one: active if the vCPU that is
+/// loaded has it in a list register, whose deactivation will then reach it.
+pub fn set_virtual_timer_active(cpu: usize, active: bool) {
+    const SGI_FRAME: u64 = 0x1_0000;
+    const ISACTIVER0: u64 = 0x300;
+    const ICACTIVER0: u64 = 0x380;
+    let register = if active { ISACTIVER0 } else { ICACTIVER0 };
+    let address = GICR.base + cpu as u64 * GICR_STRIDE + SGI_FRAME + register;
+    // SAFETY: The register is this CPU's; a write of one bit sets that interrupt's state and changes no other's.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u32>(address as usize).write_volatile(1 << VIRTUAL_TIMER) };
+}
+
+/// Kicks the CPU of this affinity.
+pub fn kick(affinity: u64) {
+    let target = SgiTarget::List {
+        affinity3: (affinity >> 32) as u8,
+        affinity2: (affinity >> 16) as u8,
+        affinity1: (affinity >> 8) as u8,
+        target_list: 1 << (affinity & 0xF),
+    };
+    GicCpuInterface::send_sgi(IntId::sgi(KICK), target, SgiTargetGroup::CurrentGroup1).expect("it is an SGI");
+}

@@ -1,0 +1,98 @@
+//! SMC and HVC: who answers which function (SMCCC 1.4 §6).
+
+use super::Next;
+use crate::arch::smc::Monitor;
+use crate::cpu;
+use crate::machine::End;
+use crate::vcpu::Vcpu;
+use crate::vpsci::Outcome;
+use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, in_x0};
+
+/// Serves a call. Its registers are x0 to x7; what it does not return in x0 to x3 stays as it was.
+#[inline]
+pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let function = FunctionId(vcpu.x[0] as u32);
+    // An immediate other than 0 is none of SMCCC's (§2.9).
+    if esr & 0xFFFF != 0 {
+        vcpu.x[0] = in_x0(NOT_SUPPORTED);
+        return Next::Resume;
+    }
+    match function.owner() {
+        Owner::Standard if is_psci(function) => psci(vcpu, function),
+        Owner::TrustedApp | Owner::TrustedOs => {
+            trusted_os(vcpu);
+            Next::Resume
+        }
+        Owner::Arch => {
+            vcpu.x[0] = in_x0(arch(function, vcpu.x[1]));
+            Next::Resume
+        }
+        _ => {
+            vcpu.x[0] = in_x0(NOT_SUPPORTED);
+            Next::Resume
+        }
+    }
+}
+
+/// The standard service calls 0 to 0x1F, of both widths, are PSCI's (DEN 0022 §5.1.1).
+fn is_psci(function: FunctionId) -> bool {
+    function.is_fast() && function.number() < 0x20
+}
+
+fn arch(function: FunctionId, argument: u64) -> i32 {
+    match function {
+        SMCCC_VERSION => smccc::VERSION as i32,
+        SMCCC_ARCH_FEATURES => match FunctionId(argument as u32) {
+            SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
+            _ => NOT_SUPPORTED,
+        },
+        _ => NOT_SUPPORTED,
+    }
+}
+
+#[inline]
+fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
+    let mask = if function.is_64() { u64::MAX } else { 0xFFFF_FFFF };
+    let regs = [u64::from(function.0), vcpu.x[1] & mask, vcpu.x[2] & mask, vcpu.x[3] & mask];
+    let vm = vcpu.vm;
+    let outcome = vm.machine.lock().psci.call(vcpu.index, &regs, |ipa| vm.ram.translate(ipa).is_some());
+    match outcome {
+        Outcome::Return(code) => vcpu.x[0] = in_x0(code),
+        Outcome::Suspend => {
+            vcpu.x[0] = in_x0(SUCCESS);
+            return Next::Wait;
+        }
+        Outcome::Started(other) => {
+            vcpu.x[0] = in_x0(SUCCESS);
+            if let Some(place) = vm.places.get(other) {
+                cpu::wake(*place);
+            }
+        }
+        Outcome::Off { .. } => {
+            cpu::this().switch_off(vcpu);
+            return Next::Stop;
+        }
+        Outcome::SystemOff => {
+            vm.end(End::Off);
+            return Next::Stop;
+        }
+        Outcome::SystemReset => {
+            vm.end(End::Reset);
+            return Next::Stop;
+        }
+    }
+    Next::Resume
+}
+
+#[inline]
+fn trusted_os(vcpu: &mut Vcpu) {
+    let vm = vcpu.vm;
+    let tee = vm.tee.read();
+    let Some(tee) = tee.as_ref() else {
+        vcpu.x[0] = in_x0(NOT_SUPPORTED);
+        return;
+    };
+    if let Some(regs) = vcpu.x.first_chunk_mut::<8>() {
+        tee.handle(regs, &vm.ram, &mut Monitor);
+    }
+}

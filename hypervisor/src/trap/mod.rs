@@ -1,0 +1,184 @@
+//! Why a guest left, and what is done about it.
+//!
+//! The vectors call the three functions below with the vCPU that was running, its x0 to x30 saved, everything else of it
+//! still in the CPU; they answer with the vCPU to enter.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`syndrome`] | what ESR_EL2 says |
+//! | [`exception`] | exceptions that a guest is given |
+//! | [`call`] | SMC and HVC |
+//! | [`mmio`] | accesses to devices |
+//! | [`system`] | trapped system registers |
+
+#[cfg(target_os = "none")]
+pub mod call;
+pub mod exception;
+#[cfg(target_os = "none")]
+pub mod mmio;
+pub mod syndrome;
+#[cfg(target_os = "none")]
+pub mod system;
+
+#[cfg(target_os = "none")]
+pub use entry::{guest_irq, guest_serror, guest_sync};
+
+#[cfg(target_os = "none")]
+mod entry {
+    use super::exception::{self, Exception};
+    use super::syndrome::{self, Class};
+    use super::{call, mmio, system};
+    use crate::arch::sysreg::{self, read, write};
+    use crate::cpu;
+    use crate::machine::End;
+    use crate::platform::gic;
+    use crate::vcpu::Vcpu;
+
+    /// What a handler leaves to be done.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Next {
+        /// The guest goes on.
+        Resume,
+        /// The vCPU waits for an interrupt.
+        Wait,
+        /// The vCPU is off or its VM ends.
+        Stop,
+    }
+
+    /// A synchronous exception of a guest's.
+    ///
+    /// # Safety
+    ///
+    /// For the vectors: `vcpu` is loaded on this CPU and nobody else refers to it.
+    pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> *mut Vcpu {
+        let pointer = vcpu;
+        // SAFETY: As the vectors promise.
+        let vcpu = unsafe { &mut *pointer };
+        let esr = sysreg::esr();
+        let next = match Class::of(esr) {
+            Class::Hvc => call::serve(vcpu, esr),
+            Class::Smc => {
+                skip();
+                call::serve(vcpu, esr)
+            }
+            Class::DataAbort => data_abort(vcpu, esr),
+            Class::SystemRegister => match system::emulate(vcpu, esr) {
+                system::Done::Next => {
+                    skip();
+                    Next::Resume
+                }
+                system::Done::Again => Next::Resume,
+                system::Done::Undefined => give(Exception::Undefined, esr),
+            },
+            Class::Wfi => {
+                skip();
+                Next::Wait
+            }
+            Class::InstructionAbort => instruction_abort(vcpu, esr),
+            Class::Other => give(Exception::Undefined, esr),
+        };
+        match next {
+            Next::Resume => pointer,
+            Next::Wait => wait(vcpu),
+            Next::Stop => cpu::this().schedule(),
+        }
+    }
+
+    /// A physical interrupt.
+    ///
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
+    pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> *mut Vcpu {
+        let cpu = cpu::this();
+        let mut reschedule = false;
+        while let Some(intid) = gic::acknowledge() {
+            reschedule |= cpu.interrupt(intid);
+        }
+        if reschedule { cpu.schedule() } else { vcpu }
+    }
+
+    /// An asynchronous external abort: memory or a bus is broken.
+    ///
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
+    pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> *mut Vcpu {
+        // SAFETY: As the vectors promise.
+        let vm = unsafe { (*vcpu).vm };
+        vm.end(End::Crash("asynchronous external abort"));
+        cpu::this().schedule()
+    }
+
+    fn wait(vcpu: &mut Vcpu) -> *mut Vcpu {
+        let cpu = cpu::this();
+        // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
+        cpu.sleep(vcpu.place.slot);
+        if vcpu.sync(&mut vcpu.vm.machine.lock()) || vcpu.vm.is_ending() {
+            cpu.wake_own(vcpu.place.slot);
+            if !vcpu.vm.is_ending() {
+                return vcpu;
+            }
+        }
+        cpu.schedule()
+    }
+
+    /// The guest goes on behind the instruction that trapped.
+    #[inline(always)]
+    fn skip() {
+        sysreg::set_elr(sysreg::elr().wrapping_add(4));
+    }
+
+    #[inline]
+    fn data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
+        let far = sysreg::far();
+        let ipa = syndrome::fault_address(sysreg::hpfar(), far);
+        if let Some(access) = syndrome::Access::of(esr)
+            && !is_walk(esr)
+            && mmio::emulate(vcpu, ipa, access)
+        {
+            skip();
+            return Next::Resume;
+        }
+        let write = esr & 1 << 6 != 0;
+        let what = if is_walk(esr) {
+            "its page tables"
+        } else if write {
+            "a write"
+        } else {
+            "a read"
+        };
+        vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {:#x})", sysreg::elr()));
+        give(Exception::DataAbort { far, write, walk: is_walk(esr) }, esr)
+    }
+
+    fn instruction_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
+        let far = sysreg::far();
+        let ipa = syndrome::fault_address(sysreg::hpfar(), far);
+        vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} to run (pc {:#x})", sysreg::elr()));
+        give(Exception::InstructionAbort { far, walk: is_walk(esr) }, esr)
+    }
+
+    /// S1PTW: the guest's MMU met the fault, on its way through the guest's tables.
+    fn is_walk(esr: u64) -> bool {
+        esr & 1 << 7 != 0
+    }
+
+    /// The guest takes an exception at EL1.
+    fn give(exception: Exception, esr: u64) -> Next {
+        let vbar = read!("vbar_el1");
+        let registers = exception::take(exception, sysreg::elr(), sysreg::spsr(), esr, vbar, read!("sctlr_el1"));
+        sysreg::set_elr(registers.pc);
+        sysreg::set_spsr(registers.pstate);
+        write!("elr_el1", registers.elr);
+        write!("spsr_el1", registers.spsr);
+        write!("esr_el1", registers.esr);
+        if let Some(far) = registers.far {
+            write!("far_el1", far);
+        }
+        Next::Resume
+    }
+}
+
+#[cfg(target_os = "none")]
+pub use entry::Next;

@@ -1,0 +1,121 @@
+//! System registers that trap: ID registers, SGIs, the debug registers of a guest that uses none.
+
+use super::syndrome::SystemAccess;
+use crate::arch::sysreg::read;
+use crate::id_registers::IdRegisters;
+use crate::vcpu::Vcpu;
+use crate::vgic::sgi::SgiRegister;
+use spin::Once;
+
+/// What became of the access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It is done: on to the next instruction.
+    Next,
+    /// It no longer traps: run it again.
+    Again,
+    /// The guest has no such register.
+    Undefined,
+}
+
+static ID_REGISTERS: Once<IdRegisters> = Once::new();
+
+/// Emulates an access.
+#[inline]
+pub fn emulate(vcpu: &mut Vcpu, esr: u64) -> Done {
+    let access = SystemAccess::of(esr);
+    match access.register {
+        (3, 0, 12, 11, 5) if !access.read => send_sgi(vcpu, SgiRegister::Group1, access.rt),
+        (3, 0, 0, crm @ 1..=7, op2) if access.read => {
+            if let Some(registers) = ID_REGISTERS.get() {
+                vcpu.write(access.rt, registers.get(u32::from(crm), u32::from(op2)));
+            }
+            Done::Next
+        }
+        (3, 0, 12, 11, 6 | 7) if !access.read => send_sgi(vcpu, SgiRegister::Group0, access.rt),
+        // REVIDR_EL1, AIDR_EL1 and ACTLR_EL1: implementation-defined, and here nothing.
+        (3, 0, 0, 0, 6) | (3, 1, 0, 0, 7) | (3, 0, 1, 0, 1) => {
+            if access.read {
+                vcpu.write(access.rt, 0);
+            }
+            Done::Next
+        }
+        (2, ..) => debug(vcpu, access),
+        _ => Done::Undefined,
+    }
+}
+
+#[inline]
+fn send_sgi(vcpu: &mut Vcpu, register: SgiRegister, rt: u8) -> Done {
+    let value = vcpu.read(rt);
+    let vm = vcpu.vm;
+    let own = 1 << vcpu.index;
+    let mut machine = vm.machine.lock();
+    let targets = machine.vgic.send_sgi(vcpu.index, register, value);
+    // The others find out by themselves what is new, once they are told to look.
+    machine.vgic.take_stale();
+    if targets & own != 0 {
+        vcpu.sync(&mut machine);
+    }
+    drop(machine);
+    vm.notify(targets & !own);
+    Done::Next
+}
+
+/// A guest's debug registers, before it has switched one on ([`crate::arch::debug`]).
+fn debug(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
+    const MDSCR_ON: u64 = 1 | 1 << 13 | 1 << 15; // SS, KDE, MDE
+    const OSLSR_IMPLEMENTED: u64 = 1 << 3;
+    let value = vcpu.read(access.rt);
+    let (_, op1, crn, crm, op2) = access.register;
+    let shown = match (op1, crn, crm, op2) {
+        // MDSCR_EL1
+        (0, 0, 2, 2) if access.read => vcpu.debug.mdscr(),
+        (0, 0, 2, 2) if value & MDSCR_ON != 0 => {
+            vcpu.debug.make_live();
+            return Done::Again;
+        }
+        (0, 0, 2, 2) => {
+            vcpu.debug.set_mdscr(value);
+            0
+        }
+        // DBGBVR, DBGBCR, DBGWVR, DBGWCR
+        (0, 0, _, 4..=7) if access.read || value == 0 => 0,
+        (0, 0, _, 4..=7) => {
+            vcpu.debug.make_live();
+            return Done::Again;
+        }
+        // OSLSR_EL1: there is an OS lock, which is open and stays so; OSLAR, OSDLR and DBGPRCR change nothing.
+        (0, 1, 1, 4) => OSLSR_IMPLEMENTED,
+        (0, 1, 0 | 3 | 4, 4) => 0,
+        // MDRAR_EL1, DBGCLAIMSET and DBGCLAIMCLR, DBGAUTHSTATUS, MDCCINT, OSDTRRX, OSDTRTX, OSECCR: nothing there.
+        (0, 1, 0, 0) | (0, 7, _, 6) | (0, 0, 2, 0) | (0, 0, 0 | 3 | 6, 2) => 0,
+        // MDCCSR_EL0 and the data transfer registers: no debugger is listening.
+        (3, 0, 1, 0) | (3, 0, 4 | 5, 0) => 0,
+        _ => return Done::Undefined,
+    };
+    if access.read {
+        vcpu.write(access.rt, shown);
+    }
+    Done::Next
+}
+
+/// Reads what the first CPU has, for all guests.
+pub fn init() {
+    macro_rules! row {
+        ($crm:literal) => {
+            [
+                read!(concat!("s3_0_c0_c", $crm, "_0")),
+                read!(concat!("s3_0_c0_c", $crm, "_1")),
+                read!(concat!("s3_0_c0_c", $crm, "_2")),
+                read!(concat!("s3_0_c0_c", $crm, "_3")),
+                read!(concat!("s3_0_c0_c", $crm, "_4")),
+                read!(concat!("s3_0_c0_c", $crm, "_5")),
+                read!(concat!("s3_0_c0_c", $crm, "_6")),
+                read!(concat!("s3_0_c0_c", $crm, "_7")),
+            ]
+        };
+    }
+    let host = [row!(1), row!(2), row!(3), row!(4), row!(5), row!(6), row!(7)];
+    ID_REGISTERS.call_once(|| IdRegisters::new(|crm, op2| host[crm as usize - 1][op2 as usize]));
+}

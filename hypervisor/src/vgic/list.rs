@@ -1,0 +1,272 @@
+//! List registers: what a guest can take without an exit (GICv3 §12.4.8).
+
+use super::bank::Bank;
+use super::{VIRTUAL_TIMER, Vgic};
+
+/// A CPU's list registers, or a test's.
+pub trait ListRegisters {
+    /// How many there are, at most 16.
+    fn count(&self) -> usize;
+    /// Those that hold no interrupt any more, as bits (ICH_ELRSR or ICH_EISR).
+    fn finished(&self) -> u16;
+    /// Reads one.
+    fn read(&self, index: usize) -> u64;
+    /// Writes one.
+    fn write(&mut self, index: usize, value: u64);
+    /// Asks for a maintenance interrupt when at most one is still in use, or not.
+    fn set_underflow(&mut self, on: bool);
+    /// Deactivates a physical interrupt of this CPU's.
+    fn deactivate(&mut self, intid: u32);
+    /// Whether the virtual timer of the loaded vCPU asserts its interrupt.
+    fn timer_fires(&self) -> bool;
+}
+
+const PENDING: u64 = 1 << 62;
+const ACTIVE: u64 = 1 << 63;
+const HW: u64 = 1 << 61;
+const GROUP1: u64 = 1 << 60;
+/// A maintenance interrupt when the guest ends it: the device's line may still be up.
+const EOI: u64 = 1 << 41;
+
+/// The list register of an interrupt.
+#[inline]
+fn compose(intid: u32, bank: &Bank, bit: u32) -> u64 {
+    let mut value = PENDING | u64::from(intid) | u64::from(bank.priority[(intid % 32) as usize]) << 48;
+    if bank.group & bit != 0 {
+        value |= GROUP1;
+    }
+    if intid == VIRTUAL_TIMER {
+        value |= HW | u64::from(VIRTUAL_TIMER) << 32;
+    } else if bank.edge & bit == 0 {
+        value |= EOI;
+    }
+    value
+}
+
+impl Vgic {
+    /// Brings the list registers of a vCPU and what is known here into agreement. On the CPU on which it is loaded.
+    /// Whether there is anything for the vCPU to take.
+    pub fn sync(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) -> bool {
+        if vcpu >= self.cpus.len() {
+            return false;
+        }
+        self.stale &= !(1 << vcpu);
+        self.retire(vcpu, lrs);
+        if self.cpus[vcpu].used != 0 {
+            self.revise(vcpu, lrs);
+        }
+        self.drop_timer_that_fell(vcpu, lrs);
+        self.fill(vcpu, lrs);
+        self.has_pending(vcpu)
+    }
+
+    /// Whether an interrupt waits for this vCPU. What it has acknowledged since the last look still counts.
+    pub fn has_pending(&self, vcpu: usize) -> bool {
+        let Some(cpu) = self.cpus.get(vcpu) else { return false };
+        if cpu.bank.listed & !cpu.bank.active != 0 || cpu.bank.ready(cpu.bank.in_groups(self.enabled_groups)) != 0 {
+            return true;
+        }
+        self.spis.iter().zip(cpu.routed).any(|(bank, routed)| {
+            let waiting = bank.listed & !bank.active | bank.ready(bank.in_groups(self.enabled_groups));
+            waiting & routed != 0
+        })
+    }
+
+    /// Takes back the list registers whose interrupt is over.
+    #[inline]
+    fn retire(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
+        let mut over = self.cpus[vcpu].used & lrs.finished();
+        while over != 0 {
+            let index = over.trailing_zeros() as usize;
+            over &= over - 1;
+            let intid = self.cpus[vcpu].intids[index];
+            // A finished one that asked for maintenance goes on asking until it is cleared.
+            lrs.write(index, 0);
+            self.release(vcpu, index, intid);
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, vcpu: usize, index: usize, intid: u16) {
+        self.cpus[vcpu].used &= !(1 << index);
+        if let Some(bank) = self.bank_mut(vcpu, usize::from(intid) / 32) {
+            bank.end(1 << (intid % 32));
+        }
+    }
+
+    /// Looks at the interrupts that are still in list registers: notes which are active, takes back what the guest or
+    /// the device has withdrawn since, adds an edge that came while its predecessor is handled.
+    fn revise(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
+        let groups = self.enabled_groups;
+        let mut used = self.cpus[vcpu].used;
+        while used != 0 {
+            let index = used.trailing_zeros() as usize;
+            used &= used - 1;
+            let intid = self.cpus[vcpu].intids[index];
+            let bit = 1u32 << (intid % 32);
+            let Some(bank) = self.bank_mut(vcpu, usize::from(intid) / 32) else { continue };
+            let before = lrs.read(index);
+            let mut value = before;
+
+            if value & PENDING == 0 {
+                bank.taken &= !bit;
+            }
+            if bank.deactivate & bit != 0 {
+                bank.deactivate &= !bit;
+                if value & ACTIVE != 0 {
+                    value &= !ACTIVE;
+                    if value & HW != 0 {
+                        lrs.deactivate(u32::from(intid));
+                    }
+                }
+            }
+            // A level is pending as long as its line is up; what was latched stays.
+            let level = bank.edge & bit == 0 && value & HW == 0;
+            if value & PENDING != 0 && level && bank.line & bit == 0 && bank.taken & bit == 0 {
+                value &= !PENDING;
+            }
+            if value & (PENDING | ACTIVE) == PENDING && bank.enabled & bank.in_groups(groups) & bit == 0 {
+                value &= !PENDING;
+                if !level || bank.taken & bit != 0 {
+                    bank.latched |= bit;
+                }
+            }
+            if value & ACTIVE != 0 && bank.latched & bit & bank.edge != 0 {
+                bank.latched &= !bit;
+                bank.taken |= bit;
+                value |= PENDING;
+            }
+            // An edge before the guest has seen the last one is the same edge.
+            if value & (PENDING | ACTIVE) == PENDING && bank.edge & bit != 0 {
+                bank.latched &= !bit;
+            }
+            bank.active = bank.active & !bit | if value & ACTIVE != 0 { bit } else { 0 };
+            if value & (PENDING | ACTIVE) == 0 {
+                lrs.write(index, 0);
+                self.release(vcpu, index, intid);
+            } else if value != before {
+                lrs.write(index, value);
+            }
+        }
+    }
+
+    /// The timer's line is the hardware's: if it fell while the guest had the interrupt disabled, it is not pending.
+    #[inline]
+    fn drop_timer_that_fell(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
+        const TIMER: u32 = 1 << VIRTUAL_TIMER;
+        let groups = self.enabled_groups;
+        let bank = &mut self.cpus[vcpu].bank;
+        if bank.latched & TIMER != 0
+            && bank.ready(bank.in_groups(groups)) & TIMER == 0
+            && bank.listed & TIMER == 0
+            && !lrs.timer_fires()
+        {
+            bank.latched &= !TIMER;
+            lrs.deactivate(VIRTUAL_TIMER);
+        }
+    }
+
+    /// Puts what is pending into free list registers, the most urgent first if there are too few.
+    #[inline]
+    fn fill(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
+        let mut free = !self.cpus[vcpu].used & ((1u32 << lrs.count()) - 1) as u16;
+        let mut ready = [0u32; 4];
+        let mut total = 0;
+        for (n, ready) in ready.iter_mut().enumerate() {
+            *ready = self.ready(vcpu, n);
+            total += ready.count_ones();
+        }
+        let enough = total <= free.count_ones();
+        while total != 0 {
+            let intid = if enough { first(&ready) } else { self.most_urgent(vcpu, &ready) };
+            if free == 0 {
+                match self.evict_for(vcpu, intid, lrs) {
+                    Some(index) => free = 1 << index,
+                    None => break,
+                }
+            }
+            let index = free.trailing_zeros() as usize;
+            free &= free - 1;
+            ready[intid as usize / 32] &= !(1 << (intid % 32));
+            total -= 1;
+            self.list(vcpu, index, intid, lrs);
+        }
+        let overflow = total != 0;
+        if overflow != self.cpus[vcpu].overflow {
+            self.cpus[vcpu].overflow = overflow;
+            lrs.set_underflow(overflow);
+        }
+    }
+
+    fn ready(&self, vcpu: usize, n: usize) -> u32 {
+        let Some(bank) = self.bank(vcpu, n) else { return 0 };
+        let ready = bank.ready(bank.in_groups(self.enabled_groups));
+        if n == 0 { ready } else { ready & self.cpus[vcpu].routed[n - 1] }
+    }
+
+    #[inline]
+    fn list(&mut self, vcpu: usize, index: usize, intid: u32, lrs: &mut impl ListRegisters) {
+        self.cpus[vcpu].used |= 1 << index;
+        self.cpus[vcpu].intids[index] = intid as u16;
+        let bit = 1 << (intid % 32);
+        if let Some(bank) = self.bank_mut(vcpu, intid as usize / 32) {
+            bank.listed |= bit;
+            bank.taken = bank.taken & !bit | bank.latched & bit;
+            bank.latched &= !bit;
+            lrs.write(index, compose(intid, bank, bit));
+        }
+    }
+
+    /// The ready interrupt with the lowest priority value, the lowest INTID among equals.
+    fn most_urgent(&self, vcpu: usize, ready: &[u32; 4]) -> u32 {
+        let mut best = (u8::MAX, u32::MAX);
+        for (n, ready) in ready.iter().enumerate() {
+            let mut ready = *ready;
+            while ready != 0 {
+                let bit = ready.trailing_zeros();
+                ready &= ready - 1;
+                let Some(bank) = self.bank(vcpu, n) else { continue };
+                best = best.min((bank.priority[bit as usize], n as u32 * 32 + bit));
+            }
+        }
+        best.1
+    }
+
+    /// Makes room for `intid` by taking back a pending interrupt that is less urgent; an active one stays where the guest
+    /// will end it. So a guest that handles as many interrupts at once as there are list registers, one inside the
+    /// other, gets the next when the innermost is done.
+    fn evict_for(&mut self, vcpu: usize, intid: u32, lrs: &mut impl ListRegisters) -> Option<usize> {
+        let priority = |vgic: &Self, intid: u32| {
+            vgic.bank(vcpu, intid as usize / 32).map_or(u8::MAX, |bank| bank.priority[(intid % 32) as usize])
+        };
+        let mut worst: Option<(u8, usize)> = None;
+        for index in 0..lrs.count() {
+            let value = lrs.read(index);
+            if value & (PENDING | ACTIVE) == PENDING && value & HW == 0 {
+                worst = worst.max(Some((priority(self, u32::from(self.cpus[vcpu].intids[index])), index)));
+            }
+        }
+        let (least_urgent, index) = worst?;
+        if least_urgent <= priority(self, intid) {
+            return None;
+        }
+        let evicted = self.cpus[vcpu].intids[index];
+        let bit = 1 << (evicted % 32);
+        lrs.write(index, 0);
+        if let Some(bank) = self.bank_mut(vcpu, usize::from(evicted) / 32) {
+            bank.latched |= bank.taken & bit;
+        }
+        self.release(vcpu, index, evicted);
+        Some(index)
+    }
+}
+
+#[inline]
+fn first(ready: &[u32; 4]) -> u32 {
+    for (n, ready) in ready.iter().enumerate() {
+        if *ready != 0 {
+            return n as u32 * 32 + ready.trailing_zeros();
+        }
+    }
+    0
+}

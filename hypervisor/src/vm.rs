@@ -1,0 +1,245 @@
+//! A virtual machine: from its configuration to its end.
+
+use crate::address::Ipa;
+use crate::arch::smc::{self, Monitor};
+use crate::arch::{cpu, timer};
+use crate::config::VmConfig;
+use crate::guest_dtb::{self, Boot};
+use crate::loader::{self, Placement};
+use crate::machine::{End, Machine};
+use crate::mediator::{Mediator, Shadow, VmTee};
+use crate::memory::Ram;
+use crate::platform::{self, memory};
+use crate::scheduler::Place;
+use crate::stage2::Tables;
+use crate::vgic::{MAX_VCPUS, VcpuMask};
+use crate::vpsci::Start;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use heapless::Vec;
+use shared_abi::layout::{MAX_CPUS, Range};
+use spin::{Mutex, Once, RwLock};
+
+/// The way to the TEE, if there is one.
+pub static MEDIATOR: Once<Mediator> = Once::new();
+/// All VMs.
+static VMS: Once<alloc::vec::Vec<&'static Vm>> = Once::new();
+/// VMs that have not ended.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// A virtual machine.
+pub struct Vm {
+    /// What it was asked to be.
+    pub config: VmConfig,
+    /// Its memory.
+    pub ram: Ram,
+    /// Its devices and power states.
+    pub machine: Mutex<Machine>,
+    /// Its share of the TEE.
+    pub tee: RwLock<Option<VmTee>>,
+    /// Where its vCPUs run.
+    pub places: Vec<Place, MAX_VCPUS>,
+    /// Instructions retired on its behalf: at EL2, and below.
+    pub instructions: [AtomicU64; 2],
+    /// Mistakes of the guest that may still be logged.
+    pub complaints: AtomicU8,
+    tables: Tables,
+    placement: Placement,
+    shadow: Option<&'static Shadow>,
+    ending: AtomicBool,
+    /// Which vCPU each CPU had loaded last: its translations may still be there.
+    last_loaded: [AtomicU8; MAX_CPUS],
+}
+
+// SAFETY: `Tables` holds pointers to translation tables that nobody writes to any more; the rest is Sync by itself.
+unsafe impl Sync for Vm {}
+// SAFETY: As above.
+unsafe impl Send for Vm {}
+
+/// How many mistakes of a guest are logged.
+const COMPLAINTS: u8 = 5;
+const NOBODY: u8 = u8::MAX;
+
+impl Vm {
+    /// Makes a VM, off. `vmid` must be no other VM's. The error says what is wrong with the configuration.
+    pub fn new(config: VmConfig, ram: Ram, vmid: u8, places: Vec<Place, MAX_VCPUS>) -> Result<&'static Self, String> {
+        let tables = Tables::new(&ram, vmid);
+        let placement = place(&config)?;
+        let machine =
+            Machine::new(config.id, config.vcpus, Start { entry: placement.kernel, context: placement.dtb.0 });
+        let shadow = (config.tee && MEDIATOR.is_completed()).then(|| &*Box::leak(Box::new(Shadow::new())));
+        Ok(Box::leak(Box::new(Self {
+            config,
+            ram,
+            machine: Mutex::new(machine),
+            tee: RwLock::new(None),
+            places,
+            instructions: [const { AtomicU64::new(0) }; 2],
+            complaints: AtomicU8::new(COMPLAINTS),
+            tables,
+            placement,
+            shadow,
+            ending: AtomicBool::new(false),
+            last_loaded: [const { AtomicU8::new(NOBODY) }; MAX_CPUS],
+        })))
+    }
+
+    /// VTTBR_EL2 for its stage 2.
+    pub fn vttbr(&self) -> u64 {
+        self.tables.vttbr()
+    }
+
+    /// Fills its memory and resets its devices. No vCPU of it may be running.
+    pub fn prepare(&self) {
+        let start = Start { entry: self.placement.kernel, context: self.placement.dtb.0 };
+        // SAFETY: No CPU runs the VM.
+        unsafe { memory::zero(&self.ram) };
+        let tee = self.create_tee();
+        let initrd = self.placement.ramdisk.zip(self.config.ramdisk);
+        let boot = Boot {
+            initrd: initrd.map(|(ipa, module)| Range::new(ipa.0, module.size)),
+            tee: tee.is_some(),
+            seed: core::array::from_fn(|_| cpu::random()),
+        };
+        let tree = guest_dtb::build(&self.config, &boot).expect("the tree is well-formed by construction");
+        assert!(tree.len() <= guest_dtb::MAX_SIZE);
+        self.fill(self.placement.dtb, &tree);
+        for (ipa, module) in
+            [(Some(self.placement.kernel), Some(self.config.kernel)), (self.placement.ramdisk, self.config.ramdisk)]
+        {
+            if let Some((ipa, module)) = ipa.zip(module) {
+                // SAFETY: Modules are kept out of the free memory: nobody writes to them.
+                self.fill(ipa, unsafe { memory::bytes(module) });
+            }
+        }
+        *self.tee.write() = tee;
+        let mut machine = self.machine.lock();
+        *machine = Machine::new(self.config.id, self.config.vcpus, start);
+        self.ending.store(false, Ordering::Release);
+    }
+
+    fn fill(&self, ipa: Ipa, data: &[u8]) {
+        // SAFETY: No CPU runs the VM (`prepare`).
+        let fits = unsafe { memory::copy(&self.ram, ipa, data) };
+        assert!(fits, "the placement is inside of RAM");
+    }
+
+    fn create_tee(&self) -> Option<VmTee> {
+        let mediator = MEDIATOR.get()?;
+        match mediator.create_vm(self.config.id, self.shadow?, &mut Monitor) {
+            Ok(tee) => Some(tee),
+            Err(error) => {
+                log::warn!("{}: no TEE: {error}", self.config.id);
+                None
+            }
+        }
+    }
+
+    /// Asks all its vCPUs to stop. Only the first reason counts.
+    pub fn end(&self, end: End) {
+        let mut machine = self.machine.lock();
+        machine.end.get_or_insert(end);
+        machine.psci.cancel_starts();
+        self.ending.store(true, Ordering::Release);
+        drop(machine);
+        for place in &self.places {
+            crate::cpu::wake(*place);
+        }
+    }
+
+    /// Whether its vCPUs are to stop.
+    #[inline(always)]
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// The last vCPU has stopped.
+    pub fn finish(&self) {
+        if let Some(tee) = self.tee.write().take() {
+            if !tee.destroy(&mut Monitor) {
+                log::warn!("{}: the TEE did not let go of it", self.config.id);
+            }
+        }
+        let end = {
+            let mut machine = self.machine.lock();
+            machine.uart.print_incomplete(&mut platform::console::lock());
+            machine.end.take().unwrap_or(End::Off)
+        };
+        let id = self.config.id;
+        let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
+        if el2 != 0 {
+            log::info!("{id}: instructions EL2={el2} EL1+EL0={below}");
+        }
+        match end {
+            End::Reset => {
+                log::info!("{id}: reset");
+                self.prepare();
+                crate::cpu::wake(self.places[0]);
+                return;
+            }
+            End::Off => log::info!("{id}: powered off"),
+            End::Crash(reason) => log::info!("{id}: crashed: {reason}"),
+        }
+        if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
+            log::info!("all VMs are off");
+            smc::system_off();
+        }
+    }
+
+    /// This vCPU is being loaded on a CPU; whether another one of the VM was there before.
+    pub fn moves_to(&self, cpu: usize, vcpu: usize) -> bool {
+        let before = self.last_loaded[cpu].swap(vcpu as u8, Ordering::Relaxed);
+        before != vcpu as u8 && before != NOBODY
+    }
+
+    /// Tells vCPUs that their list registers are behind.
+    pub fn notify(&self, mut vcpus: VcpuMask) {
+        while vcpus != 0 {
+            let vcpu = vcpus.trailing_zeros() as usize;
+            vcpus &= vcpus - 1;
+            if let Some(place) = self.places.get(vcpu) {
+                crate::cpu::wake(*place);
+            }
+        }
+    }
+
+    /// Logs a mistake of the guest, unless it has made many.
+    pub fn complain(&self, text: core::fmt::Arguments<'_>) {
+        let left = self.complaints.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        match left {
+            Ok(1) => log::info!("{}: {text}; no more of these", self.config.id),
+            Ok(_) => log::info!("{}: {text}", self.config.id),
+            Err(_) => {}
+        }
+    }
+}
+
+fn place(config: &VmConfig) -> Result<Placement, String> {
+    // SAFETY: Modules are kept out of the free memory: nobody writes to them.
+    let kernel = unsafe { memory::bytes(config.kernel) };
+    let placement = loader::place(kernel, config.kernel.size, config.ramdisk.map(|module| module.size), config.memory)?;
+    if config.memory > crate::config::MAX_MEMORY {
+        return Err(format!("asks for more memory than {} KiB", crate::config::MAX_MEMORY / 1024));
+    }
+    Ok(placement)
+}
+
+/// All VMs, once they are set up.
+pub fn all() -> &'static [&'static Vm] {
+    VMS.get().map_or(&[], |vms| vms)
+}
+
+/// Lets the VMs be known. They have been prepared.
+pub fn publish(vms: alloc::vec::Vec<&'static Vm>) {
+    ALIVE.store(vms.len(), Ordering::Release);
+    VMS.call_once(|| vms);
+}
+
+/// The machine's time, in seconds since 1970.
+pub fn seconds() -> u32 {
+    static START: Once<(u32, u64)> = Once::new();
+    let (seconds, count) = *START.call_once(|| (platform::rtc::seconds(), timer::now()));
+    seconds.wrapping_add(((timer::now() - count) / timer::frequency().max(1)) as u32)
+}

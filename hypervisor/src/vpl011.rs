@@ -1,0 +1,337 @@
+//! A VM's PL011 UART (Arm DDI 0183, revision r1p5).
+//!
+//! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console.
+//! So the transmit FIFO is always empty and its interrupt, as in the device, is raised when a byte has left. Reception
+//! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
+
+use crate::console::{Console, Wire};
+use heapless::{Deque, Vec};
+use shared_abi::client::VmId;
+
+/// Bytes of the receive FIFO when FIFOs are enabled; 1 otherwise.
+const FIFO: usize = 32;
+/// Bytes that wait for room in it.
+const QUEUE: usize = 512;
+/// The longest line that is held back for its end.
+const LINE: usize = 256;
+
+// Interrupts (DDI 0183 §3.3.10).
+const RX: u16 = 1 << 4;
+const TX: u16 = 1 << 5;
+const RT: u16 = 1 << 6;
+const ALL: u16 = 0x7FF;
+
+// UARTCR.
+const ENABLE: u32 = 1;
+const LOOPBACK: u32 = 1 << 7;
+const RX_ENABLE: u32 = 1 << 9;
+
+/// UARTPeriphID and UARTPCellID, of an ARM Ltd. PL011 r1p5.
+const ID: [u8; 8] = [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1];
+
+/// The device.
+pub struct Pl011 {
+    vm: VmId,
+    line: Vec<u8, LINE>,
+    /// When the oldest byte of `line` was written.
+    since: u64,
+    received: Deque<u8, QUEUE>,
+    raised: u16,
+    mask: u16,
+    control: u32,
+    line_control: u32,
+    level_select: u32,
+    integer_divisor: u32,
+    fractional_divisor: u32,
+    dma: u32,
+}
+
+/// What a written byte calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// A line is complete: [`Pl011::print_line`].
+    Line,
+}
+
+impl Pl011 {
+    /// The device out of reset.
+    pub const fn new(vm: VmId) -> Self {
+        Self {
+            vm,
+            line: Vec::new(),
+            since: 0,
+            received: Deque::new(),
+            raised: 0,
+            mask: 0,
+            control: 0x300,
+            line_control: 0,
+            level_select: 0x12,
+            integer_divisor: 0,
+            fractional_divisor: 0,
+            dma: 0,
+        }
+    }
+
+    /// Whether the interrupt line is up.
+    #[inline]
+    pub fn interrupt(&self) -> bool {
+        self.raised & self.mask != 0
+    }
+
+    /// Reads a register.
+    #[inline]
+    pub fn read(&mut self, offset: u64) -> u32 {
+        match offset {
+            0x000 => self.take(),
+            0x018 => self.flags(),
+            0x024 => self.integer_divisor,
+            0x028 => self.fractional_divisor,
+            0x02C => self.line_control,
+            0x030 => self.control,
+            0x034 => self.level_select,
+            0x038 => u32::from(self.mask),
+            0x03C => u32::from(self.raised),
+            0x040 => u32::from(self.raised & self.mask),
+            0x048 => self.dma,
+            0xFE0..=0xFFC => u32::from(ID[(offset - 0xFE0) as usize / 4]),
+            _ => 0,
+        }
+    }
+
+    /// Writes a register, at the time `now`.
+    #[inline]
+    pub fn write(&mut self, offset: u64, value: u32, now: impl FnOnce() -> u64) -> Effect {
+        match offset {
+            0x000 => return self.transmit(value as u8, now),
+            0x024 => self.integer_divisor = value & 0xFFFF,
+            0x028 => self.fractional_divisor = value & 0x3F,
+            0x02C => {
+                // Switching the FIFOs on or off empties them (DDI 0183 §3.3.7).
+                if (self.line_control ^ value) & 1 << 4 != 0 {
+                    self.received.clear();
+                }
+                self.line_control = value & 0xFF;
+                self.update_receive();
+            }
+            0x030 => {
+                self.control = value & 0xFFFF;
+                self.update_receive();
+            }
+            0x034 => {
+                self.level_select = value & 0x3F;
+                self.update_receive();
+            }
+            0x038 => self.mask = value as u16 & ALL,
+            0x044 => {
+                self.raised &= !(value as u16);
+            }
+            0x048 => self.dma = value & 7,
+            _ => {}
+        }
+        Effect::Nothing
+    }
+
+    fn transmit(&mut self, byte: u8, now: impl FnOnce() -> u64) -> Effect {
+        if self.control & LOOPBACK != 0 {
+            self.receive(byte);
+            return Effect::Nothing;
+        }
+        self.raised |= TX;
+        if byte == b'\n' {
+            if self.line.last() == Some(&b'\r') {
+                self.line.pop();
+            }
+            return Effect::Line;
+        }
+        if self.line.is_empty() {
+            self.since = now();
+        }
+        // There is room: a full line is printed at once.
+        let _ = self.line.push(byte);
+        if self.line.is_full() { Effect::Line } else { Effect::Nothing }
+    }
+
+    /// Prints the line that has just become complete.
+    pub fn print_line<W: Wire>(&mut self, console: &mut Console<W>) {
+        if self.line.is_full() {
+            console.partial(self.vm, &self.line);
+        } else {
+            console.line(self.vm, &self.line);
+        }
+        self.line.clear();
+    }
+
+    /// When the incomplete line was begun, if there is one.
+    pub fn incomplete_since(&self) -> Option<u64> {
+        (!self.line.is_empty()).then_some(self.since)
+    }
+
+    /// Prints the incomplete line, which stays open on the console.
+    pub fn print_incomplete<W: Wire>(&mut self, console: &mut Console<W>) {
+        if !self.line.is_empty() {
+            console.partial(self.vm, &self.line);
+            self.line.clear();
+        }
+    }
+
+    /// A byte arrives. `false` if there is no room for another one after it.
+    pub fn receive(&mut self, byte: u8) -> bool {
+        // A byte beyond the room would be lost, as it would be in the device.
+        let _ = self.received.push_back(byte);
+        self.update_receive();
+        !self.received.is_full()
+    }
+
+    /// Whether so little waits that more may be sent.
+    pub fn has_room(&self) -> bool {
+        self.received.len() < QUEUE / 2
+    }
+
+    fn fifo(&self) -> usize {
+        if self.line_control & 1 << 4 != 0 { FIFO } else { 1 }
+    }
+
+    /// Bytes in the FIFO at which the receive interrupt is raised (UARTIFLS.RXIFLSEL: 1/8, 1/4, 1/2, 3/4, 7/8).
+    fn trigger(&self) -> usize {
+        match (self.fifo(), self.level_select >> 3 & 7) {
+            (1, _) => 1,
+            (size, 0) => size / 8,
+            (size, 1) => size / 4,
+            (size, 2) => size / 2,
+            (size, 3) => size * 3 / 4,
+            (size, _) => size * 7 / 8,
+        }
+    }
+
+    /// The FIFO's level has changed. Fewer bytes than the trigger level time out after 32 bit times; that time passes at
+    /// once, because nothing is gained by waiting for a sender that is not a wire.
+    fn update_receive(&mut self) {
+        const ENABLED: u32 = ENABLE | RX_ENABLE;
+        let waiting = self.received.len();
+        self.raised &= !(RX | RT);
+        if waiting == 0 || self.control & ENABLED != ENABLED {
+            return;
+        }
+        self.raised |= if waiting >= self.trigger() { RX } else { RT };
+    }
+
+    fn take(&mut self) -> u32 {
+        let byte = self.received.pop_front().unwrap_or(0);
+        self.update_receive();
+        u32::from(byte)
+    }
+
+    fn flags(&self) -> u32 {
+        const TX_EMPTY: u32 = 1 << 7;
+        const RX_FULL: u32 = 1 << 6;
+        const RX_EMPTY: u32 = 1 << 4;
+        // CTS, DSR and DCD (bits 2:0) as a modem that is always ready.
+        const MODEM: u32 = 7;
+        let waiting = self.received.len();
+        TX_EMPTY | MODEM | if waiting == 0 { RX_EMPTY } else { 0 } | if waiting >= self.fifo() { RX_FULL } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DR: u64 = 0;
+    const FR: u64 = 0x18;
+    const LCR: u64 = 0x2C;
+    const CR: u64 = 0x30;
+    const IMSC: u64 = 0x38;
+    const MIS: u64 = 0x40;
+    const ICR: u64 = 0x44;
+
+    fn device() -> Pl011 {
+        let mut uart = Pl011::new(VmId::new(1).unwrap());
+        uart.write(LCR, 0x70, || 0);
+        uart.write(CR, 0x301, || 0);
+        uart
+    }
+
+    fn send(uart: &mut Pl011, text: &str) -> std::string::String {
+        let mut console = Console::new(std::vec::Vec::new());
+        for byte in text.bytes() {
+            if uart.write(DR, u32::from(byte), || 7) == Effect::Line {
+                uart.print_line(&mut console);
+            }
+        }
+        std::string::String::from_utf8(core::mem::take(console.wire())).unwrap()
+    }
+
+    #[test]
+    fn linux_recognises_it_by_its_identification() {
+        let mut uart = device();
+        let id: std::vec::Vec<u32> = (0..8).map(|n| uart.read(0xFE0 + 4 * n)).collect();
+        assert_eq!(id, [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1]);
+    }
+
+    #[test]
+    fn a_line_is_printed_when_it_ends_and_an_incomplete_one_is_kept() {
+        let mut uart = device();
+        assert_eq!(send(&mut uart, "hello\r\nwor"), "[vm1] hello\r\n");
+        assert_eq!(uart.incomplete_since(), Some(7));
+        assert_eq!(send(&mut uart, "ld\n"), "[vm1] world\r\n");
+        assert_eq!(uart.incomplete_since(), None);
+    }
+
+    #[test]
+    fn a_line_longer_than_the_buffer_stays_one_line() {
+        let mut uart = device();
+        let long = "x".repeat(LINE + 10) + "\n";
+        assert_eq!(send(&mut uart, &long[..LINE]), std::format!("[vm1] {}", "x".repeat(LINE)));
+        assert!(send(&mut uart, &long[LINE..]).ends_with("xxxxxxxxxx\r\n"));
+    }
+
+    #[test]
+    fn a_received_byte_raises_the_interrupt_until_it_is_read() {
+        let mut uart = device();
+        uart.write(IMSC, u32::from(RX | RT), || 0);
+        assert!(!uart.interrupt());
+        assert!(uart.receive(b'a'));
+        assert!(uart.interrupt());
+        assert_eq!(uart.read(MIS), u32::from(RT));
+        assert_eq!(uart.read(FR) & 1 << 4, 0);
+        assert_eq!(uart.read(DR), u32::from(b'a'));
+        assert!(!uart.interrupt());
+        assert_eq!(uart.read(FR) & 1 << 4, 1 << 4);
+    }
+
+    #[test]
+    fn the_receive_interrupt_comes_at_its_level() {
+        let mut uart = device();
+        for byte in 0..16 {
+            uart.receive(byte);
+        }
+        assert_eq!(uart.read(0x3C) & u32::from(RX | RT), u32::from(RX));
+        uart.read(DR);
+        assert_eq!(uart.read(0x3C) & u32::from(RX | RT), u32::from(RT));
+    }
+
+    #[test]
+    fn the_transmit_interrupt_comes_with_a_byte_and_is_cleared_by_the_guest() {
+        let mut uart = device();
+        uart.write(IMSC, u32::from(TX), || 0);
+        assert!(!uart.interrupt());
+        send(&mut uart, "x");
+        assert!(uart.interrupt());
+        uart.write(ICR, u32::from(TX), || 0);
+        assert!(!uart.interrupt());
+    }
+
+    #[test]
+    fn no_byte_is_received_before_the_guest_enables_it_nor_beyond_the_room() {
+        let mut uart = Pl011::new(VmId::new(1).unwrap());
+        uart.write(IMSC, u32::from(RX | RT), || 0);
+        uart.receive(b'a');
+        assert!(!uart.interrupt());
+        let mut uart = device();
+        let room = (0..).take_while(|_| uart.receive(b'x')).count();
+        assert_eq!(room, QUEUE - 1);
+        assert!(!uart.has_room());
+    }
+}

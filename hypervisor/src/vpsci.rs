@@ -1,0 +1,247 @@
+//! PSCI 1.1 for a VM (Arm DEN 0022): which of its vCPUs are on.
+
+use crate::address::Ipa;
+use crate::vgic::MAX_VCPUS;
+use arm_psci::{
+    AffinityInfo, EntryPoint, ErrorCode, Function, FunctionId, MigrateInfoType, Mpidr, PsciFeature, ResetType,
+};
+use heapless::Vec;
+
+/// The version that guests see: 1.1.
+const VERSION: i32 = 0x1_0001;
+
+/// Where a vCPU starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The address of its first instruction.
+    pub entry: Ipa,
+    /// Its x0.
+    pub context: u64,
+}
+
+/// A vCPU's power state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    Off,
+    OnPending(Start),
+    On,
+}
+
+/// What a call leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The caller goes on with this in x0.
+    Return(i32),
+    /// The caller goes on with success in x0 once an interrupt is pending.
+    Suspend,
+    /// The caller is off. Whether it was the last one.
+    Off {
+        /// No vCPU is on or about to be.
+        last: bool,
+    },
+    /// The caller goes on with success in x0, and this vCPU is to start.
+    Started(usize),
+    /// The VM wants to be off.
+    SystemOff,
+    /// The VM wants to start again.
+    SystemReset,
+}
+
+/// The power states of a VM's vCPUs.
+pub struct Psci {
+    power: Vec<Power, MAX_VCPUS>,
+}
+
+impl Psci {
+    /// The first vCPU is about to start, the others are off.
+    pub fn new(vcpus: usize, first: Start) -> Self {
+        let states = (0..vcpus.min(MAX_VCPUS)).map(|vcpu| if vcpu == 0 { Power::OnPending(first) } else { Power::Off });
+        Self { power: states.collect() }
+    }
+
+    /// A vCPU's CPU asks where it is to start, which turns it on.
+    pub fn take_start(&mut self, vcpu: usize) -> Option<Start> {
+        let power = self.power.get_mut(vcpu)?;
+        let Power::OnPending(start) = *power else { return None };
+        *power = Power::On;
+        Some(start)
+    }
+
+    /// Whether a vCPU is on.
+    pub fn is_on(&self, vcpu: usize) -> bool {
+        self.power.get(vcpu) == Some(&Power::On)
+    }
+
+    /// Switches a vCPU off. Whether none is left.
+    pub fn switch_off(&mut self, vcpu: usize) -> bool {
+        if let Some(power) = self.power.get_mut(vcpu) {
+            *power = Power::Off;
+        }
+        self.power.iter().all(|power| *power == Power::Off)
+    }
+
+    /// Forgets the vCPUs that have not started yet: the VM ends.
+    pub fn cancel_starts(&mut self) {
+        for power in &mut self.power {
+            if matches!(power, Power::OnPending(_)) {
+                *power = Power::Off;
+            }
+        }
+    }
+
+    /// Serves a call of `caller`: x0 to x3, with bits 63:32 of an SMC32's arguments already cleared. `is_ram` tells
+    /// whether an address is RAM of the VM.
+    pub fn call(&mut self, caller: usize, regs: &[u64; 4], is_ram: impl Fn(Ipa) -> bool) -> Outcome {
+        // What is not there is not supported, whatever its arguments.
+        let known = FunctionId::try_from(regs[0] as u32).map_err(ErrorCode::from);
+        let known = known.and_then(|function| features(PsciFeature::PsciFunction(function)));
+        let function = known.and_then(|_| Function::try_from(regs).map_err(ErrorCode::from));
+        let outcome = function.and_then(|function| self.serve(caller, function, is_ram));
+        outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
+    }
+
+    fn serve(&mut self, caller: usize, function: Function, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
+        Ok(match function {
+            Function::Version => Outcome::Return(VERSION),
+            Function::Features { psci_func_id } => Outcome::Return(features(psci_func_id)?),
+            // Every state is a standby state: the vCPU waits and keeps everything (§5.4.1: that is allowed).
+            Function::CpuSuspend { .. } => Outcome::Suspend,
+            Function::CpuOff => Outcome::Off { last: self.switch_off(caller) },
+            Function::CpuOn { target_cpu, entry } => self.cpu_on(target_cpu, entry, is_ram)?,
+            Function::AffinityInfo { mpidr, lowest_affinity_level } => {
+                self.affinity_info(mpidr, lowest_affinity_level).map(|info| Outcome::Return(info as i32))?
+            }
+            // The TEE, where there is one, runs wherever it is called.
+            Function::MigrateInfoType => Outcome::Return(MigrateInfoType::MigrationNotRequired as i32),
+            Function::SystemOff => Outcome::SystemOff,
+            Function::SystemReset => Outcome::SystemReset,
+            Function::SystemReset2 { reset_type: ResetType::Architectural(_), .. } => Outcome::SystemReset,
+            Function::SystemReset2 { .. } => return Err(ErrorCode::InvalidParameters),
+            _ => return Err(ErrorCode::NotSupported),
+        })
+    }
+
+    fn cpu_on(&mut self, target: Mpidr, entry: EntryPoint, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
+        let vcpu = self.vcpu(target).ok_or(ErrorCode::InvalidParameters)?;
+        let start = Start { entry: Ipa(entry.entry_point_address()), context: entry.context_id() };
+        if !start.entry.is_aligned(4) || !is_ram(start.entry) {
+            return Err(ErrorCode::InvalidAddress);
+        }
+        match self.power[vcpu] {
+            Power::On => Err(ErrorCode::AlreadyOn),
+            Power::OnPending(_) => Err(ErrorCode::OnPending),
+            Power::Off => {
+                self.power[vcpu] = Power::OnPending(start);
+                Ok(Outcome::Started(vcpu))
+            }
+        }
+    }
+
+    fn affinity_info(&self, target: Mpidr, level: u32) -> Result<AffinityInfo, ErrorCode> {
+        // Levels above 0 are optional from PSCI 1.0 on (§5.7.2).
+        if level != 0 {
+            return Err(ErrorCode::InvalidParameters);
+        }
+        let vcpu = self.vcpu(target).ok_or(ErrorCode::InvalidParameters)?;
+        Ok(match self.power[vcpu] {
+            Power::On => AffinityInfo::On,
+            Power::OnPending(_) => AffinityInfo::OnPending,
+            Power::Off => AffinityInfo::Off,
+        })
+    }
+
+    fn vcpu(&self, mpidr: Mpidr) -> Option<usize> {
+        usize::try_from(u64::from(mpidr)).ok().filter(|vcpu| *vcpu < self.power.len())
+    }
+}
+
+fn features(function: PsciFeature) -> Result<i32, ErrorCode> {
+    use FunctionId::*;
+    match function {
+        PsciFeature::SmcccVersion => Ok(0),
+        PsciFeature::PsciFunction(
+            PsciVersion | PsciFeatures | CpuSuspend32 | CpuSuspend64 | CpuOff | CpuOn32 | CpuOn64 | AffinityInfo32
+            | AffinityInfo64 | MigrateInfoType | SystemOff | SystemReset | SystemReset232 | SystemReset264,
+        ) => Ok(0),
+        PsciFeature::PsciFunction(_) => Err(ErrorCode::NotSupported),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_abi::psci::*;
+    use shared_abi::smccc::FunctionId as Id;
+
+    const FIRST: Start = Start { entry: Ipa(0x4020_0000), context: 0x4000_0000 };
+
+    fn vm() -> Psci {
+        let mut psci = Psci::new(2, FIRST);
+        assert_eq!(psci.take_start(0), Some(FIRST));
+        psci
+    }
+
+    fn call(psci: &mut Psci, id: Id, args: [u64; 3]) -> Outcome {
+        psci.call(0, &[u64::from(id.0), args[0], args[1], args[2]], |ipa| ipa >= Ipa(0x4000_0000))
+    }
+
+    fn code(code: ErrorCode) -> Outcome {
+        Outcome::Return(code as i32)
+    }
+
+    #[test]
+    fn a_cpu_is_started_once() {
+        let mut psci = vm();
+        let on = [1, 0x4020_0000, 42];
+        assert_eq!(call(&mut psci, PSCI_AFFINITY_INFO_64, [1, 0, 0]), Outcome::Return(1));
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, on), Outcome::Started(1));
+        assert_eq!(call(&mut psci, PSCI_AFFINITY_INFO_64, [1, 0, 0]), Outcome::Return(2));
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, on), code(ErrorCode::OnPending));
+        assert_eq!(psci.take_start(1), Some(Start { entry: Ipa(0x4020_0000), context: 42 }));
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, on), code(ErrorCode::AlreadyOn));
+        assert_eq!(call(&mut psci, PSCI_AFFINITY_INFO_32, [1, 0, 0]), Outcome::Return(0));
+    }
+
+    #[test]
+    fn a_cpu_that_is_not_there_or_starts_nowhere_is_refused() {
+        let mut psci = vm();
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [2, 0x4020_0000, 0]), code(ErrorCode::InvalidParameters));
+        assert_eq!(
+            call(&mut psci, PSCI_CPU_ON_64, [0x1_0000_0001, 0x4020_0000, 0]),
+            code(ErrorCode::InvalidParameters)
+        );
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [u64::MAX, 0x4020_0000, 0]), code(ErrorCode::InvalidParameters));
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [1, 0x1000, 0]), code(ErrorCode::InvalidAddress));
+        assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [1, 0x4020_0002, 0]), code(ErrorCode::InvalidAddress));
+    }
+
+    #[test]
+    fn the_last_cpu_that_goes_off_is_known() {
+        let mut psci = vm();
+        call(&mut psci, PSCI_CPU_ON_64, [1, 0x4020_0000, 0]);
+        assert_eq!(call(&mut psci, PSCI_CPU_OFF, [0; 3]), Outcome::Off { last: false });
+        psci.take_start(1);
+        assert!(psci.switch_off(1));
+    }
+
+    #[test]
+    fn the_rest_is_as_the_features_say() {
+        let mut psci = vm();
+        assert_eq!(call(&mut psci, PSCI_VERSION, [0; 3]), Outcome::Return(0x1_0001));
+        assert_eq!(call(&mut psci, PSCI_MIGRATE_INFO_TYPE, [0; 3]), Outcome::Return(2));
+        assert_eq!(call(&mut psci, PSCI_SYSTEM_OFF, [0; 3]), Outcome::SystemOff);
+        assert_eq!(call(&mut psci, PSCI_SYSTEM_RESET, [0; 3]), Outcome::SystemReset);
+        assert_eq!(call(&mut psci, PSCI_SYSTEM_RESET2_64, [0; 3]), Outcome::SystemReset);
+        assert_eq!(call(&mut psci, PSCI_SYSTEM_RESET2_64, [0x8000_0000, 0, 0]), code(ErrorCode::InvalidParameters));
+        for (id, _) in NAMES {
+            let there = call(&mut psci, PSCI_FEATURES, [u64::from(id.0), 0, 0]) == Outcome::Return(0);
+            let mut other = vm();
+            // What would itself answer NOT_SUPPORTED is asked about something that is there.
+            let argument = if *id == PSCI_FEATURES { u64::from(PSCI_VERSION.0) } else { 0 };
+            let refused = call(&mut other, *id, [argument, 0, 0]) == code(ErrorCode::NotSupported);
+            assert_eq!(there, !refused, "{id}");
+        }
+        assert_eq!(call(&mut psci, PSCI_FEATURES, [0x8000_0000, 0, 0]), Outcome::Return(0));
+        assert_eq!(call(&mut psci, PSCI_FEATURES, [0x8400_00FF, 0, 0]), code(ErrorCode::NotSupported));
+    }
+}
