@@ -1,12 +1,10 @@
-//! The TEE as a whole: the nexus's parts, and how VMs come and go.
+//! The TEE as a whole: the nexus's parts.
 
-use crate::arch::{self, Machine};
+use crate::arch::Machine;
 use crate::nexus::ns_ram::NsRam;
 use crate::nexus::pages::PagePool;
-use crate::nexus::vms::{Life, SlotIndex, VmTable};
-use crate::partition::layout::{GUARANTEED, HEAP, HEAP_PAGES, QUOTA};
+use crate::nexus::vms::VmTable;
 use crate::sync::Lock;
-use shared_abi::client::VmId;
 
 /// The TEE.
 pub struct Tee {
@@ -18,10 +16,6 @@ pub struct Tee {
     pub machine: Machine,
     ns_ram: spin::Once<NsRam>,
 }
-
-/// The VM cannot be created or destroyed: unknown, in use, or no memory.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refused;
 
 impl Tee {
     /// A TEE without memory, on this machine.
@@ -40,88 +34,6 @@ impl Tee {
         self.ns_ram.get().unwrap_or(&NOTHING)
     }
 
-    /// VM_CREATED: makes a partition for a VM that has none.
-    ///
-    /// The new partition is made from constants (`Partition::new`), never from what any mapping shows, and in pages that
-    /// nobody else owns. Until it is complete the id is in the table but cannot be entered.
-    pub fn create(&self, id: VmId) -> Result<(), Refused> {
-        let index = self.vms.insert(id).ok_or(Refused)?;
-        let slot = self.vms.slot(index);
-        let built = slot.state.with(|state| {
-            self.pool.with(|pool| pool.take(GUARANTEED, &mut state.pages)).map_err(|_| Refused)?;
-            state.pages.iter_mut().for_each(arch::scrub);
-            // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else.
-            #[expect(unsafe_code, reason = "the pages become the partition's memory here")]
-            unsafe {
-                slot.space.build(index, &mut state.pages)
-            };
-            state.id = Some(id);
-            state.life = Life::Created;
-            Ok(())
-        });
-        if built.is_err() {
-            self.vms.remove(id);
-        } else {
-            log::info!("{id} created");
-        }
-        built
-    }
-
-    /// VM_DESTROYED. It never waits: calls that are suspended are dead, and if CPUs are inside, the last one to leave
-    /// reclaims the memory.
-    pub fn destroy(&self, id: VmId) -> Result<(), Refused> {
-        let drained = self.vms.with(id, |slot, state| {
-            if !matches!(state.life, Life::Created | Life::Ready) {
-                return Err(Refused);
-            }
-            let idle = state.inside == 0;
-            state.life = if idle { Life::Building } else { Life::Draining };
-            Ok(idle.then_some(slot))
-        });
-        if let Some(slot) = drained.unwrap_or(Err(Refused))? {
-            self.reclaim(slot);
-        }
-        Ok(())
-    }
-
-    /// Takes back everything of a VM that no CPU is in and that nobody can enter any more. The guaranteed pages are
-    /// scrubbed now, so that no secret outlives its VM by more than what it grew by; the rest goes back dirty and is
-    /// scrubbed before it is handed out.
-    pub(crate) fn reclaim(&self, index: SlotIndex) {
-        let slot = self.vms.slot(index);
-        let id = slot.state.with(|state| {
-            // SAFETY: no CPU has the space selected, and none can select it while the VM is neither Created nor Ready.
-            #[expect(unsafe_code, reason = "the pages stop being the partition's memory here")]
-            unsafe {
-                slot.space.tear_down(index)
-            };
-            state.pages.iter_mut().take(GUARANTEED).for_each(arch::scrub);
-            self.pool.with(|pool| pool.give(&mut state.pages));
-            state.id.take()
-        });
-        if let Some(id) = id {
-            self.vms.remove(id);
-            log::info!("{id} destroyed");
-        }
-    }
-
-    /// Grows the heap of a VM whose partition is selected on this CPU, by `count` pages. Returns where they
-    /// are and how many bytes, or `None` if the quota or the pool says no.
-    pub(crate) fn grow(&self, index: SlotIndex, count: usize) -> Option<(usize, usize)> {
-        let slot = self.vms.slot(index);
-        slot.state.with(|state| {
-            let before = state.pages.len();
-            if before + count > QUOTA || self.pool.with(|pool| pool.take(count, &mut state.pages)).is_err() {
-                return None;
-            }
-            state.pages.iter_mut().skip(before).for_each(arch::scrub);
-            let heap_page = HEAP + HEAP_PAGES + before - GUARANTEED;
-            // SAFETY: the pages are this VM's alone, zero, and their places in the heap's range were never mapped.
-            #[expect(unsafe_code, reason = "the pages become part of the partition's heap here")]
-            Some(unsafe { slot.space.extend(&mut state.pages, before, heap_page) })
-        })
-    }
-
     /// Pages that are free, and VMs that exist: what must be as before when a VM has come and gone.
     pub fn figures(&self) -> (usize, usize) {
         (self.pool.with(|pool| pool.free()), self.vms.len())
@@ -132,7 +44,7 @@ impl Tee {
 #[cfg(not(target_os = "none"))]
 impl Drop for Tee {
     fn drop(&mut self) {
-        for id in (1..=u16::MAX).filter_map(VmId::new) {
+        for id in (1..=u16::MAX).filter_map(shared_abi::client::VmId::new) {
             if self.vms.is_empty() {
                 break;
             }

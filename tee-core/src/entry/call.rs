@@ -51,12 +51,7 @@ impl<'a> Call<'a> {
             // only if it is at most half of it.
             let bytes = len.checked_mul(size_of::<T>()).and_then(usize::checked_next_power_of_two);
             let pages = bytes.unwrap_or(usize::MAX).div_ceil(PAGE_SIZE).saturating_mul(2).max(GROWTH);
-            let (base, size) = self.tee.grow(self.slot, pages).ok_or(exhausted)?;
-            // SAFETY: these pages were mapped for this heap just now, and for nothing else.
-            #[expect(unsafe_code, reason = "the heap is given its memory here")]
-            unsafe {
-                heap.add(base, size)
-            };
+            heap.add(self.tee.grow(self.slot, pages).ok_or(exhausted)?);
             heap.allocate(len)
         });
         Ok(OwnedBlock::new(heap, block.map_err(|_| TeeResult::OUT_OF_MEMORY)?))

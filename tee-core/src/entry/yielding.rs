@@ -69,10 +69,7 @@ impl Tee {
 }
 
 /// The call itself, on its thread.
-pub fn run(tee: &Tee, start: Start) -> ReturnCode {
-    // SAFETY: a thread runs only while its partition is selected.
-    #[expect(unsafe_code, reason = "threads are started with their partition selected")]
-    let partition: &Partition = unsafe { &*tee.vms.slot(start.slot).space.partition() };
+pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
     let [a1, a2, a3] = start.arguments;
     let (message, at) = match start.function {
         smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {

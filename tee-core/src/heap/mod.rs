@@ -13,6 +13,24 @@ use zerocopy::{FromZeros, Immutable};
 /// Blocks are of less than two to this power bytes; a partition's address range holds no larger one.
 const ORDER: usize = 22;
 
+/// Memory for a heap. A value of this type is the only right to its bytes.
+pub struct Memory {
+    base: usize,
+    len: usize,
+}
+
+impl Memory {
+    /// `len` bytes from `base`.
+    ///
+    /// # Safety
+    ///
+    /// The memory must be readable and writable, stay so as long as the heap it is given to is used, and be used by
+    /// nothing else. It must not end at the end of the address space.
+    pub const unsafe fn new(base: usize, len: usize) -> Self {
+        Self { base, len }
+    }
+}
+
 /// What the heap's users did and had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -88,14 +106,11 @@ impl Heap {
         }))
     }
 
-    /// Gives the heap `len` bytes from `base`.
-    ///
-    /// # Safety
-    ///
-    /// The memory must be readable and writable, stay so as long as the heap is used, and be used by nothing else.
-    pub unsafe fn add(&self, base: usize, len: usize) {
+    /// Gives the heap memory.
+    pub fn add(&self, memory: Memory) {
+        let Memory { base, len } = memory;
         self.0.with(|inner| {
-            // SAFETY: promised by the caller. The end does not wrap: it is memory.
+            // SAFETY: promised by who made the value, which is used up.
             unsafe { inner.blocks.add_to_heap(base, base + len) };
             inner.figures.size += len;
         });
@@ -204,7 +219,7 @@ pub(crate) mod tests {
         let memory = Box::leak(vec![0u64; 0x2000].into_boxed_slice());
         let heap = Heap::new();
         // SAFETY: the memory was leaked for this heap.
-        unsafe { heap.add(memory.as_mut_ptr() as usize, size_of_val(memory)) };
+        heap.add(unsafe { Memory::new(memory.as_mut_ptr() as usize, size_of_val(memory)) });
         heap
     }
 

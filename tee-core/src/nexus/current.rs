@@ -1,4 +1,5 @@
 //! The token that a partition is selected on this CPU.
+#![expect(unsafe_code, reason = "the one place where a partition becomes reachable")]
 
 use super::vms::{Life, SlotIndex};
 use crate::arch::Space;
@@ -39,7 +40,8 @@ impl Tee {
             let current = Current { tee: self, slot, here: PhantomData };
             self.vms.slot(slot).space.select(slot);
             if run && state.life == Life::Created {
-                current.partition().start(current.space());
+                // SAFETY: the range is mapped as long as the partition lives, and given away once: the VM is Ready then.
+                current.partition().start(unsafe { current.space().heap() });
                 state.life = Life::Ready;
             }
             Some(current)
@@ -53,10 +55,7 @@ impl<'t> Current<'t> {
     pub fn partition(&self) -> &Partition {
         // SAFETY: the space was built when the VM was created and is selected here; it is not torn down while
         // `inside` counts this CPU.
-        #[expect(unsafe_code, reason = "the one place where a partition becomes reachable")]
-        unsafe {
-            &*self.space().partition()
-        }
+        unsafe { &*self.space().partition() }
     }
 
     /// Number of the VM's slot.

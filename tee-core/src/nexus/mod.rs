@@ -2,6 +2,7 @@
 
 pub mod current;
 pub mod device_tree;
+pub mod lifecycle;
 pub mod ns_ram;
 pub mod pages;
 pub mod vms;

@@ -7,8 +7,7 @@ pub mod shm;
 pub mod shm_cache;
 pub mod threads;
 
-use crate::arch::Space;
-use crate::heap::Heap;
+use crate::heap::{Heap, Memory};
 use crate::pta::vault::Vault;
 use mutex::Mutex;
 use sessions::Sessions;
@@ -47,13 +46,8 @@ impl Partition {
     }
 
     /// Initialises what needs more than constants. Once, with the partition selected, before its first yielding call.
-    pub(crate) fn start(&self, space: &Space) {
-        let (base, len) = space.heap();
-        // SAFETY: the space's heap range is mapped for as long as the partition lives, and nothing else uses it.
-        #[expect(unsafe_code, reason = "the heap is given its memory here")]
-        unsafe {
-            self.heap.add(base, len)
-        };
+    pub(crate) fn start(&self, first_heap: Memory) {
+        self.heap.add(first_heap);
     }
 }
 

@@ -105,7 +105,9 @@ impl Context {
 /// The first function on a thread's stack.
 extern "C" fn thread_entry(tee: &Tee, slot: SlotIndex, thread: usize, function: u32, a1: u64, a2: u64, a3: u64) -> ! {
     let start = Start { slot, thread, function: FunctionId(function), arguments: [a1, a2, a3] };
-    let code = yielding::run(tee, start);
+    // SAFETY: a thread runs only while its partition is selected.
+    let partition = unsafe { &*tee.vms.slot(slot).space.partition() };
+    let code = yielding::run(tee, partition, start);
     // SAFETY: the thread ends here; see context.S.
     unsafe { asm!("svc #0", in("x0") code as u64, options(noreturn)) }
 }

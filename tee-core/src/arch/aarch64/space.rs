@@ -8,6 +8,7 @@
 //! partition, without invalidating anything.
 
 use super::peephole::{self, PAGE_ATTRIBUTES};
+use crate::heap::Memory;
 use crate::nexus::pages::{PAGE_SIZE, Page};
 use crate::nexus::vms::{MAX_VMS, Pages, SlotIndex};
 use crate::partition::Partition;
@@ -98,14 +99,14 @@ impl Space {
         Self::deselect();
     }
 
-    /// Adds the pages from number `from` on to the heap, at page `place` of the range. Returns address and bytes.
+    /// Adds the pages from number `from` on to the heap, at page `place` of the range. Returns them.
     ///
     /// # Safety
     ///
     /// The pages must be used by nothing else, and the place must be free.
-    pub unsafe fn extend(&self, pages: &mut Pages, from: usize, place: usize) -> (usize, usize) {
+    pub unsafe fn extend(&self, pages: &mut Pages, from: usize, place: usize) -> Memory {
         pages.iter_mut().skip(from).for_each(Page::mark_dirty);
-        let Some((table, _)) = pages.split_first() else { return (BASE, 0) };
+        let table = &pages[0];
         let added = pages.get(from..).unwrap_or(&[]);
         // SAFETY: the caller holds the slot, so nobody else changes the table; the CPUs that walk it meanwhile find an
         // entry invalid or complete. Invalid entries are not cached: nothing is to be invalidated.
@@ -116,8 +117,8 @@ impl Space {
                 }
             });
             asm!("dsb ishst", "isb", options(nostack));
+            Memory::new(BASE + place * PAGE_SIZE, added.len() * PAGE_SIZE)
         }
-        (BASE + place * PAGE_SIZE, added.len() * PAGE_SIZE)
     }
 
     /// Ends the partition: nothing of it can be reached any more, by any CPU. Its suspended calls are gone with it.
@@ -150,8 +151,13 @@ impl Space {
         (BASE + STRUCT * PAGE_SIZE) as *const Partition
     }
 
-    /// The heap's first memory: address and bytes.
-    pub fn heap(&self) -> (usize, usize) {
-        (BASE + HEAP * PAGE_SIZE, HEAP_PAGES * PAGE_SIZE)
+    /// The heap's first memory.
+    ///
+    /// # Safety
+    ///
+    /// Once for each partition.
+    pub unsafe fn heap(&self) -> Memory {
+        // SAFETY: `build` mapped it, for this alone.
+        unsafe { Memory::new(BASE + HEAP * PAGE_SIZE, HEAP_PAGES * PAGE_SIZE) }
     }
 }

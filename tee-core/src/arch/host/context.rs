@@ -56,7 +56,9 @@ impl Context {
             SELF.set(Some((event.clone(), order)));
             // SAFETY: see `TeePtr`.
             let tee = unsafe { &*tee.0 };
-            let end = match catch_unwind(AssertUnwindSafe(|| yielding::run(tee, start))) {
+            // SAFETY: the partition lives until its threads have been killed.
+            let partition = unsafe { &*tee.vms.slot(start.slot).space.partition() };
+            let end = match catch_unwind(AssertUnwindSafe(|| yielding::run(tee, partition, start))) {
                 Ok(code) => Event::Exit(Exit::Done(code as u64)),
                 Err(payload) if payload.is::<Killed>() => return,
                 Err(payload) => Event::Panic(payload),

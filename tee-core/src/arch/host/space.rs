@@ -1,5 +1,6 @@
 //! A partition's memory, from the host's heap.
 
+use crate::heap::Memory;
 use crate::nexus::pages::{PAGE_SIZE, Page};
 use crate::nexus::vms::{Pages, SlotIndex};
 use crate::partition::Partition;
@@ -10,13 +11,13 @@ use std::ptr::null_mut;
 #[repr(C, align(65536))]
 struct HeapMemory([u8; HEAP_MAX * PAGE_SIZE]);
 
-struct Memory {
+struct Parts {
     partition: Partition,
     heap: Box<HeapMemory>,
 }
 
 /// A partition's address space.
-pub struct Space(AtomicPtr<Memory>);
+pub struct Space(AtomicPtr<Parts>);
 
 /// Zeroes a page if it may hold something. The host has no secure memory, so that only the book is kept.
 pub fn scrub(page: &mut Page) {
@@ -46,20 +47,21 @@ impl Space {
         use_pages(pages);
         // SAFETY: zeroes are a valid array of bytes.
         let heap = unsafe { Box::<HeapMemory>::new_zeroed().assume_init() };
-        let memory = Box::into_raw(Box::new(Memory { partition: Partition::new(), heap }));
+        let memory = Box::into_raw(Box::new(Parts { partition: Partition::new(), heap }));
         assert!(self.0.swap(memory, Ordering::SeqCst).is_null(), "a slot is used twice");
     }
 
-    /// Adds the pages from number `from` on to the heap, at page `place` of the range. Returns address and bytes.
+    /// Adds the pages from number `from` on to the heap, at page `place` of the range. Returns them.
     ///
     /// # Safety
     ///
     /// The pages must be used by nothing else, and the place must be free.
-    pub unsafe fn extend(&self, pages: &mut Pages, from: usize, place: usize) -> (usize, usize) {
+    pub unsafe fn extend(&self, pages: &mut Pages, from: usize, place: usize) -> Memory {
         use_pages(&mut pages[from..]);
         let len = (pages.len() - from) * PAGE_SIZE;
         assert!(place - HEAP + len / PAGE_SIZE <= HEAP_MAX);
-        (self.heap().0 + (place - HEAP) * PAGE_SIZE, len)
+        // SAFETY: this part of the heap's memory was not given away yet; so says the caller.
+        unsafe { Memory::new(self.heap_base() + (place - HEAP) * PAGE_SIZE, len) }
     }
 
     /// Ends the partition.
@@ -89,11 +91,20 @@ impl Space {
         unsafe { &raw const (*memory).partition }
     }
 
-    /// The heap's first memory: address and bytes.
-    pub fn heap(&self) -> (usize, usize) {
-        // SAFETY: as above.
+    fn heap_base(&self) -> usize {
+        // SAFETY: it points to what `build` made.
         let heap = unsafe { &raw mut *(*self.0.load(Ordering::SeqCst)).heap };
-        (heap.expose_provenance(), HEAP_PAGES * PAGE_SIZE)
+        heap.expose_provenance()
+    }
+
+    /// The heap's first memory.
+    ///
+    /// # Safety
+    ///
+    /// Once for each partition.
+    pub unsafe fn heap(&self) -> Memory {
+        // SAFETY: it lives as long as the partition.
+        unsafe { Memory::new(self.heap_base(), HEAP_PAGES * PAGE_SIZE) }
     }
 }
 
