@@ -1,7 +1,6 @@
 //! Fast calls: short, bounded, with interrupts masked from beginning to end.
 
 use super::{Answer, Arguments, UNKNOWN, only};
-use crate::nexus::vms::Life;
 use crate::partition::Partition;
 use crate::partition::layout::THREADS;
 use crate::tee::Tee;
@@ -53,7 +52,7 @@ impl Tee {
     pub fn fast(&self, x: &Arguments) -> Answer {
         let Some(client) = ClientId::from_x7(x[7]) else { return only(ReturnCode::ENotAvail) };
         if let ClientId::Vm(id) = client
-            && !self.exists(id)
+            && !self.vms.is_live(id)
         {
             return only(ReturnCode::ENotAvail);
         }
@@ -73,10 +72,6 @@ impl Tee {
             smc::OPTEE_SMC_BOOT_SECONDARY => only(ReturnCode::ENotAvail),
             _ => UNKNOWN,
         }
-    }
-
-    fn exists(&self, id: VmId) -> bool {
-        self.vms.with(id, |_, state| matches!(state.life, Life::Created | Life::Ready)).unwrap_or(false)
     }
 
     /// OP-TEE refuses capabilities that it does not know, and so do we: the caller would rely on them.

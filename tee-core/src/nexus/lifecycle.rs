@@ -27,6 +27,7 @@ impl Tee {
             unsafe { slot.space.build(index, &mut state.pages) };
             state.id = Some(id);
             state.life = Life::Created;
+            slot.set_live(Some(id));
             Ok(())
         });
         if built.is_err() {
@@ -44,6 +45,7 @@ impl Tee {
             if !matches!(state.life, Life::Created | Life::Ready) {
                 return Err(Refused);
             }
+            self.vms.slot(slot).set_live(None);
             let idle = state.inside == 0;
             state.life = if idle { Life::Building } else { Life::Draining };
             Ok(idle.then_some(slot))

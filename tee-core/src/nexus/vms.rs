@@ -6,13 +6,14 @@
 //!    └── the last CPU has left ── Draining ◀──────── VM_DESTROYED ───────┘
 //! ```
 //!
-//! Order of locks: index, slot, page pool. A call takes the index only to read, and then its own VM's slot, so calls of
-//! different VMs never wait for each other.
+//! Order of locks: index, slot, page pool. A call takes its own VM's slot, and the index only to read and only if the VM
+//! isn't in its home slot, so calls of different VMs do not wait for each other.
 
 use super::pages::Page;
 use crate::arch::{Masked, Space};
 use crate::partition::layout::QUOTA;
 use crate::sync::Lock;
+use core::sync::atomic::{AtomicU16, Ordering};
 use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
 use shared_abi::client::VmId;
@@ -52,6 +53,8 @@ pub struct State {
 
 /// A place for a VM.
 pub struct Slot {
+    /// The number of the VM whose place it is, as long as the VM can be entered; else 0. Written with the state locked.
+    live: AtomicU16,
     /// Its state.
     pub state: Lock<State>,
     /// Its partition's address space.
@@ -61,12 +64,23 @@ pub struct Slot {
 impl Slot {
     const fn new() -> Self {
         let state = State { id: None, life: Life::Building, inside: 0, pages: Vec::new() };
-        Self { state: Lock::new(state), space: Space::new() }
+        Self { live: AtomicU16::new(0), state: Lock::new(state), space: Space::new() }
+    }
+
+    /// The VM can be entered from now on, or not any more.
+    pub fn set_live(&self, id: Option<VmId>) {
+        self.live.store(id.map_or(0, VmId::get), Ordering::Release);
     }
 }
 
 /// Number of a slot.
 pub type SlotIndex = u8;
+
+/// The slot where a VM is looked for first, without the index: its own if the slot was free when the VM came. With ids
+/// that are small and dense, as hypervisors hand them out, it always is.
+const fn home(id: VmId) -> SlotIndex {
+    (id.get() as usize % MAX_VMS) as SlotIndex
+}
 
 struct Index {
     slots: FnvIndexMap<VmId, SlotIndex, PLACES>,
@@ -95,8 +109,22 @@ impl VmTable {
         &self.slots[usize::from(index) % MAX_VMS]
     }
 
+    /// Whether VM `id` can be entered.
+    pub fn is_live(&self, id: VmId) -> bool {
+        let live = |slot| self.slot(slot).live.load(Ordering::Acquire) == id.get();
+        live(home(id)) || self.with(id, |slot, _| live(slot)).unwrap_or(false)
+    }
+
     /// Runs `f` on the state of VM `id`, if it is in the table.
     pub fn with<R>(&self, id: VmId, f: impl FnOnce(SlotIndex, &mut State) -> R) -> Option<R> {
+        let home = home(id);
+        let mut f = Some(f);
+        let found = self.slot(home).state.with(|state| match state.id {
+            Some(owner) if owner == id => f.take().map(|f| f(home, state)),
+            _ => None,
+        });
+        // Given away only if the VM is at home.
+        let Some(f) = f else { return found };
         let _masked = Masked::new();
         let index = self.index.read();
         let slot = *index.slots.get(&id)?;
@@ -107,7 +135,9 @@ impl VmTable {
     pub fn insert(&self, id: VmId) -> Option<SlotIndex> {
         let _masked = Masked::new();
         let mut index = self.index.write();
-        let slot = (!index.used).trailing_zeros() as SlotIndex;
+        let free = !index.used;
+        let home = home(id);
+        let slot = if free & (1 << home) != 0 { home } else { free.trailing_zeros() as SlotIndex };
         if usize::from(slot) >= MAX_VMS || index.slots.contains_key(&id) {
             return None;
         }
@@ -160,7 +190,7 @@ mod tests {
         assert_eq!(table.with(vm(8), |s, _| s), None);
         table.remove(vm(7));
         assert_eq!(table.with(vm(7), |s, _| s), None);
-        assert_eq!(table.insert(vm(9)), Some(slot));
+        assert_eq!(table.insert(vm(7 + MAX_VMS as u16)), Some(slot));
         assert_eq!(table.len(), 1);
     }
 

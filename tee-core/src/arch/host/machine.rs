@@ -65,6 +65,10 @@ impl Machine {
     }
 
     fn access(&self, range: NsRange, f: impl FnOnce(&mut [u8])) {
+        // A call that is being killed unwinds on the host alone; on the machine nothing of it runs any more.
+        if std::thread::panicking() {
+            return;
+        }
         let n = self.accesses.fetch_add(1, Ordering::SeqCst);
         if n >= self.interrupt_at.load(Ordering::SeqCst) && !Masked::is() && context::is_thread() {
             self.interrupt_at.store(usize::MAX, Ordering::SeqCst);

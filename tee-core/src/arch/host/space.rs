@@ -91,7 +91,8 @@ impl Space {
         unsafe { &raw const (*memory).partition }
     }
 
-    fn heap_base(&self) -> usize {
+    /// Where the heap's memory is. How its blocks are aligned, and so what fits, follows from it.
+    pub fn heap_base(&self) -> usize {
         // SAFETY: it points to what `build` made.
         let heap = unsafe { &raw mut *(*self.0.load(Ordering::SeqCst)).heap };
         heap.expose_provenance()
