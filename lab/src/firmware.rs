@@ -23,14 +23,16 @@ pub enum Program {
     Hypervisor,
     /// The guest without an operating system.
     BareGuest,
+    /// The probe.
+    Probe,
     /// The client that the Linux guest runs; an ELF file, not a raw image.
     LinuxClient,
 }
 
 impl Program {
     /// All of them, in the order in which they start.
-    pub const ALL: [Self; 6] =
-        [Self::Boot, Self::Runtime, Self::Tee, Self::Hypervisor, Self::BareGuest, Self::LinuxClient];
+    pub const ALL: [Self; 7] =
+        [Self::Boot, Self::Runtime, Self::Tee, Self::Hypervisor, Self::BareGuest, Self::Probe, Self::LinuxClient];
 
     /// What the flash is made of.
     pub const LAYERS: [Self; 4] = [Self::Boot, Self::Runtime, Self::Tee, Self::Hypervisor];
@@ -42,6 +44,7 @@ impl Program {
             Self::Tee => "tee-core",
             Self::Hypervisor => "hypervisor",
             Self::BareGuest => "bare-guest",
+            Self::Probe => "probe",
             Self::LinuxClient => "linux-client",
         }
     }
@@ -139,7 +142,9 @@ fn run_cargo(
     let stderr = child.stderr.take().context("cargo has no standard error")?;
     for line in BufReader::new(stderr).lines() {
         let line = line.context("cannot read what cargo says")?;
-        progress.detail(&format!("{package}: {}", line.trim()));
+        if let Some(what) = line.trim().strip_prefix("Compiling ") {
+            progress.detail(&format!("building {package}: {what}"));
+        }
         said.push_str(&line);
         said.push('\n');
     }

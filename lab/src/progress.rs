@@ -27,7 +27,7 @@ impl Progress {
         }
         let bar = ProgressBar::new_spinner();
         // A template made of literals and known keys cannot fail; the plain spinner does as well.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} [{elapsed}] {wide_msg}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));

@@ -15,6 +15,11 @@ impl Screen {
         Self { colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
     }
 
+    /// Without colours.
+    pub const fn plain() -> Self {
+        Self { colours: false }
+    }
+
     /// Prints one line. A closed pipe ends printing, not the run.
     pub fn print(&self, line: &Line) {
         let _ = writeln!(std::io::stdout(), "{}", self.dress(line));

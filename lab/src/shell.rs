@@ -25,8 +25,7 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
     let terminal = RawTerminal::enter()?;
     let keys = read_keys();
     let mut keyboard = Keyboard::default();
-    let mut secure = Listener::new(Port::Secure);
-    let screen = Screen::new();
+    let mut out = Display::new();
     let said = loop {
         match keys.try_recv() {
             Ok(typed) => {
@@ -40,14 +39,9 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
         }
         match machine.next(Instant::now() + KEY_TICK)? {
-            Event::Bytes(Port::NonSecure, bytes) => show(&with_returns(&bytes)),
-            // The secure world speaks in whole lines; it must not cut the VM's.
-            Event::Bytes(Port::Secure, bytes) => {
-                for line in secure.hear(&bytes) {
-                    show(format!("{}\r\n", screen.dress(&line)).as_bytes());
-                }
-            }
-            Event::Silence => {}
+            Event::Bytes(Port::NonSecure, bytes) => show(&out.normal(&bytes)),
+            Event::Bytes(Port::Secure, bytes) => show(&out.secure(&bytes)),
+            Event::Silence => show(&out.silence()),
             Event::Interrupted => break "stopped".to_owned(),
             Event::Ended { complaints, .. } if complaints.trim().is_empty() => break "the machine is off".to_owned(),
             Event::Ended { complaints, .. } => break complaints,
@@ -78,16 +72,55 @@ fn read_keys() -> Receiver<Vec<u8>> {
     keys
 }
 
-/// A raw terminal needs a carriage return before each new line.
-fn with_returns(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + 8);
-    for &byte in bytes {
-        if byte == b'\n' && out.last() != Some(&b'\r') {
-            out.push(b'\r');
-        }
-        out.push(byte);
+/// Two ports on one terminal: the normal world's bytes as they come, the secure world's lines between its lines.
+struct Display {
+    screen: Screen,
+    secure: Listener,
+    /// Lines of the secure world that wait for the end of the normal world's.
+    waiting: Vec<u8>,
+    /// The normal world is inside a line.
+    inside: bool,
+}
+
+impl Display {
+    fn new() -> Self {
+        Self { screen: Screen::new(), secure: Listener::new(Port::Secure), waiting: Vec::new(), inside: false }
     }
-    out
+
+    /// What is shown of the normal world's bytes. A raw terminal needs a carriage return before each new line.
+    fn normal(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len() + 8);
+        for &byte in bytes {
+            if byte == b'\n' && out.last() != Some(&b'\r') {
+                out.push(b'\r');
+            }
+            out.push(byte);
+            self.inside = byte != b'\n';
+            if !self.inside {
+                out.append(&mut self.waiting);
+            }
+        }
+        out
+    }
+
+    /// What is shown of the secure world's.
+    fn secure(&mut self, bytes: &[u8]) -> Vec<u8> {
+        for line in self.secure.hear(bytes) {
+            self.waiting.extend_from_slice(self.screen.dress(&line).as_bytes());
+            self.waiting.extend_from_slice(b"\r\n");
+        }
+        if self.inside { Vec::new() } else { std::mem::take(&mut self.waiting) }
+    }
+
+    /// A line that has stood a while is a prompt, and what waits for its end has waited long enough.
+    fn silence(&mut self) -> Vec<u8> {
+        if self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let mut out = if std::mem::take(&mut self.inside) { b"\r\n".to_vec() } else { Vec::new() };
+        out.append(&mut self.waiting);
+        out
+    }
 }
 
 /// Knows whether Ctrl-A was the last key.
@@ -159,8 +192,26 @@ mod tests {
         assert_eq!(keyboard.press(b"q\x01xz"), (b"q".to_vec(), true));
     }
 
+    fn display() -> Display {
+        // Without colours, which would depend on where the tests run.
+        Display { screen: Screen::plain(), ..Display::new() }
+    }
+
     #[test]
     fn new_lines_return_to_the_left_once() {
-        assert_eq!(with_returns(b"a\nb\r\nc"), b"a\r\nb\r\nc");
+        assert_eq!(display().normal(b"a\nb\r\nc"), b"a\r\nb\r\nc");
+    }
+
+    #[test]
+    fn the_secure_world_does_not_cut_a_line_but_waits_no_longer_than_a_prompt() {
+        let mut display = display();
+        assert_eq!(display.secure(b"[TEE] one\n"), b"[TEE] one\r\n");
+        assert_eq!(display.normal(b"[HYP] vm1"), b"[HYP] vm1");
+        assert_eq!(display.secure(b"[TEE] two\n"), b"");
+        assert_eq!(display.normal(b": off\n["), b": off\r\n[TEE] two\r\n[");
+        assert_eq!(display.normal(b"vm1] # "), b"vm1] # ");
+        assert_eq!(display.secure(b"[TEE] three\n"), b"");
+        assert_eq!(display.silence(), b"\r\n[TEE] three\r\n");
+        assert_eq!(display.silence(), b"");
     }
 }
