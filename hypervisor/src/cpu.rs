@@ -12,7 +12,7 @@ use heapless::Vec;
 use shared_abi::layout::MAX_CPUS;
 
 /// How long a vCPU runs while others wait, in parts of a second.
-const SLICES_PER_SECOND: u64 = 100;
+const SLICES_PER_SECOND: u64 = 200;
 /// How often a CPU that runs a guest looks around in any case.
 const TICKS_PER_SECOND: u64 = 20;
 /// How long an incomplete line of output waits for its end.
@@ -28,8 +28,9 @@ pub struct Cpu {
     vcpus: UnsafeCell<Vec<*mut Vcpu, SLOTS>>,
     /// Whose registers it has.
     loaded: Cell<Option<usize>>,
-    /// Who ran last.
+    /// Who ran last, and until when its turn lasts.
     last: Cell<usize>,
+    turn_ends: Cell<u64>,
     /// Whether instructions are counted, and the counts when they were last looked at.
     counts: Cell<Option<(u32, u32)>>,
 }
@@ -89,6 +90,7 @@ impl Cpu {
             vcpus: UnsafeCell::new(Vec::new()),
             loaded: Cell::new(None),
             last: Cell::new(0),
+            turn_ends: Cell::new(0),
             counts: Cell::new(None),
         }
     }
@@ -152,6 +154,7 @@ impl Cpu {
                 self.loaded.set(Some(slot));
             }
             self.last.set(slot);
+            self.turn_ends.set(timer::now() + timer::frequency() / SLICES_PER_SECOND);
             vcpu.sync(&mut vcpu.vm.machine.lock());
             self.arm(true);
             return pointer;
@@ -211,7 +214,7 @@ impl Cpu {
         }
     }
 
-    /// Serves an interrupt of this CPU's. Whether another vCPU may have to run now.
+    /// Serves an interrupt of this CPU's. Whether the turn of whoever runs is over.
     #[inline]
     pub fn interrupt(&self, intid: u32) -> bool {
         if intid == gic::VIRTUAL_TIMER {
@@ -237,7 +240,22 @@ impl Cpu {
         }
         gic::end(intid);
         gic::deactivate(intid);
-        intid == gic::HYPERVISOR_TIMER || intid == gic::KICK
+        if intid != gic::HYPERVISOR_TIMER && intid != gic::KICK {
+            return false;
+        }
+        let turn_is_over = self.is_turn_over();
+        if !turn_is_over {
+            self.arm(true);
+        }
+        turn_is_over
+    }
+
+    /// Whether whoever runs has to make room: it waits or stops, or others do and it has had its time.
+    fn is_turn_over(&self) -> bool {
+        let last = self.last.get();
+        // SAFETY: Only a field that never changes is read.
+        let is_ending = || unsafe { (*self.vcpu(last)).vm }.is_ending();
+        !self.queue.is_ready(last) || self.queue.has_others(last) && timer::now() >= self.turn_ends.get() || is_ending()
     }
 
     /// The loaded vCPU's timer has fired. Its interrupt stays active until the guest deactivates it.
@@ -263,8 +281,6 @@ impl Cpu {
     /// alarm clocks.
     fn tick(&self) {
         self.account();
-        // Its level stays until then, and whoever serves all pending interrupts would never end; `schedule` sets it anew.
-        timer::set(None);
         let now = timer::now();
         for pointer in self.vcpus() {
             // SAFETY: The CPU's own vCPU; handlers hold no reference to it across this call.
@@ -296,12 +312,16 @@ impl Cpu {
         let second = timer::frequency();
         let mut next = if running { now + second / TICKS_PER_SECOND } else { u64::MAX };
         if running && self.queue.has_others(self.last.get()) {
-            next = now + second / SLICES_PER_SECOND;
+            next = self.turn_ends.get();
         }
-        for pointer in self.vcpus() {
+        for (slot, pointer) in self.vcpus().enumerate() {
             // SAFETY: Only fields that this CPU alone writes are read.
             let (deadline, index, vm) = unsafe { ((*pointer).deadline, (*pointer).index, (*pointer).vm) };
-            next = next.min(deadline.unwrap_or(u64::MAX));
+            if let Some(deadline) = deadline
+                && !self.queue.is_ready(slot)
+            {
+                next = next.min(deadline);
+            }
             if index == 0 && !running {
                 let machine = vm.machine.lock();
                 if let Some(since) = machine.uart.incomplete_since() {

@@ -54,6 +54,12 @@ impl RunQueue {
         Some((turned.trailing_zeros() as usize + first) % SLOTS)
     }
 
+    /// Whether a vCPU is ready.
+    #[inline]
+    pub fn is_ready(&self, slot: usize) -> bool {
+        self.ready.load(Ordering::Relaxed) & 1 << slot != 0
+    }
+
     /// Whether anybody else than `slot` is ready.
     #[inline]
     pub fn has_others(&self, slot: usize) -> bool {
