@@ -34,7 +34,7 @@ impl Port {
     /// Whether this speaker is heard on this port. What the normal world prints can't pass for the secure world's.
     fn carries(self, speaker: &str) -> bool {
         match self {
-            Self::NonSecure => speaker == "HYP" || is_vm(speaker),
+            Self::NonSecure => speaker == "HYP" || speaker == "probe" || is_vm(speaker),
             Self::Secure => speaker == "EL3" || speaker == "TEE",
         }
     }

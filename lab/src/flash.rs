@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn damaged(damage: Damage) -> Vec<u8> {
-        flash(&Chain { tee: true, damage: Some(damage) }).unwrap()
+        flash(&Chain { damage: Some(damage), ..Chain::default() }).unwrap()
     }
 
     /// Which images are whole, by the manifest in the same flash.
@@ -172,7 +172,7 @@ mod tests {
         let bytes = flash(&Chain::default()).unwrap();
         assert_eq!(&bytes[..4], b"boot");
         assert_eq!(whole(&bytes), Image::ALL);
-        let bytes = flash(&Chain { tee: false, damage: None }).unwrap();
+        let bytes = flash(&Chain { tee: false, ..Chain::default() }).unwrap();
         assert_eq!(whole(&bytes), [Image::Bl31, Image::Bl33]);
     }
 
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn damage_to_an_image_that_is_not_there_is_an_error() {
-        assert!(flash(&Chain { tee: false, damage: Some(Damage::Flip(Name::Bl32)) }).is_err());
+        assert!(flash(&Chain { tee: false, damage: Some(Damage::Flip(Name::Bl32)), ..Chain::default() }).is_err());
     }
 
     #[test]

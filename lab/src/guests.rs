@@ -3,6 +3,7 @@
 use crate::firmware::{Firmware, Program};
 use crate::linux::LinuxGuest;
 use crate::scenario::{Scenario, Vm};
+use crate::workspace::write_if_changed;
 use anyhow::{Context, Result, ensure};
 use shared_abi::layout::{DRAM_BASE, MODULES_BASE};
 use std::fs;
@@ -49,6 +50,9 @@ pub fn programs(scenario: &Scenario) -> Vec<Program> {
     if uses("bare-guest") {
         programs.push(Program::BareGuest);
     }
+    if uses("probe") {
+        programs.push(Program::Probe);
+    }
     if needs_linux(scenario) {
         programs.push(Program::LinuxClient);
     }
@@ -61,18 +65,29 @@ pub fn needs_linux(scenario: &Scenario) -> bool {
 }
 
 /// Puts every guest's files one after another, each at a boundary of its own.
-pub fn place<'a>(scenario: &'a Scenario, firmware: &Firmware, linux: Option<&LinuxGuest>) -> Result<Vec<Guest<'a>>> {
+///
+/// A probe's script is its RAM disk; it is written to `folder`.
+pub fn place<'a>(
+    scenario: &'a Scenario,
+    firmware: &Firmware,
+    linux: Option<&LinuxGuest>,
+    folder: &Path,
+) -> Result<Vec<Guest<'a>>> {
     let mut free = MODULES_BASE;
     let end = DRAM_BASE + scenario.machine.memory.0;
     let mut guests = Vec::new();
     for vm in &scenario.vms {
         let mut modules = Vec::new();
-        for (role, name) in [(Role::Kernel, &vm.kernel), (Role::Ramdisk, &vm.initramfs)] {
+        let script = vm.script.as_ref().map(|script| write_script(&vm.name, script, folder)).transpose()?;
+        for (role, name) in
+            [(Role::Kernel, &vm.kernel), (Role::Ramdisk, script.as_ref().map_or(&vm.initramfs, |_| &script))]
+        {
             let Some(name) = name else { continue };
             let file = match (name.as_str(), linux) {
                 ("linux", Some(linux)) if role == Role::Kernel => linux.image.clone(),
                 ("linux", Some(linux)) => linux.initramfs.clone(),
                 ("bare-guest", _) if role == Role::Kernel => firmware.image(Program::BareGuest),
+                ("probe", _) if role == Role::Kernel => firmware.image(Program::Probe),
                 _ => absolute(&scenario.folder.join(name))?,
             };
             let size = fs::metadata(&file)
@@ -86,6 +101,12 @@ pub fn place<'a>(scenario: &'a Scenario, firmware: &Firmware, linux: Option<&Lin
         guests.push(Guest { vm, modules });
     }
     Ok(guests)
+}
+
+fn write_script(vm: &str, script: &[u8], folder: &Path) -> Result<String> {
+    let file = folder.join(vm).with_extension("script");
+    write_if_changed(&file, script)?;
+    Ok(absolute(&file)?.to_string_lossy().into_owned())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod linux;
 pub mod machine;
 pub mod prepare;
+pub mod probe;
 pub mod progress;
 pub mod qemu;
 pub mod run;

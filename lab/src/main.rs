@@ -1,13 +1,14 @@
 //! The command line of the lab.
 #![forbid(unsafe_code)]
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use lab::bench;
 use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
 use lab::prepare::{self, Kit, Prepared};
+use lab::probe;
 use lab::progress::Progress;
 use lab::run::run;
 use lab::scenario::{Chain, Scenario, model};
@@ -91,6 +92,14 @@ enum Command {
         /// Write the flash that this scenario describes, its damage included.
         scenario: Option<PathBuf>,
     },
+    /// Write the probe with a scenario's script as one image: the BL33 of any firmware for this machine.
+    Probe {
+        /// The scenario file, which has the probe in the hypervisor's place.
+        scenario: PathBuf,
+        /// The file to write.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
     /// Write the device tree that a scenario boots with.
     Dtb {
         #[command(flatten)]
@@ -141,7 +150,7 @@ fn execute(command: Command) -> Result<bool> {
         Command::Flash { output, no_tee, bl32, bl33, scenario } => {
             let chain = match scenario {
                 Some(file) => Scenario::read(&file)?.chain,
-                None => Chain { tee: !no_tee, damage: None },
+                None => Chain { tee: !no_tee, ..Chain::default() },
             };
             let mut programs = Program::LAYERS.to_vec();
             programs.retain(|program| match program {
@@ -152,6 +161,12 @@ fn execute(command: Command) -> Result<bool> {
             let firmware = Firmware::build(&workspace, &programs, &progress)?;
             let flash = Flash::with(&firmware, chain.tee, bl32.as_deref(), bl33.as_deref())?;
             write_if_changed(&output, &flash.bytes(&chain)?)?;
+        }
+        Command::Probe { scenario, output } => {
+            let scenario = Scenario::read(&scenario)?;
+            let script = scenario.script.context("the scenario has no probe in the hypervisor's place")?;
+            let firmware = Firmware::build(&workspace, &[Program::Probe], &progress)?;
+            write_if_changed(&output, &probe::append(firmware.read(Program::Probe)?, &script)?)?;
         }
         Command::Dtb { which, output } => {
             let (scenario, cpu) = which.read()?;

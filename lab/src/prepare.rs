@@ -6,7 +6,7 @@ use crate::guests;
 use crate::linux::{self, LinuxGuest, Recipe, Suite};
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
-use crate::scenario::{Scenario, model};
+use crate::scenario::{NormalWorld, Scenario, model};
 use crate::tree::{self, Seeds};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result};
@@ -35,6 +35,10 @@ impl Kit {
     /// Builds what changed for a scenario, and fetches what it names.
     pub fn of(workspace: &Workspace, scenario: &Scenario, progress: &Progress) -> Result<Self> {
         let mut programs = Program::LAYERS.to_vec();
+        if scenario.chain.normal_world == NormalWorld::Probe {
+            programs.retain(|program| *program != Program::Hypervisor);
+            programs.push(Program::Probe);
+        }
         programs.extend(guests::programs(scenario));
         Self::build(workspace, &programs, guests::needs_linux(scenario), progress)
     }
@@ -73,12 +77,19 @@ pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
 pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
     let folder = workspace.fresh_run(&format!("{}/{}", scenario.name, model(cpu)))?;
     let flash = folder.join("flash.bin");
-    write_if_changed(&flash, &Flash::of(&kit.firmware, scenario.chain.tee)?.bytes(&scenario.chain)?)?;
-    let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref())?;
+    let probe = kit.firmware.image(Program::Probe);
+    let normal_world = (scenario.chain.normal_world == NormalWorld::Probe).then_some(probe.as_path());
+    let images = Flash::with(&kit.firmware, scenario.chain.tee, None, normal_world)?;
+    write_if_changed(&flash, &images.bytes(&scenario.chain)?)?;
+    let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
     let machine = qemu::dump_tree(&scenario.machine, cpu, &flash)?;
     let seeds = if scenario.machine.icount { Seeds::Fixed } else { Seeds::Random };
     let tree = folder.join("tree.dtb");
-    write_if_changed(&tree, &tree::with_guests(&machine, &guests, seeds)?)?;
+    let mut bytes = tree::with_guests(&machine, &guests, seeds)?;
+    if let Some(script) = &scenario.script {
+        bytes = tree::with_script(&bytes, script)?;
+    }
+    write_if_changed(&tree, &bytes)?;
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
     line.load(&tree, &guests);
     let by_hand = folder.join("qemu.sh");

@@ -37,6 +37,15 @@ pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result
     Ok(tree.to_dtb())
 }
 
+/// The machine's tree with the script of a probe in the hypervisor's place.
+pub fn with_script(machine: &[u8], script: &[u8]) -> Result<Vec<u8>> {
+    let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    let chosen = tree.find_node_mut("/chosen").context("the tree has no /chosen")?;
+    put(chosen, "triptych,script", script.to_vec())?;
+    Ok(tree.to_dtb())
+}
+
 /// `/chosen/domU<n>`.
 fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
     let vm = guest.vm;
@@ -105,6 +114,8 @@ mod tests {
             tee: true,
             vmid: Some(7),
             kernel_module: Placement::default(),
+            play: None,
+            script: None,
         }
     }
 

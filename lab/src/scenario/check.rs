@@ -55,11 +55,11 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
 }
 
 fn speaks(name: &str) -> bool {
-    ["EL3", "TEE", "HYP"].contains(&name) || is_vm(name)
+    ["EL3", "TEE", "HYP", "probe"].contains(&name) || is_vm(name)
 }
 
 fn nobody(name: &str) -> String {
-    format!("`{name}` is nobody; EL3, TEE, HYP and vm1, vm2, … speak")
+    format!("`{name}` is nobody; EL3, TEE, HYP, probe and vm1, vm2, … speak")
 }
 
 fn check_expect(expect: &Expect, scenario: &Scenario) -> Result<(), (&'static str, String)> {

@@ -15,7 +15,7 @@ pub struct Error {
 
 impl Error {
     /// What the TOML reader found.
-    pub(super) fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
+    pub(crate) fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message().trim().to_owned();
         Self {
             file: file.to_path_buf(),
@@ -23,6 +23,13 @@ impl Error {
             nearest: nearest_of(&message),
             message,
         }
+    }
+}
+
+impl Error {
+    /// A mistake at a place in a file's text.
+    pub(crate) fn at(file: &Path, text: &str, span: Range<usize>, message: String, nearest: Option<String>) -> Self {
+        Self { file: file.to_path_buf(), line: Some(line_of(text, span)), message, nearest }
     }
 }
 
@@ -91,7 +98,7 @@ fn nearest_of(message: &str) -> Option<String> {
 }
 
 /// How many letters must be put in, left out or changed to make one word of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, letter) in a.chars().enumerate() {

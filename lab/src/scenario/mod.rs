@@ -6,10 +6,15 @@ mod check;
 mod error;
 
 pub use error::Error;
+pub(crate) use error::distance;
 
+use crate::probe;
+use crate::probe::source::RawSteps;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::Spanned;
 
 /// A scenario file.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,6 +48,21 @@ pub struct Scenario {
     /// What must be seen.
     #[serde(default, rename = "expect")]
     pub expects: Vec<Expect>,
+    /// Files with further lists of steps; relative to this one.
+    #[serde(default)]
+    pub include: Vec<String>,
+    /// What a probe does: the list without a name.
+    #[serde(default, rename = "step")]
+    pub steps: RawSteps,
+    /// Further lists of steps, by name.
+    #[serde(default, rename = "steps")]
+    pub lists: BTreeMap<String, RawSteps>,
+    /// Memory of a probe's own, by name.
+    #[serde(default)]
+    pub buffers: BTreeMap<String, Spanned<Size>>,
+    /// What the probe in the hypervisor's place plays, compiled.
+    #[serde(skip)]
+    pub script: Option<Vec<u8>>,
     /// The folder of the file: relative paths in it start there.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -87,14 +107,27 @@ impl Default for Machine {
 pub struct Chain {
     /// Whether a TEE is.
     pub tee: bool,
+    /// What the normal world is.
+    pub normal_world: NormalWorld,
     /// What is wrong with the flash.
     pub damage: Option<Damage>,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { tee: true, damage: None }
+        Self { tee: true, normal_world: NormalWorld::default(), damage: None }
     }
+}
+
+/// What the chain starts as the normal world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormalWorld {
+    /// The hypervisor.
+    #[default]
+    Hypervisor,
+    /// The probe in its place; it plays the scenario's steps.
+    Probe,
 }
 
 /// One thing that is wrong with a flash. The images themselves are as built.
@@ -135,7 +168,7 @@ pub enum Image {
 pub struct Vm {
     /// What it is called in the hypervisor's lines.
     pub name: String,
-    /// `linux`, `bare-guest`, or the path of an arm64 `Image`. Without one the VM has no kernel module.
+    /// `linux`, `bare-guest`, `probe`, or the path of an arm64 `Image`. Without one the VM has no kernel module.
     pub kernel: Option<String>,
     /// `linux` or a path.
     pub initramfs: Option<String>,
@@ -155,6 +188,18 @@ pub struct Vm {
     /// Says something else about the kernel's module than is true.
     #[serde(default)]
     pub kernel_module: Placement,
+    /// The list of steps that its probe plays; else the one without a name.
+    pub play: Option<String>,
+    /// What its probe plays, compiled.
+    #[serde(skip)]
+    pub script: Option<Vec<u8>>,
+}
+
+impl Vm {
+    /// Whether the probe is its kernel.
+    pub fn is_probe(&self) -> bool {
+        self.kernel.as_deref() == Some("probe")
+    }
 }
 
 /// Where the tree says that a module is, instead of where it is.
@@ -185,7 +230,7 @@ pub struct Send {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Expect {
-    /// Who says it: `EL3`, `TEE`, `HYP` or `vm1`.
+    /// Who says it: `EL3`, `TEE`, `HYP`, `vm1`, or `probe` in the hypervisor's place.
     pub from: String,
     /// Part of the line, word for word. Without this and `regex`, any line.
     pub line: Option<String>,
@@ -253,7 +298,8 @@ impl Scenario {
 
     /// Parses and checks a scenario's text; `file` is for messages.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
-        let scenario: Self = toml::from_str(text).map_err(|error| Error::from_toml(file, text, &error))?;
+        let mut scenario: Self = toml::from_str(text).map_err(|error| Error::from_toml(file, text, &error))?;
+        probe::prepare(&mut scenario, text, file)?;
         check::check(&scenario).map_err(|fault| fault.at(file, text))?;
         Ok(scenario)
     }
