@@ -95,7 +95,7 @@ pub struct Context {
     pub scr: u64,
     /// CPTR_EL3 while it runs. Never changes after boot.
     pub cptr: u64,
-    reserved: u64,
+    pub(crate) reserved: u64,
     /// What both worlds share.
     pub el1: El1Registers,
 }

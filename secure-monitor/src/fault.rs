@@ -17,7 +17,11 @@ pub extern "C" fn monitor_fault(esr: u64, elr: u64, vector: u64) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    log::error!("cpu {:#x}: {info}; CPU stopped", arch::mpidr());
+    // The panic's own text would take two lines.
+    match info.location() {
+        Some(place) => log::error!("cpu {:#x}: panicked at {place}: {}; CPU stopped", arch::mpidr(), info.message()),
+        None => log::error!("cpu {:#x}: panicked at an unknown place: {}; CPU stopped", arch::mpidr(), info.message()),
+    }
     arch::stop()
 }
 

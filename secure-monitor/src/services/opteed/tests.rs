@@ -1,1 +1,239 @@
+//! The monitor's conversation with a TEE, step by step.
 
+use super::*;
+use crate::context::Context;
+use crate::services::psci::{Cpus, Ram};
+use shared_abi::layout::{DRAM_BASE, Range};
+use shared_abi::opteed::*;
+use shared_abi::psci::{PSCI_CPU_OFF, PSCI_CPU_SUSPEND_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET, PSCI_SYSTEM_RESET2_64};
+
+const TABLE: u64 = layout::TEE.base + 0x1000;
+const ENTRY: u64 = DRAM_BASE + 0x20_0000;
+
+fn monitor() -> Monitor {
+    let monitor = Monitor::new(|_| {});
+    let ram: Ram = [Range::new(DRAM_BASE, 1 << 30)].into_iter().collect();
+    monitor.psci.set_cpus(Cpus::new([0, 1].into_iter().collect(), ram, 0));
+    monitor
+}
+
+/// A monitor and its boot CPU, with a TEE that has answered.
+fn ready() -> (Monitor, Cpu) {
+    let (monitor, mut cpu) = (monitor(), Cpu::default());
+    monitor.tee.prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_ENTRY_DONE, &[TABLE]), Next::Boot);
+    (monitor, cpu)
+}
+
+fn says(monitor: &Monitor, cpu: &mut Cpu, from: World, id: FunctionId, arguments: &[u64]) -> Next {
+    let context = cpu.context(from);
+    context.gpr[0] = id.0.into();
+    context.gpr[1..=arguments.len()].copy_from_slice(arguments);
+    monitor.smc(cpu, from)
+}
+
+fn tee_says(monitor: &Monitor, cpu: &mut Cpu, id: FunctionId, arguments: &[u64]) -> Next {
+    says(monitor, cpu, World::Secure, id, arguments)
+}
+
+fn normal_says(monitor: &Monitor, cpu: &mut Cpu, id: FunctionId, arguments: &[u64]) -> Next {
+    says(monitor, cpu, World::Normal, id, arguments)
+}
+
+const FAST: FunctionId = FunctionId(0xB200_0001);
+const YIELDING: FunctionId = FunctionId(0x3200_0004);
+
+#[test]
+fn the_first_entry_has_no_pageable_part_the_size_of_the_memory_and_the_device_tree() {
+    let (monitor, mut cpu) = (monitor(), Cpu::default());
+    monitor.tee.prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+    assert_eq!(cpu.secure.gpr[..4], [0, layout::TEE.size, DRAM_BASE, 0]);
+    assert_eq!((cpu.secure.elr, cpu.secure.spsr), (layout::TEE.base, 0x3C5));
+    assert_eq!(cpu.secure.el1.sctlr, 0x30D0_0800);
+}
+
+#[test]
+fn before_the_tee_is_ready_its_calls_answer_minus_one() {
+    let (monitor, mut cpu) = (monitor(), Cpu::default());
+    for id in [FAST, YIELDING] {
+        assert_eq!(normal_says(&monitor, &mut cpu, id, &[1, 2, 3]), Next::Enter(World::Normal));
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn a_vector_table_outside_of_the_tees_memory_is_no_tee() {
+    let outside = [0, 0x0E00_0000, DRAM_BASE, layout::TEE.base - 4, layout::TEE.end() - 32, TABLE + 2, u64::MAX - 3];
+    for table in outside {
+        let (monitor, mut cpu) = (monitor(), Cpu::default());
+        monitor.tee.prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+        assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_ENTRY_DONE, &[table]), Next::Boot, "{table:#x}");
+        assert!(!monitor.tee.is_ready());
+        normal_says(&monitor, &mut cpu, FAST, &[]);
+        assert_eq!(cpu.normal.gpr[0], u64::MAX);
+    }
+}
+
+#[test]
+fn a_call_enters_the_tee_at_its_kind_with_x0_to_x7() {
+    for (id, vector) in [(FAST, Vector::Fast), (YIELDING, Vector::Yield)] {
+        let (monitor, mut cpu) = ready();
+        assert_eq!(normal_says(&monitor, &mut cpu, id, &[1, 2, 3, 4, 5, 6, 7]), Next::Enter(World::Secure));
+        assert_eq!(cpu.secure.gpr[..8], [u64::from(id.0), 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(cpu.secure.elr, TABLE + vector.offset());
+    }
+}
+
+#[test]
+fn the_tee_sees_32_bits_of_a_32_bit_calls_arguments_and_the_caller_keeps_its_64() {
+    let (monitor, mut cpu) = ready();
+    let wide = [0xAAAA_AAAA_0000_0001; 7];
+    normal_says(&monitor, &mut cpu, FAST, &wide);
+    assert_eq!(cpu.secure.gpr[1..8], [1; 7]);
+    assert_eq!(cpu.normal.gpr[1..8], wide);
+}
+
+#[test]
+fn a_call_returns_four_results_and_no_other_register() {
+    let (monitor, mut cpu) = ready();
+    for (n, register) in cpu.normal.gpr.iter_mut().enumerate() {
+        *register = 0x4E00 + n as u64;
+    }
+    let (before, outside) = (cpu.normal, Context { gpr: [0; 31], ..cpu.normal });
+    normal_says(&monitor, &mut cpu, FunctionId(before.gpr[0] as u32 | 0xB200_0000), &[]);
+    cpu.secure.gpr = [0x5EC_0000; 31];
+    let next = tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_CALL_DONE, &[10, 11, 12, 13, 14, 15, 16, 17]);
+    assert_eq!(next, Next::Enter(World::Normal));
+    assert_eq!(cpu.normal.gpr[..4], [10, 11, 12, 13]);
+    assert_eq!(cpu.normal.gpr[4..], before.gpr[4..]);
+    assert_eq!(Context { gpr: [0; 31], ..cpu.normal }, outside);
+}
+
+#[test]
+fn what_the_tee_says_to_the_monitor_is_refused_from_the_normal_world() {
+    for (id, _) in NAMES {
+        let (monitor, mut cpu) = ready();
+        let before = cpu.secure;
+        assert_eq!(normal_says(&monitor, &mut cpu, *id, &[TABLE, 0, 0, 0]), Next::Enter(World::Normal));
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0], "{id}");
+        assert_eq!(cpu.secure, before, "{id}");
+        assert_eq!(cpu.errand, Errand::None);
+    }
+}
+
+#[test]
+fn owners_50_to_63_are_the_tees_and_no_others() {
+    for owner in 0..64u32 {
+        for kind in [0xC000_0000u32, 0x8000_0000, 0x4000_0000, 0] {
+            let id = FunctionId(kind | owner << 24 | 0x5555);
+            assert_eq!(Opteed::owns(id), owner >= 50, "{id}");
+        }
+    }
+}
+
+#[test]
+fn a_return_out_of_turn_is_the_tees_last_on_that_cpu() {
+    for (id, _) in NAMES.iter().filter(|(id, _)| *id != TEESMC_OPTEED_RETURN_CALL_DONE) {
+        let (monitor, mut cpu) = ready();
+        normal_says(&monitor, &mut cpu, FAST, &[]);
+        assert_eq!(tee_says(&monitor, &mut cpu, *id, &[0xBAD, 0xBAD]), Next::Enter(World::Normal), "{id}");
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0]);
+        assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Normal));
+        assert_eq!(cpu.normal.gpr[0], u64::MAX);
+    }
+}
+
+#[test]
+fn an_unknown_call_of_the_tee_is_answered_and_the_errand_goes_on() {
+    let (monitor, mut cpu) = ready();
+    normal_says(&monitor, &mut cpu, FAST, &[]);
+    assert_eq!(tee_says(&monitor, &mut cpu, FunctionId(0xBE00_0009), &[]), Next::Enter(World::Secure));
+    assert_eq!(cpu.secure.gpr[..4], [u64::MAX, 0, 0, 0]);
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_CALL_DONE, &[0]), Next::Enter(World::Normal));
+}
+
+#[test]
+fn a_secure_interrupt_changes_no_register_of_the_normal_world() {
+    let (monitor, mut cpu) = ready();
+    cpu.normal.gpr = [0x4E; 31];
+    let before = cpu.normal;
+    assert_eq!(monitor.secure_interrupt(&mut cpu), Some(Next::Enter(World::Secure)));
+    assert_eq!(cpu.secure.elr, TABLE + Vector::Fiq.offset());
+    cpu.secure.gpr = [0x5EC; 31];
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_FIQ_DONE, &[7, 7, 7, 7]), Next::Enter(World::Normal));
+    assert_eq!(cpu.normal, before);
+}
+
+#[test]
+fn without_a_tee_a_secure_interrupt_is_the_monitors() {
+    let (monitor, mut cpu) = (monitor(), Cpu::default());
+    assert_eq!(monitor.secure_interrupt(&mut cpu), None);
+}
+
+#[test]
+fn the_machine_goes_off_after_the_tee_was_told_and_at_once_without_one() {
+    let (monitor, mut cpu) = ready();
+    assert_eq!(normal_says(&monitor, &mut cpu, PSCI_SYSTEM_OFF, &[]), Next::Enter(World::Secure));
+    assert_eq!(cpu.secure.elr, TABLE + Vector::SystemOff.offset());
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_SYSTEM_OFF_DONE, &[]), Next::SystemOff);
+    for id in [PSCI_SYSTEM_RESET, PSCI_SYSTEM_RESET2_64] {
+        let (monitor, mut cpu) = ready();
+        assert_eq!(normal_says(&monitor, &mut cpu, id, &[0, 0]), Next::Enter(World::Secure));
+        assert_eq!(cpu.secure.elr, TABLE + Vector::SystemReset.offset());
+        assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_SYSTEM_RESET_DONE, &[]), Next::SystemReset);
+    }
+    let mut cpu = Cpu::default();
+    assert_eq!(normal_says(&super::tests::monitor(), &mut cpu, PSCI_SYSTEM_OFF, &[]), Next::SystemOff);
+}
+
+#[test]
+fn a_cpu_goes_off_and_comes_on_through_the_tee() {
+    let (monitor, mut cpu) = ready();
+    assert_eq!(normal_says(&monitor, &mut cpu, PSCI_CPU_OFF, &[]), Next::Enter(World::Secure));
+    assert_eq!(cpu.secure.elr, TABLE + Vector::CpuOff.offset());
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_OFF_DONE, &[0]), Next::Park);
+
+    cpu.resume = (ENTRY, 0x77);
+    cpu.secure.gpr = [0x5EC; 31];
+    cpu.secure.el1.ttbr0 = 0x5EC;
+    assert_eq!(monitor.switched_on(&mut cpu), Next::BeginSecure);
+    assert_eq!(cpu.secure.elr, TABLE + Vector::CpuOn.offset());
+    assert_eq!(cpu.secure.gpr, [0; 31]);
+    assert_eq!((cpu.secure.el1.sctlr, cpu.secure.el1.ttbr0), (0x30D0_0800, 0), "the MMU is off");
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_ON_DONE, &[0]), Next::BeginNormal);
+    assert_eq!((cpu.normal.elr, cpu.normal.gpr[0], cpu.normal.spsr), (ENTRY, 0x77, 0x3C9));
+    assert_eq!(cpu.normal.gpr[1..], [0; 30]);
+    assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Secure));
+}
+
+#[test]
+fn a_tee_that_does_not_let_a_cpu_go_keeps_it_on() {
+    let (monitor, mut cpu) = ready();
+    normal_says(&monitor, &mut cpu, PSCI_CPU_OFF, &[]);
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_OFF_DONE, &[1]), Next::Enter(World::Normal));
+    assert_eq!(cpu.normal.gpr[0] as i64, -3);
+    assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Secure), "and the TEE with it");
+}
+
+#[test]
+fn a_cpu_without_the_tee_runs_the_normal_world_all_the_same() {
+    let (monitor, _) = ready();
+    let mut second = Cpu { index: 1, resume: (ENTRY, 1), ..Cpu::default() };
+    assert_eq!(monitor.switched_on(&mut second), Next::BeginSecure);
+    assert_eq!(tee_says(&monitor, &mut second, TEESMC_OPTEED_RETURN_ON_DONE, &[5]), Next::BeginNormal);
+    assert_eq!(normal_says(&monitor, &mut second, FAST, &[]), Next::Enter(World::Normal));
+    assert_eq!(second.normal.gpr[0], u64::MAX);
+}
+
+#[test]
+fn a_suspension_with_loss_of_context_goes_through_the_tee_both_ways() {
+    let (monitor, mut cpu) = ready();
+    let down = 1 << 30;
+    assert_eq!(normal_says(&monitor, &mut cpu, PSCI_CPU_SUSPEND_64, &[down, ENTRY, 9]), Next::Enter(World::Secure));
+    assert_eq!(cpu.secure.elr, TABLE + Vector::CpuSuspend.offset());
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_SUSPEND_DONE, &[0]), Next::PowerDown);
+    assert_eq!(monitor.woken(&mut cpu), Next::Redirect);
+    assert_eq!(cpu.secure.elr, TABLE + Vector::CpuResume.offset());
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_RESUME_DONE, &[0]), Next::BeginNormal);
+    assert_eq!((cpu.normal.elr, cpu.normal.gpr[0]), (ENTRY, 9));
+}
