@@ -1,0 +1,107 @@
+//! Bytes of the normal world, however they are spread.
+
+use super::call::Call;
+use super::heap::Block;
+use super::nexus::PAGE;
+use std::rc::Rc;
+
+#[derive(Clone)]
+pub enum Memory {
+    Null,
+    Contiguous(u64),
+    Listed { frames: Rc<[u32]>, block: Block, offset: usize },
+    Registered { cookie: u64, frames: Rc<[u32]>, offset: usize },
+}
+
+/// A buffer. Who made it must end it by [`Call::release`].
+#[derive(Clone)]
+pub struct Buffer {
+    pub memory: Memory,
+    /// Where in the memory it starts.
+    pub at: usize,
+    pub len: usize,
+}
+
+/// The bytes are not in the buffer.
+#[derive(Debug)]
+pub struct Lost;
+
+impl Buffer {
+    pub fn contiguous(pa: u64, len: u64) -> Self {
+        Self { memory: Memory::Contiguous(pa), at: 0, len: len as usize }
+    }
+
+    /// Address of the byte at `at`, and how many follow it.
+    pub fn piece(&self, at: usize) -> Option<(u64, usize)> {
+        let at = self.at + at;
+        let (frames, offset) = match &self.memory {
+            Memory::Null => return None,
+            Memory::Contiguous(pa) => return Some((pa + at as u64, usize::MAX)),
+            Memory::Listed { frames, offset, .. } | Memory::Registered { frames, offset, .. } => (frames, offset),
+        };
+        let (page, in_page) = ((offset + at) / PAGE as usize, (offset + at) % PAGE as usize);
+        Some((u64::from(*frames.get(page)?) * PAGE + in_page as u64, PAGE as usize - in_page))
+    }
+}
+
+impl Call {
+    pub async fn read(&self, buffer: &Buffer, at: usize, len: usize) -> Result<Vec<u8>, Lost> {
+        let mut bytes = Vec::new();
+        if at.checked_add(len).is_none_or(|end| end > buffer.len) {
+            return Err(Lost);
+        }
+        while bytes.len() < len {
+            let (pa, most) = buffer.piece(at + bytes.len()).ok_or(Lost)?;
+            self.world.touch(&self.signal).await;
+            bytes.extend(self.world.peek(pa, most.min(len - bytes.len())));
+        }
+        Ok(bytes)
+    }
+
+    pub async fn write(&self, buffer: &Buffer, at: usize, bytes: &[u8]) -> Result<(), Lost> {
+        if at.checked_add(bytes.len()).is_none_or(|end| end > buffer.len) {
+            return Err(Lost);
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let (pa, most) = buffer.piece(at + done).ok_or(Lost)?;
+            let len = most.min(bytes.len() - done);
+            self.world.touch(&self.signal).await;
+            self.world.poke(pa, &bytes[done..done + len]);
+            done += len;
+        }
+        Ok(())
+    }
+
+    /// Uses a registered buffer.
+    pub fn enter(&self, cookie: u64) -> Option<Buffer> {
+        let mut shm = self.vm.shm.borrow_mut();
+        let record = shm.get_mut(&cookie)?;
+        record.users += 1;
+        let memory = Memory::Registered { cookie, frames: record.frames.clone(), offset: record.offset };
+        Some(Buffer { memory, at: 0, len: record.len })
+    }
+
+    /// Ends a buffer.
+    pub fn release(&self, buffer: Buffer) {
+        match buffer.memory {
+            Memory::Null | Memory::Contiguous(_) => {}
+            Memory::Listed { block, .. } => self.vm.heap.borrow_mut().free(block),
+            Memory::Registered { cookie, .. } => {
+                if let Some(record) = self.vm.shm.borrow_mut().get_mut(&cookie) {
+                    record.users -= 1;
+                }
+            }
+        }
+    }
+
+    /// Memory of the partition's heap, which grows if it can.
+    pub fn allocate(&self, bytes: usize) -> Option<Block> {
+        let block = self.vm.heap.borrow_mut().allocate(bytes);
+        block.or_else(|| {
+            let pages = (bytes.next_power_of_two().div_ceil(PAGE as usize) * 2).max(4);
+            let grown = self.world.grow(&self.vm, pages);
+            grown.then(|| self.vm.heap.borrow_mut().allocate(bytes)).flatten()
+        })
+    }
+}

@@ -1,0 +1,254 @@
+//! The TEE and the model side by side: both are told the same, and must answer the same.
+
+use super::nexus::{Meddling, NS_RAM, RAM, World};
+use super::vm::Suspension;
+use shared_abi::client::VmId;
+use shared_abi::layout::TEE;
+use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, uuid_to_value};
+use shared_abi::pta::vault;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use tee_core::arch::Machine;
+use tee_core::nexus::ns_ram::NsRam;
+use tee_core::nexus::pages::PAGE_SIZE;
+use tee_core::nexus::vms::{Life, MAX_VMS};
+use tee_core::partition::layout::GUARANTEED;
+use tee_core::tee::Tee;
+use zerocopy::IntoBytes;
+
+/// The name of every VM's planted secret. No step ever says it.
+const PLANTED: &[u8] = b"planted by the test; never asked";
+
+/// The TEE and the model.
+pub struct Pair {
+    tee: Arc<Tee>,
+    world: Rc<World>,
+    pages: usize,
+    calls: u64,
+    aside: Arc<Mutex<Option<[u64; 4]>>>,
+    secrets: Vec<(u16, [u8; 32])>,
+}
+
+/// A number that looks random (SplitMix64).
+fn mix(n: u64) -> u64 {
+    let n = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    n ^ (n >> 27)
+}
+
+impl Pair {
+    /// A TEE with so many pages for VMs.
+    pub fn new(pages: usize) -> Self {
+        let tee = Tee::new(Machine::new(RAM));
+        let mut ns_ram = NsRam::new();
+        for range in NS_RAM {
+            ns_ram.add(range).expect("RAM that is not secure");
+        }
+        tee.set_ns_ram(ns_ram);
+        let first = TEE.end() - (pages * PAGE_SIZE) as u64;
+        tee.pool.with(|pool| pool.add(first, TEE.end()));
+        Self {
+            tee: Arc::new(tee),
+            world: Rc::new(World::new(pages)),
+            pages,
+            calls: 0,
+            aside: Arc::default(),
+            secrets: Vec::new(),
+        }
+    }
+
+    /// The normal world writes.
+    pub fn poke(&mut self, pa: u64, bytes: &[u8]) {
+        self.tee.machine.poke(pa, bytes);
+        self.world.poke(pa, bytes);
+    }
+
+    /// The normal world reads.
+    pub fn peek(&self, pa: u64, len: usize) -> Vec<u8> {
+        self.world.peek(pa, len)
+    }
+
+    /// Gives the CPU random numbers, or takes them away.
+    pub fn set_random(&mut self, there: bool) {
+        self.tee.machine.set_random(there);
+        self.world.has_random.set(there);
+    }
+
+    /// A foreign interrupt comes at the `n`th access from now.
+    pub fn interrupt_after(&mut self, n: usize) {
+        self.tee.machine.interrupt_after(n);
+        self.world.interrupt_after(n);
+    }
+
+    /// Before the `n`th access from now, another CPU writes to memory.
+    pub fn write_after(&mut self, n: usize, pa: u64, bytes: &[u8]) {
+        self.meddle_after(n, Meddling::Write { pa, bytes: bytes.to_vec() });
+    }
+
+    /// Before the `n`th access from now, another CPU makes a fast call.
+    pub fn call_after(&mut self, n: usize, x: [u32; 8]) {
+        let mut x = x.map(u64::from);
+        x[0] |= 1 << 31;
+        self.meddle_after(n, Meddling::Smc(x));
+    }
+
+    fn meddle_after(&mut self, n: usize, what: Meddling) {
+        self.world.meddle_after(n, what.clone());
+        let (tee, aside) = (Arc::downgrade(&self.tee), self.aside.clone());
+        let (first, mut what) = (self.world.accesses() + n, Some(what));
+        self.tee.machine.watch(Some(Box::new(move |access, _, ram| {
+            if access < first {
+                return;
+            }
+            match what.take() {
+                Some(Meddling::Write { pa, bytes }) => {
+                    let at = (pa - RAM.base) as usize;
+                    ram[at..at + bytes.len()].copy_from_slice(&bytes);
+                }
+                Some(Meddling::Smc(x)) => *aside.lock().unwrap() = tee.upgrade().map(|tee| tee.smc(&x)),
+                None => {}
+            }
+        })));
+    }
+
+    /// The calls that are suspended.
+    pub fn suspensions(&self) -> Vec<Suspension> {
+        self.world.suspensions()
+    }
+
+    /// Ids of the sessions a VM has open.
+    pub fn sessions(&self, vm: u16) -> Vec<u32> {
+        self.world.vms.borrow().get(&vm).map_or(Vec::new(), |vm| vm.session_ids())
+    }
+
+    /// A call. Both must answer the same, and leave the same in memory.
+    pub fn smc(&mut self, x: [u32; 8]) -> [u64; 4] {
+        self.calls += 1;
+        let x = x.map(u64::from);
+        // What stands in the upper halves is no argument of an SMC32.
+        let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
+        let is = self.tee.smc(&x.map(|x| x | noise));
+        let ought = self.world.smc(&x);
+        self.learn_heaps();
+        assert!(is == ought, "the TEE answers {is:x?}, the model {ought:x?}, to {x:x?}");
+        let (is_aside, ought_aside) = (self.aside.lock().unwrap().take(), self.world.aside.take());
+        assert!(is_aside == ought_aside, "to the other CPU the TEE answers {is_aside:x?}, the model {ought_aside:x?}");
+        self.compare();
+        is
+    }
+
+    /// Where a new VM's heap is, the model cannot know.
+    fn learn_heaps(&self) {
+        for (id, vm) in self.world.vms.borrow().iter().filter(|(_, vm)| vm.heap_base.get().is_none()) {
+            let slot = VmId::new(*id).and_then(|id| self.tee.vms.with(id, |slot, _| slot));
+            vm.heap_base.set(slot.map(|slot| self.tee.vms.slot(slot).space.heap_base()));
+        }
+    }
+
+    fn compare(&self) {
+        let is = self.tee.machine.peek(RAM.base, RAM.size as usize);
+        let ought = self.world.ram.borrow();
+        if is != *ought {
+            let at = is.iter().zip(ought.iter()).position(|(is, ought)| is != ought).unwrap();
+            let (from, to) = (at & !7, (at & !7) + 32);
+            let pa = RAM.base + from as u64;
+            panic!("at {pa:#x} the TEE leaves {:x?}, the model {:x?}", &is[from..to], &ought[from..to]);
+        }
+        let figures = (self.world.free.get(), self.world.vms.borrow().len());
+        assert_eq!(self.tee.figures(), figures, "free pages and VMs of the TEE and of the model");
+        self.check_pages();
+    }
+
+    /// Every page is free or has one owner.
+    fn check_pages(&self) {
+        let mut owned = HashSet::new();
+        for slot in 0..MAX_VMS {
+            self.tee.vms.slot(slot as u8).state.with(|state| {
+                assert!(state.id.is_some() || state.pages.is_empty(), "a page of nobody");
+                assert!(state.pages.iter().all(|page| owned.insert(page.pa())), "a page is owned twice");
+            });
+        }
+        assert_eq!(owned.len() + self.tee.figures().0, self.pages, "a page is lost");
+    }
+
+    /// VM_CREATED. Every VM keeps a secret from the start, which nothing must ever show.
+    pub fn create(&mut self, id: u32) -> [u64; 4] {
+        let answer = self.smc([0xB200_000D, id, 0, 0, 0, 0, 0, 0]);
+        if answer[0] == 0 {
+            self.plant(id as u16);
+        }
+        answer
+    }
+
+    fn plant(&mut self, vm: u16) {
+        let words: [u64; 4] =
+            std::array::from_fn(|n| mix(0x5EC0_0000 + 64 * self.calls + 8 * u64::from(vm) + n as u64));
+        let secret: [u8; 32] = words.as_bytes().try_into().unwrap();
+        let page = RAM.base + 39 * PAGE_SIZE as u64;
+        let before = self.peek(page, PAGE_SIZE);
+        let (a, b) = uuid_to_value(&vault::UUID);
+        let meta = |a, b| Param::Value { dir: Direction::In, value: [a, b, 0] }.to_msg().meta();
+        let session = self.message(vm, page, MsgHeader::default(), &[meta(a, b), meta(0, 0)]).session;
+        let memref = |at, len: usize| {
+            let (buf_ptr, size) = (page + at, len as u64);
+            Param::Tmem { dir: Direction::In, buf_ptr, size, shm_ref: 0, noncontig: false }.to_msg()
+        };
+        self.poke(page + 0x800, PLANTED);
+        self.poke(page + 0x900, &secret);
+        let put = MsgHeader { cmd: 1, func: vault::CMD_PUT, session, ..MsgHeader::default() };
+        self.message(vm, page, put, &[memref(0x800, PLANTED.len()), memref(0x900, secret.len())]);
+        self.message(vm, page, MsgHeader { cmd: 2, session, ..MsgHeader::default() }, &[]);
+        self.poke(page, &before);
+        self.secrets.push((vm, secret));
+    }
+
+    /// A message that is answered at once, with memory for RPCs behind it.
+    fn message(&mut self, vm: u16, page: u64, header: MsgHeader, params: &[MsgParam]) -> MsgHeader {
+        let header = MsgHeader { num_params: params.len() as u32, ..header };
+        self.poke(page, header.as_bytes());
+        self.poke(page + 32, params.as_bytes());
+        let mut answer = self.smc([0x3200_0012, 0, page as u32, 0, 0, 0, 0, vm.into()]);
+        while answer[0] == 0xFFFF_0004 {
+            answer = self.smc([0x3200_0003, 0, 0, answer[3] as u32, 0, 0, 0, vm.into()]);
+        }
+        zerocopy::FromBytes::read_from_bytes(&self.peek(page, 32)[..]).unwrap()
+    }
+
+    /// The end: no secret got out, and when every VM is destroyed all is as at the start. Then a new VM still works, and
+    /// there is room for as many as ever.
+    pub fn settle(mut self) {
+        let ram = self.tee.machine.peek(RAM.base, RAM.size as usize);
+        for (vm, secret) in &self.secrets {
+            // Eight bytes of it would do.
+            let leaked = secret.chunks(8).any(|part| ram.windows(8).any(|window| window == part));
+            assert!(!leaked, "the secret of vm{vm} is in non-secure memory");
+        }
+        self.tee.machine.watch(None);
+        self.world.forget_meddling();
+        self.destroy_all();
+        self.create(0xFFFF);
+        self.destroy_all();
+        let room = (self.pages / GUARANTEED).min(MAX_VMS) as u32;
+        for id in 1..=room {
+            assert_eq!(self.smc([0xB200_000D, id, 0, 0, 0, 0, 0, 0])[0], 0, "there is no room for VM {id} any more");
+        }
+        self.destroy_all();
+    }
+
+    fn destroy_all(&mut self) {
+        let ids: Vec<u16> = self.world.vms.borrow().keys().copied().collect();
+        for id in ids {
+            assert_eq!(self.smc([0xB200_000E, id.into(), 0, 0, 0, 0, 0, 0]), [0; 4]);
+        }
+        assert_eq!(self.tee.figures(), (self.pages, 0), "something is lost");
+        for slot in 0..MAX_VMS {
+            self.tee.vms.slot(slot as u8).state.with(|state| {
+                assert!(
+                    state.id.is_none() && state.inside == 0 && state.life == Life::Building,
+                    "slot {slot} is not empty"
+                );
+            });
+        }
+    }
+}

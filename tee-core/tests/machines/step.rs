@@ -1,0 +1,393 @@
+//! What the normal world does, one step at a time.
+//!
+//! A step says *which* session or *which* suspended call by a number that counts those there are, so that it still means
+//! something when steps before it are taken away. Its `Debug` form is Rust: a failing sequence can be pasted into a test.
+
+use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Suspension};
+use shared_abi::layout::{FLASH, MONITOR, TEE, UART_NS};
+use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, RpcCmd, uuid_to_value};
+use shared_abi::pta;
+use std::fmt;
+use tee_core::pta::self_test;
+use uuid::Uuid;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// VMs that the steps name by their number in this list.
+pub const VMS: [u16; 3] = [1, 2, 0xFFFF];
+/// Pages of each of them.
+const OWN: u64 = 11;
+/// Of these, where names and values stand, where lists of pages, where the RPCs' messages, where buffers.
+const TEXT: u64 = 4;
+const LISTS: u64 = 5;
+const RPC: u64 = 8;
+const BUFFERS: u64 = 9;
+
+/// A list that prints as `vec![…]`.
+#[derive(Clone)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T: fmt::Debug> fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "List(vec!{:?})", self.0)
+    }
+}
+
+/// Registers x0 to x7, which print as the headers write them.
+#[derive(Clone, Copy)]
+pub struct X(pub [u32; 8]);
+
+impl fmt::Debug for X {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("X([")?;
+        for (n, x) in self.0.iter().enumerate() {
+            write!(f, "{}{x:#x}", if n == 0 { "" } else { ", " })?;
+        }
+        f.write_str("])")
+    }
+}
+
+/// An address.
+#[derive(Clone, Copy, Debug)]
+pub enum Address {
+    /// In a VM's own pages: VM, page, offset.
+    Of(u8, u8, u16),
+    /// So far from the end of RAM.
+    End(u16),
+    /// So far before what is not RAM.
+    Hole(u16),
+    /// The TEE's own memory, the monitor's, flash, a device.
+    Secure(u8),
+    /// Any number.
+    Raw(u64),
+}
+use Address::{End, Hole, Of, Secure};
+
+/// How a message is handed over.
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// CALL_WITH_ARG.
+    Arg,
+    /// CALL_WITH_RPC_ARG.
+    RpcArg,
+    /// CALL_WITH_REGD_ARG: cookie, offset.
+    Registered(u8, u32),
+}
+
+/// A list of pages.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// The VM's buffer pages in turn, in as many list pages as there are, the last of which names itself.
+    Good,
+    /// With this address at this place.
+    Bad(u8, Address),
+    /// With this address for the next page of the list.
+    Next(Address),
+}
+
+/// A parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum P {
+    Nothing,
+    /// Attribute and three numbers.
+    Raw(u64, u64, u64, u64),
+    /// OPEN_SESSION's first: which pseudo-TA.
+    Target(u8),
+    /// OPEN_SESSION's second: the login.
+    Client(u32),
+    /// Direction, a, b.
+    Value(u8, u32, u32),
+    /// Direction, address, size.
+    Memory(u8, Address, u64),
+    /// Direction, shape, offset, size, cookie.
+    Pages(u8, Shape, u16, u64, u8),
+    /// Direction, cookie, offset, size.
+    Shared(u8, u8, u64, u64),
+    /// A name, which is written to memory: which, length.
+    Name(u8, u8),
+    /// A secret: first byte, length.
+    Secret(u8, u16),
+}
+
+/// A message.
+#[derive(Clone, Debug)]
+pub struct Msg {
+    /// Command.
+    pub cmd: u32,
+    /// Function of the pseudo-TA.
+    pub func: u32,
+    /// Which of the open sessions; 255 for one that is not.
+    pub session: u8,
+    /// Parameters.
+    pub params: List<P>,
+    /// What is said to be their number, if that is a lie.
+    pub count: Option<u32>,
+}
+
+/// What is answered to an RPC.
+#[derive(Clone, Copy, Debug)]
+pub enum Reply {
+    /// What a good normal world answers.
+    Good,
+    /// x1, x2, x4, x5.
+    Words(u32, u32, u32, u32),
+    /// Memory: address, cookie.
+    Gives(Address, u8),
+    /// A message with this result.
+    Fails(u32),
+    /// A message with this parameter.
+    Says(P),
+}
+
+/// Whom the answer names.
+#[derive(Clone, Copy, Debug)]
+pub enum Token {
+    /// The call.
+    Right,
+    /// The call, before it was last suspended: an answer given twice.
+    Last,
+    /// Some call.
+    Raw(u32),
+}
+
+/// What another CPU does meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub enum Meanwhile {
+    /// Writes a number.
+    Write(Address, u64),
+    /// Makes a fast call: the function's lowest bits, x1, client.
+    Calls(u8, u32, u32),
+}
+
+/// A step.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// VM_CREATED of this id.
+    Create(u32),
+    /// VM_DESTROYED of this id.
+    Destroy(u32),
+    /// A call with these registers.
+    Smc(X),
+    /// A message of this VM in this page of its own.
+    Call(u8, u8, How, Msg),
+    /// RETURN_FROM_RPC: which suspended call, the VM that says so if not its own, token, answer.
+    Resume(u8, Option<u8>, Token, Reply),
+    /// A foreign interrupt at so many accesses from now.
+    Interrupt(u16),
+    /// Another CPU does something before so many accesses from now.
+    After(u16, Meanwhile),
+    /// The normal world writes numbers.
+    Poke(Address, [u64; 4]),
+    /// Whether the CPU makes random numbers.
+    Random(bool),
+}
+
+fn vm(n: u8) -> u16 {
+    VMS[usize::from(n) % VMS.len()]
+}
+
+fn own(n: u8, page: u64) -> u64 {
+    RAM.base + ((u64::from(n) % VMS.len() as u64) * OWN + page % OWN) * PAGE
+}
+
+impl Address {
+    fn get(self) -> u64 {
+        match self {
+            Of(vm, page, offset) => own(vm, page.into()) + u64::from(offset) % PAGE,
+            End(before) => RAM.base + RAM.size - u64::from(before),
+            Hole(before) => HOLE.base - u64::from(before),
+            Secure(which) => [TEE, MONITOR, FLASH, UART_NS][usize::from(which) % 4].base + u64::from(which & 0xF0),
+            Address::Raw(number) => number,
+        }
+    }
+
+    /// The address, if `len` bytes from it are in the machine's memory.
+    fn backed(self, len: u64) -> Option<u64> {
+        Some(self.get()).filter(|pa| RAM.holds(*pa, len))
+    }
+}
+
+fn cookie(n: u8) -> u64 {
+    // As Linux has them: kernel addresses. Number 0 is none.
+    if n == 0 { 0 } else { 0xFFFF_8000_0000_0000 + u64::from(n) * 0x80 }
+}
+
+fn uuid(n: u8) -> Uuid {
+    let all = [pta::vault::UUID, pta::device::UUID, pta::rng::UUID, pta::stats::UUID, self_test::UUID];
+    all.get(usize::from(n)).copied().unwrap_or(Uuid::from_u128(n.into()))
+}
+
+fn direction(n: u8) -> Direction {
+    [Direction::In, Direction::Out, Direction::InOut][usize::from(n) % 3]
+}
+
+/// Puts what a parameter refers to into memory; returns the parameter as it stands in a message.
+fn parameter(pair: &mut Pair, n: u8, at: usize, p: P) -> MsgParam {
+    match p {
+        P::Nothing => MsgParam::default(),
+        P::Raw(attr, a, b, c) => MsgParam { attr, a, b, c },
+        P::Target(which) => {
+            let (a, b) = uuid_to_value(&uuid(which));
+            Param::Value { dir: Direction::In, value: [a, b, 0] }.to_msg().meta()
+        }
+        P::Client(login) => Param::Value { dir: Direction::In, value: [0, 0, login.into()] }.to_msg().meta(),
+        P::Value(dir, a, b) => Param::Value { dir: direction(dir), value: [a.into(), b.into(), 0] }.to_msg(),
+        P::Memory(dir, address, size) => {
+            let (dir, buf_ptr) = (direction(dir), address.get());
+            Param::Tmem { dir, buf_ptr, size, shm_ref: 0, noncontig: false }.to_msg()
+        }
+        P::Pages(dir, shape, offset, size, name) => {
+            let list = own(n, LISTS + at as u64 % 2);
+            write_list(pair, n, list, shape);
+            let (dir, buf_ptr, shm_ref) = (direction(dir), list + u64::from(offset) % PAGE, cookie(name));
+            Param::Tmem { dir, buf_ptr, size, shm_ref, noncontig: true }.to_msg()
+        }
+        P::Shared(dir, name, offs, size) => {
+            Param::Rmem { dir: direction(dir), offs, size, shm_ref: cookie(name) }.to_msg()
+        }
+        P::Name(which, len) => text(pair, n, at, &[b'a' + which % 26; 256][..usize::from(len)]),
+        P::Secret(first, len) => text(pair, n, at, &[first; 0x200][..usize::from(len) % 0x200]),
+    }
+}
+
+fn text(pair: &mut Pair, n: u8, at: usize, bytes: &[u8]) -> MsgParam {
+    let buf_ptr = own(n, TEXT) + 0x200 * at as u64;
+    pair.poke(buf_ptr, bytes);
+    Param::Tmem { dir: Direction::In, buf_ptr, size: bytes.len() as u64, shm_ref: 0, noncontig: false }.to_msg()
+}
+
+fn write_list(pair: &mut Pair, n: u8, list: u64, shape: Shape) {
+    let last = own(n, LISTS + 2);
+    let mut entries: [u64; 512] = std::array::from_fn(|entry| own(n, BUFFERS + entry as u64 % 2));
+    entries[511] = last;
+    pair.poke(last, entries.as_bytes());
+    match shape {
+        Shape::Good => {}
+        Shape::Bad(place, address) => entries[usize::from(place)] = address.get(),
+        Shape::Next(address) => entries[511] = address.get(),
+    }
+    pair.poke(list, entries.as_bytes());
+}
+
+impl Step {
+    /// Does it.
+    pub fn apply(&self, pair: &mut Pair) {
+        match self {
+            Step::Create(id) => drop(pair.create(*id)),
+            Step::Destroy(id) => drop(pair.smc([0xB200_000E, *id, 0, 0, 0, 0, 0, 0])),
+            Step::Smc(x) => drop(pair.smc(x.0)),
+            Step::Call(n, page, how, msg) => call(pair, *n, u64::from(*page) % TEXT, *how, msg),
+            Step::Resume(which, by, token, reply) => resume(pair, *which, *by, *token, *reply),
+            Step::Interrupt(n) => pair.interrupt_after((*n).into()),
+            Step::After(n, Meanwhile::Write(address, number)) => {
+                if let Some(pa) = address.backed(8) {
+                    pair.write_after((*n).into(), pa, &number.to_le_bytes());
+                }
+            }
+            Step::After(n, Meanwhile::Calls(function, x1, client)) => {
+                pair.call_after((*n).into(), [0xB200_0000 | u32::from(*function), *x1, 0, 0, 0, 0, 0, *client]);
+            }
+            Step::Poke(address, numbers) => {
+                if let Some(pa) = address.backed(32) {
+                    pair.poke(pa, numbers.as_bytes());
+                }
+            }
+            Step::Random(there) => pair.set_random(*there),
+        }
+    }
+}
+
+fn call(pair: &mut Pair, n: u8, page: u64, how: How, msg: &Msg) {
+    let sessions = pair.sessions(vm(n));
+    let session = match (msg.session, sessions.len()) {
+        (255, _) | (_, 0) => u32::from(msg.session),
+        (which, open) => sessions[usize::from(which) % open],
+    };
+    let params: Vec<_> = msg.params.0.iter().enumerate().map(|(at, p)| parameter(pair, n, at, *p)).collect();
+    let num_params = msg.count.unwrap_or(params.len() as u32);
+    let header = MsgHeader { cmd: msg.cmd, func: msg.func, session, num_params, ..MsgHeader::default() };
+    let bytes = [header.as_bytes(), params.as_bytes()].concat();
+    let at = own(n, page);
+    let client = vm(n).into();
+    match how {
+        How::Arg | How::RpcArg => {
+            pair.poke(at, &bytes);
+            let function = if matches!(how, How::Arg) { 0x3200_0004 } else { 0x3200_0012 };
+            pair.smc([function, 0, at as u32, 0, 0, 0, 0, client]);
+        }
+        How::Registered(name, offset) => {
+            // Registered buffers are made of the VM's buffer pages.
+            let place = own(n, BUFFERS) + u64::from(offset) % PAGE;
+            if RAM.holds(place, bytes.len() as u64) {
+                pair.poke(place, &bytes);
+            }
+            let cookie = cookie(name);
+            pair.smc([0x3200_0013, (cookie >> 32) as u32, cookie as u32, offset, 0, 0, 0, client]);
+        }
+    }
+}
+
+fn resume(pair: &mut Pair, which: u8, by: Option<u8>, token: Token, reply: Reply) {
+    let all = pair.suspensions();
+    let nobody = Suspension { vm: vm(which), token: 0, exit: Exit::Interrupt, message: None };
+    let call = all.get(usize::from(which) % all.len().max(1)).copied().unwrap_or(nobody);
+    let n = VMS.iter().position(|vm| *vm == call.vm).unwrap_or(0) as u8;
+    let token = match token {
+        Token::Right => call.token,
+        Token::Last => call.token.wrapping_sub(4),
+        Token::Raw(number) => number,
+    };
+    let client = by.map_or(call.vm, vm).into();
+    let (a, b, c, d) = answer(pair, n, call, reply);
+    pair.smc([0x3200_0003, a, b, token, c, d, 0, client]);
+}
+
+/// Prepares the answer to an RPC.
+fn answer(pair: &mut Pair, n: u8, call: Suspension, reply: Reply) -> (u32, u32, u32, u32) {
+    let rpc = match call.exit {
+        Exit::Rpc([x0, ..]) => x0 & 0xFFFF,
+        Exit::Interrupt => 4,
+    };
+    let give = |pa: u64, name: u64| ((pa >> 32) as u32, pa as u32, (name >> 32) as u32, name as u32);
+    match (reply, rpc) {
+        (Reply::Words(a, b, c, d), _) => return (a, b, c, d),
+        (Reply::Gives(address, name), 0) => return give(address.get(), cookie(name)),
+        (Reply::Good, 0) => return give(own(n, RPC), 0x1_0000_0077),
+        _ => {}
+    }
+    let Some(at) = call.message.filter(|at| rpc == 5 && RAM.holds(*at, 64)) else { return (0, 0, 0, 0) };
+    let header = MsgHeader::read_from_bytes(&pair.peek(at, 32)[..]).unwrap();
+    let (ret, param) = match reply {
+        Reply::Fails(ret) => (ret, None),
+        Reply::Says(p) => (0, Some(parameter(pair, n, 3, p))),
+        _ => (0, good(n, RpcCmd(header.cmd))),
+    };
+    pair.poke(at, MsgHeader { ret, ..header }.as_bytes());
+    if let Some(param) = param {
+        pair.poke(at + 32, param.as_bytes());
+    }
+    (0, 0, 0, 0)
+}
+
+/// What a good normal world puts in an RPC's first parameter.
+fn good(n: u8, cmd: RpcCmd) -> Option<MsgParam> {
+    match cmd {
+        RpcCmd::SHM_ALLOC => {
+            // Memory that nothing else is in: what follows the VMs' own pages.
+            let buf_ptr = RAM.base + (VMS.len() as u64 * OWN) * PAGE + 16 * u64::from(n);
+            Some(Param::Tmem { dir: Direction::Out, buf_ptr, size: 12288, shm_ref: 0x55, noncontig: false }.to_msg())
+        }
+        RpcCmd::GET_TIME => Some(Param::Value { dir: Direction::Out, value: [1_700_000_000, 123_456_789, 0] }.to_msg()),
+        _ => None,
+    }
+}
+
+const _: () = assert!(VMS.len() as u64 * OWN + 4 < 40 && RAM_PAGES > 44);
+
+/// Plays a sequence on a TEE with so many pages, and checks the end.
+pub fn play(pages: usize, steps: &[Step]) {
+    let mut pair = Pair::new(pages);
+    for step in steps {
+        step.apply(&mut pair);
+    }
+    pair.settle();
+}
