@@ -1,6 +1,6 @@
 //! A scenario: one chain of trust, what boots on it, what is sent to it and what must be seen.
 //!
-//! Every table refuses keys it doesn't know; [`error`] makes of that an error with the nearest key that exists.
+//! Every table refuses keys it doesn't know; [`Error`] makes of that an error with the nearest key that exists.
 
 mod check;
 mod error;
