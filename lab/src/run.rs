@@ -197,7 +197,7 @@ impl Watch {
         }
         // A prompt is an answer, too, though no line yet.
         if let Some(open) = self.listeners[index].open() {
-            keys.push(self.typist.hear(&open));
+            keys.push(self.typist.glimpse(&open));
         }
         keys.retain(|key| !key.is_empty());
         keys

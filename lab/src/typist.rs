@@ -31,7 +31,7 @@ impl Typist {
         self.waiting.is_empty()
     }
 
-    /// Sees a line, finished or not; what to type now.
+    /// Sees a line; what to type now.
     pub fn hear(&mut self, line: &Line) -> Vec<u8> {
         if line.speaker == "HYP"
             && let Some(vm) = line.text.strip_prefix("console: ")
@@ -39,6 +39,12 @@ impl Typist {
             self.selected = vm.trim().to_owned();
             self.switching = false;
         }
+        self.glimpse(line)
+    }
+
+    /// Sees a line that has not ended: a prompt, or the beginning of something else. So it does not say who has the
+    /// keyboard: half of `console: vm2` would name another VM.
+    pub fn glimpse(&mut self, line: &Line) -> Vec<u8> {
         let Some(next) = self.waiting.front() else { return Vec::new() };
         self.armed |= line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.text.contains(&next.after);
         if !self.armed || self.switching {
@@ -77,6 +83,14 @@ mod tests {
         assert!(!typist.is_done());
         assert_eq!(typist.hear(&line("vm1", "~ #")), b"poweroff\r");
         assert!(typist.is_done());
+    }
+
+    #[test]
+    fn half_a_line_says_nothing_about_the_keyboard() {
+        let mut typist = Typist::new(&[send("vm2", "?", "y")], "vm1".into());
+        assert_eq!(typist.glimpse(&line("vm2", "really?")), NEXT_VM);
+        assert_eq!(typist.glimpse(&line("HYP", "console: vm")), b"");
+        assert_eq!(typist.hear(&line("HYP", "console: vm2")), b"y\r");
     }
 
     #[test]
