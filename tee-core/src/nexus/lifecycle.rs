@@ -74,8 +74,8 @@ impl Tee {
         }
     }
 
-    /// Grows the heap of a VM whose partition is selected on this CPU, by `count` pages. Returns them, or
-    /// `None` if the quota or the pool says no.
+    /// Grows the heap of a VM whose partition is selected on this CPU, by `count` pages. Returns them, or `None` if the
+    /// quota or the pool says no.
     pub(crate) fn grow(&self, index: SlotIndex, count: usize) -> Option<Memory> {
         let slot = self.vms.slot(index);
         slot.state.with(|state| {

@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "the home of MMIO")]
 
 use crate::sync::Lock;
-use arm_pl011_uart::{PL011Registers, Uart, UniqueMmioPointer};
+use arm_pl011_uart::{PL011Registers, Uart};
 use core::fmt::Write;
 use core::ptr::NonNull;
 use heapless::String;
 use log::{LevelFilter, Log, Metadata, Record};
+use safe_mmio::UniqueMmioPointer;
 use shared_abi::layout::UART_S;
 
 /// Longest line; what is longer is cut.

@@ -2,6 +2,9 @@
 //!
 //! The pages of the pool and the translation tables of partitions are not mapped while nobody works on them. The
 //! peepholes are the last entry of every partition's root table, and of the one that stands when none is selected.
+//!
+//! They are the TEE's only state of a CPU besides its stack. `percore` is not used for them: its value would have to be
+//! the translation table itself, which the CPUs' table walks read as one page.
 
 use super::cpu;
 use crate::arch::Masked;
