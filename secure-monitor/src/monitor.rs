@@ -218,6 +218,7 @@ fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transitio
 /// nothing; the request is looked at after the interrupt was taken, so none is missed.
 fn park(cpu: &mut Cpu) {
     gic::close();
+    gic::prepare_wait();
     let entry = loop {
         while gic::take() != gic::Pending::Nothing {}
         if let Some(entry) = MONITOR.psci.cpus().requested(cpu.index) {

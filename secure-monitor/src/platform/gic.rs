@@ -7,8 +7,8 @@
 use crate::arch::{el3, switch::PARK_PRIORITY, sysreg};
 use arm_gic::gicv3::registers::{Gicd, GicdCtlr, GicrSgi};
 use arm_gic::gicv3::{
-    GicCpuInterface, GicDistributor, GicError, GicRedistributorIterator, Group, SecureIntGroup, SgiTarget,
-    SgiTargetGroup,
+    GicCpuInterface, GicDistributor, GicError, GicRedistributor, GicRedistributorIterator, Group, SecureIntGroup,
+    SgiTarget, SgiTargetGroup,
 };
 use arm_gic::{IntId, InterruptGroup};
 use core::ptr::NonNull;
@@ -72,11 +72,31 @@ pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<(), GicError> {
         }
         redistributor.set_group(SECURE_TIMER, Group::Secure(SecureIntGroup::Group1S))?;
         redistributor.set_interrupt_priority(SECURE_TIMER, SECURE_PRIORITY)?;
-        redistributor.set_group(WAKE, Group::Secure(SecureIntGroup::Group0))?;
-        redistributor.set_interrupt_priority(WAKE, 0)?;
-        redistributor.enable_interrupt(WAKE, true)?;
-        redistributor.wait_for_pending_write();
+        listen(&mut redistributor)?;
     }
+    Ok(())
+}
+
+/// Makes this CPU's redistributor pass the wake-up on, whatever the TEE made of it: OP-TEE's driver puts SGIs 8 to 15
+/// into its own group on each CPU that it initialises.
+pub fn prepare_wait() {
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(GICR.base as usize))
+        .expect("the GIC is not at address 0");
+    // SAFETY: the redistributors are mapped. Of those that belong to other CPUs only a constant register is read; this
+    // CPU's own is nobody else's while the CPU is off.
+    let Ok(mut all) = (unsafe { GicRedistributorIterator::new(registers) }) else { return };
+    if let Some(mut own) = all.find(|redistributor| redistributor.typer().core_mpidr() == crate::arch::mpidr()) {
+        // The id is an SGI's, so this cannot fail.
+        let _ = listen(&mut own);
+    }
+}
+
+/// Makes the wake-up the monitor's on one CPU.
+fn listen(redistributor: &mut GicRedistributor<'_>) -> Result<(), GicError> {
+    redistributor.set_group(WAKE, Group::Secure(SecureIntGroup::Group0))?;
+    redistributor.set_interrupt_priority(WAKE, 0)?;
+    redistributor.enable_interrupt(WAKE, true)?;
+    redistributor.wait_for_pending_write();
     Ok(())
 }
 
