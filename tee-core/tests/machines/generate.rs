@@ -1,6 +1,6 @@
 //! Random steps for `proptest`: mostly sensible, so that sequences get deep, and some that are not.
 
-use super::step::{Address, How, List, Meanwhile, Msg, P, Reply, Shape, Step, Token, VMS, X};
+use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Shape, Step, Token, VMS, X};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -50,14 +50,14 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 fn cookie() -> impl Strategy<Value = u8> {
-    prop_oneof![12 => 1..6u8, 1 => any::<u8>()]
+    prop_oneof![12 => 1..4u8, 1 => any::<u8>()]
 }
 
 fn parameter() -> BoxedStrategy<P> {
     prop_oneof![
         2 => Just(P::Nothing),
         1 => (select(&[0, 1, 2, 3, 5, 6, 7, 9, 10, 11, 0x209, 0x20A, 0x101, 0x109, 0x4, 0x80, 1 << 63][..]),
-              any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(attr, a, b, c)| P::Raw(attr, a, b, c)),
+              any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(attr, a, b, c)| P::Attr(attr, a, b, c)),
         2 => (0..3u8, 0..3u32, 0..2u32).prop_map(|(dir, a, b)| P::Value(dir, a, b)),
         3 => (0..3u8, address(), size()).prop_map(|(dir, address, size)| P::Memory(dir, address, size)),
         2 => (0..3u8, shape(), 0..4096u16, size(), cookie())
@@ -70,7 +70,7 @@ fn parameter() -> BoxedStrategy<P> {
 }
 
 fn name() -> impl Strategy<Value = P> {
-    prop_oneof![8 => (0..4u8, 1..3u8), 2 => (0..26u8, 1..33u8), 1 => (0..26u8, any::<u8>())]
+    prop_oneof![8 => (0..2u8, 1..3u8), 2 => (0..26u8, 1..33u8), 1 => (0..26u8, any::<u8>())]
         .prop_map(|(which, len)| P::Name(which, len))
 }
 
@@ -92,41 +92,56 @@ fn output() -> BoxedStrategy<P> {
 
 fn message() -> BoxedStrategy<Msg> {
     let msg = |cmd, func, session, params| Msg { cmd, func, session, params: List(params), count: None };
-    // Sessions are opened in the order of the random numbers, so a session's service is often another than meant: good.
-    let session = || prop_oneof![8 => 0..4u8, 1 => any::<u8>()];
+    // Mostly one of the pseudo-TA whose function is called; numbers as in `Service::ALL`.
+    let of = |service: u8| {
+        prop_oneof![
+            12 => (0..3u8).prop_map(move |which| In::Its(service, which)),
+            2 => any::<u8>().prop_map(In::Any),
+            1 => prop_oneof![0..100u32, any::<u32>()].prop_map(In::Id),
+        ]
+        .boxed()
+    };
+    let any_session = || prop_oneof![8 => any::<u8>().prop_map(In::Any), 1 => (0..100u32).prop_map(In::Id)].boxed();
+    let none = In::Id(0);
     let target = prop_oneof![12 => 0..5u8, 1 => any::<u8>()];
     let login = prop_oneof![8 => Just(0u32), 1 => 0..8u32, 1 => Just(0x8000_0000)];
-    prop_oneof![
-        6 => (target, login, proptest::collection::vec(parameter(), 0..3)).prop_map(move |(target, login, more)| {
-            msg(0, 0, 0, [vec![P::Target(target), P::Client(login)], more].concat())
-        }),
-        4 => (session(), name(), secret()).prop_map(move |(session, name, secret)| {
-            msg(1, 0, session, vec![name, secret, P::Nothing, P::Nothing])
-        }),
-        4 => (session(), name(), output()).prop_map(move |(session, name, output)| msg(1, 1, session, vec![name, output])),
-        1 => (session(), name()).prop_map(move |(session, name)| msg(1, 2, session, vec![name])),
-        2 => (session(), output()).prop_map(move |(session, output)| msg(1, 0, session, vec![output])),
-        2 => (session(), 0..3u32, output())
-                .prop_map(move |(session, reset, output)| msg(1, 1, session, vec![P::Value(0, 1, reset & 1), output])),
-        1 => session().prop_map(move |session| msg(1, 4, session, vec![P::Value(1, 0, 0), P::Value(1, 0, 0)])),
-        1 => session().prop_map(move |session| msg(1, 2, session, vec![])),
-        1 => session().prop_map(move |session| msg(1, 1, session, vec![P::Value(1, 0, 0)])),
-        1 => session().prop_map(move |session| msg(1, 10, session, vec![P::Memory(2, Address::Raw(0), 0)])),
-        2 => (session(), 0..12u32, proptest::collection::vec(parameter(), 0..5))
-                .prop_map(move |(session, func, params)| msg(1, func, session, params)),
-        2 => session().prop_map(move |session| msg(2, 0, session, vec![])),
-        2 => session().prop_map(move |session| msg(3, 0, session, vec![])),
-        5 => (shape(), 0..4096u16, size(), cookie()).prop_map(move |(shape, offset, size, cookie)| {
-            msg(4, 0, 0, vec![P::Pages(1, shape, offset, size, cookie)])
-        }),
-        2 => (shape(), 0x2000..0x80_0000u64, any::<u8>())
-                .prop_map(move |(shape, size, cookie)| msg(4, 0, 0, vec![P::Pages(1, shape, 0, size, cookie)])),
-        2 => cookie().prop_map(move |cookie| msg(5, 0, 0, vec![P::Shared(0, cookie, 0, 0)])),
-        1 => (0..14u32, session(), proptest::collection::vec(parameter(), 0..7),
-              weighted(0.5, select(&[0, 1, 5, 6, 7, 126, 127, 128, u32::MAX][..])))
-                .prop_map(|(cmd, session, params, count)| Msg { cmd, func: 0, session, params: List(params), count }),
-    ]
-    .boxed()
+    let params = |most| proptest::collection::vec(parameter(), 0..most);
+    let open = (target, login, params(3))
+        .prop_map(move |(target, login, more)| {
+            msg(0, 0, none, [vec![P::Target(target), P::Client(login)], more].concat())
+        })
+        .boxed();
+    let put = (of(0), name(), secret()).prop_map(move |(session, name, secret)| msg(1, 0, session, vec![name, secret]));
+    let get = (of(0), name(), output()).prop_map(move |(session, name, output)| msg(1, 1, session, vec![name, output]));
+    let delete = (of(0), name()).prop_map(move |(session, name)| msg(1, 2, session, vec![name]));
+    let vault = prop_oneof![3 => put, 4 => get, 1 => delete].boxed();
+    let devices =
+        (of(1), 0..3u32, output()).prop_map(move |(session, func, output)| msg(1, func, session, vec![output]));
+    let random = (of(2), output()).prop_map(move |(session, output)| msg(1, 0, session, vec![output]));
+    let rate = of(2).prop_map(move |session| msg(1, 1, session, vec![P::Value(1, 0, 0)]));
+    let figures = (of(3), 0..2u32, output())
+        .prop_map(move |(session, reset, output)| msg(1, 1, session, vec![P::Value(0, 1, reset), output]));
+    let time = of(3).prop_map(move |session| msg(1, 4, session, vec![P::Value(1, 0, 0), P::Value(1, 0, 0)]));
+    let tests = of(4).prop_map(move |session| msg(1, 2, session, vec![]));
+    let null = of(4).prop_map(move |session| msg(1, 10, session, vec![P::Memory(2, Address::Raw(0), 0)]));
+    let services =
+        prop_oneof![1 => devices, 1 => random, 1 => rate, 2 => figures, 3 => time, 1 => tests, 1 => null].boxed();
+    let invoke = (any_session(), 0..12u32, params(5))
+        .prop_map(move |(session, func, params)| msg(1, func, session, params))
+        .boxed();
+    let close = any_session().prop_map(move |session| msg(2, 0, session, vec![]));
+    let cancel = any_session().prop_map(move |session| msg(3, 0, session, vec![]));
+    let at = prop_oneof![3 => Just(0u16), 1 => 0..4096u16];
+    let register = (shape(), at, size(), cookie())
+        .prop_map(move |(shape, at, size, cookie)| msg(4, 0, none, vec![P::Pages(1, shape, at, size, cookie)]));
+    let unregister = cookie().prop_map(move |cookie| msg(5, 0, none, vec![P::Shared(0, cookie, 0, 0)]));
+    let sessions = prop_oneof![close, cancel].boxed();
+    let memory = prop_oneof![2 => register, 1 => unregister].boxed();
+    let count = weighted(0.5, select(&[0, 1, 5, 6, 7, 126, 127, 128, u32::MAX][..]));
+    let odd = (0..14u32, any_session(), params(7), count)
+        .prop_map(|(cmd, session, params, count)| Msg { cmd, func: 0, session, params: List(params), count })
+        .boxed();
+    prop_oneof![4 => open, 9 => vault, 6 => services, 2 => invoke, 3 => sessions, 6 => memory, 1 => odd].boxed()
 }
 
 fn how() -> BoxedStrategy<How> {
@@ -141,7 +156,7 @@ fn how() -> BoxedStrategy<How> {
 
 fn reply() -> BoxedStrategy<Reply> {
     prop_oneof![
-        12 => Just(Reply::Good),
+        12 => Just(Reply::Obeys),
         1 => any::<[u32; 4]>().prop_map(|[a, b, c, d]| Reply::Words(a, b, c, d)),
         2 => (address(), cookie()).prop_map(|(address, cookie)| Reply::Gives(address, cookie)),
         1 => select(&[1, 0xFFFF_0000, 0xFFFF_000C, u32::MAX][..]).prop_map(Reply::Fails),
@@ -152,7 +167,7 @@ fn reply() -> BoxedStrategy<Reply> {
 }
 
 fn token() -> impl Strategy<Value = Token> {
-    prop_oneof![16 => Just(Token::Right), 1 => Just(Token::Last), 1 => any::<u32>().prop_map(Token::Raw)]
+    prop_oneof![16 => Just(Token::Right), 1 => Just(Token::Last), 1 => any::<u32>().prop_map(Token::Number)]
 }
 
 fn meanwhile() -> BoxedStrategy<Meanwhile> {
@@ -184,17 +199,29 @@ fn registers() -> BoxedStrategy<[u32; 8]> {
 
 /// A step.
 fn step() -> BoxedStrategy<Step> {
+    let resume = (any::<u8>(), weighted(0.1, 0..3u8), token(), reply());
+    // Few bytes, so that there are many; or so many that the page lists fill the heap.
+    let bytes = prop_oneof![1..0x3000u32, 0x70_0000..0x80_0001u32];
+    let rare = prop_oneof![
+        2 => (vm(), 1..8u8, 1..24u8, bytes).prop_map(|(vm, first, n, size)| Step::Register(vm, first, n, size)),
+        1 => (vm(), any::<u8>(), any::<u8>()).prop_map(|(vm, first, n)| Step::Register(vm, first, n, 1)),
+        4 => (vm(), 0..5u8, 1..3u8).prop_map(|(vm, service, n)| Step::Open(vm, service, n)),
+        1 => (vm(), 0..5u8, 30..35u8).prop_map(|(vm, service, n)| Step::Open(vm, service, n)),
+        2 => (address(), any::<[u64; 4]>()).prop_map(|(address, numbers)| Step::Poke(address, numbers)),
+        2 => any::<bool>().prop_map(Step::Random),
+    ];
+    let cache = (0xB200_000A..0xB200_000Cu32, select(&VMS[..])).prop_map(|(f, vm)| X([f, 0, 0, 0, 0, 0, 0, vm.into()]));
     prop_oneof![
         3 => id().prop_map(Step::Create),
         1 => id().prop_map(Step::Destroy),
         2 => registers().prop_map(|x| Step::Smc(X(x))),
-        16 => (vm(), 0..4u8, how(), message()).prop_map(|(vm, page, how, msg)| Step::Call(vm, page, how, msg)),
-        12 => (any::<u8>(), weighted(0.1, 0..3u8), token(), reply())
-                .prop_map(|(which, by, token, reply)| Step::Resume(which, by, token, reply)),
-        2 => prop_oneof![0..16u16, 0..2000u16].prop_map(Step::Interrupt),
+        1 => cache.prop_map(Step::Smc),
+        18 => (vm(), 0..4u8, how(), message()).prop_map(|(vm, page, how, msg)| Step::Call(vm, page, how, msg)),
+        8 => resume.prop_map(|(which, by, token, reply)| Step::Resume(which, by, token, reply)),
+        3 => any::<u8>().prop_map(Step::Finish),
+        5 => prop_oneof![4 => 0..12u16, 1 => 0..2000u16].prop_map(Step::Interrupt),
         3 => (0..16u16, meanwhile()).prop_map(|(n, what)| Step::After(n, what)),
-        1 => (address(), any::<[u64; 4]>()).prop_map(|(address, numbers)| Step::Poke(address, numbers)),
-        1 => any::<bool>().prop_map(Step::Random),
+        2 => rare.boxed(),
     ]
     .boxed()
 }
@@ -204,7 +231,7 @@ pub fn sequence(longest: usize) -> impl Strategy<Value = (usize, Vec<Step>)> {
     // Room for one VM and a half up to all that are named, each with all that its quota allows.
     let steps = proptest::collection::vec(step(), 1..longest);
     (40..240usize, steps).prop_map(|(pages, mut steps)| {
-        steps.insert(0, Step::Create(VMS[0].into()));
+        steps.splice(0..0, [Step::Create(VMS[0].into()), Step::Open(0, 0, 1)]);
         (pages, steps)
     })
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// The sequence as a test that can be kept.
 fn as_test(pages: usize, steps: &[Step]) -> String {
     let mut text = String::from("#[test]\nfn found() {\n    #[allow(unused_imports)]\n");
-    text += "    use crate::step::{Address::*, How::*, List, Meanwhile::*, Msg, P, Reply::*, Shape::*, Step::*, Token::*, X};\n";
+    text += "    use crate::step::{Address::*, How::*, In::*, List, Meanwhile::*, Msg, P::*, Reply::*, Shape::*, Step::*, Token::*, X};\n";
     let _ = writeln!(text, "    play({pages}, &[");
     for step in steps {
         let _ = writeln!(text, "        {step:?},");

@@ -3,12 +3,10 @@
 //! A step says *which* session or *which* suspended call by a number that counts those there are, so that it still means
 //! something when steps before it are taken away. Its `Debug` form is Rust: a failing sequence can be pasted into a test.
 
-use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Suspension};
+use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Service, Suspension};
 use shared_abi::layout::{FLASH, MONITOR, TEE, UART_NS};
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, RpcCmd, uuid_to_value};
-use shared_abi::pta;
 use std::fmt;
-use tee_core::pta::self_test;
 use uuid::Uuid;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -89,7 +87,7 @@ pub enum Shape {
 pub enum P {
     Nothing,
     /// Attribute and three numbers.
-    Raw(u64, u64, u64, u64),
+    Attr(u64, u64, u64, u64),
     /// OPEN_SESSION's first: which pseudo-TA.
     Target(u8),
     /// OPEN_SESSION's second: the login.
@@ -108,6 +106,17 @@ pub enum P {
     Secret(u8, u16),
 }
 
+/// A session.
+#[derive(Clone, Copy, Debug)]
+pub enum In {
+    /// Of those that are open with this pseudo-TA, this one.
+    Its(u8, u8),
+    /// Of all that are open, this one.
+    Any(u8),
+    /// This number.
+    Id(u32),
+}
+
 /// A message.
 #[derive(Clone, Debug)]
 pub struct Msg {
@@ -115,8 +124,8 @@ pub struct Msg {
     pub cmd: u32,
     /// Function of the pseudo-TA.
     pub func: u32,
-    /// Which of the open sessions; 255 for one that is not.
-    pub session: u8,
+    /// The session.
+    pub session: In,
     /// Parameters.
     pub params: List<P>,
     /// What is said to be their number, if that is a lie.
@@ -127,7 +136,7 @@ pub struct Msg {
 #[derive(Clone, Copy, Debug)]
 pub enum Reply {
     /// What a good normal world answers.
-    Good,
+    Obeys,
     /// x1, x2, x4, x5.
     Words(u32, u32, u32, u32),
     /// Memory: address, cookie.
@@ -146,7 +155,7 @@ pub enum Token {
     /// The call, before it was last suspended: an answer given twice.
     Last,
     /// Some call.
-    Raw(u32),
+    Number(u32),
 }
 
 /// What another CPU does meanwhile.
@@ -171,6 +180,12 @@ pub enum Step {
     Call(u8, u8, How, Msg),
     /// RETURN_FROM_RPC: which suspended call, the VM that says so if not its own, token, answer.
     Resume(u8, Option<u8>, Token, Reply),
+    /// Answers all RPCs of a suspended call as a good normal world does, until it is done.
+    Finish(u8),
+    /// This VM registers so many buffers of so many bytes, from this cookie on.
+    Register(u8, u8, u8, u32),
+    /// This VM opens so many sessions with this pseudo-TA.
+    Open(u8, u8, u8),
     /// A foreign interrupt at so many accesses from now.
     Interrupt(u16),
     /// Another CPU does something before so many accesses from now.
@@ -212,8 +227,7 @@ fn cookie(n: u8) -> u64 {
 }
 
 fn uuid(n: u8) -> Uuid {
-    let all = [pta::vault::UUID, pta::device::UUID, pta::rng::UUID, pta::stats::UUID, self_test::UUID];
-    all.get(usize::from(n)).copied().unwrap_or(Uuid::from_u128(n.into()))
+    Service::ALL.get(usize::from(n)).map_or(Uuid::from_u128(n.into()), |service| service.uuid())
 }
 
 fn direction(n: u8) -> Direction {
@@ -224,7 +238,7 @@ fn direction(n: u8) -> Direction {
 fn parameter(pair: &mut Pair, n: u8, at: usize, p: P) -> MsgParam {
     match p {
         P::Nothing => MsgParam::default(),
-        P::Raw(attr, a, b, c) => MsgParam { attr, a, b, c },
+        P::Attr(attr, a, b, c) => MsgParam { attr, a, b, c },
         P::Target(which) => {
             let (a, b) = uuid_to_value(&uuid(which));
             Param::Value { dir: Direction::In, value: [a, b, 0] }.to_msg().meta()
@@ -277,6 +291,9 @@ impl Step {
             Step::Smc(x) => drop(pair.smc(x.0)),
             Step::Call(n, page, how, msg) => call(pair, *n, u64::from(*page) % TEXT, *how, msg),
             Step::Resume(which, by, token, reply) => resume(pair, *which, *by, *token, *reply),
+            Step::Finish(which) => finish(pair, *which),
+            Step::Register(n, first, count, size) => register(pair, *n, *first, *count, *size),
+            Step::Open(n, service, count) => open(pair, *n, *service, *count),
             Step::Interrupt(n) => pair.interrupt_after((*n).into()),
             Step::After(n, Meanwhile::Write(address, number)) => {
                 if let Some(pa) = address.backed(8) {
@@ -296,12 +313,47 @@ impl Step {
     }
 }
 
-fn call(pair: &mut Pair, n: u8, page: u64, how: How, msg: &Msg) {
-    let sessions = pair.sessions(vm(n));
-    let session = match (msg.session, sessions.len()) {
-        (255, _) | (_, 0) => u32::from(msg.session),
-        (which, open) => sessions[usize::from(which) % open],
+fn session(pair: &Pair, vm: u16, which: In) -> u32 {
+    let open = pair.sessions(vm);
+    let (open, n): (Vec<u32>, u8) = match which {
+        In::Id(id) => (vec![id], 0),
+        In::Any(n) => (open.iter().map(|(id, _)| *id).collect(), n),
+        In::Its(service, n) => {
+            let service = Service::ALL[usize::from(service) % Service::ALL.len()];
+            (open.iter().filter(|(_, other)| *other == service).map(|(id, _)| *id).collect(), n)
+        }
     };
+    open.get(usize::from(n) % open.len().max(1)).copied().unwrap_or(1)
+}
+
+fn finish(pair: &mut Pair, which: u8) {
+    let all = pair.suspensions();
+    let Some(call) = all.get(usize::from(which) % all.len().max(1)) else { return };
+    let (vm, thread) = (call.vm, call.token % 4);
+    // More than any call asks; two calls that wait for each other would ask for ever.
+    for _ in 0..12 {
+        let all = pair.suspensions();
+        let Some(place) = all.iter().position(|call| call.vm == vm && call.token % 4 == thread) else { return };
+        resume(pair, place as u8, None, Token::Right, Reply::Obeys);
+    }
+}
+
+fn register(pair: &mut Pair, n: u8, first: u8, count: u8, size: u32) {
+    for cookie in (first..=u8::MAX).take(count.into()) {
+        let params = List(vec![P::Pages(1, Shape::Good, 0, size.into(), cookie)]);
+        call(pair, n, 0, How::RpcArg, &Msg { cmd: 4, func: 0, session: In::Id(0), params, count: None });
+    }
+}
+
+fn open(pair: &mut Pair, n: u8, service: u8, count: u8) {
+    for _ in 0..count {
+        let params = List(vec![P::Target(service), P::Client(0)]);
+        call(pair, n, 1, How::Arg, &Msg { cmd: 0, func: 0, session: In::Id(0), params, count: None });
+    }
+}
+
+fn call(pair: &mut Pair, n: u8, page: u64, how: How, msg: &Msg) {
+    let session = session(pair, vm(n), msg.session);
     let params: Vec<_> = msg.params.0.iter().enumerate().map(|(at, p)| parameter(pair, n, at, *p)).collect();
     let num_params = msg.count.unwrap_or(params.len() as u32);
     let header = MsgHeader { cmd: msg.cmd, func: msg.func, session, num_params, ..MsgHeader::default() };
@@ -315,12 +367,8 @@ fn call(pair: &mut Pair, n: u8, page: u64, how: How, msg: &Msg) {
             pair.smc([function, 0, at as u32, 0, 0, 0, 0, client]);
         }
         How::Registered(name, offset) => {
-            // Registered buffers are made of the VM's buffer pages.
-            let place = own(n, BUFFERS) + u64::from(offset) % PAGE;
-            if RAM.holds(place, bytes.len() as u64) {
-                pair.poke(place, &bytes);
-            }
             let cookie = cookie(name);
+            pair.poke_registered(vm(n), cookie, offset as usize, &bytes);
             pair.smc([0x3200_0013, (cookie >> 32) as u32, cookie as u32, offset, 0, 0, 0, client]);
         }
     }
@@ -334,7 +382,7 @@ fn resume(pair: &mut Pair, which: u8, by: Option<u8>, token: Token, reply: Reply
     let token = match token {
         Token::Right => call.token,
         Token::Last => call.token.wrapping_sub(4),
-        Token::Raw(number) => number,
+        Token::Number(number) => number,
     };
     let client = by.map_or(call.vm, vm).into();
     let (a, b, c, d) = answer(pair, n, call, reply);
@@ -351,7 +399,7 @@ fn answer(pair: &mut Pair, n: u8, call: Suspension, reply: Reply) -> (u32, u32, 
     match (reply, rpc) {
         (Reply::Words(a, b, c, d), _) => return (a, b, c, d),
         (Reply::Gives(address, name), 0) => return give(address.get(), cookie(name)),
-        (Reply::Good, 0) => return give(own(n, RPC), 0x1_0000_0077),
+        (Reply::Obeys, 0) => return give(own(n, RPC), 0x1_0000_0077),
         _ => {}
     }
     let Some(at) = call.message.filter(|at| rpc == 5 && RAM.holds(*at, 64)) else { return (0, 0, 0, 0) };

@@ -17,4 +17,5 @@ mod vm;
 
 pub use nexus::{HOLE, PAGE, RAM, RAM_PAGES};
 pub use pair::Pair;
+pub use services::Service;
 pub use vm::{Exit, Suspension};

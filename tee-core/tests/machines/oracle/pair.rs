@@ -1,6 +1,7 @@
 //! The TEE and the model side by side: both are told the same, and must answer the same.
 
 use super::nexus::{Meddling, NS_RAM, RAM, World};
+use super::services::Service;
 use super::vm::Suspension;
 use shared_abi::client::VmId;
 use shared_abi::layout::TEE;
@@ -117,9 +118,23 @@ impl Pair {
         self.world.suspensions()
     }
 
-    /// Ids of the sessions a VM has open.
-    pub fn sessions(&self, vm: u16) -> Vec<u32> {
-        self.world.vms.borrow().get(&vm).map_or(Vec::new(), |vm| vm.session_ids())
+    /// The sessions a VM has open: id and service.
+    pub fn sessions(&self, vm: u16) -> Vec<(u32, Service)> {
+        self.world.vms.borrow().get(&vm).map_or(Vec::new(), |vm| vm.open_sessions())
+    }
+
+    /// The normal world writes to a buffer that is registered, as far as it reaches.
+    pub fn poke_registered(&mut self, vm: u16, cookie: u64, at: usize, bytes: &[u8]) {
+        let Some(vm) = self.world.vms.borrow().get(&vm).cloned() else { return };
+        let Some((frames, offset)) = vm.shm.borrow().get(&cookie).map(|record| (record.frames.clone(), record.offset))
+        else {
+            return;
+        };
+        for (n, byte) in bytes.iter().enumerate() {
+            let place = offset + at + n;
+            let Some(frame) = frames.get(place / PAGE_SIZE) else { return };
+            self.poke(u64::from(*frame) * PAGE_SIZE as u64 + (place % PAGE_SIZE) as u64, &[*byte]);
+        }
     }
 
     /// A call. Both must answer the same, and leave the same in memory.

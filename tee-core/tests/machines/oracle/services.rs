@@ -22,15 +22,22 @@ pub enum Service {
 }
 
 impl Service {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Vault, Self::Device, Self::Rng, Self::Stats, Self::SelfTest];
+
+    pub fn uuid(self) -> Uuid {
+        match self {
+            Self::Device => pta::device::UUID,
+            Self::Rng => pta::rng::UUID,
+            Self::SelfTest => self_test::UUID,
+            Self::Stats => pta::stats::UUID,
+            Self::Vault => pta::vault::UUID,
+        }
+    }
+
     pub fn by_uuid(world: &World, uuid: &Uuid) -> Option<Self> {
-        Some(match *uuid {
-            pta::device::UUID => Self::Device,
-            pta::rng::UUID if world.has_random.get() => Self::Rng,
-            self_test::UUID => Self::SelfTest,
-            pta::stats::UUID => Self::Stats,
-            pta::vault::UUID => Self::Vault,
-            _ => return None,
-        })
+        let there = |service: &Self| *service != Self::Rng || world.has_random.get();
+        Self::ALL.into_iter().find(|service| service.uuid() == *uuid && there(service))
     }
 }
 

@@ -151,11 +151,12 @@ impl Vm {
         Some(*used * MAX_SESSIONS as u32 + place as u32)
     }
 
-    /// Ids of the open sessions.
-    pub fn session_ids(&self) -> Vec<u32> {
+    /// The open sessions: id and service.
+    pub fn open_sessions(&self) -> Vec<(u32, Service)> {
         let sessions = self.sessions.borrow();
-        let open = sessions.iter().enumerate().filter(|(_, (_, session))| session.is_some());
-        open.map(|(place, (used, _))| used * MAX_SESSIONS as u32 + place as u32).collect()
+        let id = |place: usize, used: u32| used * MAX_SESSIONS as u32 + place as u32;
+        let open = sessions.iter().enumerate();
+        open.filter_map(|(place, (used, session))| session.map(|session| (id(place, *used), session.service))).collect()
     }
 
     /// Puts a secret, if there is room.
