@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod arch;
 pub mod context;
 pub mod devicetree;
+pub mod digest;
 pub mod dispatch;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]

@@ -1,8 +1,8 @@
 //! From the package in the flash to images in their places: each is copied once, and what stands there afterwards is
 //! what is hashed.
 
+use crate::digest::{Compress, sha256};
 use core::fmt;
-use sha2::{Digest, Sha256};
 use shared_abi::fip::{self, Fip, Image, Manifest};
 use shared_abi::layout::{BL33_BASE, MONITOR_RUNTIME, Range, TEE};
 
@@ -106,10 +106,9 @@ impl Candidate<'_> {
     /// # Panics
     ///
     /// When `destination` has another length than the image: that is this crate's mistake, not the image's.
-    pub fn load(&self, destination: &mut [u8]) -> Result<(), Refusal> {
+    pub fn load(&self, destination: &mut [u8], compress: Compress) -> Result<(), Refusal> {
         destination.copy_from_slice(self.source);
-        let found: [u8; 32] = Sha256::digest(&*destination).into();
-        if found == self.expected { Ok(()) } else { Err(Refusal::Hash) }
+        if sha256(destination, compress) == self.expected { Ok(()) } else { Err(Refusal::Hash) }
     }
 }
 

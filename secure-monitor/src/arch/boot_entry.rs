@@ -19,6 +19,8 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         "msr daifset, #0xf",
         "ldr x0, ={sctlr}",
         "msr sctlr_el3, x0",
+        // Vector instructions do not trap: the hash uses them.
+        "msr cptr_el3, xzr",
         "adrp x0, {vectors}",
         "add x0, x0, :lo12:{vectors}",
         "msr vbar_el3, x0",

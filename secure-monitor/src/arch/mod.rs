@@ -6,6 +6,7 @@ pub mod el2;
 pub mod el3;
 pub mod mmu;
 pub mod runtime_entry;
+pub mod sha256;
 pub mod switch;
 pub mod sysreg;
 pub mod undefined;

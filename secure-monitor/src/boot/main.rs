@@ -13,7 +13,7 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod stage {
-    use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind};
+    use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind, sha256};
     use secure_monitor::handoff::Handoff;
     use secure_monitor::platform::{console, memory};
     use secure_monitor::{arch, devicetree, heap, loader};
@@ -96,7 +96,7 @@ mod stage {
         let Range { base, size } = candidate.place;
         // SAFETY: the place is mapped writable, no stage's memory, and each image has its own.
         let destination = unsafe { memory::destination(base, size as usize) };
-        candidate.load(destination).unwrap_or_else(|refusal| refuse(image.name(), &refusal));
+        candidate.load(destination, sha256::compressor()).unwrap_or_else(|refusal| refuse(image.name(), &refusal));
         cache::clean(base, size);
         log::info!("{image}: {} KiB at {base:#x}, sha256 ok", size.div_ceil(1024));
         Some(candidate.place)

@@ -1,6 +1,8 @@
 //! Packages that are right, and every way of being wrong.
 
 use super::*;
+use crate::digest::SOFTWARE;
+use sha2::{Digest, Sha256};
 use shared_abi::fip::{ManifestEntry, fip_size, write_fip};
 use std::vec;
 use std::vec::Vec;
@@ -26,7 +28,7 @@ fn load(package: &[u8], manifest: &Manifest, place: Range) -> Option<Result<Vec<
     };
     Some(find(&package, manifest, Image::Bl32, place)?.and_then(|candidate| {
         let mut destination = vec![0xEE; candidate.place.size as usize];
-        candidate.load(&mut destination).map(|()| destination)
+        candidate.load(&mut destination, SOFTWARE).map(|()| destination)
     }))
 }
 
