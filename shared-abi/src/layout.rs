@@ -73,7 +73,7 @@ pub const MONITOR: Range = Range::new(0x0E00_0000, MIB);
 /// Of it, what the monitor's runtime occupies: image, data, stacks and tables.
 pub const MONITOR_RUNTIME: Range = Range::new(0x0E00_0000, 128 * KIB);
 /// Of it, the boot stage's data, stack and tables; free once the runtime has taken over.
-pub const MONITOR_BOOT: Range = Range::new(0x0E0C_0000, 256 * KIB);
+pub const MONITOR_BOOT: Range = Range::new(0x0E02_0000, 896 * KIB);
 /// Secure SRAM of the TEE core and its partitions. The TEE's entry is its first byte.
 pub const TEE: Range = Range::new(0x0E10_0000, 15 * MIB);
 
