@@ -11,6 +11,8 @@ mod names;
 mod play;
 pub mod source;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use compile::{Mistake, Source, compile};
 pub use names::Ram;
