@@ -13,6 +13,9 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod stage {
+    extern crate alloc;
+
+    use alloc::vec::Vec;
     use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind, sha256};
     use secure_monitor::handoff::Handoff;
     use secure_monitor::platform::{console, memory};
@@ -56,9 +59,10 @@ mod stage {
         }
         log::info!("Triptych secure monitor {}", env!("CARGO_PKG_VERSION"));
 
-        // SAFETY: the one borrow of the device tree's memory in this stage.
-        let tree: &'static mut [u8] = unsafe { memory::device_tree() };
-        let machine = devicetree::read(tree).unwrap_or_else(|error| refuse("device tree", &error));
+        // SAFETY: the one borrow of the device tree's memory until it is written.
+        let tree = devicetree::Tree::parse(unsafe { memory::device_tree() })
+            .unwrap_or_else(|error| refuse("device tree", &error));
+        let machine = tree.machine().unwrap_or_else(|error| refuse("device tree", &error));
         let manifest = Manifest::parse(memory::manifest()).unwrap_or_else(|error| refuse("manifest", &error));
         let package = Fip::parse(memory::package()).unwrap_or_else(|error| refuse("package", &error));
 
@@ -67,10 +71,11 @@ mod stage {
         let tee = load(Image::Bl32);
         let normal = required(Image::Bl33, load(Image::Bl33));
 
-        let complete = |tee| devicetree::complete(tree, tee).unwrap_or_else(|error| refuse("device tree", &error));
-        let plain = complete(false);
-        let with_tee = if tee.is_some() { complete(true).leak() } else { &mut [] };
-        tree[..plain.len()].copy_from_slice(&plain);
+        let tree = tree.complete(tee.is_some()).unwrap_or_else(|error| refuse("device tree", &error));
+        // SAFETY: nothing borrowed from the tree in its place is used any more.
+        let area = unsafe { memory::device_tree() };
+        area[..tree.plain.len()].copy_from_slice(&tree.plain);
+        let with_tee = tree.with_tee.map_or(&mut [][..], Vec::leak);
 
         if machine.left_out != 0 {
             log::warn!("{} CPUs more than the {} there is room for stay off", machine.left_out, layout::MAX_CPUS);
@@ -83,7 +88,7 @@ mod stage {
         handoff.dtb_with_tee_size = with_tee.len() as u64;
         // The hand-off is on the stack, the tree with the TEE on the heap: both are this stage's SRAM.
         cache::clean(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size);
-        cache::clean(layout::DTB.base, plain.len() as u64);
+        cache::clean(layout::DTB.base, tree.plain.len() as u64);
         cache::invalidate_instructions();
         // SAFETY: the runtime stands at its place, checked, and with all the images clean to memory.
         unsafe { boot_entry::enter_runtime(runtime.base, &handoff) }

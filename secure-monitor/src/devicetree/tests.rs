@@ -29,6 +29,17 @@ fn machine(cpus: &[u64]) -> DeviceTree {
     tree
 }
 
+fn read(area: &[u8]) -> Result<Machine, Error> {
+    Tree::parse(area)?.machine()
+}
+
+/// The complete tree, in the form with a TEE if `tee`.
+fn complete(area: &[u8], tee: bool) -> Result<Vec<u8>, Error> {
+    let completed = Tree::parse(area)?.complete(tee)?;
+    assert_eq!(completed.with_tee.is_some(), tee);
+    Ok(completed.with_tee.unwrap_or(completed.plain))
+}
+
 /// As it stands in its place: with room behind it.
 fn area(tree: &DeviceTree) -> Vec<u8> {
     let mut bytes = tree.to_dtb();
@@ -74,7 +85,8 @@ fn psci_is_added_and_everything_else_stays() {
 fn the_tees_node_is_there_if_there_is_a_tee() {
     let before = area(&machine(&[0]));
     let node = |tee| {
-        let bytes = complete(&before, tee).unwrap();
+        let completed = Tree::parse(&before).unwrap().complete(true).unwrap();
+        let bytes = if tee { completed.with_tee.unwrap() } else { completed.plain };
         let tree = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
         tree.find_node("/firmware/optee").map(|node| node.property("compatible").unwrap().value().to_vec())
     };
