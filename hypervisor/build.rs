@@ -10,5 +10,7 @@ fn main() {
         println!("cargo:rustc-link-arg-bins=--pie");
         println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
         println!("cargo:rustc-link-arg-bins=-znotext");
+        // Debug information of code that the linker dropped must not describe it as standing at 0, where the image is.
+        println!("cargo:rustc-link-arg-bins=-zdead-reloc-in-nonalloc=.debug_*=0xffffffffffffffff");
     }
 }

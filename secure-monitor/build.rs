@@ -8,7 +8,7 @@ fn main() {
         let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         for image in ["boot", "runtime"] {
             println!("cargo:rustc-link-arg-bin={image}=-T{root}/ld/{image}.ld");
-            // What the linker dropped must not be described as standing at 0: there the boot stage is, for debuggers too.
+            // Debug information of code that the linker dropped must not describe it as standing at 0: the boot stage does.
             println!("cargo:rustc-link-arg-bin={image}=-zdead-reloc-in-nonalloc=.debug_*=0xffffffffffffffff");
         }
     }
