@@ -119,14 +119,12 @@ fn domains<'b, 'a: 'b>(chosen: FdtNode<'b, 'a>) -> impl Iterator<Item = FdtNode<
 pub fn vms(tree: &Fdt<'_>, machine: &Machine, is_empty: impl Fn(Range) -> bool) -> (Vec<VmConfig>, Vec<Skipped>) {
     let mut vms: Vec<VmConfig> = Vec::new();
     let mut skipped = Vec::new();
-    let mut next_id = 1;
     let Some(chosen) = tree.find_node("/chosen") else { return (vms, skipped) };
-    for node in domains(chosen) {
+    for (next_id, node) in (1..).zip(domains(chosen)) {
         let checked = parse(node, next_id).and_then(|vm| {
             check(&vm, &vms, machine, &is_empty)?;
             Ok(vm)
         });
-        next_id += 1;
         match checked {
             Ok(vm) => vms.push(vm),
             Err(reason) => skipped.push(Skipped { node: node.name.to_string(), reason }),
@@ -178,7 +176,7 @@ fn check(
     if let Some(other) = others.iter().find(|other| other.id == vm.id) {
         return Err(format!("has the id {} of {}: give it another triptych,vmid", vm.id.get(), other.node));
     }
-    if vm.memory == 0 || vm.memory % BLOCK != 0 || vm.memory > MAX_MEMORY {
+    if vm.memory == 0 || !vm.memory.is_multiple_of(BLOCK) || vm.memory > MAX_MEMORY {
         let near = vm.memory.next_multiple_of(BLOCK).clamp(BLOCK, MAX_MEMORY) / 1024;
         return Err(format!("asks for {} KiB of memory: use a multiple of 2048, such as {near}", vm.memory / 1024));
     }

@@ -19,6 +19,7 @@ pub struct Place {
 }
 
 /// The vCPUs of a CPU that are ready to run, a bit each. Other CPUs set bits, the owner takes them in turn.
+#[derive(Default)]
 pub struct RunQueue {
     ready: AtomicU64,
 }

@@ -157,10 +157,9 @@ impl Vm {
 
     /// The last vCPU has stopped.
     pub fn finish(&self) {
-        if let Some(tee) = self.tee.write().take() {
-            if !tee.destroy(&mut Monitor) {
-                log::warn!("{}: the TEE did not let go of it", self.config.id);
-            }
+        let tee = self.tee.write().take();
+        if tee.is_some_and(|tee| !tee.destroy(&mut Monitor)) {
+            log::warn!("{}: the TEE did not let go of it", self.config.id);
         }
         let end = {
             let mut machine = self.machine.lock();

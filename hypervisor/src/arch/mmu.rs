@@ -76,6 +76,12 @@ impl Use {
     }
 }
 
+impl Default for Map {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The address space.
 pub struct Map {
     root: RootTable<El2, TableSource>,

@@ -65,6 +65,12 @@ impl Bits {
     }
 }
 
+impl Default for Bank {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Bank {
     /// Out of reset: all group 1 as a system without security has them, disabled, level-sensitive.
     pub const fn new() -> Self {

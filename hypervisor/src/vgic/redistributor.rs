@@ -25,6 +25,12 @@ pub struct Redistributor {
     pub overflow: bool,
 }
 
+impl Default for Redistributor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Redistributor {
     /// Out of reset.
     pub const fn new() -> Self {
@@ -56,13 +62,7 @@ impl Vgic {
             0x0008 => typer & 0xFFFF_FFFF,
             0x000C => typer >> 32,
             // ChildrenAsleep follows ProcessorSleep at once.
-            0x0014 => {
-                if cpu.asleep {
-                    6
-                } else {
-                    0
-                }
-            }
+            0x0014 => u64::from(cpu.asleep) * 6,
             0xFFE8 => u64::from(PIDR2_GICV3),
             _ => 0,
         })
