@@ -8,7 +8,7 @@ fn main() {
         let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
         for image in ["boot", "runtime"] {
             println!("cargo:rustc-link-arg-bin={image}=-T{root}/ld/{image}.ld");
-            // Debug information of code that the linker dropped must not describe it as standing at 0: the boot stage does.
+            // Debug information of code that the linker dropped must not place it at 0: the boot stage is there.
             println!("cargo:rustc-link-arg-bin={image}=-zdead-reloc-in-nonalloc=.debug_*=0xffffffffffffffff");
         }
     }
