@@ -3,10 +3,12 @@
 
 use crate::arch::{self, sysreg};
 use crate::context::World;
+use crate::platform::console;
 use core::panic::PanicInfo;
 
 /// A fault of the monitor itself: says where, and stops this CPU.
 pub extern "C" fn monitor_fault(esr: u64, elr: u64, vector: u64) -> ! {
+    console::seize();
     log::error!(
         "cpu {:#x}: fault in the monitor, vector {vector}: ESR {esr:#x} ELR {elr:#x} FAR {:#x}; CPU stopped",
         arch::mpidr(),
@@ -17,6 +19,7 @@ pub extern "C" fn monitor_fault(esr: u64, elr: u64, vector: u64) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    console::seize();
     // The panic's own text would take two lines.
     match info.location() {
         Some(place) => log::error!("cpu {:#x}: panicked at {place}: {}; CPU stopped", arch::mpidr(), info.message()),

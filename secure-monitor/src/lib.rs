@@ -2,8 +2,11 @@
 //!
 //! Two images come from this crate. `boot` runs in place in the flash: it checks every image against the manifest,
 //! completes the device tree, and hands over to `runtime`, which stays. What a call costs and what a call means are
-//! kept apart: assembly in [`arch`] saves and restores, [`dispatch`] and [`services`] decide, and the latter run on the
+//! kept apart: assembly in `arch` saves and restores, [`dispatch`] and [`services`] decide, and the latter run on the
 //! host as well, where the tests are.
+//!
+//! The `smccc` crate has no place here: it makes calls, and this is where they arrive. Ids come from `shared-abi`, PSCI's
+//! types from `arm-psci`.
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 

@@ -52,6 +52,19 @@ impl Log for Console {
     fn flush(&self) {}
 }
 
+/// Makes sure that the next line of this CPU is heard, whoever is in the middle of one: for last words only.
+pub fn seize() {
+    for _ in 0..PATIENCE {
+        if !CONSOLE.0.is_locked() {
+            return;
+        }
+        crate::arch::relax();
+    }
+    // SAFETY: the holder has had the time of thousands of lines: it is this CPU, which will not go on with its line, or
+    // one that is stuck in it. The worst that can come of it is a line in a line.
+    unsafe { CONSOLE.0.force_unlock() }
+}
+
 /// Opens the console. `first` also sets the UART up: in the boot stage, before anyone used it.
 ///
 /// # Safety
