@@ -134,6 +134,7 @@ mod stage {
         // SAFETY: the mailbox is the pen's, and whoever was going to look has looked.
         unsafe { memory::set_mailbox(0) };
         match (cpus.present(), cpus.mpidrs().len()) {
+            (1, 1) => log::info!("1 CPU"),
             (present, all) if present == all => log::info!("{all} CPUs"),
             (present, all) => log::warn!("{present} CPUs; the device tree names {all}"),
         }
