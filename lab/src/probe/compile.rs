@@ -247,7 +247,7 @@ impl<'s> Compiler<'s> {
             let step = spanned.get_ref();
             let played = step.play.as_ref().and_then(|name| self.named(name.get_ref()));
             let mut left = left;
-            for (inner, steps) in [step.repeat.as_ref().map(|_| (file, &step.steps)), played].into_iter().flatten() {
+            for (inner, steps) in [step.repeats().then_some((file, &step.steps)), played].into_iter().flatten() {
                 let message = format!("more than {NESTING} loops and lists inside each other");
                 left = left.checked_sub(1).ok_or_else(|| at(file, spanned.span(), message))?;
                 self.descend(inner, steps, left)?;

@@ -172,7 +172,10 @@ pub struct RawStep {
     /// Plays steps so often.
     #[serde(rename = "loop")]
     pub repeat: Option<Number>,
-    /// The variable that counts rounds.
+    /// Plays steps once for each of these values.
+    #[serde(default)]
+    pub each: Vec<Number>,
+    /// The variable that counts rounds, or has the value.
     #[serde(rename = "as")]
     pub variable: Option<Spanned<String>>,
     /// The first round's number; else 0.
@@ -222,6 +225,11 @@ impl RawStep {
         ]
     }
 
+    /// Whether it plays other steps more than once.
+    pub fn repeats(&self) -> bool {
+        self.repeat.is_some() || !self.each.is_empty()
+    }
+
     /// The actions that are named, as the scenario spells them.
     pub fn actions(&self) -> Vec<&'static str> {
         [
@@ -235,8 +243,9 @@ impl RawStep {
             ("start", self.start.is_some()),
             ("join", self.join.is_some()),
             ("loop", self.repeat.is_some()),
+            ("each", !self.each.is_empty()),
             // A loop may play a list.
-            ("play", self.play.is_some() && self.repeat.is_none()),
+            ("play", self.play.is_some() && !self.repeats()),
             ("barrier", self.barrier.is_some()),
             ("figure", self.figure.is_some()),
             ("time-loop", self.time_loop.is_some()),

@@ -29,9 +29,29 @@ impl Compiler<'_> {
             return place.mistake(format!("`{first}` and `{second}` are two steps"));
         }
         check_keys(raw, place)?;
+        if raw.each.is_empty() {
+            return self.one(raw, None, number, place, out);
+        }
+        let inside = self.steps;
+        for value in &raw.each {
+            // However often a step is played, its number is its place among the steps.
+            self.steps = inside;
+            self.one(raw, Some(value), number, place, out)?;
+        }
+        Ok(())
+    }
+
+    fn one(
+        &mut self,
+        raw: &RawStep,
+        value: Option<&Number>,
+        number: u16,
+        place: &mut Place,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Mistake> {
         let sets = self.assignments(&raw.set, place)?;
         let writes = self.writes(raw, place)?;
-        let action = self.action(raw, place)?;
+        let action = self.action(raw, value, place)?;
         let outcome = match (&raw.faults, raw.returns) {
             (Some(_), Some(_)) => return place.mistake("`faults` says already how it ends"),
             (Some(_), None) => Outcome::Faults,
@@ -154,7 +174,7 @@ impl Compiler<'_> {
     }
 
     /// What a step does, as it stands in a script.
-    fn action(&mut self, raw: &RawStep, place: &Place) -> Result<Vec<u8>, Mistake> {
+    fn action(&mut self, raw: &RawStep, value: Option<&Number>, place: &Place) -> Result<Vec<u8>, Mistake> {
         let mut out = Vec::new();
         if let Some((conduit, arguments)) = self.call(raw, place)? {
             let arguments = List::<Argument<'_>>::of(&arguments);
@@ -185,8 +205,12 @@ impl Compiler<'_> {
             Action::Start { cpu: Expression::of(&cpu), list }.write(&mut out);
         } else if let Some(cpu) = &raw.join {
             Action::Join(Expression::of(&self.number(cpu, place)?)).write(&mut out);
+        } else if let Some(value) = value {
+            let from = self.number(value, place)?;
+            self.repeat(raw, &from, &bytes(&[Operation::Number(1)]), place, &mut out)?;
         } else if let Some(count) = &raw.repeat {
-            self.repeat(raw, count, place, &mut out)?;
+            let (from, count) = (self.number_or(&raw.from, 0, place)?, self.number(count, place)?);
+            self.repeat(raw, &from, &count, place, &mut out)?;
         } else if let Some(name) = &raw.play {
             Action::Play(self.list_number(place, name)?).write(&mut out);
         } else if let Some(name) = &raw.barrier {
@@ -252,7 +276,14 @@ impl Compiler<'_> {
         Ok(Some((conduit, out)))
     }
 
-    fn repeat(&mut self, raw: &RawStep, count: &Number, place: &Place, out: &mut Vec<u8>) -> Result<(), Mistake> {
+    fn repeat(
+        &mut self,
+        raw: &RawStep,
+        from: &[u8],
+        count: &[u8],
+        place: &Place,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Mistake> {
         if place.depth == NESTING {
             return place.mistake(format!("more than {NESTING} loops inside each other"));
         }
@@ -263,7 +294,7 @@ impl Compiler<'_> {
             self.step(&play, &mut place.clone(), &mut body)?;
         }
         if body.is_empty() {
-            return place.mistake("`loop` needs `steps` or `play`");
+            return place.mistake("`loop` and `each` need `steps` or `play`");
         }
         let variable = raw.variable.as_ref();
         let variable =
@@ -271,8 +302,8 @@ impl Compiler<'_> {
         let until = raw.until.as_ref().map(|until| self.number(until, place)).transpose()?;
         Action::Loop(Loop {
             variable,
-            from: Expression::of(&self.number_or(&raw.from, 0, place)?),
-            count: Expression::of(&self.number(count, place)?),
+            from: Expression::of(from),
+            count: Expression::of(count),
             until: until.as_deref().map(Expression::of),
             body: List::of(&body),
         })
@@ -366,7 +397,8 @@ fn width(raw: &RawStep, place: &Place) -> Result<Width, Mistake> {
 /// Keys that belong to an action which isn't there.
 fn check_keys(raw: &RawStep, place: &Place) -> Result<(), Mistake> {
     let call = raw.smc.is_some() || raw.hvc.is_some() || raw.answer_rpc.is_some();
-    let repeat = raw.repeat.is_some();
+    let repeat = raw.repeats();
+    let counts = raw.repeat.is_some();
     let message = raw.message.is_some();
     let stray = [
         ("client", raw.client.is_some(), call),
@@ -389,8 +421,8 @@ fn check_keys(raw: &RawStep, place: &Place) -> Result<(), Mistake> {
         ("next", raw.next.is_some(), raw.pages.is_some()),
         ("cpu", raw.cpu.is_some(), raw.start.is_some()),
         ("as", raw.variable.is_some(), repeat),
-        ("from", raw.from.is_some(), repeat),
-        ("until", raw.until.is_some(), repeat),
+        ("from", raw.from.is_some(), counts),
+        ("until", raw.until.is_some(), counts),
         ("steps", !raw.steps.is_empty(), repeat),
         ("cpus", raw.cpus.is_some(), raw.barrier.is_some()),
         ("value", raw.value.is_some(), raw.figure.is_some()),

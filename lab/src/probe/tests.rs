@@ -161,6 +161,18 @@ fn loops_lists_and_kept_values_work_together() {
 }
 
 #[test]
+fn each_value_has_its_turn() {
+    let world = play(
+        "[[step]]\neach = ['TEE', 7]\nas = 'place'\nsteps = [{ smc = 1, x1 = 'place', expect = { x0 = 7 } }]\n\
+         [[step]]\nsmc = 2\nexpect = { x0 = 1 }\n",
+    );
+    let lines = world.lines.into_inner();
+    assert_eq!(lines[0], "[probe] step 2 (hostile.toml:14; place = 0xe100000): x0 = 0xe100000, expected 0x7");
+    assert!(lines[1].starts_with("[probe] step 3 (hostile.toml:15): "), "{lines:?}");
+    assert_eq!(lines[2], "[probe] done: 5 steps, 6 expectations, 2 failed");
+}
+
+#[test]
 fn an_rpc_is_answered_with_what_it_said() {
     let world = play(
         "[[step]]\nsmc = 1\nx1 = 0xffff0000\nx3 = 9\nclient = 2\n\
@@ -194,7 +206,7 @@ fn mistakes_are_told_with_file_line_and_what_was_meant() {
         ("[[step]]\nsmc = 1\nreturns = false\n[[step]]\nwait-ms = 1\n", 11, "the last step"),
         ("[[step]]\nset = { msg = 1 }\n", 12, "can't be a variable"),
         ("[[step]]\nplay = 'a'\n[[steps.a]]\nplay = 'a'\n", 13, "inside each other"),
-        ("[[step]]\nloop = 2\n", 11, "`loop` needs"),
+        ("[[step]]\nloop = 2\n", 11, "`loop` and `each` need"),
         ("[[step]]\nloop = 2\nsteps = [\n  { wait-ms = 1 },\n  { smc = 'x' },\n]\n", 15, "unknown name"),
         ("[[step]]\nread = 'msg'\nwidth = 16\n", 13, "8, 32 or 64"),
         ("[[vm]]\nname = 'a'\nmemory = '1M'\n", 11, "no VMs"),

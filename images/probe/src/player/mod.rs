@@ -229,7 +229,10 @@ impl<M> fmt::Display for Place<'_, '_, '_, M> {
         }
         for variable in player.loops.iter().take(player.depth).flatten() {
             let name = player.script.variables.iter().nth((*variable).into()).unwrap_or("?");
-            write!(f, "; {name} = {}", player.shared.variable(*variable))?;
+            match player.shared.variable(*variable) {
+                small @ 0..0x1_0000 => write!(f, "; {name} = {small}")?,
+                large => write!(f, "; {name} = {large:#x}")?,
+            }
         }
         if player.cpu != 0 {
             write!(f, "; CPU {}", player.cpu)?;
