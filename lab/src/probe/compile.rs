@@ -112,6 +112,8 @@ pub(super) struct Place {
     pub span: Range<usize>,
     /// The address of the last message.
     pub message: Option<Vec<Operation>>,
+    /// What the loop around it is called, for steps without a name.
+    pub name: String,
     /// Loops around it.
     pub depth: usize,
 }
@@ -215,7 +217,7 @@ impl<'s> Compiler<'s> {
     }
 
     fn list(&mut self, file: usize, steps: &RawSteps) -> Result<Vec<u8>, Mistake> {
-        let place = Place { file, span: 0..0, message: None, depth: 0 };
+        let place = Place { file, span: 0..0, message: None, name: String::new(), depth: 0 };
         self.steps(steps, place)
     }
 

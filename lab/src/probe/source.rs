@@ -154,6 +154,8 @@ pub struct RawStep {
     pub client: Option<Number>,
     /// Whether x4 and up must come back unchanged: true unless told otherwise.
     pub preserves: Option<bool>,
+    /// Whether a yielding call that an interrupt suspends is gone on with: true unless told otherwise.
+    pub resumes: Option<bool>,
 
     /// Reads memory; `value` is what was read.
     pub read: Option<Number>,

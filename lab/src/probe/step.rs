@@ -66,7 +66,7 @@ impl Compiler<'_> {
             number,
             file: place.file as u8,
             line: line as u32,
-            name: raw.name.as_deref().unwrap_or(""),
+            name: raw.name.as_deref().unwrap_or(&place.name),
             sets: List::of(&sets),
             writes: List::of(&writes),
             action,
@@ -178,7 +178,12 @@ impl Compiler<'_> {
         let mut out = Vec::new();
         if let Some((conduit, arguments)) = self.call(raw, place)? {
             let arguments = List::<Argument<'_>>::of(&arguments);
-            let call = Call { conduit, arguments, preserves: raw.preserves.unwrap_or(true) };
+            let call = Call {
+                conduit,
+                arguments,
+                preserves: raw.preserves.unwrap_or(true),
+                resumes: raw.resumes.unwrap_or(true),
+            };
             match &raw.measure {
                 None => Action::Call(call),
                 Some(name) => {
@@ -287,7 +292,8 @@ impl Compiler<'_> {
         if place.depth == NESTING {
             return place.mistake(format!("more than {NESTING} loops inside each other"));
         }
-        let inner = Place { depth: place.depth + 1, ..place.clone() };
+        let name = raw.name.clone().unwrap_or_else(|| place.name.clone());
+        let inner = Place { depth: place.depth + 1, name, ..place.clone() };
         let mut body = self.steps(&raw.steps, inner)?;
         if let Some(name) = &raw.play {
             let play = RawStep { name: raw.name.clone(), play: Some(name.clone()), ..RawStep::default() };
@@ -403,6 +409,7 @@ fn check_keys(raw: &RawStep, place: &Place) -> Result<(), Mistake> {
     let stray = [
         ("client", raw.client.is_some(), call),
         ("preserves", raw.preserves.is_some(), call),
+        ("resumes", raw.resumes.is_some(), call),
         ("measure", raw.measure.is_some(), call),
         ("samples", raw.samples.is_some(), raw.measure.is_some()),
         ("warm-up", raw.warm_up.is_some(), raw.measure.is_some()),

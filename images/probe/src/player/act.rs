@@ -5,8 +5,9 @@ use crate::script::NESTING;
 use crate::script::step::{Action, Call, Loop, Step, Unit, Write};
 use crate::shared::{State, Tally};
 use shared_abi::layout::MAX_CPUS;
+use shared_abi::optee_smc::{OPTEE_SMC_CALL_RETURN_FROM_RPC, Rpc};
 use shared_abi::psci;
-use shared_abi::smccc::SUCCESS;
+use shared_abi::smccc::{FunctionId, Owner, SUCCESS};
 
 /// Argument registers that are 0 unless a step says otherwise: those of SMC32 calls, x7 the client id among them.
 const ZERO: core::ops::RangeInclusive<usize> = 1..=7;
@@ -14,6 +15,12 @@ const ZERO: core::ops::RangeInclusive<usize> = 1..=7;
 /// What is in a register that a step says nothing about: not 0, and not the same in any two.
 const fn pattern(register: usize) -> u64 {
     0x5A5A_0000_C3C3_0000 | ((register as u64) << 32) | register as u64
+}
+
+/// Whether the answer to a yielding call of the trusted OS is that an interrupt of the normal world is pending.
+fn was_interrupted(sent: &[u64; REGISTERS], results: &[u64; REGISTERS]) -> bool {
+    let function = FunctionId(sent[0] as u32);
+    !function.is_fast() && function.owner() == Owner::TrustedOs && Rpc::from_x0(results[0]) == Some(Rpc::ForeignIntr)
 }
 
 impl<'a, M: Machine> Player<'a, '_, M> {
@@ -91,8 +98,17 @@ impl<'a, M: Machine> Player<'a, '_, M> {
 
     /// Makes a call and looks whether what it may not change is as before.
     pub(super) fn call(&mut self, step: &Step<'a>, call: &Call<'a>) -> Result<(), Fault> {
-        let sent = self.registers(call)?;
+        let mut sent = self.registers(call)?;
         self.send(call, sent)?;
+        // The interrupt was for the hypervisor, which has taken it by now.
+        let mut ticks = self.ticks;
+        while call.resumes && was_interrupted(&sent, &self.results) {
+            sent[0] = OPTEE_SMC_CALL_RETURN_FROM_RPC.0.into();
+            sent[1..4].copy_from_slice(&self.results[1..4]);
+            self.send(call, sent)?;
+            ticks = ticks.saturating_add(self.ticks);
+        }
+        self.ticks = ticks;
         if call.preserves {
             self.shared.count(self.cpu, Tally { expectations: 1, ..Tally::default() });
             // SMCCC 1.4 §2.6: x4 to x17 keep their values unless the call returns something in them; x18 and above

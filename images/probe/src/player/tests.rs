@@ -29,6 +29,8 @@ impl Machine for &mut Fake {
     fn call(&mut self, _: Conduit, registers: &mut [u64; REGISTERS]) -> Result<u64, Fault> {
         self.calls.push(*registers);
         match registers[0] {
+            // Is interrupted, and then goes on under another id.
+            0x3200_0004 => (registers[0], registers[3]) = (0xFFFF_0004, 9),
             // Loses a register that it must preserve.
             0xBAD => registers[9] = 0,
             0xFA17 => return Err(Fault { syndrome: 0, ..Fault::default() }),
@@ -135,7 +137,7 @@ fn step<'a>(action: Action<'a>) -> Step<'a> {
 }
 
 fn call(arguments: &[u8]) -> Action<'_> {
-    Action::Call(Call { conduit: Conduit::Smc, arguments: List::of(arguments), preserves: true })
+    Action::Call(Call { conduit: Conduit::Smc, arguments: List::of(arguments), preserves: true, resumes: true })
 }
 
 /// Plays one list; every line that was printed.
@@ -199,6 +201,19 @@ fn a_register_that_a_call_may_not_change_is_missed() {
     let arguments = arguments(&[(0, 0xBAD)]);
     let lines = play(&mut Fake::default(), &[step(call(&arguments))]);
     assert!(lines[0].contains("x9 = 0x0, expected its old value 0x5a5a"), "{lines:?}");
+}
+
+#[test]
+fn an_interrupted_call_goes_on_unless_the_step_wants_to_see_it() {
+    let arguments = arguments(&[(0, 0x3200_0004), (7, 2)]);
+    let mut fake = Fake::default();
+    let lines = play(&mut fake, &[step(call(&arguments))]);
+    assert_eq!(lines, ["[probe] done: 1 steps, 1 expectations, 0 failed"]);
+    assert_eq!((fake.calls[1][0], fake.calls[1][3], fake.calls[1][7]), (0x3200_0003, 9, 2));
+    let once = Call { conduit: Conduit::Smc, arguments: List::of(&arguments), preserves: true, resumes: false };
+    let mut fake = Fake::default();
+    play(&mut fake, &[step(Action::Call(once))]);
+    assert_eq!(fake.calls.len(), 1);
 }
 
 #[test]
@@ -290,7 +305,7 @@ fn a_list_that_plays_itself_ends() {
 #[test]
 fn a_measurement_says_least_middle_and_most() {
     let arguments = arguments(&[(0, 1)]);
-    let call = Call { conduit: Conduit::Hvc, arguments: List::of(&arguments), preserves: true };
+    let call = Call { conduit: Conduit::Hvc, arguments: List::of(&arguments), preserves: true, resumes: true };
     let measure = Action::Measure { name: "call", samples: 5, warm_up: 2, call };
     let lines = play(&mut Fake::default(), &[step(measure)]);
     assert_eq!(lines[0], "[probe] figure call min=103 median=105 max=107 samples=5");

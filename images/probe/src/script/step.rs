@@ -134,6 +134,8 @@ pub struct Call<'a> {
     pub arguments: List<'a, Argument<'a>>,
     /// Whether what the call may not change must be unchanged (x4 to x28).
     pub preserves: bool,
+    /// Whether a yielding call that was interrupted is gone on with, as every client of a TEE does.
+    pub resumes: bool,
 }
 
 /// What is in a register.
@@ -219,7 +221,7 @@ macro_rules! fields {
         }
     };
 }
-fields!(Call { conduit, arguments, preserves });
+fields!(Call { conduit, arguments, preserves, resumes });
 fields!(Argument { register, value });
 fields!(Write { at, times, items });
 fields!(Item { width, value });
