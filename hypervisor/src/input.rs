@@ -18,7 +18,7 @@ pub fn receive() {
         let Some(byte) = console::lock().wire().receive() else { return };
         match escape.take(byte) {
             Input::Byte(byte) => {
-                if let Some(vm) = vm::all().get(SELECTED.load(Ordering::Relaxed)) {
+                if let Some(vm) = selected() {
                     give(vm, byte);
                 }
             }
@@ -40,10 +40,20 @@ fn give(vm: &Vm, byte: u8) {
     vm.notify(stale);
 }
 
+/// The selected VM; if it has ended, the next one that has not.
+fn selected() -> Option<&'static Vm> {
+    let vm = *vm::all().get(SELECTED.load(Ordering::Relaxed))?;
+    if !vm.is_alive() {
+        select_next();
+    }
+    vm::all().get(SELECTED.load(Ordering::Relaxed)).copied().filter(|vm| vm.is_alive())
+}
+
+/// Selects the next VM that has not ended.
 fn select_next() {
-    let vms = vm::all();
-    if !vms.is_empty() {
-        let next = (SELECTED.load(Ordering::Relaxed) + 1) % vms.len();
+    let (vms, selected) = (vm::all(), SELECTED.load(Ordering::Relaxed));
+    let mut others = (selected + 1..vms.len()).chain(0..=selected);
+    if let Some(next) = others.find(|index| vms.get(*index).is_some_and(|vm| vm.is_alive())) {
         SELECTED.store(next, Ordering::Relaxed);
         log::info!("console: {}", vms[next].config.id);
     }

@@ -62,6 +62,7 @@ impl Vcpu {
         self.interface = Saved::reset();
         self.debug = Debug::default();
         machine.vgic.forget_lists(self.index);
+        self.vm.forget_translations(self.place.cpu);
         self.on = true;
     }
 

@@ -2,7 +2,7 @@
 
 use crate::address::Ipa;
 use crate::arch::smc::{self, Monitor};
-use crate::arch::{cpu, timer};
+use crate::arch::{cpu, mmu, timer};
 use crate::config::VmConfig;
 use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
@@ -49,6 +49,7 @@ pub struct Vm {
     placement: Placement,
     shadow: Option<&'static Shadow>,
     ending: AtomicBool,
+    alive: AtomicBool,
     /// Which vCPU each CPU had loaded last: its translations may still be there.
     last_loaded: [AtomicU8; MAX_CPUS],
 }
@@ -60,7 +61,9 @@ unsafe impl Send for Vm {}
 
 /// How many mistakes of a guest are logged.
 const COMPLAINTS: u8 = 5;
+// Of `last_loaded`.
 const NOBODY: u8 = u8::MAX;
+const SOMEBODY: u8 = NOBODY - 1;
 
 impl Vm {
     /// Makes a VM, off. `vmid` must be no other VM's. The error says what is wrong with the configuration.
@@ -82,6 +85,7 @@ impl Vm {
             placement,
             shadow,
             ending: AtomicBool::new(false),
+            alive: AtomicBool::new(true),
             last_loaded: [const { AtomicU8::new(NOBODY) }; MAX_CPUS],
         })))
     }
@@ -115,6 +119,8 @@ impl Vm {
             }
         }
         *self.tee.write() = tee;
+        // What CPUs remember of an earlier life is wrong now.
+        mmu::flush_all_guests();
         let mut machine = self.machine.lock();
         *machine = Machine::new(self.config.id, self.config.vcpus, start);
         self.ending.store(false, Ordering::Release);
@@ -181,10 +187,21 @@ impl Vm {
             End::Off => log::info!("{id}: powered off"),
             End::Crash(reason) => log::info!("{id}: crashed: {reason}"),
         }
+        self.alive.store(false, Ordering::Relaxed);
         if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
             log::info!("all VMs are off");
             smc::system_off();
         }
+    }
+
+    /// Whether it still runs, or is about to.
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// A vCPU comes out of reset, on its CPU: translations that are left there from before are nobody's.
+    pub fn forget_translations(&self, cpu: usize) {
+        self.last_loaded[cpu].store(SOMEBODY, Ordering::Relaxed);
     }
 
     /// This vCPU is being loaded on a CPU; whether another one of the VM was there before.

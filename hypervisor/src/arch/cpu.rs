@@ -1,6 +1,7 @@
 //! A CPU's own set-up at EL2: what traps, and which features there are.
 
 use super::sysreg::{isb, read, write};
+use aarch64_cpu::registers::{CNTHCTL_EL2, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, MIDR_EL1, Readable, VBAR_EL2, Writeable};
 use bitflags::bitflags;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,39 +52,41 @@ pub fn detect() {
 /// What leaves a guest for EL2 (Arm ARM D19.2.48). Beside stage 2 (VM) and all physical interrupts (FMO, IMO, AMO):
 /// WFI, so that others may run; SMC; ID registers, which are sanitised (TID3) or zero (TID1); implementation-defined
 /// registers (TIDCP, TACR); RAS error records (TERR); LORegions (TLOR). Pointer authentication does not trap (API, APK).
-/// Memory tags (ATA) and SCXTNUM (EnSCXT) stay off, that is, trapped.
-const HCR: u64 = 1 << 0 // VM
-    | 1 << 1 // SWIO: invalidate by set/way cleans too
-    | 1 << 3 // FMO
-    | 1 << 4 // IMO
-    | 1 << 5 // AMO
-    | 1 << 13 // TWI
-    | 1 << 16 // TID1
-    | 1 << 18 // TID3
-    | 1 << 19 // TSC
-    | 1 << 20 // TIDCP
-    | 1 << 21 // TACR
-    | 1 << 31 // RW: EL1 is AArch64
-    | 1 << 35 // TLOR
-    | 1 << 36 // TERR
-    | 1 << 40 // APK
-    | 1 << 41; // API
+/// Invalidating by set and way cleans as well (SWIO). Memory tags (ATA) and SCXTNUM (EnSCXT) stay off, that is, trapped.
+fn set_hcr() {
+    HCR_EL2.write(
+        HCR_EL2::VM::Enable
+            + HCR_EL2::SWIO::SET
+            + HCR_EL2::FMO::EnableVirtualFIQ
+            + HCR_EL2::IMO::EnableVirtualIRQ
+            + HCR_EL2::AMO::SET
+            + HCR_EL2::TWI::SET
+            + HCR_EL2::TID1::SET
+            + HCR_EL2::TID3::SET
+            + HCR_EL2::TSC::EnableTrapEl1SmcToEl2
+            + HCR_EL2::TIDCP::SET
+            + HCR_EL2::TACR::SET
+            + HCR_EL2::RW::EL1IsAarch64
+            + HCR_EL2::TLOR::SET
+            + HCR_EL2::TERR::SET
+            + HCR_EL2::APK::DisableTrapPointerAuthKeyRegsToEl2
+            + HCR_EL2::API::DisableTrapPointerAuthInstToEl2,
+    );
+}
 
 /// CPTR_EL2 (with HCR_EL2.E2H = 0): SVE and SME trap by the bits that are RES1 without them; trace (TTA) and activity
 /// monitors (TAM) trap as well; FP/SIMD does not.
 const CPTR: u64 = 0x33FF & !(1 << 10) | 1 << 20 | 1 << 30;
 
-/// CNTHCTL_EL2: a guest may read the physical count (EL1PCTEN), which is the virtual one; the physical timer traps.
-const CNTHCTL: u64 = 1;
-
 /// Sets this CPU up for guests.
 pub fn init() {
-    write!("hcr_el2", HCR);
-    write!("cptr_el2", CPTR);
+    set_hcr();
+    CPTR_EL2.set(CPTR);
     write!("hstr_el2", 0);
-    write!("cnthctl_el2", CNTHCTL);
-    write!("cntvoff_el2", 0);
-    write!("vpidr_el2", read!("midr_el1"));
+    // A guest may read the physical count, which is the virtual one; the physical timer traps.
+    CNTHCTL_EL2.write(CNTHCTL_EL2::EL1PCTEN::SET);
+    CNTVOFF_EL2.set(0);
+    write!("vpidr_el2", MIDR_EL1.get());
     if features().contains(Features::HCX) {
         // Whatever a bit of HCRX_EL2 enables is hidden from guests.
         write!("s3_4_c1_c2_2", 0);
@@ -97,7 +100,7 @@ pub fn init() {
         write!("s3_4_c3_c1_5", 0);
     }
     super::debug::init();
-    write!("vbar_el2", super::vectors::address());
+    VBAR_EL2.set(super::vectors::address());
     isb();
 }
 

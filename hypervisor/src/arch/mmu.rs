@@ -4,7 +4,10 @@
 //! memory yet when the first tables are needed: they come from a fixed pool in the image.
 
 use super::boot::Secondary;
-use super::sysreg::{isb, read, write};
+use super::sysreg::isb;
+use aarch64_cpu::registers::{
+    ID_AA64MMFR0_EL1, MAIR_EL2, Readable, SCTLR_EL2, TCR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
+};
 use aarch64_paging::descriptor::{El23Attributes, PhysicalAddress};
 use aarch64_paging::paging::{Constraints, El2, MemoryRegion, PageTable, RootTable, Translation};
 use core::cell::UnsafeCell;
@@ -47,7 +50,22 @@ impl Translation<El23Attributes> for TableSource {
 }
 
 /// Device-nGnRE and normal write-back memory, at the indices that the attributes below name.
-const MAIR: u64 = 0x04 | 0xFF << 8;
+fn mair() -> u64 {
+    use MAIR_EL2::{Attr0_Device, Attr1_Normal_Inner, Attr1_Normal_Outer};
+    let device = Attr0_Device::nonGathering_nonReordering_EarlyWriteAck;
+    let normal = Attr1_Normal_Outer::WriteBack_NonTransient_ReadWriteAlloc
+        + Attr1_Normal_Inner::WriteBack_NonTransient_ReadWriteAlloc;
+    (device + normal).value
+}
+
+/// TCR_EL2.PS and VTCR_EL2.PS: what the CPU has, but not the 52 bits that 4 KiB pages have no room for.
+fn physical_size() -> u64 {
+    const BITS_48: u64 = 5;
+    ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange).min(BITS_48)
+}
+
+/// T0SZ of 39 bits of address.
+const T0SZ: u64 = 64 - 39;
 
 const BASE: El23Attributes = El23Attributes::VALID.union(El23Attributes::ACCESSED).union(El23Attributes::USER_RES1);
 const NORMAL: El23Attributes = BASE.union(El23Attributes::ATTRIBUTE_INDEX_1).union(El23Attributes::INNER_SHAREABLE);
@@ -109,12 +127,21 @@ impl Map {
     }
 
     fn registers(&self) -> Secondary {
-        let parange = read!("id_aa64mmfr0_el1") & 0xF;
-        // 39 bits (T0SZ 25), write-back inner shareable walks, 4 KiB; 6 (52 bits) is beyond 4 KiB pages without LPA2.
-        let tcr = 1 << 31 | 1 << 23 | parange.min(5) << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 25;
-        // RES1, and M, C, SA, I, WXN.
-        let sctlr = 0x30C5_0830 | 1 << 0 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
-        Secondary { ttbr0: self.root.to_physical().0 as u64, tcr, mair: MAIR, sctlr, stack: 0, cpu: 0 }
+        const TCR_RES1: u64 = 1 << 31 | 1 << 23;
+        const SCTLR_RES1: u64 = 0x30C5_0830;
+        let tcr = TCR_EL2::PS.val(physical_size())
+            + TCR_EL2::TG0::KiB_4
+            + TCR_EL2::SH0::Inner
+            + TCR_EL2::ORGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable
+            + TCR_EL2::IRGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable
+            + TCR_EL2::T0SZ.val(T0SZ);
+        let sctlr = SCTLR_EL2::M::Enable
+            + SCTLR_EL2::C::Cacheable
+            + SCTLR_EL2::I::Cacheable
+            + SCTLR_EL2::SA::Enable
+            + SCTLR_EL2::WXN::Enable;
+        let (tcr, sctlr) = (TCR_RES1 | tcr.value, SCTLR_RES1 | sctlr.value);
+        Secondary { ttbr0: self.root.to_physical().0 as u64, tcr, mair: mair(), sctlr, stack: 0, cpu: 0 }
     }
 
     /// Switches the MMU and the caches on.
@@ -151,15 +178,9 @@ impl Map {
     }
 }
 
-/// VTCR_EL2 for the tables of [`crate::stage2`]: 39 bits of IPA, 4 KiB, walks start at level 1, write-back.
-pub fn vtcr() -> u64 {
-    let parange = read!("id_aa64mmfr0_el1") & 0xF;
-    1 << 31 | parange.min(5) << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 1 << 6 | 25
-}
-
 /// Makes stage 2 of a VM current.
 pub fn set_stage2(vttbr: u64) {
-    write!("vttbr_el2", vttbr);
+    VTTBR_EL2.set(vttbr);
     isb();
 }
 
@@ -169,8 +190,18 @@ pub fn flush_all_guests() {
     unsafe { core::arch::asm!("dsb ishst", "tlbi alle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
 }
 
-/// Sets up stage 2 on this CPU.
+/// Sets up stage 2 on this CPU, for the tables of [`crate::stage2`]: 39 bits of IPA, 4 KiB pages, walks that start at
+/// level 1 and are cacheable.
 pub fn init_stage2() {
-    write!("vtcr_el2", vtcr());
-    write!("vttbr_el2", 0);
+    VTCR_EL2.write(
+        VTCR_EL2::RES1.val(1)
+            + VTCR_EL2::PS.val(physical_size())
+            + VTCR_EL2::TG0::Granule4KB
+            + VTCR_EL2::SH0::Inner
+            + VTCR_EL2::ORGN0::NormalWBRAWA
+            + VTCR_EL2::IRGN0::NormalWBRAWA
+            + VTCR_EL2::SL0::Granule4KBLevel1
+            + VTCR_EL2::T0SZ.val(T0SZ),
+    );
+    VTTBR_EL2.set(0);
 }

@@ -1,4 +1,5 @@
-//! System registers by name, for those that `aarch64-cpu` does not have or that are copied by the dozen.
+//! System registers by name: those that are copied by the dozen, those on the way in and out of a guest, and those that
+//! `aarch64-cpu`, whose fields the set-up is written in, does not have.
 
 /// Reads a system register.
 macro_rules! read {

@@ -1,17 +1,18 @@
 //! The hypervisor's own timer, CNTHP, and the count.
 
-use super::sysreg::{read, write};
+use super::sysreg::isb;
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, Readable, Writeable};
 
 /// The system count (CNTPCT).
 #[inline(always)]
 pub fn now() -> u64 {
-    super::sysreg::isb();
-    read!("cntpct_el0")
+    isb();
+    CNTPCT_EL0.get()
 }
 
 /// Counts per second.
 pub fn frequency() -> u64 {
-    read!("cntfrq_el0")
+    CNTFRQ_EL0.get()
 }
 
 /// Lets CNTHP fire at `deadline`, or never.
@@ -19,21 +20,22 @@ pub fn frequency() -> u64 {
 pub fn set(deadline: Option<u64>) {
     match deadline {
         Some(deadline) => {
-            write!("cnthp_cval_el2", deadline);
-            write!("cnthp_ctl_el2", 1);
+            super::sysreg::write!("cnthp_cval_el2", deadline);
+            CNTHP_CTL_EL2.write(CNTHP_CTL_EL2::ENABLE::SET);
         }
-        None => write!("cnthp_ctl_el2", 0),
+        None => CNTHP_CTL_EL2.set(0),
     }
-    super::sysreg::isb();
+    isb();
 }
 
 /// Whether the loaded vCPU's virtual timer asserts its interrupt.
+#[inline]
 pub fn guest_timer_fires() -> bool {
-    // ENABLE and ISTATUS without IMASK.
-    read!("cntv_ctl_el0") & 7 == 5
+    let wanted = CNTV_CTL_EL0::ENABLE::SET + CNTV_CTL_EL0::IMASK::CLEAR + CNTV_CTL_EL0::ISTATUS::SET;
+    CNTV_CTL_EL0.matches_all(wanted)
 }
 
 /// Switches the virtual timer off: a CPU without a vCPU has none.
 pub fn stop_guest_timer() {
-    write!("cntv_ctl_el0", 0);
+    CNTV_CTL_EL0.set(0);
 }
