@@ -10,7 +10,7 @@ use crate::mediator::shadow::{ListPages, Shadow};
 use crate::mediator::{GuestMemory, Mediator};
 use core::sync::atomic::AtomicU64;
 use shared_abi::client::VmId;
-use shared_abi::optee_msg::{Cmd, MsgHeader, MsgParam, Param};
+use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param};
 use shared_abi::optee_smc::*;
 use shared_abi::smccc::FunctionId;
 use shared_abi::tee::{Origin, TeeResult};
@@ -263,7 +263,7 @@ impl State {
         code
     }
 
-    /// Notes a parameterless resumption: x1 and x2 as given, everything else nothing.
+    /// `RETURN_FROM_RPC` with x1 and x2 alone.
     pub(super) fn resumption(&self, thread: u32, x1: u64, x2: u64) -> [u64; 8] {
         self.answer_rpc(thread, [x1, x2, 0, 0])
     }
@@ -275,8 +275,7 @@ impl State {
     }
 }
 
-/// A parameter that carries three numbers out of the mediator.
+/// A parameter of two numbers, for a request of the mediator's own.
 pub(super) fn value(a: u64, b: u64) -> MsgParam {
-    use shared_abi::optee_msg::Direction;
     Param::Value { dir: Direction::In, value: [a, b, 0] }.to_msg()
 }
