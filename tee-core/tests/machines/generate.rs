@@ -1,6 +1,6 @@
 //! Random steps for `proptest`: mostly sensible, so that sequences get deep, and some that are not.
 
-use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Shape, Step, Token, VMS, X};
+use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Sequence, Shape, Step, Token, VMS, X};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -44,7 +44,7 @@ fn size() -> impl Strategy<Value = u64> {
 fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
         6 => Just(Shape::Good),
-        1 => (any::<u8>(), address()).prop_map(|(place, address)| Shape::Bad(place, address)),
+        1 => (prop_oneof![4 => 0..3u8, 1 => any::<u8>()], address()).prop_map(|(place, address)| Shape::Bad(place, address)),
         1 => address().prop_map(Shape::Next),
     ]
 }
@@ -101,7 +101,14 @@ fn message() -> BoxedStrategy<Msg> {
         ]
         .boxed()
     };
-    let any_session = || prop_oneof![8 => any::<u8>().prop_map(In::Any), 1 => (0..100u32).prop_map(In::Id)].boxed();
+    let any_session = || {
+        prop_oneof![
+            6 => (0..5u8, 0..2u8).prop_map(|(service, which)| In::Its(service, which)),
+            2 => any::<u8>().prop_map(In::Any),
+            1 => (0..100u32).prop_map(In::Id)
+        ]
+        .boxed()
+    };
     let none = In::Id(0);
     let target = prop_oneof![12 => 0..5u8, 1 => any::<u8>()];
     let login = prop_oneof![8 => Just(0u32), 1 => 0..8u32, 1 => Just(0x8000_0000)];
@@ -136,12 +143,12 @@ fn message() -> BoxedStrategy<Msg> {
         .prop_map(move |(shape, at, size, cookie)| msg(4, 0, none, vec![P::Pages(1, shape, at, size, cookie)]));
     let unregister = cookie().prop_map(move |cookie| msg(5, 0, none, vec![P::Shared(0, cookie, 0, 0)]));
     let sessions = prop_oneof![close, cancel].boxed();
-    let memory = prop_oneof![2 => register, 1 => unregister].boxed();
+    let memory = prop_oneof![register, unregister].boxed();
     let count = weighted(0.5, select(&[0, 1, 5, 6, 7, 126, 127, 128, u32::MAX][..]));
     let odd = (0..14u32, any_session(), params(7), count)
         .prop_map(|(cmd, session, params, count)| Msg { cmd, func: 0, session, params: List(params), count })
         .boxed();
-    prop_oneof![4 => open, 9 => vault, 6 => services, 2 => invoke, 3 => sessions, 6 => memory, 1 => odd].boxed()
+    prop_oneof![3 => open, 9 => vault, 6 => services, 2 => invoke, 6 => sessions, 7 => memory, 1 => odd].boxed()
 }
 
 fn how() -> BoxedStrategy<How> {
@@ -227,11 +234,15 @@ fn step() -> BoxedStrategy<Step> {
 }
 
 /// A sequence: a machine's pages, and what happens.
-pub fn sequence(longest: usize) -> impl Strategy<Value = (usize, Vec<Step>)> {
+pub fn sequence(longest: usize) -> impl Strategy<Value = Sequence> {
     // Room for one VM and a half up to all that are named, each with all that its quota allows.
     let steps = proptest::collection::vec(step(), 1..longest);
-    (40..240usize, steps).prop_map(|(pages, mut steps)| {
-        steps.splice(0..0, [Step::Create(VMS[0].into()), Step::Open(0, 0, 1)]);
-        (pages, steps)
+    let prepared = proptest::bool::weighted(0.8);
+    (40..240usize, steps, prepared).prop_map(|(pages, mut steps, prepared)| {
+        if prepared {
+            steps.splice(0..0, [Step::Open(0, 0, 1), Step::Register(0, 1, 3, 0x2000)]);
+        }
+        steps.insert(0, Step::Create(VMS[0].into()));
+        Sequence { pages, steps }
     })
 }

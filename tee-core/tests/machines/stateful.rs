@@ -1,23 +1,10 @@
-//! Random sequences of calls on the TEE and the model, and the sequences that once failed.
+//! Random sequences of calls on the TEE and the model.
 
 use crate::generate::sequence;
-use crate::step::{Step, play};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use std::cell::Cell;
-use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-
-/// The sequence as a test that can be kept.
-fn as_test(pages: usize, steps: &[Step]) -> String {
-    let mut text = String::from("#[test]\nfn found() {\n    #[allow(unused_imports)]\n");
-    text += "    use crate::step::{Address::*, How::*, In::*, List, Meanwhile::*, Msg, P::*, Reply::*, Shape::*, Step::*, Token::*, X};\n";
-    let _ = writeln!(text, "    play({pages}, &[");
-    for step in steps {
-        let _ = writeln!(text, "        {step:?},");
-    }
-    text + "    ]);\n}\n"
-}
 
 fn search(cases: u32, longest: usize, until: Option<Instant>) -> u64 {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
@@ -26,13 +13,13 @@ fn search(cases: u32, longest: usize, until: Option<Instant>) -> u64 {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let (played, failed) = (Cell::new(0u64), Cell::new(false));
-    let end = runner.run(&sequence(longest), |(pages, steps)| {
+    let end = runner.run(&sequence(longest), |sequence| {
         // When the time is up, what is left passes unseen; but a failure is always shrunk.
         if until.is_some_and(|until| Instant::now() > until) && !failed.get() {
             return Ok(());
         }
         played.set(played.get() + 1);
-        catch_unwind(AssertUnwindSafe(|| play(pages, &steps))).map_err(|why| {
+        catch_unwind(AssertUnwindSafe(|| sequence.play())).map_err(|why| {
             failed.set(true);
             let text = why.downcast_ref::<String>().cloned();
             let text = text.or_else(|| why.downcast_ref::<&str>().map(|text| text.to_string()));
@@ -42,14 +29,14 @@ fn search(cases: u32, longest: usize, until: Option<Instant>) -> u64 {
     std::panic::set_hook(hook);
     match end {
         Ok(()) => played.get(),
-        Err(TestError::Fail(why, (pages, steps))) => panic!("{why}\n\n{}", as_test(pages, &steps)),
+        Err(TestError::Fail(why, sequence)) => panic!("{why}\n\n{sequence:?}\n"),
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
 }
 
 #[test]
 fn the_tee_answers_as_the_model_does() {
-    search(300, 60, None);
+    search(500, 60, None);
 }
 
 /// Seconds: `SEARCH_SECONDS`, an hour by default.

@@ -53,7 +53,7 @@ pub enum Address {
     End(u16),
     /// So far before what is not RAM.
     Hole(u16),
-    /// The TEE's own memory, the monitor's, flash, a device.
+    /// A page of the TEE's own memory, the monitor's, the flash, a device.
     Secure(u8),
     /// Any number.
     Raw(u64),
@@ -210,7 +210,7 @@ impl Address {
             Of(vm, page, offset) => own(vm, page.into()) + u64::from(offset) % PAGE,
             End(before) => RAM.base + RAM.size - u64::from(before),
             Hole(before) => HOLE.base - u64::from(before),
-            Secure(which) => [TEE, MONITOR, FLASH, UART_NS][usize::from(which) % 4].base + u64::from(which & 0xF0),
+            Secure(which) => [TEE, MONITOR, FLASH, UART_NS][usize::from(which) % 4].base + u64::from(which / 16) * PAGE,
             Address::Raw(number) => number,
         }
     }
@@ -431,11 +431,29 @@ fn good(n: u8, cmd: RpcCmd) -> Option<MsgParam> {
 
 const _: () = assert!(VMS.len() as u64 * OWN + 4 < 40 && RAM_PAGES > 44);
 
-/// Plays a sequence on a TEE with so many pages, and checks the end.
-pub fn play(pages: usize, steps: &[Step]) {
-    let mut pair = Pair::new(pages);
-    for step in steps {
-        step.apply(&mut pair);
+/// What happens to a TEE with so many pages.
+#[derive(Clone)]
+pub struct Sequence {
+    pub pages: usize,
+    pub steps: Vec<Step>,
+}
+
+impl Sequence {
+    /// Plays it, and checks the end.
+    pub fn play(&self) {
+        let mut pair = Pair::new(self.pages);
+        self.steps.iter().for_each(|step| step.apply(&mut pair));
+        pair.settle();
     }
-    pair.settle();
+}
+
+/// As a test that can be kept, in `found.rs`.
+impl fmt::Debug for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "#[test]\nfn say_here_what_must_hold() {{\n    let steps = vec![")?;
+        for step in &self.steps {
+            writeln!(f, "        {step:?},")?;
+        }
+        write!(f, "    ];\n    Sequence {{ pages: {}, steps }}.play();\n}}", self.pages)
+    }
 }
