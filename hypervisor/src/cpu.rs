@@ -155,7 +155,7 @@ impl Cpu {
             }
             self.last.set(slot);
             self.turn_ends.set(timer::now() + timer::frequency() / SLICES_PER_SECOND);
-            vcpu.sync(&mut vcpu.vm.machine.lock());
+            vcpu.refresh(&mut vcpu.vm.machine.lock());
             self.arm(true);
             return pointer;
         }
@@ -234,9 +234,7 @@ impl Cpu {
         if let Some(slot) = self.loaded.get() {
             // SAFETY: The CPU's own vCPU; handlers hold no reference to it across this call.
             let vcpu = unsafe { &*self.vcpu(slot) };
-            if vcpu.sync(&mut vcpu.vm.machine.lock()) {
-                self.queue.wake(slot);
-            }
+            vcpu.refresh(&mut vcpu.vm.machine.lock());
         }
         gic::end(intid);
         gic::deactivate(intid);
@@ -268,9 +266,8 @@ impl Cpu {
                 let vcpu = unsafe { &*self.vcpu(slot) };
                 let mut machine = vcpu.vm.machine.lock();
                 machine.vgic.timer_fired(vcpu.index);
-                if vcpu.sync(&mut machine) {
-                    self.queue.wake(slot);
-                }
+                vcpu.refresh(&mut machine);
+                self.queue.wake(slot);
             }
             // It was withdrawn on its way.
             _ => gic::deactivate(gic::VIRTUAL_TIMER),

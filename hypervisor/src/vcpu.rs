@@ -89,7 +89,13 @@ impl Vcpu {
         self.deadline = self.context.timer_deadline();
     }
 
-    /// Brings the loaded vCPU's list registers up to date; whether an interrupt waits for it.
+    /// Brings the loaded vCPU's list registers up to date.
+    #[inline]
+    pub fn refresh(&self, machine: &mut Machine) {
+        machine.vgic.refresh(self.index, &mut Interface);
+    }
+
+    /// The same; whether an interrupt waits for it.
     #[inline]
     pub fn sync(&self, machine: &mut Machine) -> bool {
         machine.vgic.sync(self.index, &mut Interface)

@@ -48,11 +48,11 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Option<u64> {
     } else if GICD.holds(ipa, 1) {
         let offset = ipa - GICD.base;
         if is_state(offset) {
-            vcpu.sync(&mut machine);
+            vcpu.refresh(&mut machine);
         }
         Some(machine.vgic.read_distributor(offset, width))
     } else if GICR.holds(ipa, 1) {
-        vcpu.sync(&mut machine);
+        vcpu.refresh(&mut machine);
         machine.vgic.read_redistributor(ipa - GICR.base, width)
     } else if RTC.holds(ipa, 1) {
         Some(u64::from(machine.rtc.read(ipa - RTC.base, vm::seconds())))
@@ -72,11 +72,11 @@ fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> bool {
     } else if GICD.holds(ipa, 1) {
         let offset = ipa - GICD.base;
         if is_state(offset) {
-            vcpu.sync(&mut machine);
+            vcpu.refresh(&mut machine);
         }
         machine.vgic.write_distributor(offset, width, value);
     } else if GICR.holds(ipa, 1) {
-        vcpu.sync(&mut machine);
+        vcpu.refresh(&mut machine);
         if !machine.vgic.write_redistributor(ipa - GICR.base, width, value) {
             return false;
         }
@@ -103,7 +103,7 @@ fn settle(vcpu: &Vcpu, vgic: &mut crate::vgic::Vgic) -> VcpuMask {
     let stale = vgic.take_stale();
     let own = 1 << vcpu.index;
     if stale & own != 0 {
-        vgic.sync(vcpu.index, &mut crate::arch::virtual_interface::Interface);
+        vgic.refresh(vcpu.index, &mut crate::arch::virtual_interface::Interface);
     }
     stale & !own
 }

@@ -55,7 +55,7 @@ fn send_sgi(vcpu: &mut Vcpu, register: SgiRegister, rt: u8) -> Done {
     // The others find out by themselves what is new, once they are told to look.
     machine.vgic.take_stale();
     if targets & own != 0 {
-        vcpu.sync(&mut machine);
+        vcpu.refresh(&mut machine);
     }
     drop(machine);
     vm.notify(targets & !own);

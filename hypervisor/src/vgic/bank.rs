@@ -97,12 +97,8 @@ impl Bank {
     /// Those whose group is on in GICD_CTLR.
     #[inline]
     pub fn in_groups(&self, enabled_groups: u32) -> u32 {
-        match enabled_groups & 3 {
-            0 => 0,
-            1 => !self.group,
-            2 => self.group,
-            _ => u32::MAX,
-        }
+        let all_if = |on: u32| 0u32.wrapping_sub(on & 1);
+        self.group & all_if(enabled_groups >> 1) | !self.group & all_if(enabled_groups)
     }
 
     /// One in a list register is over.

@@ -1,7 +1,8 @@
 //! List registers: what a guest can take without an exit (GICv3 §12.4.8).
 
 use super::bank::Bank;
-use super::{VIRTUAL_TIMER, Vgic};
+use super::redistributor::Redistributor;
+use super::{SPI_BANKS, VIRTUAL_TIMER, Vgic};
 
 /// A CPU's list registers, or a test's.
 pub trait ListRegisters {
@@ -20,6 +21,9 @@ pub trait ListRegisters {
     /// Whether the virtual timer of the loaded vCPU asserts its interrupt.
     fn timer_fires(&self) -> bool;
 }
+
+/// Interrupts by bank: a vCPU's own, then the shared ones.
+type Ready = [u32; 1 + SPI_BANKS];
 
 const PENDING: u64 = 1 << 62;
 const ACTIVE: u64 = 1 << 63;
@@ -44,11 +48,17 @@ fn compose(intid: u32, bank: &Bank, bit: u32) -> u64 {
 }
 
 impl Vgic {
-    /// Brings the list registers of a vCPU and what is known here into agreement. On the CPU on which it is loaded.
-    /// Whether there is anything for the vCPU to take.
+    /// Does [`Vgic::refresh`], and says whether there is anything for the vCPU to take.
     pub fn sync(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) -> bool {
+        self.refresh(vcpu, lrs);
+        self.has_pending(vcpu)
+    }
+
+    /// Brings the list registers of a vCPU and what is known here into agreement. On the CPU on which it is loaded.
+    #[inline]
+    pub fn refresh(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
         if vcpu >= self.cpus.len() {
-            return false;
+            return;
         }
         self.stale &= !(1 << vcpu);
         self.retire(vcpu, lrs);
@@ -57,19 +67,18 @@ impl Vgic {
         }
         self.drop_timer_that_fell(vcpu, lrs);
         self.fill(vcpu, lrs);
-        self.has_pending(vcpu)
     }
 
     /// Whether an interrupt waits for this vCPU. What it has acknowledged since the last look still counts.
     pub fn has_pending(&self, vcpu: usize) -> bool {
         let Some(cpu) = self.cpus.get(vcpu) else { return false };
-        if cpu.bank.listed & !cpu.bank.active != 0 || cpu.bank.ready(cpu.bank.in_groups(self.enabled_groups)) != 0 {
-            return true;
-        }
-        self.spis.iter().zip(cpu.routed).any(|(bank, routed)| {
-            let waiting = bank.listed & !bank.active | bank.ready(bank.in_groups(self.enabled_groups));
-            waiting & routed != 0
-        })
+        let listed = |bank: &Bank, routed: u32| bank.listed & !bank.active & routed;
+        let taken = self
+            .spis
+            .iter()
+            .zip(cpu.routed)
+            .fold(listed(&cpu.bank, u32::MAX), |all, (bank, routed)| all | listed(bank, routed));
+        taken != 0 || self.ready(cpu) != [0; 1 + SPI_BANKS]
     }
 
     /// Takes back the list registers whose interrupt is over.
@@ -166,19 +175,26 @@ impl Vgic {
         }
     }
 
-    /// Puts what is pending into free list registers, the most urgent first if there are too few.
+    /// Puts what is pending into free list registers.
     #[inline]
     fn fill(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
-        let mut free = !self.cpus[vcpu].used & ((1u32 << lrs.count()) - 1) as u16;
-        let mut ready = [0u32; 4];
-        let mut total = 0;
-        for (n, ready) in ready.iter_mut().enumerate() {
-            *ready = self.ready(vcpu, n);
-            total += ready.count_ones();
+        let cpu = &self.cpus[vcpu];
+        let free = !cpu.used & ((1u32 << lrs.count()) - 1) as u16;
+        let ready = self.ready(cpu);
+        // Nearly always it is one, or none.
+        match only(&ready) {
+            Few::None if !cpu.overflow => {}
+            Few::One(intid) if free != 0 && !cpu.overflow => {
+                self.list(vcpu, free.trailing_zeros() as usize, intid, lrs)
+            }
+            _ => self.fill_by_urgency(vcpu, free, ready, lrs),
         }
-        let enough = total <= free.count_ones();
-        while total != 0 {
-            let intid = if enough { first(&ready) } else { self.most_urgent(vcpu, &ready) };
+    }
+
+    /// Puts the most urgent of many pending interrupts into list registers.
+    #[inline(never)]
+    fn fill_by_urgency(&mut self, vcpu: usize, mut free: u16, mut ready: Ready, lrs: &mut impl ListRegisters) {
+        while let Some(intid) = self.most_urgent(vcpu, &ready) {
             if free == 0 {
                 match self.evict_for(vcpu, intid, lrs) {
                     Some(index) => free = 1 << index,
@@ -188,20 +204,25 @@ impl Vgic {
             let index = free.trailing_zeros() as usize;
             free &= free - 1;
             ready[intid as usize / 32] &= !(1 << (intid % 32));
-            total -= 1;
             self.list(vcpu, index, intid, lrs);
         }
-        let overflow = total != 0;
+        let overflow = ready != [0; 1 + SPI_BANKS];
         if overflow != self.cpus[vcpu].overflow {
             self.cpus[vcpu].overflow = overflow;
             lrs.set_underflow(overflow);
         }
     }
 
-    fn ready(&self, vcpu: usize, n: usize) -> u32 {
-        let Some(bank) = self.bank(vcpu, n) else { return 0 };
-        let ready = bank.ready(bank.in_groups(self.enabled_groups));
-        if n == 0 { ready } else { ready & self.cpus[vcpu].routed[n - 1] }
+    /// What a CPU should have in a list register and has not: its private interrupts, then the shared ones.
+    #[inline]
+    fn ready(&self, cpu: &Redistributor) -> Ready {
+        let groups = self.enabled_groups;
+        let ready = |bank: &Bank| bank.ready(bank.in_groups(groups));
+        let mut all = [ready(&cpu.bank); 1 + SPI_BANKS];
+        for ((all, bank), routed) in all[1..].iter_mut().zip(&self.spis).zip(cpu.routed) {
+            *all = ready(bank) & routed;
+        }
+        all
     }
 
     #[inline]
@@ -218,18 +239,19 @@ impl Vgic {
     }
 
     /// The ready interrupt with the lowest priority value, the lowest INTID among equals.
-    fn most_urgent(&self, vcpu: usize, ready: &[u32; 4]) -> u32 {
-        let mut best = (u8::MAX, u32::MAX);
+    fn most_urgent(&self, vcpu: usize, ready: &Ready) -> Option<u32> {
+        let mut best: Option<(u8, u32)> = None;
         for (n, ready) in ready.iter().enumerate() {
             let mut ready = *ready;
             while ready != 0 {
                 let bit = ready.trailing_zeros();
                 ready &= ready - 1;
                 let Some(bank) = self.bank(vcpu, n) else { continue };
-                best = best.min((bank.priority[bit as usize], n as u32 * 32 + bit));
+                let this = (bank.priority[bit as usize], n as u32 * 32 + bit);
+                best = Some(best.map_or(this, |best| best.min(this)));
             }
         }
-        best.1
+        best.map(|(_, intid)| intid)
     }
 
     /// Makes room for `intid` by taking back a pending interrupt that is less urgent; an active one stays where the guest
@@ -261,12 +283,23 @@ impl Vgic {
     }
 }
 
+/// How many interrupts there are, as far as it matters.
+enum Few {
+    None,
+    One(u32),
+    More,
+}
+
 #[inline]
-fn first(ready: &[u32; 4]) -> u32 {
-    for (n, ready) in ready.iter().enumerate() {
+fn only(ready: &Ready) -> Few {
+    let mut few = Few::None;
+    for (n, ready) in (0u32..).zip(ready) {
         if *ready != 0 {
-            return n as u32 * 32 + ready.trailing_zeros();
+            if !matches!(few, Few::None) || *ready & (*ready - 1) != 0 {
+                return Few::More;
+            }
+            few = Few::One(n * 32 + ready.trailing_zeros());
         }
     }
-    0
+    few
 }
