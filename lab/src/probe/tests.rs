@@ -237,3 +237,14 @@ fn each_vm_plays_its_own_list() {
     let from: Vec<_> = scenario.expects.iter().map(|expect| expect.from.as_str()).collect();
     assert_eq!(from, ["vm1", "vm1", "vm9", "vm9"]);
 }
+
+#[test]
+fn the_examples_of_the_reference_are_steps() {
+    let reference = include_str!("../../../scenarios/STEPS.md");
+    let blocks: Vec<_> = reference.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    let text = format!("name = 'a'\nsummary = 'b'\n{}\n{}", blocks[1], blocks[0]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/a.toml");
+    let scenario = Scenario::parse(&text, &file).unwrap_or_else(|error| panic!("{error}"));
+    assert!(scenario.script.is_some());
+}
