@@ -24,21 +24,13 @@ fn fails(sequence: &Sequence) -> bool {
     catch_unwind(AssertUnwindSafe(|| sequence.play())).is_err()
 }
 
-/// Plays a sequence. If it fails, it is played again with ever fewer steps, and what is left is printed.
-fn check(mut sequence: Sequence) {
-    if !fails(&sequence) {
-        return;
+/// Plays a sequence. If it fails, what is left of it when it is made short is printed.
+fn check(sequence: Sequence) {
+    if fails(&sequence) {
+        let short = sequence.shorten(fails);
+        println!("{short:?}");
+        short.play();
     }
-    let mut at = sequence.steps.len();
-    while at > 0 {
-        at = (at - 1).min(sequence.steps.len().saturating_sub(1));
-        let step = sequence.steps.remove(at);
-        if !fails(&sequence) {
-            sequence.steps.insert(at, step);
-        }
-    }
-    println!("{sequence:?}");
-    sequence.play();
 }
 
 fn seeds() -> Vec<Vec<u8>> {

@@ -90,65 +90,88 @@ fn output() -> BoxedStrategy<P> {
     .boxed()
 }
 
-fn message() -> BoxedStrategy<Msg> {
-    let msg = |cmd, func, session, params| Msg { cmd, func, session, params: List(params), count: None };
-    // Mostly one of the pseudo-TA whose function is called; numbers as in `Service::ALL`.
-    let of = |service: u8| {
-        prop_oneof![
-            12 => (0..3u8).prop_map(move |which| In::Its(service, which)),
-            2 => any::<u8>().prop_map(In::Any),
-            1 => prop_oneof![0..100u32, any::<u32>()].prop_map(In::Id),
-        ]
-        .boxed()
-    };
-    let any_session = || {
-        prop_oneof![
-            6 => (0..5u8, 0..2u8).prop_map(|(service, which)| In::Its(service, which)),
-            2 => any::<u8>().prop_map(In::Any),
-            1 => (0..100u32).prop_map(In::Id)
-        ]
-        .boxed()
-    };
-    let none = In::Id(0);
-    let target = prop_oneof![12 => 0..5u8, 1 => any::<u8>()];
-    let login = prop_oneof![8 => Just(0u32), 1 => 0..8u32, 1 => Just(0x8000_0000)];
-    let params = |most| proptest::collection::vec(parameter(), 0..most);
-    let open = (target, login, params(3))
-        .prop_map(move |(target, login, more)| {
-            msg(0, 0, none, [vec![P::Target(target), P::Client(login)], more].concat())
-        })
-        .boxed();
-    let put = (of(0), name(), secret()).prop_map(move |(session, name, secret)| msg(1, 0, session, vec![name, secret]));
-    let get = (of(0), name(), output()).prop_map(move |(session, name, output)| msg(1, 1, session, vec![name, output]));
-    let delete = (of(0), name()).prop_map(move |(session, name)| msg(1, 2, session, vec![name]));
-    let vault = prop_oneof![3 => put, 4 => get, 1 => delete].boxed();
-    let devices =
-        (of(1), 0..3u32, output()).prop_map(move |(session, func, output)| msg(1, func, session, vec![output]));
-    let random = (of(2), output()).prop_map(move |(session, output)| msg(1, 0, session, vec![output]));
-    let rate = of(2).prop_map(move |session| msg(1, 1, session, vec![P::Value(1, 0, 0)]));
-    let figures = (of(3), 0..2u32, output())
-        .prop_map(move |(session, reset, output)| msg(1, 1, session, vec![P::Value(0, 1, reset), output]));
-    let time = of(3).prop_map(move |session| msg(1, 4, session, vec![P::Value(1, 0, 0), P::Value(1, 0, 0)]));
-    let tests = of(4).prop_map(move |session| msg(1, 2, session, vec![]));
-    let null = of(4).prop_map(move |session| msg(1, 10, session, vec![P::Memory(2, Address::Raw(0), 0)]));
-    let services =
-        prop_oneof![1 => devices, 1 => random, 1 => rate, 2 => figures, 3 => time, 1 => tests, 1 => null].boxed();
-    let invoke = (any_session(), 0..12u32, params(5))
-        .prop_map(move |(session, func, params)| msg(1, func, session, params))
-        .boxed();
-    let close = any_session().prop_map(move |session| msg(2, 0, session, vec![]));
-    let cancel = any_session().prop_map(move |session| msg(3, 0, session, vec![]));
+fn msg(cmd: u32, func: u32, session: In, params: Vec<P>) -> Msg {
+    Msg { cmd, func, session, params: List(params), count: None }
+}
+
+fn parameters(most: usize) -> impl Strategy<Value = Vec<P>> {
+    proptest::collection::vec(parameter(), 0..most)
+}
+
+/// Mostly a session of the pseudo-TA whose function is called; numbers as in `Service::ALL`.
+fn session_of(service: u8) -> BoxedStrategy<In> {
+    prop_oneof![
+        12 => (0..2u8).prop_map(move |which| In::Its(service, which)),
+        2 => any::<u8>().prop_map(In::Any),
+        1 => prop_oneof![0..100u32, any::<u32>()].prop_map(In::Id),
+    ]
+    .boxed()
+}
+
+/// A function of a pseudo-TA, more or less as it should be called.
+fn invoke(service: u8) -> BoxedStrategy<Msg> {
+    let of = || session_of(service);
+    match service {
+        0 => {
+            let put = (of(), name(), secret()).prop_map(|(session, a, b)| msg(1, 0, session, vec![a, b]));
+            let get = (of(), name(), output()).prop_map(|(session, a, b)| msg(1, 1, session, vec![a, b]));
+            let delete = (of(), name()).prop_map(|(session, name)| msg(1, 2, session, vec![name]));
+            prop_oneof![3 => put, 4 => get, 1 => delete].boxed()
+        }
+        1 => (of(), 0..3u32, output()).prop_map(|(session, func, a)| msg(1, func, session, vec![a])).boxed(),
+        2 => {
+            let random = (of(), output()).prop_map(|(session, a)| msg(1, 0, session, vec![a]));
+            let rate = of().prop_map(|session| msg(1, 1, session, vec![P::Value(1, 0, 0)]));
+            prop_oneof![2 => random, 1 => rate].boxed()
+        }
+        3 => {
+            let figures = (of(), 0..2u32, output())
+                .prop_map(|(session, reset, a)| msg(1, 1, session, vec![P::Value(0, 1, reset), a]));
+            let time = of().prop_map(|session| msg(1, 4, session, vec![P::Value(1, 0, 0), P::Value(1, 0, 0)]));
+            prop_oneof![2 => figures, 3 => time].boxed()
+        }
+        _ => {
+            let tests = of().prop_map(|session| msg(1, 2, session, vec![]));
+            let null = of().prop_map(|session| msg(1, 10, session, vec![P::Memory(2, Address::Raw(0), 0)]));
+            prop_oneof![2 => tests, 1 => null].boxed()
+        }
+    }
+}
+
+/// CLOSE_SESSION and CANCEL.
+fn end(service: u8) -> BoxedStrategy<Msg> {
+    (session_of(service), 2..4u32).prop_map(|(session, cmd)| msg(cmd, 0, session, vec![])).boxed()
+}
+
+/// REGISTER_SHM and UNREGISTER_SHM.
+fn memory() -> BoxedStrategy<Msg> {
     let at = prop_oneof![3 => Just(0u16), 1 => 0..4096u16];
     let register = (shape(), at, size(), cookie())
-        .prop_map(move |(shape, at, size, cookie)| msg(4, 0, none, vec![P::Pages(1, shape, at, size, cookie)]));
-    let unregister = cookie().prop_map(move |cookie| msg(5, 0, none, vec![P::Shared(0, cookie, 0, 0)]));
-    let sessions = prop_oneof![close, cancel].boxed();
-    let memory = prop_oneof![register, unregister].boxed();
+        .prop_map(|(shape, at, size, cookie)| msg(4, 0, In::Id(0), vec![P::Pages(1, shape, at, size, cookie)]));
+    let unregister = cookie().prop_map(|cookie| msg(5, 0, In::Id(0), vec![P::Shared(0, cookie, 0, 0)]));
+    prop_oneof![register, unregister].boxed()
+}
+
+fn message() -> BoxedStrategy<Msg> {
+    let target = prop_oneof![12 => 0..5u8, 1 => any::<u8>()];
+    let login = prop_oneof![8 => Just(0u32), 1 => 0..8u32, 1 => Just(0x8000_0000)];
+    let open = (target, login, parameters(3)).prop_map(|(target, login, more)| {
+        msg(0, 0, In::Id(0), [vec![P::Target(target), P::Client(login)], more].concat())
+    });
+    let any = (session_of(0), 0..12u32, parameters(5)).prop_map(|(session, func, p)| msg(1, func, session, p));
     let count = weighted(0.5, select(&[0, 1, 5, 6, 7, 126, 127, 128, u32::MAX][..]));
-    let odd = (0..14u32, any_session(), params(7), count)
-        .prop_map(|(cmd, session, params, count)| Msg { cmd, func: 0, session, params: List(params), count })
-        .boxed();
-    prop_oneof![3 => open, 9 => vault, 6 => services, 2 => invoke, 6 => sessions, 7 => memory, 1 => odd].boxed()
+    let odd = (0..14u32, session_of(0), parameters(7), count)
+        .prop_map(|(cmd, session, params, count)| Msg { count, ..msg(cmd, 0, session, params) });
+    prop_oneof![
+        3 => open.boxed(),
+        6 => invoke(0),
+        9 => (0..5u8).prop_flat_map(invoke).boxed(),
+        2 => any.boxed(),
+        3 => (0..5u8).prop_flat_map(end).boxed(),
+        6 => memory(),
+        1 => odd.boxed(),
+    ]
+    .boxed()
 }
 
 fn how() -> BoxedStrategy<How> {
@@ -233,10 +256,35 @@ fn step() -> BoxedStrategy<Step> {
     .boxed()
 }
 
+/// A call that is suspended, what others do to what it uses, and its end.
+fn rivals() -> impl Strategy<Value = Vec<Step>> {
+    let smc = |x: [u32; 8]| Step::Smc(X(x));
+    let with = move |service: u8| {
+        let call = |msg| (0..2u8, how(), msg).prop_map(|(page, how, msg)| Step::Call(0, page, how, msg));
+        let id = u32::from(VMS[0]);
+        let rival = prop_oneof![
+            4 => call(end(service)),
+            3 => call(invoke(service)),
+            2 => call(memory()),
+            1 => Just(smc([0xB200_000B, 0, 0, 0, 0, 0, 0, id])),
+            1 => Just(smc([0xB200_000A, 0, 0, 0, 0, 0, 0, id])),
+            1 => (0..12u16).prop_map(Step::Interrupt),
+            1 => (0..8u16).prop_map(move |n| Step::After(n, Meanwhile::Calls(0x0E, id, 0))),
+        ];
+        let first = (0..12u16, call(invoke(service)));
+        (first, proptest::collection::vec(rival, 1..5), 0..3usize).prop_map(move |((n, call), rivals, ends)| {
+            let begin = [Step::Random(true), Step::Open(0, service, 1), Step::Interrupt(n), call];
+            begin.into_iter().chain(rivals).chain(vec![Step::Finish(0); ends]).collect()
+        })
+    };
+    (0..5u8).prop_flat_map(with)
+}
+
 /// A sequence: a machine's pages, and what happens.
 pub fn sequence(longest: usize) -> impl Strategy<Value = Sequence> {
     // Room for one VM and a half up to all that are named, each with all that its quota allows.
-    let steps = proptest::collection::vec(step(), 1..longest);
+    let parts = prop_oneof![12 => step().prop_map(|step| vec![step]).boxed(), 1 => rivals().boxed()];
+    let steps = proptest::collection::vec(parts, 1..longest).prop_map(|parts| parts.concat());
     let prepared = proptest::bool::weighted(0.8);
     (40..240usize, steps, prepared).prop_map(|(pages, mut steps, prepared)| {
         if prepared {

@@ -445,6 +445,20 @@ impl Sequence {
         self.steps.iter().for_each(|step| step.apply(&mut pair));
         pair.settle();
     }
+
+    /// The same without the steps that do not matter.
+    pub fn shorten(mut self, fails: impl Fn(&Self) -> bool) -> Self {
+        let mut at = self.steps.len();
+        while at > 0 {
+            at -= 1;
+            let mut shorter = self.clone();
+            shorter.steps.remove(at);
+            if fails(&shorter) {
+                self = shorter;
+            }
+        }
+        self
+    }
 }
 
 /// As a test that can be kept, in `found.rs`.
