@@ -23,6 +23,9 @@
 #![deny(unsafe_code)]
 
 pub mod arch;
+// The image of the report: see its documentation. On the host its allocator alone, for its tests.
+#[cfg(any(as_reported, test))]
+mod as_reported;
 pub mod entry;
 pub mod heap;
 pub mod msg;

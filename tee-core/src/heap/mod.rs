@@ -48,8 +48,13 @@ pub struct Figures {
     pub biggest_failure_used: usize,
 }
 
+#[cfg(not(as_reported))]
+type Blocks = buddy_system_allocator::Heap<ORDER>;
+#[cfg(as_reported)]
+use crate::as_reported::malloc::Malloc as Blocks;
+
 struct Inner {
-    blocks: buddy_system_allocator::Heap<ORDER>,
+    blocks: Blocks,
     figures: Figures,
 }
 
@@ -94,7 +99,7 @@ impl Heap {
     /// A heap without memory.
     pub const fn new() -> Self {
         Self(Lock::new(Inner {
-            blocks: buddy_system_allocator::Heap::new(),
+            blocks: Blocks::new(),
             figures: Figures {
                 allocated: 0,
                 max_allocated: 0,
@@ -114,6 +119,18 @@ impl Heap {
             unsafe { inner.blocks.add_to_heap(base, base + len) };
             inner.figures.size += len;
         });
+    }
+
+    /// The same, and says whether the allocator took it.
+    #[cfg(as_reported)]
+    pub fn try_add(&self, memory: Memory) -> Result<(), crate::as_reported::bget::Damaged> {
+        let Memory { base, len } = memory;
+        self.0.with(|inner| {
+            // SAFETY: promised by who made the value, which is used up.
+            unsafe { inner.blocks.bpool(base, len) }?;
+            inner.figures.size += len;
+            Ok(())
+        })
     }
 
     /// `len` zeroes.

@@ -27,6 +27,18 @@ impl Tee {
             unsafe { slot.space.build(index, &mut state.pages) };
             state.id = Some(id);
             state.life = Life::Created;
+            #[cfg(as_reported)]
+            {
+                // SAFETY: it was built just now, and cannot be entered yet.
+                if unsafe { crate::as_reported::start::start(&slot.space, index, id) }.is_err() {
+                    // SAFETY: nobody has it selected.
+                    unsafe { slot.space.tear_down(index) };
+                    self.pool.with(|pool| pool.give(&mut state.pages));
+                    (state.id, state.life) = (None, Life::Building);
+                    return Err(Refused);
+                }
+                state.life = Life::Ready;
+            }
             slot.set_live(Some(id));
             Ok(())
         });

@@ -30,6 +30,9 @@ pub struct Partition {
     pub heap: Heap,
     /// The vault pseudo-TA's secrets.
     pub vault: Mutex<Vault>,
+    /// What the heap's allocator keeps, at an address that is the same for every VM.
+    #[cfg(as_reported)]
+    pub poolset: crate::as_reported::bget::Poolset,
 }
 
 impl Partition {
@@ -42,6 +45,8 @@ impl Partition {
             shm_cache: ShmCache::new(),
             heap: Heap::new(),
             vault: Mutex::new(Vault::new()),
+            #[cfg(as_reported)]
+            poolset: crate::as_reported::bget::Poolset::pristine(crate::as_reported::malloc::POOLSET),
         }
     }
 

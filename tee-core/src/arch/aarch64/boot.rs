@@ -56,6 +56,8 @@ pub unsafe fn enable_mmu() {
     // SAFETY: no other CPU runs yet; the empty root table is not in use yet. The map is as the caller says.
     unsafe {
         space::NONE.clear();
+        #[cfg(as_reported)]
+        space::NONE.show(crate::as_reported::template::pristine());
         (&raw mut MMU_TABLES).write([nexus_map::root(), &raw const space::NONE as u64]);
         core::arch::asm!("dsb ish", options(nostack));
         mmu_on();

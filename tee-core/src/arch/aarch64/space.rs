@@ -20,9 +20,9 @@ use core::cell::UnsafeCell;
 /// First address of the range.
 pub const BASE: usize = 0xFFFF_FFFF_FE00_0000;
 /// A valid entry that points to a table of the next level.
-const TABLE: u64 = 0b11;
+pub(crate) const TABLE: u64 = 0b11;
 /// Not global: the entry belongs to the current ASID.
-const NON_GLOBAL: u64 = 1 << 11;
+pub(crate) const NON_GLOBAL: u64 = 1 << 11;
 /// Root entry of the peepholes.
 const PEEPHOLES: usize = 15;
 
@@ -74,6 +74,17 @@ impl Space {
         }
     }
 
+    /// Shows, where partitions stand, what a root entry says.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may have the table selected.
+    #[cfg(as_reported)]
+    pub unsafe fn show(&self, entry: u64) {
+        // SAFETY: promised by the caller.
+        unsafe { self.0.get().cast::<u64>().write_volatile(entry) };
+    }
+
     /// Makes a new partition: maps the pages, and writes into them what every partition begins as.
     ///
     /// # Safety
@@ -93,9 +104,19 @@ impl Space {
             self.0.get().cast::<u64>().write_volatile(table.pa() | TABLE);
             asm!("dsb ishst", options(nostack));
         }
+        #[cfg(as_reported)]
+        let source = crate::as_reported::template::Source::find();
         self.select(slot);
+        #[cfg(as_reported)]
         // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
-        unsafe { self.partition().cast_mut().write(const { Partition::new() }) };
+        unsafe {
+            source.copy();
+        }
+        #[cfg(not(as_reported))]
+        // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
+        unsafe {
+            self.partition().cast_mut().write(const { Partition::new() })
+        };
         Self::deselect();
     }
 

@@ -1,0 +1,22 @@
+//! The runtime of a partition, initialised as soon as the VM is created.
+#![expect(unsafe_code, reason = "reaches a partition that is not handed out yet")]
+
+use super::bget::Damaged;
+use super::ids;
+use crate::arch::Space;
+use crate::nexus::vms::SlotIndex;
+use shared_abi::client::VmId;
+
+/// Gives a new partition its heap, as the report's TEE does in VM_CREATED.
+///
+/// # Safety
+///
+/// The partition must be built, and nobody may use it yet. None is current afterwards.
+pub unsafe fn start(space: &Space, slot: SlotIndex, id: VmId) -> Result<(), Damaged> {
+    log::info!("I/TC: Added guest {}", ids::number(id));
+    space.select(slot);
+    // SAFETY: the partition is mapped now; its memory is given to its heap here alone.
+    let started = unsafe { (*space.partition()).heap.try_add(space.heap()) };
+    Space::deselect();
+    started
+}
