@@ -31,3 +31,14 @@ fn a_vm_that_is_destroyed_under_its_call_is_gone_afterwards() {
     let steps = vec![Create(1), Open(0, 0, 1), After(2, Calls(0x0E, 1, 0)), Call(0, 0, Arg, get), Create(1)];
     Sequence { pages: 72, steps }.play();
 }
+
+/// What the probe plays in QEMU is made of the same sequences: `cargo test … scenario -- --nocapture` prints one.
+#[test]
+fn a_sequence_can_be_written_as_a_scenario() {
+    let put = Msg { cmd: 1, func: 0, session: Its(0, 0), params: List(vec![Name(0, 1), Secret(7, 32)]), count: None };
+    let steps = vec![Create(1), Open(0, 0, 1), Call(0, 0, Arg, put), Destroy(1), Destroy(1)];
+    let scenario = Sequence { pages: 72, steps }.scenario("vault-put");
+    assert!(scenario.contains("smc = 0xb200000d\nx1 = 1\nexpect = { x0 = 0, x1 = 0, x2 = 0, x3 = 0 }"), "{scenario}");
+    assert!(scenario.ends_with("smc = \"PSCI_SYSTEM_OFF\"\nreturns = false\n"));
+    println!("{scenario}");
+}

@@ -29,7 +29,9 @@ fn search(cases: u32, longest: usize, until: Option<Instant>) -> u64 {
     std::panic::set_hook(hook);
     match end {
         Ok(()) => played.get(),
-        Err(TestError::Fail(why, sequence)) => panic!("{why}\n\n{sequence:?}\n"),
+        Err(TestError::Fail(why, sequence)) => {
+            panic!("{why}\n\n{sequence:?}\n\n{}", sequence.scenario("found"))
+        }
         Err(TestError::Abort(why)) => panic!("{why}"),
     }
 }

@@ -3,10 +3,12 @@
 //! A step says *which* session or *which* suspended call by a number that counts those there are, so that it still means
 //! something when steps before it are taken away. Its `Debug` form is Rust: a failing sequence can be pasted into a test.
 
-use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Service, Suspension};
+use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Service, Suspension, scenario};
 use shared_abi::layout::{FLASH, MONITOR, TEE, UART_NS};
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, RpcCmd, uuid_to_value};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use uuid::Uuid;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -444,6 +446,17 @@ impl Sequence {
         let mut pair = Pair::new(self.pages);
         self.steps.iter().for_each(|step| step.apply(&mut pair));
         pair.settle();
+    }
+
+    /// The scenario that does the same, as far as the probe can.
+    pub fn scenario(&self, name: &str) -> String {
+        let record = Rc::default();
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let mut pair = Pair::recorded(self.pages, Rc::clone(&record));
+            self.steps.iter().for_each(|step| step.apply(&mut pair));
+        }));
+        let events = record.borrow();
+        scenario(name, &events)
     }
 
     /// The same without the steps that do not matter.

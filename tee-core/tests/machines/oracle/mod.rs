@@ -11,11 +11,13 @@ mod heap;
 mod message;
 mod nexus;
 mod pair;
+mod record;
 mod rpc;
 mod services;
 mod vm;
 
 pub use nexus::{HOLE, PAGE, RAM, RAM_PAGES};
 pub use pair::Pair;
+pub use record::scenario;
 pub use services::Service;
 pub use vm::{Exit, Suspension};

@@ -1,12 +1,14 @@
 //! The TEE and the model side by side: both are told the same, and must answer the same.
 
 use super::nexus::{Meddling, NS_RAM, RAM, World};
+use super::record::Event;
 use super::services::Service;
 use super::vm::Suspension;
 use shared_abi::client::VmId;
 use shared_abi::layout::TEE;
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, uuid_to_value};
 use shared_abi::pta::vault;
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -29,6 +31,8 @@ pub struct Pair {
     calls: u64,
     aside: Arc<Mutex<Option<[u64; 4]>>>,
     secrets: Vec<(u16, [u8; 32])>,
+    /// What was done so far, if somebody wants to know.
+    record: Option<Rc<RefCell<Vec<Event>>>>,
 }
 
 /// A number that looks random (SplitMix64).
@@ -56,11 +60,43 @@ impl Pair {
             calls: 0,
             aside: Arc::default(),
             secrets: Vec::new(),
+            record: None,
         }
+    }
+
+    /// The same, and what is done to it is written down.
+    pub fn recorded(pages: usize, record: Rc<RefCell<Vec<Event>>>) -> Self {
+        Self { record: Some(record), ..Self::new(pages) }
+    }
+
+    fn note(&self, event: impl FnOnce() -> Event) {
+        if let Some(record) = &self.record {
+            record.borrow_mut().push(event());
+        }
+    }
+
+    /// Where memory differs from what it was, in pieces of eight bytes.
+    fn changes(&self, before: &[u8]) -> Vec<(u64, u64)> {
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
+        let now = self.world.ram.borrow();
+        let both = before.chunks(8).zip(now.chunks(8)).enumerate();
+        both.filter(|(_, (a, b))| a != b).map(|(n, (_, b))| (RAM.base + 8 * n as u64, number(b))).collect()
     }
 
     /// The normal world writes.
     pub fn poke(&mut self, pa: u64, bytes: &[u8]) {
+        if self.record.is_some() {
+            let before = self.world.ram.borrow().clone();
+            self.world.poke(pa, bytes);
+            let mut writes: Vec<(u64, Vec<u64>)> = Vec::new();
+            for (at, value) in self.changes(&before) {
+                match writes.last_mut() {
+                    Some((first, values)) if *first + 8 * values.len() as u64 == at => values.push(value),
+                    _ => writes.push((at, vec![value])),
+                }
+            }
+            writes.into_iter().for_each(|(at, values)| self.note(|| Event::Write(at, values)));
+        }
         self.tee.machine.poke(pa, bytes);
         self.world.poke(pa, bytes);
     }
@@ -72,12 +108,14 @@ impl Pair {
 
     /// Gives the CPU random numbers, or takes them away.
     pub fn set_random(&mut self, there: bool) {
+        self.note(|| Event::Else(format!("random numbers: {there}")));
         self.tee.machine.set_random(there);
         self.world.has_random.set(there);
     }
 
     /// A foreign interrupt comes at the `n`th access from now.
     pub fn interrupt_after(&mut self, n: usize) {
+        self.note(|| Event::Else(format!("an interrupt at access {n} from here")));
         self.tee.machine.interrupt_after(n);
         self.world.interrupt_after(n);
     }
@@ -95,6 +133,7 @@ impl Pair {
     }
 
     fn meddle_after(&mut self, n: usize, what: Meddling) {
+        self.note(|| Event::Else(format!("before access {n} from here, another CPU: {what:x?}")));
         self.world.meddle_after(n, what.clone());
         let (tee, aside) = (Arc::downgrade(&self.tee), self.aside.clone());
         let (first, mut what) = (self.world.accesses() + n, Some(what));
@@ -140,12 +179,17 @@ impl Pair {
     /// A call. Both must answer the same, and leave the same in memory.
     pub fn smc(&mut self, x: [u32; 8]) -> [u64; 4] {
         self.calls += 1;
+        let before = self.record.is_some().then(|| self.world.ram.borrow().clone());
+        let registers = x;
         let x = x.map(u64::from);
         // What stands in the upper halves is no argument of an SMC32.
         let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
         let is = self.tee.smc(&x.map(|x| x | noise));
         let ought = self.world.smc(&x);
         self.learn_heaps();
+        if let Some(before) = before {
+            self.note(|| Event::Smc(registers, ought, self.changes(&before)));
+        }
         assert!(is == ought, "the TEE answers {is:x?}, the model {ought:x?}, to {x:x?}");
         let (is_aside, ought_aside) = (self.aside.lock().unwrap().take(), self.world.aside.take());
         assert!(is_aside == ought_aside, "to the other CPU the TEE answers {is_aside:x?}, the model {ought_aside:x?}");
