@@ -1,11 +1,13 @@
 //! A physical CPU: the vCPUs that run on it, one after the other, and its interrupts.
 
 use crate::arch::sysreg::{self, read, write};
+use crate::arch::virtual_interface::Interface;
 use crate::arch::{pmu, timer};
 use crate::input;
 use crate::platform::{console, gic};
 use crate::scheduler::{Place, RunQueue, SLOTS};
 use crate::vcpu::Vcpu;
+use crate::vm::Vm;
 use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use heapless::Vec;
@@ -18,6 +20,17 @@ const TICKS_PER_SECOND: u64 = 20;
 /// How long an incomplete line of output waits for its end.
 const LINES_PER_SECOND: u64 = 50;
 
+/// A vCPU of a CPU's, with what the CPU needs to know of it without touching it: whoever serves an exit has it.
+struct Slot {
+    vcpu: *mut Vcpu,
+    vm: &'static Vm,
+    index: usize,
+    /// It has been started and not been switched off.
+    on: Cell<bool>,
+    /// When its virtual timer wants it back, while it is not loaded.
+    deadline: Cell<Option<u64>>,
+}
+
 /// A physical CPU. Of its fields, other CPUs touch `queue`, `affinity` and `is_up`.
 pub struct Cpu {
     /// Its number.
@@ -25,7 +38,7 @@ pub struct Cpu {
     queue: RunQueue,
     affinity: AtomicU64,
     is_up: AtomicBool,
-    vcpus: UnsafeCell<Vec<*mut Vcpu, SLOTS>>,
+    slots: UnsafeCell<Vec<Slot, SLOTS>>,
     /// Whose registers it has.
     loaded: Cell<Option<usize>>,
     /// Who ran last, and until when its turn lasts.
@@ -35,7 +48,7 @@ pub struct Cpu {
     counts: Cell<Option<(u32, u32)>>,
 }
 
-// SAFETY: What is not atomic is used by the CPU that it belongs to alone: through `this`, or before it is up.
+// SAFETY: What is not atomic is used by the CPU that it belongs to alone, or by the first CPU before that one runs guests.
 unsafe impl Sync for Cpu {}
 
 static CPUS: [Cpu; MAX_CPUS] =
@@ -44,13 +57,12 @@ static CPUS: [Cpu; MAX_CPUS] =
 /// Gives a vCPU to its CPU, which must not be running guests yet.
 pub fn add(vcpu: &'static mut Vcpu) {
     let cpu = &CPUS[vcpu.place.cpu];
-    let first = vcpu.index == 0;
-    let slot = vcpu.place.slot;
+    let (vm, index, slot) = (vcpu.vm, vcpu.index, vcpu.place.slot);
     // SAFETY: The CPU does not look at its vCPUs before it runs guests, and only the first CPU adds them.
-    let vcpus = unsafe { &mut *cpu.vcpus.get() };
-    debug_assert_eq!(vcpus.len(), slot);
-    let _ = vcpus.push(vcpu);
-    if first {
+    let slots = unsafe { &mut *cpu.slots.get() };
+    debug_assert_eq!(slots.len(), slot);
+    let _ = slots.push(Slot { vcpu, vm, index, on: Cell::new(false), deadline: Cell::new(None) });
+    if index == 0 {
         cpu.queue.wake(slot);
     }
 }
@@ -87,7 +99,7 @@ impl Cpu {
             queue: RunQueue::new(),
             affinity: AtomicU64::new(0),
             is_up: AtomicBool::new(false),
-            vcpus: UnsafeCell::new(Vec::new()),
+            slots: UnsafeCell::new(Vec::new()),
             loaded: Cell::new(None),
             last: Cell::new(0),
             turn_ends: Cell::new(0),
@@ -112,15 +124,13 @@ impl Cpu {
         cpu
     }
 
-    /// The vCPU in a slot.
-    fn vcpu(&self, slot: usize) -> *mut Vcpu {
+    fn slots(&self) -> &[Slot] {
         // SAFETY: Only this CPU looks at its vCPUs, and nobody adds any once it does.
-        unsafe { (&*self.vcpus.get())[slot] }
+        unsafe { &*self.slots.get() }
     }
 
-    fn vcpus(&self) -> impl Iterator<Item = *mut Vcpu> {
-        // SAFETY: As in `vcpu`.
-        unsafe { &*self.vcpus.get() }.iter().copied()
+    fn loaded(&self) -> Option<&Slot> {
+        self.slots().get(self.loaded.get()?)
     }
 
     /// The vCPU has nothing to do until it is woken.
@@ -135,74 +145,72 @@ impl Cpu {
         self.queue.wake(slot);
     }
 
-    /// Picks the next vCPU and gives it this CPU; waits for one if need be.
+    /// Picks the next vCPU and gives it this CPU; waits for one if need be. No reference to a vCPU of this CPU's may be
+    /// in use.
     pub fn schedule(&self) -> *mut Vcpu {
         loop {
-            let Some(slot) = self.queue.next(self.last.get()) else {
+            let Some(number) = self.queue.next(self.last.get()) else {
                 self.idle();
                 continue;
             };
-            let pointer = self.vcpu(slot);
-            // SAFETY: The CPU's own vCPU, to which this is the only reference now.
-            let vcpu = unsafe { &mut *pointer };
-            if !self.may_run(vcpu) {
+            let slot = &self.slots()[number];
+            if !self.may_run(number, slot) {
                 continue;
             }
-            if self.loaded.get() != Some(slot) {
+            if self.loaded.get() != Some(number) {
                 self.unload();
-                vcpu.load();
-                self.loaded.set(Some(slot));
+                // SAFETY: This CPU's vCPU, to which nobody refers.
+                unsafe { (*slot.vcpu).load() };
+                slot.deadline.set(None);
+                self.loaded.set(Some(number));
             }
-            self.last.set(slot);
+            self.last.set(number);
             self.turn_ends.set(timer::now() + timer::frequency() / SLICES_PER_SECOND);
-            vcpu.refresh(&mut vcpu.vm.machine.lock());
+            slot.refresh();
             self.arm(true);
-            return pointer;
+            return slot.vcpu;
         }
     }
 
     /// Whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
-    fn may_run(&self, vcpu: &mut Vcpu) -> bool {
-        let slot = vcpu.place.slot;
-        if !vcpu.on {
-            self.queue.sleep(slot);
-            let mut machine = vcpu.vm.machine.lock();
-            if let Some(start) = machine.psci.take_start(vcpu.index) {
-                self.disown(slot);
-                vcpu.start(start, &mut machine);
-                self.queue.wake(slot);
+    fn may_run(&self, number: usize, slot: &Slot) -> bool {
+        if !slot.on.get() {
+            self.queue.sleep(number);
+            let mut machine = slot.vm.machine.lock();
+            if let Some(start) = machine.psci.take_start(slot.index) {
+                // SAFETY: This CPU's vCPU, to which nobody refers; it is not loaded, because it was off.
+                unsafe { (*slot.vcpu).start(start, &mut machine) };
+                slot.on.set(true);
+                self.queue.wake(number);
             }
         }
-        if vcpu.on && vcpu.vm.is_ending() {
-            self.switch_off(vcpu);
+        if slot.on.get() && slot.vm.is_ending() {
+            self.switch_off(number);
         }
-        vcpu.on
+        slot.on.get()
     }
 
-    /// Stops a vCPU for good, and its VM if it was the last one.
-    pub fn switch_off(&self, vcpu: &mut Vcpu) {
-        vcpu.on = false;
-        self.queue.sleep(vcpu.place.slot);
-        self.account();
-        self.disown(vcpu.place.slot);
-        let last = vcpu.vm.machine.lock().psci.switch_off(vcpu.index);
-        if last {
-            vcpu.vm.finish();
-        }
-    }
-
-    /// The registers that are loaded are nobody's any more.
-    fn disown(&self, slot: usize) {
-        if self.loaded.get() == Some(slot) {
+    /// Stops a vCPU for good, and its VM if it was the last one. No reference to it may be in use.
+    pub fn switch_off(&self, number: usize) {
+        let slot = &self.slots()[number];
+        self.queue.sleep(number);
+        slot.on.set(false);
+        if self.loaded.get() == Some(number) {
             self.unload();
+        }
+        slot.deadline.set(None);
+        let last = slot.vm.machine.lock().psci.switch_off(slot.index);
+        if last {
+            slot.vm.finish();
         }
     }
 
     fn unload(&self) {
         self.account();
-        if let Some(slot) = self.loaded.take() {
-            // SAFETY: The CPU's own vCPU; the caller has finished with any other reference to it.
-            unsafe { (*self.vcpu(slot)).unload() };
+        if let Some(slot) = self.loaded() {
+            // SAFETY: This CPU's vCPU, to which nobody refers.
+            slot.deadline.set(unsafe { (*slot.vcpu).unload() });
+            self.loaded.set(None);
         }
     }
 
@@ -231,10 +239,8 @@ impl Cpu {
             // A kick, or the virtual interface's maintenance: the list registers are looked at below.
             _ => {}
         }
-        if let Some(slot) = self.loaded.get() {
-            // SAFETY: The CPU's own vCPU; handlers hold no reference to it across this call.
-            let vcpu = unsafe { &*self.vcpu(slot) };
-            vcpu.refresh(&mut vcpu.vm.machine.lock());
+        if let Some(slot) = self.loaded() {
+            slot.refresh();
         }
         gic::end(intid);
         gic::deactivate(intid);
@@ -251,8 +257,7 @@ impl Cpu {
     /// Whether whoever runs has to make room: it waits or stops, or others do and it has had its time.
     fn is_turn_over(&self) -> bool {
         let last = self.last.get();
-        // SAFETY: Only a field that never changes is read.
-        let is_ending = || unsafe { (*self.vcpu(last)).vm }.is_ending();
+        let is_ending = || self.slots().get(last).is_some_and(|slot| slot.vm.is_ending());
         !self.queue.is_ready(last) || self.queue.has_others(last) && timer::now() >= self.turn_ends.get() || is_ending()
     }
 
@@ -260,14 +265,12 @@ impl Cpu {
     #[inline]
     fn virtual_timer(&self) {
         gic::end(gic::VIRTUAL_TIMER);
-        match self.loaded.get() {
+        match self.loaded() {
             Some(slot) if timer::guest_timer_fires() => {
-                // SAFETY: As in `interrupt`.
-                let vcpu = unsafe { &*self.vcpu(slot) };
-                let mut machine = vcpu.vm.machine.lock();
-                machine.vgic.timer_fired(vcpu.index);
-                vcpu.refresh(&mut machine);
-                self.queue.wake(slot);
+                let mut machine = slot.vm.machine.lock();
+                machine.vgic.timer_fired(slot.index);
+                machine.vgic.refresh(slot.index, &mut Interface);
+                self.queue.wake(self.last.get());
             }
             // It was withdrawn on its way.
             _ => gic::deactivate(gic::VIRTUAL_TIMER),
@@ -279,17 +282,15 @@ impl Cpu {
     fn tick(&self) {
         self.account();
         let now = timer::now();
-        for pointer in self.vcpus() {
-            // SAFETY: The CPU's own vCPU; handlers hold no reference to it across this call.
-            let vcpu = unsafe { &mut *pointer };
-            if vcpu.deadline.is_some_and(|deadline| deadline <= now) && vcpu.on {
-                vcpu.deadline = None;
-                self.queue.wake(vcpu.place.slot);
+        for (number, slot) in self.slots().iter().enumerate() {
+            if slot.deadline.get().is_some_and(|deadline| deadline <= now) {
+                slot.deadline.set(None);
+                self.queue.wake(number);
             }
-            if vcpu.index != 0 {
+            if slot.index != 0 {
                 continue;
             }
-            let mut machine = vcpu.vm.machine.lock();
+            let mut machine = slot.vm.machine.lock();
             if machine.uart.incomplete_since().is_some_and(|since| now - since >= line_time()) {
                 machine.uart.print_incomplete(&mut console::lock());
             }
@@ -298,7 +299,7 @@ impl Cpu {
                 machine.update_rtc();
                 let stale = machine.vgic.take_stale();
                 drop(machine);
-                vcpu.vm.notify(stale);
+                slot.vm.notify(stale);
             }
         }
     }
@@ -311,16 +312,14 @@ impl Cpu {
         if running && self.queue.has_others(self.last.get()) {
             next = self.turn_ends.get();
         }
-        for (slot, pointer) in self.vcpus().enumerate() {
-            // SAFETY: Only fields that this CPU alone writes are read.
-            let (deadline, index, vm) = unsafe { ((*pointer).deadline, (*pointer).index, (*pointer).vm) };
-            if let Some(deadline) = deadline
-                && !self.queue.is_ready(slot)
+        for (number, slot) in self.slots().iter().enumerate() {
+            if let Some(deadline) = slot.deadline.get()
+                && !self.queue.is_ready(number)
             {
                 next = next.min(deadline);
             }
-            if index == 0 && !running {
-                let machine = vm.machine.lock();
+            if slot.index == 0 && !running {
+                let machine = slot.vm.machine.lock();
                 if let Some(since) = machine.uart.incomplete_since() {
                     next = next.min(since + line_time());
                 }
@@ -337,12 +336,18 @@ impl Cpu {
         let Some(before) = self.counts.get() else { return };
         let now = pmu::sample();
         self.counts.set(Some(now));
-        if let Some(slot) = self.loaded.get() {
-            // SAFETY: Only a field that never changes is read.
-            let vm = unsafe { (*self.vcpu(slot)).vm };
+        if let Some(slot) = self.loaded() {
+            let vm = slot.vm;
             vm.instructions[0].fetch_add(u64::from(now.0.wrapping_sub(before.0)), Ordering::Relaxed);
             vm.instructions[1].fetch_add(u64::from(now.1.wrapping_sub(before.1)), Ordering::Relaxed);
         }
+    }
+}
+
+impl Slot {
+    /// Brings the list registers up to date: the vCPU is loaded.
+    fn refresh(&self) {
+        self.vm.machine.lock().vgic.refresh(self.index, &mut Interface);
     }
 }
 

@@ -25,10 +25,6 @@ pub struct Vcpu {
     pub index: usize,
     /// Where it runs.
     pub place: Place,
-    /// It has been started and not been switched off.
-    pub on: bool,
-    /// When its virtual timer wants it back; known while it is not loaded.
-    pub deadline: Option<u64>,
     /// Its debug registers.
     pub debug: Debug,
     context: Context,
@@ -46,8 +42,6 @@ impl Vcpu {
             vm,
             index,
             place,
-            on: false,
-            deadline: None,
             debug: Debug::default(),
             context: Context::reset(index as u64, 0),
             interface: Saved::reset(),
@@ -63,7 +57,6 @@ impl Vcpu {
         self.debug = Debug::default();
         machine.vgic.forget_lists(self.index);
         self.vm.forget_translations(self.place.cpu);
-        self.on = true;
     }
 
     /// Gives the CPU this vCPU's registers.
@@ -77,28 +70,21 @@ impl Vcpu {
         self.debug.restore();
         let in_flight = self.vm.machine.lock().vgic.timer_in_flight(self.index);
         gic::set_virtual_timer_active(self.place.cpu, in_flight);
-        self.deadline = None;
     }
 
-    /// Takes this vCPU's registers from the CPU.
-    pub fn unload(&mut self) {
+    /// Takes this vCPU's registers from the CPU. When its virtual timer wants it back.
+    pub fn unload(&mut self) -> Option<u64> {
         self.context.save();
         self.interface.save();
         self.debug.save();
         timer::stop_guest_timer();
-        self.deadline = self.context.timer_deadline();
+        self.context.timer_deadline()
     }
 
     /// Brings the loaded vCPU's list registers up to date.
     #[inline]
     pub fn refresh(&self, machine: &mut Machine) {
         machine.vgic.refresh(self.index, &mut Interface);
-    }
-
-    /// The same; whether an interrupt waits for it.
-    #[inline]
-    pub fn sync(&self, machine: &mut Machine) -> bool {
-        machine.vgic.sync(self.index, &mut Interface)
     }
 
     /// Reads x0 to x30, or XZR.

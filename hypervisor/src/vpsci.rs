@@ -34,11 +34,8 @@ pub enum Outcome {
     Return(i32),
     /// The caller goes on with success in x0 once an interrupt is pending.
     Suspend,
-    /// The caller is off. Whether it was the last one.
-    Off {
-        /// No vCPU is on or about to be.
-        last: bool,
-    },
+    /// The caller is to be off: [`Psci::switch_off`] when its CPU has let go of it.
+    Off,
     /// The caller goes on with success in x0, and this vCPU is to start.
     Started(usize),
     /// The VM wants to be off.
@@ -89,24 +86,24 @@ impl Psci {
         }
     }
 
-    /// Serves a call of `caller`: x0 to x3, with bits 63:32 of an SMC32's arguments already cleared. `is_ram` tells
+    /// Serves a call: x0 to x3, with bits 63:32 of an SMC32's arguments already cleared. `is_ram` tells
     /// whether an address is RAM of the VM.
-    pub fn call(&mut self, caller: usize, regs: &[u64; 4], is_ram: impl Fn(Ipa) -> bool) -> Outcome {
+    pub fn call(&mut self, regs: &[u64; 4], is_ram: impl Fn(Ipa) -> bool) -> Outcome {
         // What is not there is not supported, whatever its arguments.
         let known = FunctionId::try_from(regs[0] as u32).map_err(ErrorCode::from);
         let known = known.and_then(|function| features(PsciFeature::PsciFunction(function)));
         let function = known.and_then(|_| Function::try_from(regs).map_err(ErrorCode::from));
-        let outcome = function.and_then(|function| self.serve(caller, function, is_ram));
+        let outcome = function.and_then(|function| self.serve(function, is_ram));
         outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
     }
 
-    fn serve(&mut self, caller: usize, function: Function, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
+    fn serve(&mut self, function: Function, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
         Ok(match function {
             Function::Version => Outcome::Return(VERSION),
             Function::Features { psci_func_id } => Outcome::Return(features(psci_func_id)?),
             // Every state is a standby state: the vCPU waits and keeps everything (§5.4.1: that is allowed).
             Function::CpuSuspend { .. } => Outcome::Suspend,
-            Function::CpuOff => Outcome::Off { last: self.switch_off(caller) },
+            Function::CpuOff => Outcome::Off,
             Function::CpuOn { target_cpu, entry } => self.cpu_on(target_cpu, entry, is_ram)?,
             Function::AffinityInfo { mpidr, lowest_affinity_level } => {
                 self.affinity_info(mpidr, lowest_affinity_level).map(|info| Outcome::Return(info as i32))?
@@ -182,7 +179,7 @@ mod tests {
     }
 
     fn call(psci: &mut Psci, id: Id, args: [u64; 3]) -> Outcome {
-        psci.call(0, &[u64::from(id.0), args[0], args[1], args[2]], |ipa| ipa >= Ipa(0x4000_0000))
+        psci.call(&[u64::from(id.0), args[0], args[1], args[2]], |ipa| ipa >= Ipa(0x4000_0000))
     }
 
     fn code(code: ErrorCode) -> Outcome {
@@ -219,7 +216,8 @@ mod tests {
     fn the_last_cpu_that_goes_off_is_known() {
         let mut psci = vm();
         call(&mut psci, PSCI_CPU_ON_64, [1, 0x4020_0000, 0]);
-        assert_eq!(call(&mut psci, PSCI_CPU_OFF, [0; 3]), Outcome::Off { last: false });
+        assert_eq!(call(&mut psci, PSCI_CPU_OFF, [0; 3]), Outcome::Off);
+        assert!(!psci.switch_off(0), "the other is about to start");
         psci.take_start(1);
         assert!(psci.switch_off(1));
     }

@@ -78,6 +78,13 @@ pub fn wait_for_interrupt() {
     unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
 }
 
+/// Waits until other CPUs see what was written.
+#[inline(always)]
+pub fn publish() {
+    // SAFETY: A barrier changes nothing.
+    unsafe { core::arch::asm!("dsb ishst", options(nostack, preserves_flags)) };
+}
+
 /// Waits for another CPU's [`send_event`], or an interrupt.
 pub fn wait_for_event() {
     // SAFETY: The CPU only stands still.

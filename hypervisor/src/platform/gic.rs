@@ -111,6 +111,8 @@ pub fn set_virtual_timer_active(cpu: usize, active: bool) {
 
 /// Kicks the CPU of this affinity.
 pub fn kick(affinity: u64) {
+    // What the other CPU is to find must be there before the interrupt is.
+    crate::arch::sysreg::publish();
     let target = SgiTarget::List {
         affinity3: (affinity >> 32) as u8,
         affinity2: (affinity >> 16) as u8,

@@ -55,7 +55,7 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let mask = if function.is_64() { u64::MAX } else { 0xFFFF_FFFF };
     let regs = [u64::from(function.0), vcpu.x[1] & mask, vcpu.x[2] & mask, vcpu.x[3] & mask];
     let vm = vcpu.vm;
-    let outcome = vm.machine.lock().psci.call(vcpu.index, &regs, |ipa| vm.ram.translate(ipa).is_some());
+    let outcome = vm.machine.lock().psci.call(&regs, |ipa| vm.ram.translate(ipa).is_some());
     match outcome {
         Outcome::Return(code) => vcpu.x[0] = in_x0(code),
         Outcome::Suspend => {
@@ -68,10 +68,7 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
                 cpu::wake(*place);
             }
         }
-        Outcome::Off { .. } => {
-            cpu::this().switch_off(vcpu);
-            return Next::Stop;
-        }
+        Outcome::Off => return Next::Off,
         Outcome::SystemOff => {
             vm.end(End::Off);
             return Next::Stop;

@@ -29,6 +29,7 @@ mod entry {
     use super::syndrome::{self, Class};
     use super::{call, mmio, system};
     use crate::arch::sysreg::{self, read, write};
+    use crate::arch::virtual_interface::Interface;
     use crate::cpu;
     use crate::machine::End;
     use crate::platform::gic;
@@ -41,7 +42,9 @@ mod entry {
         Resume,
         /// The vCPU waits for an interrupt.
         Wait,
-        /// The vCPU is off or its VM ends.
+        /// The vCPU goes off.
+        Off,
+        /// The VM ends.
         Stop,
     }
 
@@ -79,7 +82,13 @@ mod entry {
         };
         match next {
             Next::Resume => pointer,
-            Next::Wait => wait(vcpu),
+            // From here on the CPU decides who has the vCPU: `vcpu` is not used any more.
+            Next::Wait => wait(pointer),
+            Next::Off => {
+                let (cpu, slot) = (cpu::this(), vcpu.place.slot);
+                cpu.switch_off(slot);
+                cpu.schedule()
+            }
             Next::Stop => cpu::this().schedule(),
         }
     }
@@ -110,14 +119,17 @@ mod entry {
         cpu::this().schedule()
     }
 
-    fn wait(vcpu: &mut Vcpu) -> *mut Vcpu {
+    fn wait(pointer: *mut Vcpu) -> *mut Vcpu {
+        // SAFETY: The vCPU that has just left its guest; the reference ends before the CPU looks for another one.
+        let (vm, index, slot) = unsafe { ((*pointer).vm, (*pointer).index, (*pointer).place.slot) };
         let cpu = cpu::this();
         // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
-        cpu.sleep(vcpu.place.slot);
-        if vcpu.sync(&mut vcpu.vm.machine.lock()) || vcpu.vm.is_ending() {
-            cpu.wake_own(vcpu.place.slot);
-            if !vcpu.vm.is_ending() {
-                return vcpu;
+        cpu.sleep(slot);
+        let is_ending = vm.is_ending();
+        if vm.machine.lock().vgic.sync(index, &mut Interface) || is_ending {
+            cpu.wake_own(slot);
+            if !is_ending {
+                return pointer;
             }
         }
         cpu.schedule()
