@@ -14,9 +14,11 @@ use shared_abi::tee::{Origin, TeeResult};
 /// Memory that the guest gave for RPC messages (RPC_ALLOC). Its shadow is the shadow page of the same index.
 pub struct RpcMemory {
     cookie: u64,
-    /// The TEE's thread that has it. Only this one can give it back: two threads may believe that one cookie is theirs, if the
-    /// guest gave it twice, and then the second one's must not take the page from under the first one.
-    thread: u32,
+    /// The call that has it; none once that call is done and the TEE keeps it for another. While a call has it no other one
+    /// can give it back: two calls may believe that one cookie is theirs, if the guest gave it twice, and then the second
+    /// one's must not take the page from under the first one. (The TEE's number for the call says nothing here: a TEE may give
+    /// each suspension its own.)
+    call: Option<usize>,
     ipa: Ipa,
     /// Parameters that a message can have there.
     params: usize,
@@ -34,7 +36,7 @@ impl State {
         let (waiting, shown) = match Rpc::from_x0(x0) {
             Some(Rpc::Alloc) => (Waiting::Memory { size: x1 & 0xFFFF_FFFF }, [x1, 0]),
             Some(Rpc::Free) => {
-                self.rpc_memory_freed(from_halves(x1, x2), Some(thread));
+                self.rpc_memory_freed(from_halves(x1, x2), Some(index));
                 (Waiting::Resumption([0, 0]), [x1, x2])
             }
             Some(Rpc::ForeignIntr) => (Waiting::Resumption([x1, x2]), [0, 0]),
@@ -62,7 +64,7 @@ impl State {
         self.calls[index].progress = Progress::Running;
         let question = match waiting {
             Waiting::Resumption([x1, x2]) => self.resumption(thread, x1, x2),
-            Waiting::Memory { size } => self.take_rpc_memory(thread, size, args, memory),
+            Waiting::Memory { size } => self.take_rpc_memory(index, size, args, memory),
             Waiting::Undoing { place } => {
                 self.fail(index, place, TeeResult::OUT_OF_MEMORY);
                 self.resumption(thread, 0, 0)
@@ -83,12 +85,20 @@ impl State {
         Ok((index, Next::Tee(question)))
     }
 
-    /// Memory for RPC messages is no longer the TEE's: `thread`'s, or anybody's.
-    pub fn rpc_memory_freed(&mut self, cookie: u64, thread: Option<u32>) {
+    /// Memory for RPC messages is no longer the TEE's, which says so in a call of the guest's or in none.
+    pub fn rpc_memory_freed(&mut self, cookie: u64, by: Option<usize>) {
         for slot in &mut self.rpc_memories {
-            if slot.as_ref().is_some_and(|m| m.cookie == cookie && thread.is_none_or(|thread| m.thread == thread)) {
+            let may = |memory: &RpcMemory| by.is_none() || memory.call.is_none() || memory.call == by;
+            if slot.as_ref().is_some_and(|memory| memory.cookie == cookie && may(memory)) {
                 *slot = None;
             }
+        }
+    }
+
+    /// A call is done: what memory for RPC messages it still has, the TEE keeps.
+    pub(super) fn rpc_memory_kept(&mut self, index: usize) {
+        for memory in self.rpc_memories.iter_mut().flatten().filter(|memory| memory.call == Some(index)) {
+            memory.call = None;
         }
     }
 
@@ -245,10 +255,11 @@ impl State {
     }
 
     /// The guest's answer to RPC_ALLOC. On failure the TEE gets no address but the cookie, so that it asks the guest to free it.
-    fn take_rpc_memory<M>(&mut self, thread: u32, size: u64, args: &[u64; 8], memory: &M) -> [u64; 8]
+    fn take_rpc_memory<M>(&mut self, index: usize, size: u64, args: &[u64; 8], memory: &M) -> [u64; 8]
     where
         M: GuestMemory + ?Sized,
     {
+        let thread = self.calls[index].thread;
         let ipa = Ipa(from_halves(args[1], args[2]));
         let cookie = from_halves(args[4], args[5]);
         let (x4, x5) = to_halves(cookie);
@@ -264,7 +275,7 @@ impl State {
             return self.answer_rpc(thread, [0, 0, x4, x5]);
         };
         let room = (size as usize / 8).saturating_sub(words_of(0)) / (words_of(1) - words_of(0));
-        self.rpc_memories[n] = Some(RpcMemory { cookie, thread, ipa, params: room.min(MAX_RPC_PARAMS) });
+        self.rpc_memories[n] = Some(RpcMemory { cookie, call: Some(index), ipa, params: room.min(MAX_RPC_PARAMS) });
         let page = &self.shadow.rpc_messages[n];
         page.clear(0, size.div_ceil(8) as usize);
         let (x1, x2) = to_halves(page.pa().0);

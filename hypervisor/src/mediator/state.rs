@@ -257,6 +257,7 @@ impl State {
             }
             Effect::Unregister(_) => {}
         }
+        self.rpc_memory_kept(index);
         let Call { mut lists, mut answer_list, .. } = call;
         lists.give_back(&mut self.free_lists);
         answer_list.give_back(&mut self.free_lists);

@@ -201,6 +201,25 @@ fn memory_for_rpc_messages_is_shadowed_while_the_tee_has_it() {
 }
 
 #[test]
+fn memory_is_given_back_whatever_the_tee_calls_the_suspension() {
+    let mut guest = Guest::old();
+    guest.memory.write(RAM, Cmd::CLOSE_SESSION, &[]);
+    for round in 0..20 {
+        let [asks, frees] = [2 * round + 1, 2 * round + 2];
+        guest.tee.then(move |_, _| [Rpc::Alloc.x0(), 160, 0, asks]);
+        assert_eq!(guest.send(RAM), Rpc::Alloc.x0());
+        guest.tee.then(move |_, x| {
+            assert_ne!(address(&x), 0, "{round}");
+            [Rpc::Free.x0(), 7, 9, frees]
+        });
+        let answer = guest.call(OPTEE_SMC_CALL_RETURN_FROM_RPC, [0, page(1), asks, 7, 9]);
+        assert_eq!(answer, [Rpc::Free.x0(), 7, 9, frees]);
+        guest.tee.then(|_, _| [0; 4]);
+        assert_eq!(guest.resume(frees), [0; 4]);
+    }
+}
+
+#[test]
 fn memory_that_is_no_memory_is_not_given_to_the_tee() {
     for (ipa, size) in
         [(0, 160), (page(1) + 1, 160), (page(1) + 0xF80, 160), (0x0E10_0000, 160), (page(1), 16), (page(1), u64::MAX)]
