@@ -6,7 +6,7 @@ SCENARIO ?= scenarios/two-guests.toml
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell debug test test-all bench docs lint clean
+.PHONY: help setup run shell debug test test-all reproduce bench docs lint clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,9 @@ test: setup ## Unit tests of every layer, then every scenario.
 
 test-all: setup ## The same and what takes long.
 	@cargo test --workspace --quiet -- --include-ignored $(ARGS)
+
+reproduce: setup ## Boot the TEE of the reported bug and its remedies, and compare.
+	@$(LAB) reproduce $(ARGS)
 
 bench: setup ## Count instructions and compare with the goals.
 	@$(LAB) bench $(ARGS)

@@ -59,6 +59,15 @@ impl Program {
     }
 }
 
+/// A program that was built with features.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// With its symbols.
+    pub elf: PathBuf,
+    /// The raw image.
+    pub image: PathBuf,
+}
+
 /// Builds programs and knows where the results are.
 #[derive(Debug, Clone)]
 pub struct Firmware {
@@ -78,7 +87,7 @@ impl Firmware {
             if program.package() != built {
                 built = program.package();
                 progress.step(&format!("building {built}"));
-                run_cargo(workspace, &toolchain, "build", built, progress)?;
+                run_cargo(workspace, &toolchain, "build", &Job::of(workspace, built), progress)?;
             }
             let elf = fs::read(firmware.elf(program))
                 .with_context(|| format!("cargo built no {}", firmware.elf(program).display()))?;
@@ -90,6 +99,30 @@ impl Firmware {
             }
         }
         Ok(firmware)
+    }
+
+    /// Builds a program with features and writes its raw image, which becomes known by `name`. All such builds are in a
+    /// folder of their own, so that none of them ever is where the program itself is looked for.
+    pub fn build_variant(
+        &self,
+        workspace: &Workspace,
+        program: Program,
+        name: &str,
+        features: &[&str],
+        progress: &Progress,
+    ) -> Result<Variant> {
+        let toolchain = Toolchain::read(&workspace.toolchain_file())?;
+        let target = workspace.target().join("variants");
+        progress.step(&format!("building {} {name}", program.package()));
+        let job = Job { package: program.package(), features, target };
+        run_cargo(workspace, &toolchain, "build", &job, progress)?;
+        let built = job.target.join(TARGET).join("firmware").join(program.binary());
+        let bytes = fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;
+        let elf = workspace.symbols()?.join(format!("{}-{name}.elf", program.binary()));
+        write_if_changed(&elf, &bytes)?;
+        let image = self.images.join(format!("{}-{name}.bin", program.binary()));
+        write_if_changed(&image, &elf::raw(&bytes).with_context(|| format!("{} is not bootable", elf.display()))?)?;
+        Ok(Variant { elf, image })
     }
 
     /// The program with its symbols.
@@ -116,9 +149,28 @@ pub fn clippy(workspace: &Workspace, progress: &Progress) -> Result<()> {
     packages.dedup();
     for package in packages {
         progress.step(&format!("checking {package}"));
-        run_cargo(workspace, &toolchain, "clippy", package, progress)?;
+        run_cargo(workspace, &toolchain, "clippy", &Job::of(workspace, package), progress)?;
+    }
+    // The image of the report, with and without what mends it.
+    for features in [["as-reported"].as_slice(), &["client-id", "pristine-template", "fallible-pool"]] {
+        let job = Job { features, ..Job::of(workspace, Program::Tee.package()) };
+        run_cargo(workspace, &toolchain, "clippy", &job, progress)?;
     }
     Ok(())
+}
+
+/// What cargo is to do.
+struct Job<'j> {
+    package: &'j str,
+    features: &'j [&'j str],
+    target: PathBuf,
+}
+
+impl<'j> Job<'j> {
+    /// A package as it is, in the usual place.
+    fn of(workspace: &Workspace, package: &'j str) -> Self {
+        Self { package, features: &[], target: workspace.target().to_path_buf() }
+    }
 }
 
 /// Runs cargo for one package. Its messages are kept back unless it fails.
@@ -126,11 +178,15 @@ fn run_cargo(
     workspace: &Workspace,
     toolchain: &Toolchain,
     action: &str,
-    package: &str,
+    job: &Job<'_>,
     progress: &Progress,
 ) -> Result<()> {
+    let package = job.package;
     let mut command = toolchain.cargo(action);
-    command.args(["--package", package, "--target-dir"]).arg(workspace.target());
+    command.args(["--package", package, "--target-dir"]).arg(&job.target);
+    if !job.features.is_empty() {
+        command.args(["--features", &job.features.join(",")]);
+    }
     if action == "clippy" {
         command.args(["--", "-D", "warnings"]);
     }

@@ -18,6 +18,7 @@ pub mod prepare;
 pub mod probe;
 pub mod progress;
 pub mod qemu;
+pub mod reproduce;
 pub mod run;
 pub mod scenario;
 pub mod screen;

@@ -10,6 +10,7 @@ use lab::flash::Flash;
 use lab::prepare::{self, Kit, Prepared};
 use lab::probe;
 use lab::progress::Progress;
+use lab::reproduce::reproduce;
 use lab::run::run;
 use lab::scenario::{Chain, Scenario, model};
 use lab::screen::Screen;
@@ -67,6 +68,8 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
+    /// Boot the TEE of the reported bug, each remedy alone and the default TEE, and compare what becomes of each.
+    Reproduce,
     /// Count instructions and compare with the goals.
     Bench,
     /// Build every program that runs in the machine.
@@ -140,6 +143,12 @@ fn execute(command: Command) -> Result<bool> {
             let (scenario, cpu) = which.read()?;
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             debug::wait_for_gdb(&workspace, prepared)?;
+        }
+        Command::Reproduce => {
+            let matrix = reproduce(&workspace, &progress)?;
+            progress.finish();
+            print!("{}", matrix.report());
+            return Ok(matrix.passed());
         }
         Command::Bench => return bench::bench(&workspace, &progress),
         Command::Build => {

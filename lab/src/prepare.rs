@@ -11,7 +11,7 @@ use crate::tree::{self, Seeds};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A scenario on one CPU model, ready to start.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Prepared {
 pub struct Kit {
     firmware: Firmware,
     linux: Option<LinuxGuest>,
+    /// Another TEE than the default one.
+    tee: Option<PathBuf>,
 }
 
 impl Kit {
@@ -52,7 +54,12 @@ impl Kit {
         qemu::check()?;
         let firmware = Firmware::build(workspace, programs, progress)?;
         let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
-        Ok(Self { firmware, linux })
+        Ok(Self { firmware, linux, tee: None })
+    }
+
+    /// What was built, with another TEE.
+    pub fn with_tee(firmware: &Firmware, tee: &Path) -> Self {
+        Self { firmware: firmware.clone(), linux: None, tee: Some(tee.to_path_buf()) }
     }
 }
 
@@ -79,7 +86,7 @@ pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit)
     let flash = folder.join("flash.bin");
     let probe = kit.firmware.image(Program::Probe);
     let normal_world = (scenario.chain.normal_world == NormalWorld::Probe).then_some(probe.as_path());
-    let images = Flash::with(&kit.firmware, scenario.chain.tee, None, normal_world)?;
+    let images = Flash::with(&kit.firmware, scenario.chain.tee, kit.tee.as_deref(), normal_world)?;
     write_if_changed(&flash, &images.bytes(&scenario.chain)?)?;
     let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
     let machine = qemu::dump_tree(&scenario.machine, cpu, &flash)?;

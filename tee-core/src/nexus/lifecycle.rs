@@ -44,7 +44,7 @@ impl Tee {
         });
         if built.is_err() {
             self.vms.remove(id);
-        } else {
+        } else if cfg!(not(as_reported)) {
             log::info!("{id} created");
         }
         built

@@ -1,0 +1,171 @@
+//! `lab reproduce`: the reported bug in the TEE that has it, and what each remedy alone makes of it.
+//!
+//! [`table`] is what the file `scenarios/reproduce/matrix.toml` says: TEEs, sequences, and the cell that each pair must
+//! come to. [`play`] boots one TEE with the probe in the hypervisor's place and sees what becomes of one sequence.
+
+pub mod play;
+pub mod table;
+
+use crate::firmware::{Firmware, Program, Variant};
+use crate::machine::interrupted;
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+use anyhow::{Result, bail};
+use play::{Bench, Played};
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use table::{Cell, Table};
+
+/// Everything that a run of the matrix came to.
+#[derive(Debug)]
+pub struct Matrix {
+    /// What the file says.
+    table: Table,
+    /// By sequence, then by TEE.
+    played: Vec<Vec<Played>>,
+    /// By TEE, of the list that measures.
+    costs: Vec<Vec<(String, u64)>>,
+}
+
+/// The TEEs that a table names, in its order.
+pub fn build(workspace: &Workspace, table: &Table, progress: &Progress) -> Result<(Firmware, Vec<Variant>)> {
+    let firmware =
+        Firmware::build(workspace, &[Program::Boot, Program::Runtime, Program::Tee, Program::Probe], progress)?;
+    let mut images = Vec::new();
+    for tee in &table.tees {
+        let features: Vec<_> = tee.features.iter().map(String::as_str).collect();
+        images.push(match features.as_slice() {
+            [] => Variant { elf: firmware.elf(Program::Tee), image: firmware.image(Program::Tee) },
+            features => firmware.build_variant(workspace, Program::Tee, &tee.name, features, progress)?,
+        });
+    }
+    Ok((firmware, images))
+}
+
+/// Builds every TEE and plays every sequence to each.
+pub fn reproduce(workspace: &Workspace, progress: &Progress) -> Result<Matrix> {
+    let file = workspace.scenarios().join("reproduce/matrix.toml");
+    let table = Table::read(&file)?;
+    let (firmware, images) = build(workspace, &table, progress)?;
+    let bench = Bench { workspace, table: &table, firmware: &firmware };
+    let mut played = Vec::new();
+    for sequence in &table.sequences {
+        let mut row = Vec::new();
+        for (tee, image) in table.tees.iter().zip(&images) {
+            progress.step(&format!("{}: {}", tee.name, sequence.name));
+            row.push(bench.play(&format!("{}/{}", sequence.play, tee.name), &image.image, &sequence.play, false)?);
+            if interrupted().load(Ordering::Relaxed) {
+                bail!("interrupted");
+            }
+        }
+        played.push(row);
+    }
+    let mut costs = Vec::new();
+    for (tee, image) in table.tees.iter().zip(&images) {
+        progress.step(&format!("{}: instructions", tee.name));
+        costs.push(bench.play(&format!("{}/{}", table.costs, tee.name), &image.image, &table.costs, true)?.figures());
+    }
+    Ok(Matrix { table, played, costs })
+}
+
+impl Matrix {
+    /// Whether every cell is as recorded.
+    pub fn passed(&self) -> bool {
+        self.differences().is_empty()
+    }
+
+    fn cells(&self) -> impl Iterator<Item = (&table::Sequence, &table::Tee, &Played)> {
+        let rows = self.table.sequences.iter().zip(&self.played);
+        rows.flat_map(|(sequence, row)| {
+            self.table.tees.iter().zip(row).map(move |(tee, played)| (sequence, tee, played))
+        })
+    }
+
+    /// The cells that are not as recorded, in words.
+    fn differences(&self) -> Vec<String> {
+        let mut differences = Vec::new();
+        for (sequence, tee, played) in self.cells() {
+            let recorded = sequence.cells[&tee.name];
+            if played.cell != Some(recorded) {
+                let came = played.cell.map_or("no answer", Cell::words);
+                differences.push(format!("{}, {}: {came}, recorded is {}", tee.name, sequence.name, recorded.words()));
+            }
+            for line in &sequence.panic {
+                if recorded == Cell::Panic && !played.last_words.iter().any(|said| said.text.contains(line.as_str())) {
+                    differences.push(format!("{}, {}: the TEE does not say \"{line}\"", tee.name, sequence.name));
+                }
+            }
+        }
+        differences
+    }
+
+    /// The panic's own log, the matrix, its evidence, what the remedies cost, and the verdict.
+    pub fn report(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        for (sequence, tee, played) in self.cells().filter(|(_, _, played)| played.cell == Some(Cell::Panic)) {
+            let _ = writeln!(text, "{} stops at \"{}\":", tee.name, sequence.name);
+            for line in &played.last_words {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        text.push('\n');
+        self.write_table(&mut text, "sequence", |row, column| {
+            self.played[row][column].cell.map_or("no answer", Cell::words).to_owned()
+        });
+        let _ = writeln!(text, "\nwhat the calls of a sequence answered, where the TEE lived:");
+        for (sequence, row) in self.table.sequences.iter().zip(&self.played) {
+            let _ = writeln!(text, "  {}", sequence.name);
+            for (tee, played) in self.table.tees.iter().zip(row) {
+                let evidence = played.evidence();
+                if !evidence.is_empty() {
+                    let _ = writeln!(text, "    {:18} {evidence}", tee.name);
+                }
+            }
+        }
+        self.write_costs(&mut text);
+        let differences = self.differences();
+        for difference in &differences {
+            let _ = writeln!(text, "FAIL  {difference}");
+        }
+        let word = if differences.is_empty() { "PASS" } else { "FAIL" };
+        let _ = writeln!(text, "{word} {}", self.table.name);
+        text
+    }
+
+    fn write_table(&self, text: &mut String, corner: &str, cell: impl Fn(usize, usize) -> String) {
+        let names = self.table.sequences.iter().map(|sequence| sequence.name.len());
+        let width = names.max().unwrap_or(0).max(corner.len());
+        let mut head = format!("{corner:width$}");
+        for tee in &self.table.tees {
+            let _ = write!(head, "  {:17}", tee.name);
+        }
+        let _ = writeln!(text, "{}", head.trim_end());
+        for (row, sequence) in self.table.sequences.iter().enumerate() {
+            let mut line = format!("{:width$}", sequence.name);
+            for column in 0..self.table.tees.len() {
+                let _ = write!(line, "  {:17}", cell(row, column));
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+    }
+
+    /// Instructions from the probe's SMC to its return.
+    fn write_costs(&self, text: &mut String) {
+        let Some(names) = self.costs.first() else { return };
+        let mut head = format!("\n{:34}", "instructions, there and back");
+        for tee in &self.table.tees {
+            let _ = write!(head, "{:>18}", tee.name);
+        }
+        let _ = writeln!(text, "{head}");
+        for (n, (name, _)) in names.iter().enumerate() {
+            let _ = write!(text, "{name:33}");
+            for figures in &self.costs {
+                let figure = figures.get(n).map_or("-".to_owned(), |(_, figure)| figure.to_string());
+                let _ = write!(text, "{figure:>18}");
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+}
