@@ -1,6 +1,6 @@
 //! Steps as a scenario writes them.
 //!
-//! A step is one table; the key that says what it does ([`RawStep::ACTIONS`]) must be the only one of its kind in it.
+//! A step is one table; the key that says what it does ([`RawStep::actions`]) must be the only one of its kind in it.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
