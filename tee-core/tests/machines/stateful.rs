@@ -1,7 +1,10 @@
 //! Random sequences of calls on the TEE and the model.
 
 use crate::generate::sequence;
-use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use crate::step::{Sequence, Step};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use shared_abi::smccc::{FunctionId, Owner};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -53,4 +56,24 @@ fn the_tee_answers_as_the_model_does_for_long() {
         played += search(2_000, 40, Some(until)) + search(500, 250, Some(until));
     }
     println!("{played} sequences in {} s", start.elapsed().as_secs());
+}
+
+/// Prints a scenario: a random sequence for the TEE on its real machine, with what the model says. `SEED` chooses it.
+#[test]
+#[ignore = "prints a scenario for QEMU"]
+fn a_sequence_for_the_probe() {
+    let seed = std::env::var("SEED").map_or(0, |text| text.parse::<u64>().expect("a number"));
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let Sequence { mut steps, .. } = sequence(60).new_tree(&mut runner).expect("a sequence").current();
+    // What the probe cannot do, and what differs there: the end of RAM, its hole, how much there is, the time.
+    steps.retain(|step| {
+        let text = format!("{step:?}");
+        let elsewhere = ["Interrupt(", "After(", "Random(", "End(", "Hole(", "func: 4,", "8388608"];
+        let the_monitors = matches!(step, Step::Smc(x) if FunctionId(x.0[0]).owner() != Owner::TrustedOs);
+        !the_monitors && !elsewhere.iter().any(|what| text.contains(what))
+    });
+    println!("{}", Sequence { pages: 3700, steps }.scenario(&format!("sequence-{seed}")));
 }

@@ -44,7 +44,12 @@ fn step(text: &mut String, event: &Event) {
             for (n, x) in x.iter().enumerate().skip(1).filter(|(_, x)| **x != 0) {
                 let _ = writeln!(text, "x{n} = {}", number((*x).into()));
             }
-            let answer: Vec<_> = answer.iter().enumerate().map(|(n, x)| format!("x{n} = {}", number(*x))).collect();
+            let answer = answer.iter().enumerate().map(|(n, x)| match *x {
+                // "No such function", of which an SMC32's caller sees 32 bits.
+                u64::MAX => format!("w{n} = 0xffffffff"),
+                x => format!("x{n} = {}", number(x)),
+            });
+            let answer: Vec<_> = answer.collect();
             let _ = writeln!(text, "expect = {{ {} }}", answer.join(", "));
             for (at, value) in changes {
                 let value = number(*value);
