@@ -46,7 +46,7 @@ mod tests {
     fn tree(nodes: impl IntoIterator<Item = DeviceTreeNode>) -> Vec<u8> {
         let mut tree = DeviceTree::new();
         for cells in ["#address-cells", "#size-cells"] {
-            tree.root.add_property(DeviceTreeProperty::new(cells, &[2u32]).unwrap());
+            tree.root.add_property(DeviceTreeProperty::new(cells, [2u32]).unwrap());
         }
         nodes.into_iter().for_each(|node| tree.root.add_child(node));
         tree.to_dtb()
