@@ -112,7 +112,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     vm::seconds();
     console::lock().wire().set_receive_interrupt(true);
     GO.store(true, Ordering::Release);
-    arch::sysreg::send_event();
+    cpu::kick_others();
     let first = cpu::this().schedule();
     // SAFETY: It has just been loaded, and this function has nothing more to do.
     unsafe { vectors::enter_guest(first) }
@@ -122,9 +122,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
     let cpu = Cpu::init(index);
-    while !GO.load(Ordering::Acquire) {
-        arch::sysreg::wait_for_event();
-    }
+    cpu.sleep_until(&GO);
     let first = cpu.schedule();
     // SAFETY: As for the first CPU.
     unsafe { vectors::enter_guest(first) }

@@ -79,6 +79,13 @@ pub fn wake(place: Place) {
     }
 }
 
+/// Lets all other CPUs that are up look around.
+pub fn kick_others() {
+    for cpu in CPUS.iter().filter(|cpu| cpu.index != this().index && is_up(cpu.index)) {
+        gic::kick(cpu.affinity.load(Ordering::Relaxed));
+    }
+}
+
 /// The CPU this runs on.
 #[inline(always)]
 pub fn this() -> &'static Cpu {
@@ -122,6 +129,17 @@ impl Cpu {
         }
         cpu.is_up.store(true, Ordering::Release);
         cpu
+    }
+
+    /// Sleeps until the first CPU has set `flag` and kicked this one. It does not look at its vCPUs meanwhile.
+    pub fn sleep_until(&self, flag: &AtomicBool) {
+        while !flag.load(Ordering::Acquire) {
+            sysreg::wait_for_interrupt();
+            while let Some(intid) = gic::acknowledge() {
+                gic::end(intid);
+                gic::deactivate(intid);
+            }
+        }
     }
 
     fn slots(&self) -> &[Slot] {

@@ -85,18 +85,6 @@ pub fn publish() {
     unsafe { core::arch::asm!("dsb ishst", options(nostack, preserves_flags)) };
 }
 
-/// Waits for another CPU's [`send_event`], or an interrupt.
-pub fn wait_for_event() {
-    // SAFETY: The CPU only stands still.
-    unsafe { core::arch::asm!("wfe", options(nostack, preserves_flags)) };
-}
-
-/// Lets CPUs in [`wait_for_event`] look again.
-pub fn send_event() {
-    // SAFETY: It changes nothing.
-    unsafe { core::arch::asm!("dsb ishst", "sev", options(nostack, preserves_flags)) };
-}
-
 /// This CPU's affinity: MPIDR_EL1's Aff3 to Aff0, as PSCI names CPUs.
 pub fn affinity() -> u64 {
     read!("mpidr_el1") & 0xFF_00FF_FFFF

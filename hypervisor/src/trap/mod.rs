@@ -7,9 +7,9 @@
 //! |---|---|
 //! | [`syndrome`] | what ESR_EL2 says |
 //! | [`exception`] | exceptions that a guest is given |
-//! | [`call`] | SMC and HVC |
-//! | [`mmio`] | accesses to devices |
-//! | [`system`] | trapped system registers |
+//! | `call` | SMC and HVC |
+//! | `mmio` | accesses to devices |
+//! | `system` | trapped system registers |
 
 #[cfg(target_os = "none")]
 pub mod call;
