@@ -18,10 +18,9 @@ impl Workspace {
             .parent()
             .context("the lab's crate has no parent folder")?
             .to_path_buf();
-        let target = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(folder) => root.join(folder),
-            None => root.join("target"),
-        };
+        // Set but empty is not set, as for cargo.
+        let folder = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
+        let target = root.join(folder.unwrap_or_else(|| "target".into()));
         Ok(Self { root, target })
     }
 
