@@ -7,7 +7,6 @@
 
 #[path = "../../tests/machines/bytes.rs"]
 mod bytes;
-#[expect(dead_code, reason = "the tests make scenarios, too")]
 #[path = "../../tests/machines/oracle/mod.rs"]
 mod oracle;
 #[expect(dead_code, reason = "the tests make scenarios, too")]
