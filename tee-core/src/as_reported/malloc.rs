@@ -1,4 +1,4 @@
-//! A partition's heap from [`bget`](super::bget), in the place of the default TEE's allocator.
+//! A partition's heap from [`bget`], in the place of the default TEE's allocator.
 //!
 //! The pool's state is not in the heap but at one address for every VM: what that address shows is whatever is mapped.
 #![expect(unsafe_code, reason = "reaches the pool's state by its address")]
