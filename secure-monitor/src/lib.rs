@@ -26,6 +26,7 @@ pub mod handoff;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod heap;
+pub mod injection;
 pub mod loader;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
