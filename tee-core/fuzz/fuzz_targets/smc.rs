@@ -10,12 +10,14 @@ mod bytes;
 #[path = "../../tests/machines/oracle/mod.rs"]
 mod oracle;
 #[expect(dead_code, reason = "the tests make scenarios, too")]
+#[path = "../../tests/machines/play.rs"]
+mod play;
 #[path = "../../tests/machines/step.rs"]
 mod step;
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use step::Sequence;
+use play::Sequence;
 
 impl<'a> Arbitrary<'a> for Sequence {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {

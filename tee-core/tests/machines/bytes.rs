@@ -1,6 +1,7 @@
 //! A sequence of steps from any bytes, for fuzzers: every byte string is one, and small changes make small changes.
 
-use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Sequence, Shape, Step, Token, VMS, X};
+use super::play::Sequence;
+use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Shape, Step, Token, VMS, X};
 
 /// Most steps of a sequence.
 const LONGEST: usize = 80;

@@ -1,6 +1,7 @@
 //! Sequences that failed once, and some that must never.
 
-use crate::step::{Address::*, How::*, In::*, List, Meanwhile::*, Msg, P::*, Reply::*, Sequence, Step::*, Token::*};
+use crate::play::Sequence;
+use crate::step::{Address::*, How::*, In::*, List, Meanwhile::*, Msg, P::*, Reply::*, Step::*, Token::*};
 
 /// Two calls of one VM want the vault, of which one is interrupted while it has it: the other sleeps, and is woken.
 #[test]

@@ -1,6 +1,7 @@
 //! Random steps for `proptest`: mostly sensible, so that sequences get deep, and some that are not.
 
-use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Sequence, Shape, Step, Token, VMS, X};
+use super::play::Sequence;
+use super::step::{Address, How, In, List, Meanwhile, Msg, P, Reply, Shape, Step, Token, VMS, X};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -6,5 +6,6 @@ mod bytes;
 mod found;
 mod generate;
 mod oracle;
+mod play;
 mod stateful;
 mod step;

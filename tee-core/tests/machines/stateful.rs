@@ -1,7 +1,8 @@
 //! Random sequences of calls on the TEE and the model.
 
 use crate::generate::sequence;
-use crate::step::{Sequence, Step};
+use crate::play::Sequence;
+use crate::step::Step;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use shared_abi::smccc::{FunctionId, Owner};
