@@ -37,7 +37,7 @@ unsafe impl Sync for Table {}
 /// Shows the template where partitions stand.
 static MAP: Table = Table(UnsafeCell::new([0; 512]));
 
-/// Read-only (AP[2]).
+/// Read-only: AP bit 2.
 const READ_ONLY: u64 = 1 << 7;
 
 /// The root entry that shows the template where partitions stand.
