@@ -113,6 +113,11 @@ impl Buffers {
         Some((page.checked_add(in_page)?, left.min(PAGE_SIZE - in_page)))
     }
 
+    /// Whether the guest is registering the buffer of this cookie: the TEE may know it by now, or not yet.
+    pub fn is_registering(&self, cookie: u64) -> bool {
+        self.find(cookie).is_some_and(|buffer| buffer.kind == Kind::Registering)
+    }
+
     fn find(&self, cookie: u64) -> Option<&Buffer> {
         self.list.iter().find(|buffer| buffer.cookie == cookie)
     }

@@ -207,6 +207,10 @@ impl State {
                     if param.is_meta() { tmem.meta() } else { tmem }
                 }
                 Param::Rmem { shm_ref, .. } if Cmd(header.cmd) == Cmd::UNREGISTER_SHM => {
+                    // Which of the two calls the TEE serves first would not be known when both are done.
+                    if self.buffers.is_registering(shm_ref) {
+                        return Err(TeeResult::BUSY);
+                    }
                     effect = Effect::Unregister(shm_ref);
                     param
                 }

@@ -127,6 +127,23 @@ fn what_the_tee_did_not_register_is_not_registered() {
 }
 
 #[test]
+fn what_is_still_being_registered_cannot_be_unregistered() {
+    let mut guest = Guest::new();
+    let (list, other) = (RAM + PAGE_SIZE, RAM + 2 * PAGE_SIZE);
+    guest.memory.list(list, [page(1)]);
+    guest.memory.write(RAM, Cmd::REGISTER_SHM, &[tmem(list, 0x1000, 0x55)]);
+    let message = guest.tee.seen.0.messages[0].pa().0;
+    guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 7]);
+    assert_eq!(guest.send(RAM), Rpc::ForeignIntr.x0());
+    // The TEE would agree, and the mediator would go on to believe in a buffer that the TEE has forgotten.
+    guest.memory.write(other, Cmd::UNREGISTER_SHM, &[rmem(Direction::In, 0, 0, 0x55)]);
+    assert_eq!((guest.send(other), guest.result(other)), (0, TeeResult::BUSY));
+    guest.tee.then(move |seen, _| seen.finish(&[0, message >> 32, message, 0, 0, 0, 0, 0], TeeResult::SUCCESS));
+    assert_eq!((guest.resume(7)[0], guest.result(RAM)), (0, TeeResult::SUCCESS));
+    assert_eq!((guest.unregister(0x55), guest.vm.pinned_pages()), (TeeResult::SUCCESS, 0));
+}
+
+#[test]
 fn a_message_in_registered_memory_goes_by_a_shadow_page() {
     let mut guest = Guest::new();
     assert_eq!(guest.register(0x1_0000_0055, 0x20, 0x2000, &[page(9), page(1), page(2)]), TeeResult::SUCCESS);
