@@ -1,6 +1,6 @@
 //! Scripts for the probe: from a scenario's `[[step]]` tables to the bytes that it plays.
 //!
-//! [`source`] is what a scenario may write, [`mod@compile`] makes the compact form of it, and `play` puts the result into
+//! [`source`] is what a scenario may write, `compile` makes the compact form of it, and `play` puts the result into
 //! the scenario: which list is whose, and what is expected of a probe without being written down.
 
 mod compile;
