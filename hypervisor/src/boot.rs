@@ -5,15 +5,16 @@ use alloc::vec::Vec;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use fdt::Fdt;
+use hypervisor::address::PAGE_SIZE;
 use hypervisor::arch::mmu::{Map, Use};
 use hypervisor::arch::smc::{self, Monitor};
-use hypervisor::arch::stack::{self, Stack};
+use hypervisor::arch::stack::Stacks;
 use hypervisor::arch::{self, timer, vectors};
 use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu::{self, Cpu};
 use hypervisor::device_tree;
 use hypervisor::mediator::{Mediator, Shadow};
-use hypervisor::memory::BLOCK;
+use hypervisor::memory::{BLOCK, FreeMemory};
 use hypervisor::platform::{console, gic, memory};
 use hypervisor::scheduler::Placement;
 use hypervisor::trap;
@@ -68,7 +69,9 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     // SAFETY: As above, and from here on nobody writes to it.
     let tree = Fdt::new(unsafe { memory::bytes(dtb) }).expect("the device tree is whole");
     let mut machine = config::machine(&tree, image, dtb);
-    map_memory(&mut map, &machine, image);
+    let stacks = machine.free.take(Stacks::size(machine.cpus.len()), PAGE_SIZE).expect("there is memory for stacks");
+    let stacks = Stacks::new(stacks);
+    map_memory(&mut map, &machine, image, stacks);
 
     // 3. The heap, from what the VMs' images leave.
     let heap = (machine.domains as u64 * HEAP_PER_VM).next_power_of_two().max(BLOCK);
@@ -83,7 +86,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     trap::system::init();
     Cpu::init(0);
     arch::mmu::flush_all_guests();
-    let stacks = start_cpus(&map, &machine);
+    let running = start_cpus(&map, &machine, stacks);
 
     // 5. The TEE.
     match Mediator::probe(&mut Monitor) {
@@ -101,7 +104,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     for skipped in &skipped {
         warn!("{} {}; skipped", skipped.node, skipped.reason);
     }
-    let vms = create_vms(configs, machine, &stacks);
+    let vms = create_vms(configs, machine, running, stacks);
     if vms.is_empty() {
         error!("no VM to run: describe one under /chosen");
         smc::system_off();
@@ -140,42 +143,46 @@ fn find_dtb(x0: u64) -> u64 {
     if x0 >= DRAM_BASE && x0.is_multiple_of(8) && looks_right(x0) { x0 } else { DRAM_BASE }
 }
 
+/// Maps the image, without the page below its stack.
 fn map_image(map: &mut Map) {
+    let guard = Stacks::new(Range::new(0, 0)).guard(0);
     let ends = [
         (&raw const _image_start) as u64,
         (&raw const _rodata_start) as u64,
         (&raw const _data_start) as u64,
+        guard.base,
+        guard.end(),
         (&raw const _image_end) as u64,
     ];
-    for (part, r#use) in [Use::Code, Use::Constants, Use::Data].into_iter().enumerate() {
-        map.add(Range::new(ends[part], ends[part + 1] - ends[part]), r#use);
+    for (start, r#use) in [(0, Use::Code), (1, Use::Constants), (2, Use::Data), (4, Use::Data)] {
+        map.add(Range::new(ends[start], ends[start + 1] - ends[start]), r#use);
     }
 }
 
-/// Maps all memory but the image, which is.
-fn map_memory(map: &mut Map, machine: &Machine, image: Range) {
-    for memory in &machine.memory {
-        let below = image.base.clamp(memory.base, memory.end());
-        let above = image.end().clamp(memory.base, memory.end());
-        for part in [Range::new(memory.base, below - memory.base), Range::new(above, memory.end() - above)] {
-            if part.size != 0 {
-                map.add(part, Use::Data);
-            }
-        }
+/// Maps all memory but the image, which is, and the pages below the stacks.
+fn map_memory(map: &mut Map, machine: &Machine, image: Range, stacks: Stacks) {
+    let mut memory = FreeMemory::new();
+    for range in &machine.memory {
+        memory.add(*range);
+    }
+    memory.remove(image);
+    for cpu in 1..machine.cpus.len() {
+        memory.remove(stacks.guard(cpu));
+    }
+    for range in memory.ranges() {
+        map.add(*range, Use::Data);
     }
 }
 
-/// Starts the other CPUs, in order; those behind one that doesn't start are left alone. The tops of the stacks of those
-/// that run, this one's first.
-fn start_cpus(map: &Map, machine: &Machine) -> Vec<u64> {
-    let mut stacks = Vec::from([stack::BOOT.top()]);
+/// Starts the other CPUs, in order; those behind one that doesn't start are left alone. How many run.
+fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
+    let mut running = 1;
     if machine.cpus.len() > 1 && !smc::has_psci() {
         warn!("no PSCI by SMC: one CPU of {} is used", machine.cpus.len());
-        return stacks;
+        return running;
     }
     for (index, affinity) in machine.cpus.iter().enumerate().skip(1) {
-        let stack = Stack::allocate().top();
-        let secondary = Box::leak(Box::new(map.secondary(index, stack)));
+        let secondary = Box::leak(Box::new(map.secondary(index, stacks.top(index))));
         if let Err(error) = smc::cpu_on(*affinity, secondary) {
             warn!("CPU {index} ({affinity:#x}) does not start: {error}");
             break;
@@ -188,15 +195,15 @@ fn start_cpus(map: &Map, machine: &Machine) -> Vec<u64> {
             warn!("CPU {index} ({affinity:#x}) was started but does not come");
             break;
         }
-        stacks.push(stack);
+        running += 1;
     }
-    info!("{} of {} CPUs run", stacks.len(), machine.cpus.len().max(1));
-    stacks
+    info!("{running} of {} CPUs run", machine.cpus.len().max(1));
+    running
 }
 
 /// Makes the VMs; one that does not fit is named and left out.
-fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, stacks: &[u64]) -> Vec<&'static Vm> {
-    let mut placement = Placement::new(stacks.len());
+fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks: Stacks) -> Vec<&'static Vm> {
+    let mut placement = Placement::new(cpus);
     let mut vms = Vec::new();
     for (vmid, config) in (1u8..).zip(configs) {
         let (node, vcpus, size) = (config.node.clone(), config.vcpus, config.memory);
@@ -216,7 +223,7 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, stacks: &[u64]) -> V
     for vm in &vms {
         vm.prepare();
         for (index, place) in vm.places.iter().enumerate() {
-            cpu::add(Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks[place.cpu]))));
+            cpu::add(Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu)))));
         }
         let name = vm.config.name.as_deref().unwrap_or(&vm.config.node);
         let tee = if vm.tee.read().is_some() { ", with the TEE" } else { "" };
@@ -229,7 +236,10 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, stacks: &[u64]) -> V
 fn panic(info: &PanicInfo<'_>) -> ! {
     // SAFETY: This function does not return.
     if let Some(mut console) = unsafe { console::seize() } {
-        console.log(format_args!("PANIC {info}"));
+        match info.location() {
+            Some(place) => console.log(format_args!("PANIC {} ({}:{})", info.message(), place.file(), place.line())),
+            None => console.log(format_args!("PANIC {}", info.message())),
+        }
     }
     smc::system_off()
 }

@@ -104,7 +104,7 @@ secondary_entry:
     .popsection
 "#,
     boot_stack = sym super::stack::BOOT,
-    stack_size = const super::stack::SIZE,
+    stack_size = const super::stack::WITH_GUARD,
 );
 
 unsafe extern "C" {

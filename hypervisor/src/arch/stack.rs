@@ -1,32 +1,63 @@
-//! EL2's stacks: one for each CPU.
+//! EL2's stacks: one for each CPU, and one for last words.
 //!
 //! A guest's exit starts at the top of its CPU's stack and has left it when the guest is entered again, so nothing is
-//! kept on it between exits.
+//! kept on it between exits. Below each stack is a page that is not mapped: whoever needs more than there is stops there
+//! instead of writing over somebody's data.
 
-use alloc::boxed::Box;
+use crate::address::PAGE_SIZE;
 use core::cell::UnsafeCell;
+use shared_abi::layout::Range;
 
 /// Bytes of stack for each CPU. Booting takes half: a VM is made on the stack before it gets its place.
 pub const SIZE: usize = 32 << 10;
+/// The unmapped page below.
+const GUARD: usize = PAGE_SIZE as usize;
+/// A stack with its guard.
+pub const WITH_GUARD: usize = GUARD + SIZE;
+/// Enough to say what went wrong.
+pub const EMERGENCY_SIZE: usize = 8 << 10;
 
-/// A stack, aligned as AAPCS64 §6.4.5.1 wants it.
-#[repr(C, align(16))]
-pub struct Stack(UnsafeCell<[u8; SIZE]>);
+/// Bytes that SP points into, aligned as translation wants the guard and AAPCS64 §6.4.5.1 the stack.
+#[repr(C, align(4096))]
+pub struct Stack<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 
-// SAFETY: No Rust code refers to the bytes; the one CPU whose SP points into them does.
-unsafe impl Sync for Stack {}
+// SAFETY: No Rust code refers to the bytes; the CPU whose SP points into them does.
+unsafe impl<const BYTES: usize> Sync for Stack<BYTES> {}
 
-/// The first CPU's.
-pub static BOOT: Stack = Stack(UnsafeCell::new([0; SIZE]));
+/// The first CPU's, with its guard.
+pub static BOOT: Stack<WITH_GUARD> = Stack(UnsafeCell::new([0; WITH_GUARD]));
+/// Where an exception of EL2's own is reported from: its cause may be that the stack is used up.
+pub static EMERGENCY: Stack<EMERGENCY_SIZE> = Stack(UnsafeCell::new([0; EMERGENCY_SIZE]));
 
-impl Stack {
-    /// The address after the stack's last byte: where SP begins.
-    pub fn top(&self) -> u64 {
-        self.0.get() as u64 + SIZE as u64
+/// The stacks of all CPUs.
+#[derive(Clone, Copy)]
+pub struct Stacks {
+    /// Memory for those of all CPUs but the first.
+    others: Range,
+}
+
+impl Stacks {
+    /// Bytes that the stacks of `cpus` CPUs take beside the first one's.
+    pub fn size(cpus: usize) -> u64 {
+        (cpus.saturating_sub(1) * WITH_GUARD) as u64
     }
 
-    /// A stack for another CPU.
-    pub fn allocate() -> &'static Self {
-        Box::leak(Box::new(Self(UnsafeCell::new([0; SIZE]))))
+    /// The stacks, with page-aligned memory of [`Stacks::size`].
+    pub fn new(others: Range) -> Self {
+        Self { others }
+    }
+
+    /// The address after the stack's last byte: where a CPU's SP begins.
+    pub fn top(&self, cpu: usize) -> u64 {
+        self.guard(cpu).base + WITH_GUARD as u64
+    }
+
+    /// The page below a CPU's stack.
+    pub fn guard(&self, cpu: usize) -> Range {
+        let base = match cpu.checked_sub(1) {
+            None => BOOT.0.get() as u64,
+            Some(n) => self.others.base + (n * WITH_GUARD) as u64,
+        };
+        Range::new(base, GUARD as u64)
     }
 }

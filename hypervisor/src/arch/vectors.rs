@@ -43,6 +43,9 @@ global_asm!(
     mrs     x1, esr_el2
     mrs     x2, elr_el2
     mrs     x3, far_el2
+    adrp    x4, {emergency}
+    add     x4, x4, :lo12:{emergency}
+    add     sp, x4, #{emergency_size}
     b       {own}
     .endm
 
@@ -98,6 +101,8 @@ enter_guest:
     irq = sym crate::trap::guest_irq,
     serror = sym crate::trap::guest_serror,
     own = sym own_exception,
+    emergency = sym super::stack::EMERGENCY,
+    emergency_size = const super::stack::EMERGENCY_SIZE,
 );
 
 unsafe extern "C" {
