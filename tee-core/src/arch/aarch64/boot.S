@@ -12,6 +12,20 @@ _start:
     mov     x20, x2
     bl      cpu_prepare
     cbnz    x0, exception_fatal
+    // What loaded the image had this memory mapped cacheable: a line that the CPU fetched then, for whatever reason, would
+    // hide what is written from here on with the cache off, to tables and the stack as well.
+    adrp    x0, __bss_start
+    adrp    x1, __stacks_end
+    add     x1, x1, :lo12:__stacks_end
+    mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4
+    mov     x3, #4
+    lsl     x3, x3, x2              // bytes of the smallest cache line
+1:  dc      civac, x0
+    add     x0, x0, x3
+    cmp     x0, x1
+    b.lo    1b
+    dsb     sy
     adrp    x0, __bss_start
     add     x0, x0, :lo12:__bss_start
     adrp    x1, __bss_end
