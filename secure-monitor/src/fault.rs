@@ -2,6 +2,7 @@
 //! which do not.
 
 use crate::arch::{self, sysreg};
+use crate::complaints::Complaints;
 use crate::context::World;
 use crate::platform::console;
 use core::panic::PanicInfo;
@@ -31,17 +32,23 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 /// Class of an asynchronous error (Arm ARM D19.2.37).
 const CLASS_SERROR: u64 = 0x2F;
 
+/// Lower levels can trap as often as they like, and a line takes long where nothing interrupts.
+static TRAPS: Complaints = Complaints::new(32);
+
 /// An exception of a lower level that came here and is no call. The world that made it goes on: after an asynchronous
 /// error where it was; otherwise with the undefined-instruction exception it would have had without the monitor, for
 /// what traps here is what [`crate::arch::el3`] closed.
 pub fn lower_level_trap(from: World, esr: u64) {
     let class = (esr >> 26) & 0x3F;
-    log::warn!(
-        "cpu {:#x}: {from:?} world: exception class {class:#x}: ESR {esr:#x} ELR {:#x} FAR {:#x}",
-        arch::mpidr(),
-        sysreg::read!("elr_el3"),
-        arch::mmu::fault_address()
-    );
+    if let Some(left) = TRAPS.take() {
+        log::warn!(
+            "cpu {:#x}: {from:?} world: exception class {class:#x}: ESR {esr:#x} ELR {:#x} FAR {:#x}{}",
+            arch::mpidr(),
+            sysreg::read!("elr_el3"),
+            arch::mmu::fault_address(),
+            if left == 0 { "; no more of these" } else { "" }
+        );
+    }
     if class != CLASS_SERROR {
         arch::undefined::inject(from);
     }

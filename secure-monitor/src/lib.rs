@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod arch;
+pub mod complaints;
 pub mod context;
 pub mod devicetree;
 pub mod digest;
