@@ -114,8 +114,8 @@ pub(super) unsafe extern "C" fn to_secure() -> ! {
         load!("sp_el0", "sp_el1", 352),
         load!("tpidr_el1", "tpidr_el0", 368),
         load!("tpidrro_el0", "cntkctl_el1", 384),
-        // Its arguments. The other general registers hold what the normal world had there: the TEE takes none of them at
-        // an entry, and nothing of the normal world's is a secret from it.
+        // Its arguments. The other general registers hold what the normal world or the monitor's handler left there: the
+        // TEE takes none of them at an entry, and nothing of the normal world's is a secret from it.
         "mov sp, x0",
         "ldp x2, x3, [sp, #16]",
         "ldp x4, x5, [sp, #32]",
