@@ -25,18 +25,15 @@ fn every_remedy_does_what_is_recorded_and_the_default_image_has_nothing_of_the_b
 
     // Both as they were just built and booted.
     let firmware = Firmware::build(&workspace, &[Program::Tee], &progress).unwrap();
-    let default = [firmware.elf(Program::Tee), firmware.image(Program::Tee)];
-    let reported = default.clone().map(|file| {
-        let folder = if file.extension().is_some() { workspace.images() } else { workspace.symbols() };
-        let ending = if file.extension().is_some() { "bin" } else { "elf" };
-        folder.unwrap().join(format!("tee-core-as-reported.{ending}"))
-    });
-    for file in default {
+    let (elf, image) = (firmware.elf(Program::Tee), firmware.image(Program::Tee));
+    for file in [elf, image] {
         assert_eq!(traces(&fs::read(&file).unwrap()), [""; 0], "{}", file.display());
     }
     // The search finds them where they are.
-    assert_eq!(traces(&fs::read(&reported[0]).unwrap()), ITS_OWN);
-    assert!(traces(&fs::read(&reported[1]).unwrap()).contains(&"bpool"));
+    let reported_elf = workspace.symbols().unwrap().join("tee-core-as-reported.elf");
+    let reported_image = workspace.images().unwrap().join("tee-core-as-reported.bin");
+    assert_eq!(traces(&fs::read(reported_elf).unwrap()), ITS_OWN);
+    assert!(traces(&fs::read(reported_image).unwrap()).contains(&"bpool"));
 }
 
 #[test]

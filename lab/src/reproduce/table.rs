@@ -108,6 +108,11 @@ impl Table {
     /// Reads and checks the file; every list of steps is compiled once for that.
     pub fn read(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Self::parse(text, file)
+    }
+
+    /// Parses and checks a table's text; `file` is for messages.
+    pub fn parse(text: String, file: &Path) -> Result<Self> {
         let mut table: Self = toml::from_str(&text).map_err(|error| Error::from_toml(file, &text, &error))?;
         (table.text, table.file) = (text, file.to_path_buf());
         for sequence in &table.sequences {
@@ -136,5 +141,28 @@ impl Table {
 
     fn error(&self, span: std::ops::Range<usize>, message: String, nearest: Option<String>) -> Error {
         Error::at(&self.file, &self.text, span, message, nearest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "name = 'x'\nsummary = 'y'\ntimeout = 1\ncosts = 'c'\n[[tee]]\nname = 'default'\n\
+                        [[sequence]]\nname = 's'\nplay = 'c'\ncells.default = 'correct'\n\
+                        [[steps.c]]\nsmc = 'PSCI_VERSION'\n";
+
+    fn told(from: &str, to: &str) -> String {
+        let parsed = Table::parse(GOOD.replace(from, to), Path::new("t.toml"));
+        parsed.err().map_or_else(String::new, |error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn every_tee_has_a_cell_of_every_sequence_and_every_list_is_there() {
+        assert_eq!(told("", ""), "");
+        assert!(told("cells.default", "cells.other").contains("not those of the TEEs"));
+        assert!(told("'correct'", "'corect'").contains("correct"));
+        assert!(told("play = 'c'", "play = 'd'").contains("there is no list `d`"));
+        assert!(told("PSCI_VERSION", "PSCI_VERSON").contains("PSCI_VERSION"));
     }
 }
