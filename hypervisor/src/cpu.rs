@@ -17,8 +17,10 @@ use shared_abi::layout::MAX_CPUS;
 const SLICES_PER_SECOND: u64 = 200;
 /// How often a CPU that runs a guest looks around in any case.
 const TICKS_PER_SECOND: u64 = 20;
-/// How long an incomplete line of output waits for its end.
-const LINES_PER_SECOND: u64 = 50;
+/// How long an incomplete line of output waits for its end: a VM that is idle will not end it soon, one that runs may
+/// have been held up in the middle, and its line should stay whole.
+const LINES_PER_SECOND_IDLE: u64 = 50;
+const LINES_PER_SECOND_BUSY: u64 = 2;
 
 /// A vCPU of a CPU's, with what the CPU needs to know of it without touching it: whoever serves an exit has it.
 struct Slot {
@@ -309,7 +311,7 @@ impl Cpu {
                 continue;
             }
             let mut machine = slot.vm.machine.lock();
-            if machine.uart.incomplete_since().is_some_and(|since| now - since >= line_time()) {
+            if machine.uart.incomplete_since().is_some_and(|since| now - since >= slot.line_time()) {
                 machine.uart.print_incomplete(&mut console::lock());
             }
             if machine.rtc.alarm_in(crate::vm::seconds()).is_some() {
@@ -339,7 +341,7 @@ impl Cpu {
             if slot.index == 0 && !running {
                 let machine = slot.vm.machine.lock();
                 if let Some(since) = machine.uart.incomplete_since() {
-                    next = next.min(since + line_time());
+                    next = next.min(since + slot.line_time());
                 }
                 if let Some(seconds) = machine.rtc.alarm_in(crate::vm::seconds()) {
                     next = next.min(now + (u64::from(seconds) + 1).min(60) * second);
@@ -367,8 +369,10 @@ impl Slot {
     fn refresh(&self) {
         self.vm.machine.lock().vgic.refresh(self.index, &mut Interface);
     }
-}
 
-fn line_time() -> u64 {
-    timer::frequency() / LINES_PER_SECOND
+    /// How long an incomplete line of this VM's waits.
+    fn line_time(&self) -> u64 {
+        let busy = self.vm.places.iter().any(|place| CPUS[place.cpu].queue.is_ready(place.slot));
+        timer::frequency() / if busy { LINES_PER_SECOND_BUSY } else { LINES_PER_SECOND_IDLE }
+    }
 }

@@ -72,7 +72,7 @@ impl Vm {
         let placement = place(&config)?;
         let machine =
             Machine::new(config.id, config.vcpus, Start { entry: placement.kernel, context: placement.dtb.0 });
-        let shadow = (config.tee && MEDIATOR.is_completed()).then(|| &*Box::leak(Box::new(Shadow::new())));
+        let shadow = (config.tee && MEDIATOR.is_completed()).then(memory::allocate_shadow);
         Ok(Box::leak(Box::new(Self {
             config,
             ram,

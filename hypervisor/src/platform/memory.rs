@@ -1,7 +1,7 @@
 //! Access to memory by physical address, which EL2 maps one to one: the hypervisor's heap, modules, guests' RAM.
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
-use crate::mediator::GuestMemory;
+use crate::mediator::{GuestMemory, Shadow};
 use crate::memory::Ram;
 use buddy_system_allocator::Heap;
 use core::alloc::{GlobalAlloc, Layout};
@@ -43,6 +43,16 @@ pub unsafe fn init_heap(range: Range) {
 /// Bytes of the heap in use.
 pub fn heap_used() -> usize {
     HEAP.0.lock().stats_alloc_actual()
+}
+
+/// Shadow pages for a VM, which live as long as the hypervisor. They are far larger than a stack.
+pub fn allocate_shadow() -> &'static Shadow {
+    let layout = Layout::new::<Shadow>();
+    // SAFETY: `Shadow` has a size. It is made of atomic integers, so zeroes are a value of it.
+    unsafe {
+        let pages = alloc::alloc::alloc_zeroed(layout).cast::<Shadow>();
+        pages.as_ref().unwrap_or_else(|| alloc::alloc::handle_alloc_error(layout))
+    }
 }
 
 /// The bytes of a range that the hypervisor only reads: a module or the device tree.
