@@ -217,6 +217,7 @@ fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transitio
 /// Waits until this CPU is switched on. Only the monitor's own interrupt gets through, so a CPU that is off costs
 /// nothing; the request is looked at after the interrupt was taken, so none is missed.
 fn park(cpu: &mut Cpu) {
+    el2::reset();
     gic::close();
     gic::prepare_wait();
     let entry = loop {

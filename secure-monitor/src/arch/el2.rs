@@ -1,5 +1,5 @@
 //! EL2 as the arm64 boot protocol wants to find it (Linux `Documentation/arch/arm64/booting.rst`), each time the normal
-//! world begins on a CPU: MMU off, no traps, timers off, whoever ran there before.
+//! world begins on a CPU: MMU off, no traps, timers and virtual interrupts off, whoever ran there before.
 
 use super::sysreg;
 
@@ -29,6 +29,8 @@ pub fn reset() {
             sysreg::write!("cnthp_ctl_el2", 0u64);
             sysreg::write!("cntp_ctl_el0", 0u64);
             sysreg::write!("cntv_ctl_el0", 0u64);
+            // ICH_HCR_EL2: no virtual interrupts of a hypervisor that is gone. They would also end a parked CPU's waits.
+            sysreg::write!("S3_4_C12_C11_0", 0u64);
             if has_hcx {
                 // HCRX_EL2.
                 sysreg::write!("S3_4_C1_C2_2", 0u64);
