@@ -82,28 +82,61 @@ impl Bytes<'_> {
         }
     }
 
-    fn message(&mut self) -> Msg {
-        let cmd = match self.byte() {
-            0..0x40 => 0,
-            0x40..0xC0 => 1,
-            0xC0..0xD0 => 2,
-            0xD0..0xD8 => 3,
-            0xD8..0xE8 => 4,
-            0xE8..0xF4 => 5,
-            _ => self.word(),
-        };
-        let session = match self.below(8) {
-            0 => In::Any(self.byte()),
-            1 => In::Id(self.word()),
-            _ => In::Its(self.below(5), self.byte()),
-        };
-        let shape = self.byte();
-        let mut params: Vec<_> = (0..shape % 8).map(|_| self.parameter()).collect();
-        if cmd == 0 && shape < 0xE0 {
-            params.splice(0..0, [P::Target(self.below(6)), P::Client(0)]);
+    /// Where a function's output goes.
+    fn output(&mut self) -> P {
+        match self.below(8) {
+            0..4 => P::Memory(1, Address::Of(0, 9, self.byte().into()), self.number()),
+            4 => P::Pages(1, Shape::Good, self.byte().into(), self.number(), 0),
+            5 | 6 => P::Shared(1, self.below(5), self.number(), self.number()),
+            _ => self.parameter(),
         }
-        let count = (shape >= 0xF8).then(|| self.word());
-        Msg { cmd, func: if cmd == 1 { self.byte().into() } else { 0 }, session, params: List(params), count }
+    }
+
+    fn name(&mut self) -> P {
+        P::Name(self.below(3), 1 + self.byte() % 2)
+    }
+
+    /// A function of a pseudo-TA as it should be called: which pseudo-TA, which function, with what.
+    fn function(&mut self) -> (u8, u32, Vec<P>) {
+        match self.below(11) {
+            0 | 1 => (0, 0, vec![self.name(), P::Secret(self.byte(), self.byte().into())]),
+            2 | 3 => (0, 1, vec![self.name(), self.output()]),
+            4 => (0, 2, vec![self.name()]),
+            5 => (1, self.below(3).into(), vec![self.output()]),
+            6 => (2, self.below(2).into(), vec![self.output()]),
+            7 => (3, 1, vec![P::Value(0, self.below(3).into(), self.below(2).into()), self.output()]),
+            8 => (3, 4, vec![P::Value(1, 0, 0), P::Value(1, 0, 0)]),
+            9 => (4, 2, vec![]),
+            _ => (4, 10, vec![P::Memory(2, Address::Raw(0), 0)]),
+        }
+    }
+
+    fn message(&mut self) -> Msg {
+        let kind = self.byte();
+        let msg = |cmd, func, session, params| Msg { cmd, func, session, params: List(params), count: None };
+        match kind {
+            0..0x80 => {
+                let (service, func, params) = self.function();
+                msg(1, func, In::Its(service, self.byte()), params)
+            }
+            0x80..0x90 => msg(2, 0, In::Its(self.below(5), self.byte()), vec![]),
+            0x90..0xA0 => msg(3, 0, In::Its(self.below(5), self.byte()), vec![]),
+            0xA0..0xB8 => {
+                let pages = P::Pages(1, self.shape(), self.byte().into(), self.number(), self.below(6));
+                msg(4, 0, In::Id(0), vec![pages])
+            }
+            0xB8..0xC8 => msg(5, 0, In::Id(0), vec![P::Shared(0, self.below(6), 0, 0)]),
+            0xC8..0xD0 => {
+                msg(0, 0, In::Id(0), vec![P::Target(self.below(6)), P::Client(self.word()), self.parameter()])
+            }
+            _ => {
+                let session = if kind & 1 == 0 { In::Any(self.byte()) } else { In::Id(self.word()) };
+                let (cmd, func, shape) = (self.word(), self.word(), self.byte());
+                let params = (0..shape % 8).map(|_| self.parameter()).collect();
+                let count = (shape >= 0xF0).then(|| self.word());
+                Msg { count, ..msg(cmd, func, session, params) }
+            }
+        }
     }
 
     fn how(&mut self) -> How {
@@ -167,6 +200,18 @@ impl Sequence {
         let mut bytes = Bytes(bytes);
         let pages = 40 + usize::from(bytes.byte() % 200);
         let mut steps = vec![Step::Create(VMS[0].into())];
+        // What most calls need, so that it need not be found.
+        let needs = bytes.byte();
+        steps.extend((0..5).filter(|bit| needs & (1 << bit) == 0).map(|service| Step::Open(0, service, 1)));
+        if needs & 0x20 == 0 {
+            steps.insert(1, Step::Random(true));
+        }
+        if needs & 0x40 == 0 {
+            steps.push(Step::Register(0, 1, 3, 0x2000));
+        }
+        if needs & 0x80 != 0 {
+            steps.push(Step::Smc(X([0xB200_000B, 0, 0, 0, 0, 0, 0, VMS[0].into()])));
+        }
         while !bytes.0.is_empty() && steps.len() < LONGEST {
             steps.push(bytes.step());
         }
