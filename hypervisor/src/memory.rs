@@ -79,6 +79,15 @@ impl FreeMemory {
     /// pieces as possible. `None`, and nothing taken, if there is too little, or only in crumbs.
     pub fn take_ram(&mut self, size: u64) -> Option<Ram> {
         let before = self.clone();
+        let ram = self.take_extents(size);
+        if ram.is_none() {
+            *self = before;
+        }
+        ram
+    }
+
+    /// The same, but what was taken is lost if it is not enough.
+    fn take_extents(&mut self, size: u64) -> Option<Ram> {
         let mut ram = Ram { extents: Vec::new() };
         let mut left = size;
         while left >= GIGABYTE {
@@ -91,11 +100,8 @@ impl FreeMemory {
             let range = self.take(left, BLOCK).or_else(|| {
                 let largest = self.largest_blocks()?;
                 self.take(largest.min(left), BLOCK)
-            });
-            let Some(range) = range.filter(|range| ram.push(*range).is_some()) else {
-                *self = before;
-                return None;
-            };
+            })?;
+            ram.push(range)?;
             left -= range.size;
         }
         Some(ram)
@@ -202,6 +208,17 @@ mod tests {
         assert_eq!(ram.translate(Ipa(0x4000_1234)), Some((Pa(0x4020_1234), 256 * MIB - 0x1234)));
         assert_eq!(ram.translate(Ipa(0x5000_0000)), None);
         assert_eq!(ram.translate(Ipa(0x3FFF_FFFF)), None);
+    }
+
+    #[test]
+    fn memory_in_more_pieces_than_a_vm_may_have_is_not_taken() {
+        let mut free = FreeMemory::new();
+        for gigabyte in 0..=MAX_EXTENTS as u64 {
+            free.add(Range::new((1 + 2 * gigabyte) * GIGABYTE, GIGABYTE));
+        }
+        let before = free.ranges().to_vec();
+        assert!(free.take_ram((MAX_EXTENTS as u64 + 1) * GIGABYTE).is_none());
+        assert_eq!(free.ranges(), before);
     }
 
     #[test]
