@@ -1,4 +1,7 @@
 //! A physical CPU: the vCPUs that run on it, one after the other, and its interrupts.
+//!
+//! TPIDR_EL2 points at the CPU's own [`Cpu`]. The `percore` crate would find it by an index computed at each access, and
+//! other CPUs must reach some of its fields as well ([`wake`]).
 
 use crate::arch::sysreg::{self, read, write};
 use crate::arch::virtual_interface::Interface;
