@@ -23,9 +23,9 @@ mod firmware {
     static SCRIPT_SIZE: AtomicUsize = AtomicUsize::new(0);
     static PSCI: AtomicUsize = AtomicUsize::new(Conduit::Smc as usize);
 
-    /// From `arch::boot`, on the boot CPU.
+    /// From `arch::boot`, on the boot CPU; `began` is the counter at the image's first instructions.
     #[unsafe(no_mangle)]
-    extern "C" fn probe_main(x0: u64) -> ! {
+    extern "C" fn probe_main(x0: u64, began: u64) -> ! {
         let mut cpu = Cpu::new(0, Conduit::Smc);
         let tree = memory::device_tree(&mut cpu, x0);
         let psci = tree.as_ref().map_or(Conduit::Smc, tree::psci);
@@ -46,7 +46,8 @@ mod firmware {
         SCRIPT.store(bytes.as_ptr().cast_mut(), SeqCst);
         clear_arena(&mut cpu, script.arena);
         let level = cpu.level();
-        cpu.print(format_args!("[probe] EL{level}, image at {:#x}, buffers at {:#x}", cpu.image(), cpu.arena()));
+        let (image, arena) = (cpu.image(), cpu.arena());
+        cpu.print(format_args!("[probe] EL{level}, image at {image:#x}, buffers at {arena:#x}, began at tick {began}"));
         let mut player = Player::new(script, &SHARED, cpu, 0);
         player.play();
         if script.power_off {

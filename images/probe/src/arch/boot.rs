@@ -29,7 +29,8 @@ _start:
     .ascii  "ARM\x64"
     .word   0
 
-1:  mov     x19, x0                         // device tree, or whatever the firmware left
+1:  mrs     x21, cntvct_el0                 // when we began; under real firmware CNTVOFF may be anything yet
+    mov     x19, x0                         // device tree, or whatever the firmware left
     bl      probe_level
 
     // R_AARCH64_RELATIVE (1027) is the only relocation that a static position independent executable has.
@@ -61,6 +62,7 @@ _start:
 5:  mov     x0, xzr
     bl      probe_stack
     mov     x0, x19
+    mov     x1, x21
     mov     x29, xzr
     mov     x30, xzr
     b       probe_main

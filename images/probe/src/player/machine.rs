@@ -1,4 +1,4 @@
-//! What the player needs of a machine; [`crate::arch`] has the real one, the tests have theirs.
+//! What the player needs of a machine; `arch` has the real one, the tests have theirs.
 
 use crate::script::expression::Width;
 use crate::script::step::Conduit;

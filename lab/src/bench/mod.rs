@@ -1,0 +1,97 @@
+//! Figures that do not depend on the host: instructions, counted by the machine itself.
+//!
+//! Under `-icount shift=0,sleep=off` runs repeat exactly; what samples differ in is the state that they meet. The
+//! [`Table`] says which scenarios are run, which figures are read of them and what each may be; the [`Report`] compares
+//! them with that and with those of an earlier day.
+
+mod measured;
+mod report;
+mod table;
+
+pub use measured::Measured;
+pub use report::{Figure, Report, Row, Verdict};
+pub use table::{Check, Entry, Run, Source, Table, Unit};
+
+use crate::guests::needs_linux;
+use crate::prepare::{Kit, prepare};
+use crate::progress::Progress;
+use crate::run::run;
+use crate::scenario::Scenario;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
+use std::fs;
+
+/// Runs the benchmarks, prints their figures and writes `bench.json`. Whether every goal is met and nothing got worse.
+pub fn bench(workspace: &Workspace, progress: &Progress) -> Result<bool> {
+    let report = measure(workspace, true, progress)?;
+    progress.finish();
+    print!("{report}");
+    let file = workspace.target().join("bench.json");
+    fs::write(&file, report.json()?).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(report.passed())
+}
+
+/// Measures what the table names, or without `slow` only that whose scenario is not.
+pub fn measure(workspace: &Workspace, slow: bool, progress: &Progress) -> Result<Report> {
+    let folder = workspace.root().join("lab/bench");
+    let table = Table::read(&folder.join("figures.toml"))?;
+    let baseline = report::read_baseline(&folder.join("baseline.json"))?;
+    let mut runs = Vec::new();
+    for run in &table.runs {
+        let scenario = Scenario::read(&workspace.scenarios().join(&run.scenario))?;
+        if slow || !scenario.slow {
+            runs.push((run, scenario));
+        }
+    }
+    let linux = runs.iter().any(|(_, scenario)| needs_linux(scenario));
+    let kit = Kit::whole(workspace, linux, progress)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for (run, scenario) in &runs {
+        progress.step(&format!("counting instructions: {}", scenario.name));
+        let mut figures = figures(workspace, run, scenario, &kit)?;
+        for entry in &run.figures {
+            let mut measured = figures.remove(&entry.name).context("a figure is measured once")?;
+            if let Some(other) = &entry.minus {
+                let base = rows.iter().find(|row| row.entry.name == *other).context("`minus` names an earlier one")?;
+                measured = measured.minus(base.measured.median);
+            }
+            rows.push(Row { entry: entry.clone(), measured, before: baseline.get(&entry.name).copied() });
+        }
+    }
+    Ok(Report { rows })
+}
+
+/// Runs one scenario and reads its figures, by their names in the table.
+fn figures(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> Result<HashMap<String, Measured>> {
+    let cpu = &scenario.machine.cpu;
+    let prepared = prepare(workspace, scenario, cpu, kit)?;
+    let outcome = run(scenario, cpu, &prepared, &mut |_| {})?;
+    if !outcome.passed() {
+        bail!("the benchmark's scenario fails:\n{}", outcome.report());
+    }
+    // A method that cannot measure what is known measures nothing.
+    if let Some(check) = &of.check {
+        let read = measured::printed(&outcome.lines, &check.figure)
+            .with_context(|| format!("{} prints no figure {}", scenario.name, check.figure))?;
+        ensure!(
+            (read.min, read.max) == (check.reads, check.reads),
+            "{}: {} reads {} to {} instead of {}: the method does not count instructions",
+            scenario.name,
+            check.figure,
+            read.min,
+            read.max,
+            check.reads
+        );
+    }
+    let mut figures = HashMap::new();
+    for entry in &of.figures {
+        let measured = match &entry.source {
+            Some(source) => measured::matched(&outcome.lines, source),
+            None => measured::printed(&outcome.lines, entry.printed()),
+        };
+        let measured = measured.with_context(|| format!("{} says nothing of {}", scenario.name, entry.name))?;
+        figures.insert(entry.name.clone(), measured);
+    }
+    Ok(figures)
+}
