@@ -197,6 +197,10 @@ impl Cpu {
 
     /// Whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
     fn may_run(&self, number: usize, slot: &Slot) -> bool {
+        if slot.index == 0 && slot.vm.is_resetting() {
+            self.reset_some(number, slot);
+            return false;
+        }
         if !slot.on.get() {
             self.queue.sleep(number);
             let mut machine = slot.vm.machine.lock();
@@ -211,6 +215,18 @@ impl Cpu {
             self.switch_off(number);
         }
         slot.on.get()
+    }
+
+    /// Uses a turn of a VM's first vCPU to go on with the VM's reset.
+    fn reset_some(&self, number: usize, slot: &Slot) {
+        self.unload();
+        self.last.set(number);
+        slot.vm.prepare_some();
+        // No guest runs that an interrupt could interrupt.
+        while let Some(intid) = gic::acknowledge() {
+            self.interrupt(intid);
+        }
+        self.arm(true);
     }
 
     /// Stops a vCPU for good, and its VM if it was the last one. No reference to it may be in use.
@@ -314,7 +330,7 @@ impl Cpu {
                 continue;
             }
             let mut machine = slot.vm.machine.lock();
-            if machine.uart.incomplete_since().is_some_and(|since| now - since >= slot.line_time()) {
+            if machine.uart.incomplete_since().is_some_and(|since| now.saturating_sub(since) >= slot.line_time()) {
                 machine.uart.print_incomplete(&mut console::lock());
             }
             if machine.rtc.alarm_in(crate::vm::seconds()).is_some() {

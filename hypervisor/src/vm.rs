@@ -8,7 +8,7 @@ use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
 use crate::machine::{End, Machine};
 use crate::mediator::{Mediator, Shadow, VmTee};
-use crate::memory::Ram;
+use crate::memory::{BLOCK, GUEST_RAM, Ram};
 use crate::platform::{self, memory};
 use crate::scheduler::Place;
 use crate::stage2::Tables;
@@ -50,6 +50,9 @@ pub struct Vm {
     shadow: Option<&'static Shadow>,
     ending: AtomicBool,
     alive: AtomicBool,
+    /// It is to start again, and so much of its RAM has been cleared for that.
+    resetting: AtomicBool,
+    cleared: AtomicU64,
     /// Which vCPU each CPU had loaded last: its translations may still be there.
     last_loaded: [AtomicU8; MAX_CPUS],
 }
@@ -61,6 +64,8 @@ unsafe impl Send for Vm {}
 
 /// How many mistakes of a guest are logged.
 const COMPLAINTS: u8 = 5;
+/// How much RAM is cleared before others may run: a millisecond's work or two.
+const CLEARED_AT_ONCE: u64 = 2 * BLOCK;
 // Of `last_loaded`.
 const NOBODY: u8 = u8::MAX;
 const SOMEBODY: u8 = NOBODY - 1;
@@ -86,6 +91,8 @@ impl Vm {
             shadow,
             ending: AtomicBool::new(false),
             alive: AtomicBool::new(true),
+            resetting: AtomicBool::new(false),
+            cleared: AtomicU64::new(0),
             last_loaded: [const { AtomicU8::new(NOBODY) }; MAX_CPUS],
         })))
     }
@@ -97,9 +104,33 @@ impl Vm {
 
     /// Fills its memory and resets its devices. No vCPU of it may be running.
     pub fn prepare(&self) {
-        let start = Start { entry: self.placement.kernel, context: self.placement.dtb.0 };
+        while !self.prepare_some() {}
+    }
+
+    /// Does a part of [`Vm::prepare`], one after the other; whether that was the last one. A VM may reset itself as often
+    /// as it likes, and clearing all of a large one at once would keep its CPU from the other VMs for long.
+    pub fn prepare_some(&self) -> bool {
+        let cleared = self.cleared.load(Ordering::Relaxed);
+        let size = CLEARED_AT_ONCE.min(self.ram.size() - cleared);
         // SAFETY: No CPU runs the VM.
-        unsafe { memory::zero(&self.ram) };
+        unsafe { memory::zero(&self.ram, Ipa(GUEST_RAM.0 + cleared), size) };
+        let is_clear = cleared + size == self.ram.size();
+        self.cleared.store(if is_clear { 0 } else { cleared + size }, Ordering::Relaxed);
+        if is_clear {
+            self.resetting.store(false, Ordering::Relaxed);
+            self.fill_all();
+        }
+        is_clear
+    }
+
+    /// Whether its first vCPU's CPU has to prepare it anew.
+    #[inline]
+    pub fn is_resetting(&self) -> bool {
+        self.resetting.load(Ordering::Acquire)
+    }
+
+    fn fill_all(&self) {
+        let start = Start { entry: self.placement.kernel, context: self.placement.dtb.0 };
         let tee = self.create_tee();
         let initrd = self.placement.ramdisk.zip(self.config.ramdisk);
         let boot = Boot {
@@ -124,6 +155,9 @@ impl Vm {
         let mut machine = self.machine.lock();
         *machine = Machine::new(self.config.id, self.config.vcpus, start);
         self.ending.store(false, Ordering::Release);
+        drop(machine);
+        // Its UART has room again.
+        crate::input::resume();
     }
 
     fn fill(&self, ipa: Ipa, data: &[u8]) {
@@ -180,7 +214,7 @@ impl Vm {
         match end {
             End::Reset => {
                 log::info!("{id}: reset");
-                self.prepare();
+                self.resetting.store(true, Ordering::Release);
                 crate::cpu::wake(self.places[0]);
                 return;
             }
@@ -188,6 +222,8 @@ impl Vm {
             End::Crash(reason) => log::info!("{id}: crashed: {reason}"),
         }
         self.alive.store(false, Ordering::Relaxed);
+        // What came in may have waited for it to read.
+        crate::input::resume();
         if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
             log::info!("all VMs are off");
             smc::system_off();

@@ -76,29 +76,29 @@ pub unsafe fn bytes_mut(range: Range) -> &'static mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(start, range.size as usize) }
 }
 
-/// Writes zeroes over all of a VM's RAM, with `dc zva`, and to memory.
+/// Writes zeroes over a part of a VM's RAM, whole blocks of it, with `dc zva`, and to memory.
 ///
 /// # Safety
 ///
 /// No CPU may be running the VM.
-pub unsafe fn zero(ram: &Ram) {
+pub unsafe fn zero(ram: &Ram, ipa: Ipa, size: u64) {
     let dczid = crate::arch::sysreg::read!("dczid_el0");
     let zva = (dczid & 1 << 4 == 0).then_some(4u64 << (dczid & 0xF));
-    for extent in ram.extents() {
+    for (pa, size) in ram.pieces(ipa, size).into_iter().flatten() {
         match zva {
             Some(block) => {
-                for address in (extent.pa.0..extent.pa.0 + extent.size).step_by(block as usize) {
+                for address in (pa.0..pa.0 + size).step_by(block as usize) {
                     // SAFETY: The block is the VM's RAM, to which nobody holds a reference.
                     unsafe { core::arch::asm!("dc zva, {}", in(reg) address, options(nostack, preserves_flags)) };
                 }
             }
             None => {
-                let start: *mut u8 = core::ptr::with_exposed_provenance_mut(extent.pa.0 as usize);
+                let start: *mut u8 = core::ptr::with_exposed_provenance_mut(pa.0 as usize);
                 // SAFETY: As above.
-                unsafe { start.write_bytes(0, extent.size as usize) };
+                unsafe { start.write_bytes(0, size as usize) };
             }
         }
-        crate::arch::cpu::clean_to_memory(extent.pa.0, extent.size);
+        crate::arch::cpu::clean_to_memory(pa.0, size);
     }
 }
 
