@@ -215,6 +215,10 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
             continue;
         };
         let places: heapless::Vec<_, _> = (0..vcpus).map_while(|_| placement.place()).collect();
+        if places.len() < vcpus {
+            warn!("{node} asks for {vcpus} CPUs, more than the machine's have room for; skipped");
+            continue;
+        }
         match Vm::new(config, ram, vmid, places) {
             Ok(vm) => vms.push(vm),
             Err(reason) => warn!("{node} {reason}; skipped"),

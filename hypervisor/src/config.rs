@@ -177,7 +177,7 @@ fn check(
         return Err(format!("has the id {} of {}: give it another triptych,vmid", vm.id.get(), other.node));
     }
     if vm.memory == 0 || !vm.memory.is_multiple_of(BLOCK) || vm.memory > MAX_MEMORY {
-        let near = vm.memory.next_multiple_of(BLOCK).clamp(BLOCK, MAX_MEMORY) / 1024;
+        let near = vm.memory.clamp(BLOCK, MAX_MEMORY).next_multiple_of(BLOCK) / 1024;
         return Err(format!("asks for {} KiB of memory: use a multiple of 2048, such as {near}", vm.memory / 1024));
     }
     for (what, module) in [("kernel", Some(vm.kernel)), ("ramdisk", vm.ramdisk)] {

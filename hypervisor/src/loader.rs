@@ -46,7 +46,7 @@ pub fn place(kernel: &[u8], kernel_size: u64, ramdisk: Option<u64>, memory: u64)
             ramdisk: ramdisk_start.map(|start| Ipa(GUEST_RAM.0 + start)),
         }),
         Some(end) => {
-            let needed = end.next_multiple_of(BLOCK) / 1024;
+            let needed = end.div_ceil(BLOCK) * (BLOCK / 1024);
             Err(format!("is too small for its images: memory is {} KiB, at least {needed} are needed", memory / 1024))
         }
         None => Err("has a kernel that claims more memory than there can be".into()),
@@ -87,6 +87,7 @@ mod tests {
         assert!(error.contains(&format!("at least {} are needed", 44 * 1024)), "{error}");
         assert!(place(&image(0, u64::MAX), 8, None, 64 * MIB).is_err());
         assert!(place(&image(u64::MAX, 8), 8, None, 64 * MIB).is_err());
+        assert!(place(&image(0, u64::MAX - BLOCK), 8, None, 64 * MIB).is_err());
         assert!(place(&image(0, u64::MAX - 4 * MIB), 8, Some(u64::MAX), 64 * MIB).is_err());
     }
 }
