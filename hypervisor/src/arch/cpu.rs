@@ -19,6 +19,8 @@ bitflags! {
         const FGT = 1 << 3;
         /// HCRX_EL2 (FEAT_HCX).
         const HCX = 1 << 4;
+        /// Error synchronisation (FEAT_RAS), for VDISR_EL2 alone; the rest traps.
+        const RAS = 1 << 5;
     }
 }
 
@@ -35,6 +37,7 @@ pub fn detect() {
     let isar0 = read!("id_aa64isar0_el1");
     let isar1 = read!("id_aa64isar1_el1");
     let isar2 = read!("s3_0_c0_c6_2");
+    let pfr0 = read!("id_aa64pfr0_el1");
     let pfr1 = read!("id_aa64pfr1_el1");
     let mmfr0 = read!("id_aa64mmfr0_el1");
     let mmfr1 = read!("id_aa64mmfr1_el1");
@@ -46,6 +49,7 @@ pub fn detect() {
     found.set(Features::RNG, field(isar0, 60));
     found.set(Features::FGT, field(mmfr0, 56));
     found.set(Features::HCX, field(mmfr1, 40));
+    found.set(Features::RAS, field(pfr0, 28));
     FEATURES.store(found.bits(), Ordering::Relaxed);
 }
 
