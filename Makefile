@@ -26,8 +26,8 @@ debug: setup ## Boot SCENARIO halted, waiting for gdb, and say how to attach.
 test: setup ## Unit tests of every layer, then every scenario.
 	@cargo test --workspace --quiet -- $(ARGS)
 
-test-all: setup ## The same and what takes long.
-	@cargo test --workspace --quiet -- --include-ignored $(ARGS)
+test-all: setup ## The same and what takes long; SEARCH_SECONDS of random calls (600).
+	@SEARCH_SECONDS=$${SEARCH_SECONDS:-600} cargo test --workspace --quiet -- --include-ignored $(ARGS)
 
 reproduce: setup ## Boot the TEE of the reported bug and its remedies, and compare.
 	@$(LAB) reproduce $(ARGS)
