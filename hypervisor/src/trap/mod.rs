@@ -61,20 +61,20 @@ mod entry {
         let next = match Class::of(esr) {
             Class::Hvc => call::serve(vcpu, esr),
             Class::Smc => {
-                skip();
+                skip(esr);
                 call::serve(vcpu, esr)
             }
             Class::DataAbort => data_abort(vcpu, esr),
             Class::SystemRegister => match system::emulate(vcpu, esr) {
                 system::Done::Next => {
-                    skip();
+                    skip(esr);
                     Next::Resume
                 }
                 system::Done::Again => Next::Resume,
                 system::Done::Undefined => give(Exception::Undefined, esr),
             },
             Class::Wfi => {
-                skip();
+                skip(esr);
                 Next::Wait
             }
             Class::InstructionAbort => instruction_abort(vcpu, esr),
@@ -137,8 +137,8 @@ mod entry {
 
     /// The guest goes on behind the instruction that trapped.
     #[inline(always)]
-    fn skip() {
-        sysreg::set_elr(sysreg::elr().wrapping_add(4));
+    fn skip(esr: u64) {
+        sysreg::set_elr(sysreg::elr().wrapping_add(syndrome::instruction_length(esr)));
     }
 
     #[inline]
@@ -149,7 +149,7 @@ mod entry {
             && !is_walk(esr)
             && mmio::emulate(vcpu, ipa, access)
         {
-            skip();
+            skip(esr);
             return Next::Resume;
         }
         let write = esr & 1 << 6 != 0;

@@ -35,6 +35,13 @@ impl Class {
     }
 }
 
+/// Bytes of the instruction that trapped (IL): 2 for a short one of AArch32's T32, which may run at EL0.
+#[inline(always)]
+pub fn instruction_length(esr: u64) -> u64 {
+    const IL: u64 = 1 << 25;
+    if esr & IL != 0 { 4 } else { 2 }
+}
+
 /// A data access of which the syndrome says enough to emulate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
@@ -144,6 +151,12 @@ mod tests {
         let esr = 0x18 << 26 | 3 << 20 | 5 << 17 | 12 << 10 | 1 << 5 | 11 << 1;
         assert_eq!(Class::of(esr), Class::SystemRegister);
         assert_eq!(SystemAccess::of(esr), SystemAccess { register: (3, 0, 12, 11, 5), rt: 1, read: false });
+    }
+
+    #[test]
+    fn a_short_instruction_has_two_bytes() {
+        assert_eq!(instruction_length(0x01 << 26 | 1 << 25), 4);
+        assert_eq!(instruction_length(0x01 << 26), 2);
     }
 
     #[test]
