@@ -17,6 +17,8 @@ use shared_abi::layout::{DTB, MAX_CPUS, OPTEE_RESERVED_SHM, Range};
 
 /// The most RAM a VM can have: what fits below the 36 bits of address that guests are told of.
 pub const MAX_MEMORY: u64 = 63 << 30;
+/// The longest command line. Linux takes 2048 bytes; a VM's device tree has room for more.
+const MAX_BOOTARGS: usize = 4096;
 /// VMs the hypervisor takes: a VMID each.
 pub const MAX_VMS: usize = 64;
 
@@ -179,6 +181,9 @@ fn check(
     if vm.memory == 0 || !vm.memory.is_multiple_of(BLOCK) || vm.memory > MAX_MEMORY {
         let near = vm.memory.clamp(BLOCK, MAX_MEMORY).next_multiple_of(BLOCK) / 1024;
         return Err(format!("asks for {} KiB of memory: use a multiple of 2048, such as {near}", vm.memory / 1024));
+    }
+    if vm.bootargs.len() > MAX_BOOTARGS || vm.bootargs.contains('\0') {
+        return Err(format!("has bootargs that are no command line: one string of at most {MAX_BOOTARGS} bytes"));
     }
     for (what, module) in [("kernel", Some(vm.kernel)), ("ramdisk", vm.ramdisk)] {
         let Some(module) = module else { continue };

@@ -136,3 +136,16 @@ fn two_vms_cannot_have_one_id() {
     assert_eq!(vms.len(), 1);
     assert!(skipped[0].reason.contains("the id 2 of domU1"));
 }
+
+#[test]
+fn what_no_vm_can_have_is_told_too() {
+    let patched = |from: &[u8], to: &[u8]| {
+        let mut blob = tree(|fdt| vm(fdt, "domU1", KERNEL, |_| {}));
+        let at = blob.windows(from.len()).rposition(|bytes| bytes == from).unwrap();
+        blob[at..at + to.len()].copy_from_slice(to);
+        read(&blob).2[0].reason.clone()
+    };
+    assert!(patched(b"console=ttyAMA0", b"console\0").contains("no command line"));
+    let most = u64::MAX / 1024;
+    assert!(patched(&65536u64.to_be_bytes(), &most.to_be_bytes()).contains("such as 66060288"));
+}
