@@ -17,7 +17,8 @@ macro_rules! read {
 macro_rules! write {
     ($name:expr, $value:expr) => {{
         let value: u64 = $value;
-        // SAFETY: As the macro says: EL2's own translation and stack do not depend on these registers; who reads TPIDR_EL2 answers for it.
+        // SAFETY: As the macro says: EL2's own translation and stack do not depend on these registers;
+        // who reads TPIDR_EL2 answers for it.
         unsafe { core::arch::asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nostack, preserves_flags)) };
     }};
 }
