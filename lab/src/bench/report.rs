@@ -191,6 +191,8 @@ mod tests {
     fn four_instructions_are_no_slack_for_what_is_not_instructions() {
         assert_eq!(since(Unit::Percent, 1.019, 1.0), Verdict::Good);
         assert_eq!(since(Unit::Percent, 1.021, 1.0), Verdict::Regressed);
+        assert_eq!(since(Unit::Percent, 0.045, 0.036), Verdict::Good);
+        assert_eq!(since(Unit::Percent, 0.047, 0.036), Verdict::Regressed);
         assert_eq!(since(Unit::Vms, 126.0, 128.0), Verdict::Good);
         assert_eq!(since(Unit::Vms, 125.0, 128.0), Verdict::Regressed);
         assert_eq!(since(Unit::Vms, 200.0, 128.0), Verdict::Good);

@@ -93,7 +93,9 @@ impl Unit {
         match self {
             // Another register saved, or the order of two blocks.
             Self::Instructions => 4.0,
-            Self::Percent | Self::Vms => 0.0,
+            // Shares of a run of a billion instructions, which meets an interrupt more or less.
+            Self::Percent => 0.01,
+            Self::Vms => 0.0,
         }
     }
 
