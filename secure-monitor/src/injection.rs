@@ -6,7 +6,7 @@ use crate::context::World;
 const TGE: u64 = 1 << 27;
 /// HCR_EL2.RW: EL1 is AArch64.
 const RW: u64 = 1 << 31;
-/// M[4] of PSTATE: AArch32.
+/// `M[4]` of PSTATE: AArch32.
 const AARCH32: u64 = 1 << 4;
 
 /// Who takes an exception.
