@@ -4,6 +4,7 @@
 //! `compatible = "xen,domain"`. Properties of ours are prefixed `triptych,`; one of them that is not known is an error,
 //! as it would otherwise be a wish silently ignored. The tree is the machine's owner's: it is checked for mistakes, not
 //! against malice.
+#![forbid(unsafe_code)]
 
 use crate::memory::{BLOCK, FreeMemory};
 use crate::vgic::MAX_VCPUS;

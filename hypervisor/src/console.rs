@@ -2,6 +2,7 @@
 //!
 //! A VM's output arrives in pieces ([`crate::vpl011`] gathers lines). A piece without a line end, such as a prompt,
 //! leaves its line open: the same VM may go on with it, anybody else begins a new one.
+#![forbid(unsafe_code)]
 
 use core::fmt::{self, Write};
 use shared_abi::client::VmId;

@@ -3,6 +3,7 @@
 //! `fdt` 0.1.5 stops searching a node's children at the first `FDT_NOP` between them, and QEMU leaves such tokens where
 //! it took nodes out. So they are taken out for good, in place, before the tree is read; and as this walks over every
 //! token, a tree that is cut short or garbled is found out here.
+#![forbid(unsafe_code)]
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;

@@ -2,6 +2,7 @@
 //!
 //! It describes QEMU's `virt` as far as it is there (DESIGN §5). Written with `vm-fdt`, which streams a tree;
 //! `dtoolkit` would need one built in memory first, and a hash map for it.
+#![forbid(unsafe_code)]
 
 use crate::config::VmConfig;
 use crate::memory::GUEST_RAM;

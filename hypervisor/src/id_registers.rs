@@ -3,6 +3,7 @@
 //! A list of what is kept, field by field: a feature that a later CPU brings is hidden until somebody has made sure that
 //! its registers are switched. What is switched or harmless is kept. Hidden are, by name: EL2 and EL3, RAS, SVE, SME,
 //! MTE, MPAM, AMU, PMU, trace, SPE, LS64, TME, MOPS, and everything that HCRX_EL2 would have to enable.
+#![forbid(unsafe_code)]
 
 /// Fields of a register that are kept, each the lesser of the host's and a limit.
 type Kept = &'static [(u32, u64)];

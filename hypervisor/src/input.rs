@@ -1,4 +1,5 @@
 //! Console input: from the UART to the selected VM.
+#![forbid(unsafe_code)]
 
 use crate::console::{Escape, Input};
 use crate::platform::console;

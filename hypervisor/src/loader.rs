@@ -1,4 +1,5 @@
 //! Where a VM's images go in its RAM: the device tree first, the kernel at the next 2 MiB, the RAM disk behind it.
+#![forbid(unsafe_code)]
 
 use crate::address::Ipa;
 use crate::memory::{BLOCK, GUEST_RAM};

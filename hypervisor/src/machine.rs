@@ -1,6 +1,7 @@
 //! What a VM has beside RAM and CPUs' registers: its devices and the state of its vCPUs, under one lock per VM.
 //!
 //! One lock, because nearly every access ends in the interrupt controller anyway; the VM's vCPUs alone contend for it.
+#![forbid(unsafe_code)]
 
 use crate::vgic::Vgic;
 use crate::vpl011::Pl011;

@@ -3,6 +3,7 @@
 //! A VM's RAM is made of few, large extents of whole 2 MiB blocks, because that is what stage 2 maps at once. A buddy
 //! system would round each VM up to a power of two; so RAM is cut from the free ranges directly, and
 //! `buddy_system_allocator` serves the hypervisor's own heap, whose allocations are small.
+#![forbid(unsafe_code)]
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
 use heapless::Vec;

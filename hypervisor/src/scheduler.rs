@@ -3,6 +3,7 @@
 //! Every vCPU belongs to one CPU for good, the one with the fewest when its VM is set up. So a vCPU's state has one
 //! owner and needs no lock, its list registers and timer stay where they are, and no CPU waits for another's queue; the
 //! price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that are placed once and stay.
+#![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

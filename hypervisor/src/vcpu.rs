@@ -1,4 +1,5 @@
 //! A virtual CPU, and what happens when a CPU takes it up.
+#![forbid(unsafe_code)]
 
 use crate::arch::context::Context;
 use crate::arch::debug::Debug;

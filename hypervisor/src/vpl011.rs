@@ -3,6 +3,7 @@
 //! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console.
 //! So the transmit FIFO is always empty and its interrupt, as in the device, is raised when a byte has left. Reception
 //! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
+#![forbid(unsafe_code)]
 
 use crate::console::{Console, Wire};
 use heapless::{Deque, Vec};

@@ -1,4 +1,5 @@
 //! PSCI 1.1 for a VM (Arm DEN 0022): which of its vCPUs are on.
+#![forbid(unsafe_code)]
 
 use crate::address::Ipa;
 use crate::vgic::MAX_VCPUS;

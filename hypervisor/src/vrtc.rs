@@ -1,6 +1,7 @@
 //! A VM's PL031 real-time clock (Arm DDI 0224).
 //!
 //! It shows the machine's time, read once at boot and carried on by the counter, plus what the guest set it apart.
+#![forbid(unsafe_code)]
 
 /// RTCPeriphID and RTCPCellID.
 const ID: [u8; 8] = [0x31, 0x10, 0x04, 0x00, 0x0D, 0xF0, 0x05, 0xB1];

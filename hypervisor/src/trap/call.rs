@@ -1,4 +1,5 @@
 //! SMC and HVC: who answers which function (SMCCC 1.4 §6).
+#![forbid(unsafe_code)]
 
 use super::Next;
 use crate::arch::smc::Monitor;

@@ -1,4 +1,5 @@
 //! Exceptions that a guest is given: what its EL1 registers become when it takes one (Arm ARM D1.3).
+#![forbid(unsafe_code)]
 
 /// What a guest did that it can't.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
 //! Accesses to the devices of the guest contract.
+#![forbid(unsafe_code)]
 
 use super::syndrome::Access;
 use crate::arch::timer;

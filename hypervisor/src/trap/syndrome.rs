@@ -1,4 +1,5 @@
 //! What ESR_EL2 says (Arm ARM D19.2.39).
+#![forbid(unsafe_code)]
 
 /// The exception classes that a guest can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

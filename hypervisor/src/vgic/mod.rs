@@ -12,6 +12,7 @@
 //! | [`distributor`] | GICD registers |
 //! | [`redistributor`] | GICR registers, one pair of frames for each vCPU |
 //! | [`sgi`] | ICC_SGI1R and its kin |
+#![forbid(unsafe_code)]
 
 pub mod bank;
 pub mod distributor;
