@@ -13,6 +13,7 @@ help: ## Say what there is.
 
 setup: ## Install what is missing: QEMU, the Rust target, the crates.
 	@lab/setup.sh
+	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/lab" ] || cargo build --package lab
 
 run: setup ## Boot SCENARIO (two-guests) and judge it.
 	@$(LAB) run $(SCENARIO) $(ARGS)
