@@ -40,7 +40,12 @@ impl Outcome {
     }
 
     /// The verdicts with their evidence, the figures, and the last line: PASS or FAIL and the name.
+    ///
+    /// A run that was interrupted proves nothing either way, so nothing is judged.
     pub fn report(&self) -> String {
+        if self.interrupted {
+            return format!("interrupted; logs: {}\n", self.folder.display());
+        }
         let mut text = String::new();
         for verdict in &self.verdicts {
             let mark = if verdict.holds { "ok  " } else { "FAIL" };
@@ -212,5 +217,26 @@ impl Watch {
                 self.lines.push(line);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_run_is_not_judged() {
+        let unseen = Verdict { holds: false, claim: "EL3 says 'ready'".into(), evidence: "NOT SEEN".into() };
+        let mut outcome = Outcome {
+            name: "two-guests".into(),
+            verdicts: vec![unseen],
+            lines: Vec::new(),
+            folder: "runs/two-guests".into(),
+            interrupted: true,
+        };
+        assert!(!outcome.passed());
+        assert_eq!(outcome.report(), "interrupted; logs: runs/two-guests\n");
+        outcome.interrupted = false;
+        assert!(outcome.report().ends_with("FAIL two-guests\n"));
     }
 }
