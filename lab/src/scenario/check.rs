@@ -32,6 +32,21 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
         if vm.memory.0 % 1024 != 0 {
             return fault("memory", "memory comes in whole KiB".into());
         }
+        if let Some(kernel) = &vm.kernel
+            && !["linux", "bare-guest", "probe"].contains(&kernel.as_str())
+            && !scenario.folder.join(kernel).is_file()
+        {
+            let file = scenario.folder.join(kernel);
+            let message = format!("there is no file {}; `linux`, `bare-guest` and `probe` need none", file.display());
+            return fault("kernel", message);
+        }
+        if let Some(initramfs) = &vm.initramfs
+            && initramfs != "linux"
+            && !scenario.folder.join(initramfs).is_file()
+        {
+            let file = scenario.folder.join(initramfs);
+            return fault("initramfs", format!("there is no file {}; `linux` needs none", file.display()));
+        }
         if vm.vmid.is_some_and(|id| !(1..=0xFFFF).contains(&id)) {
             return fault("vmid", "a VM's number is 1 to 65535".into());
         }

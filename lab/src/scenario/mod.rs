@@ -291,14 +291,13 @@ impl Scenario {
         use anyhow::Context;
         let text =
             std::fs::read_to_string(file).with_context(|| format!("cannot read the scenario {}", file.display()))?;
-        let mut scenario = Self::parse(&text, file)?;
-        scenario.folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
-        Ok(scenario)
+        Ok(Self::parse(&text, file)?)
     }
 
-    /// Parses and checks a scenario's text; `file` is for messages.
+    /// Parses and checks a scenario's text; `file` is for messages, and its folder where relative paths start.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
         let mut scenario: Self = toml::from_str(text).map_err(|error| Error::from_toml(file, text, &error))?;
+        scenario.folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
         probe::prepare(&mut scenario, text, file)?;
         check::check(&scenario).map_err(|fault| fault.at(file, text))?;
         Ok(scenario)

@@ -81,6 +81,8 @@ fn what_the_types_cannot_say_is_checked_and_located() {
     for (old, new, line, part) in [
         ("name = 'two'", "name = '../two'", 1, "names a folder"),
         ("memory = '16M'", "memory = '16Q'", 17, "no size"),
+        ("kernel = 'bare-guest'", "kernel = 'bare-gest'", 16, "no file scenarios/bare-gest"),
+        ("memory = '16M'", "initramfs = 'lnux'\nmemory = '16M'", 17, "no file scenarios/lnux"),
         ("memory = '16M'", "memory = '16M'\nvmid = 65536", 18, "1 to 65535"),
         ("from = 'vm1'", "from = 'EL4'", 20, "nobody"),
         ("line = 'hello'", "regex = 'hello('", 21, "unclosed"),
