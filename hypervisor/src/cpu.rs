@@ -65,8 +65,9 @@ pub fn add(vcpu: &'static mut Vcpu) {
     let (vm, index, slot) = (vcpu.vm, vcpu.index, vcpu.place.slot);
     // SAFETY: The CPU does not look at its vCPUs before it runs guests, and only the first CPU adds them.
     let slots = unsafe { &mut *cpu.slots.get() };
-    debug_assert_eq!(slots.len(), slot);
-    let _ = slots.push(Slot { vcpu, vm, index, on: Cell::new(false), deadline: Cell::new(None) });
+    assert_eq!(slots.len(), slot, "vCPUs come in the order in which they were placed");
+    let added = slots.push(Slot { vcpu, vm, index, on: Cell::new(false), deadline: Cell::new(None) });
+    assert!(added.is_ok(), "no CPU is given more vCPUs than it has slots");
     if index == 0 {
         cpu.queue.wake(slot);
     }

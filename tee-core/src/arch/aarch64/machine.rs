@@ -13,14 +13,14 @@ pub struct Machine;
 impl Machine {
     /// Copies non-secure bytes into the TEE. They may change meanwhile: each is read exactly once.
     pub fn read(&self, range: NsRange, into: &mut [u8]) {
-        debug_assert_eq!(range.len(), into.len());
+        assert_eq!(range.len(), into.len());
         let from = range.pa() as *const u8;
         if (from as usize).is_multiple_of(8)
             && let Ok(words) = <[u64]>::mut_from_bytes(into)
         {
             for (n, word) in words.iter_mut().enumerate() {
-                // SAFETY: the range is non-secure RAM, identity-mapped for reading and writing and for nothing else of
-                // ours; volatile, because others write to it at any time.
+                // SAFETY: the range is as long as `into`, and is non-secure RAM, identity-mapped for reading and writing
+                // and for nothing else of ours; volatile, because others write to it at any time.
                 *word = unsafe { from.cast::<u64>().add(n).read_volatile() };
             }
             return;
@@ -33,7 +33,7 @@ impl Machine {
 
     /// Copies bytes of the TEE to non-secure memory.
     pub fn write(&self, range: NsRange, from: &[u8]) {
-        debug_assert_eq!(range.len(), from.len());
+        assert_eq!(range.len(), from.len());
         let to = range.pa() as *mut u8;
         if (to as usize).is_multiple_of(8)
             && let Ok(words) = <[u64]>::ref_from_bytes(from)
