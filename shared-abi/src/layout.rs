@@ -83,6 +83,8 @@ pub const DRAM_BASE: u64 = 0x4000_0000;
 pub const DTB: Range = Range::new(DRAM_BASE, MIB);
 /// Kept free, so that a real OP-TEE finds its reserved shared memory.
 pub const OPTEE_RESERVED_SHM: Range = Range::new(0x4200_0000, 2 * MIB);
+/// Where layers that are built to trace write their records ([`crate::trace`]), if the device tree reserves it.
+pub const TRACE: Range = Range::new(0x4400_0000, 96 * MIB);
 /// Where the package's normal-world image (BL33) is loaded and entered.
 pub const BL33_BASE: u64 = 0x6000_0000;
 /// Guest images are loaded from here on as modules.
@@ -106,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_map_do_not_overlap() {
-        let parts = [FLASH, GICD, GICR, UART_NS, RTC, UART_S, GPIO_S, MONITOR, TEE, DTB, OPTEE_RESERVED_SHM];
+        let parts = [FLASH, GICD, GICR, UART_NS, RTC, UART_S, GPIO_S, MONITOR, TEE, DTB, OPTEE_RESERVED_SHM, TRACE];
         for (i, a) in parts.iter().enumerate() {
             for b in &parts[i + 1..] {
                 assert!(!a.overlaps(b), "{a:x?} overlaps {b:x?}");

@@ -15,6 +15,7 @@
 //! | [`client`] | who speaks: the hypervisor or a VM | OP-TEE virtualization |
 //! | [`fip`] | the flash image: package and manifest | TF-A `firmware_image_package.h`; the manifest is ours |
 //! | [`image`] | the arm64 `Image` header | Linux `Documentation/arch/arm64/booting.rst` |
+//! | [`trace`] | what the layers tell about themselves, for the people outside | ours |
 //! | [`layout`] | physical addresses of the machine | QEMU `hw/arm/virt.c`; ours where it leaves a choice |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -30,3 +31,4 @@ pub mod psci;
 pub mod pta;
 pub mod smccc;
 pub mod tee;
+pub mod trace;

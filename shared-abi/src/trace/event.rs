@@ -1,0 +1,588 @@
+//! What can happen, as a type; how it stands in a record.
+//!
+//! Each event has a number, eight bits of detail and up to eight words. Encoding is a constant function that the compiler turns
+//! into stores; decoding believes nothing.
+
+use super::refusal::Refusal;
+
+/// An event as it stands in a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// Which event.
+    pub kind: u8,
+    /// The smallest of its parts.
+    pub detail: u8,
+    /// The others.
+    pub words: [u64; 8],
+}
+
+/// A world of the Arm architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum World {
+    /// Non-secure: EL2, EL1, EL0.
+    Normal = 0,
+    /// Secure: the TEE.
+    Secure = 1,
+}
+
+/// The instruction of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Conduit {
+    /// SMC.
+    Smc = 0,
+    /// HVC.
+    Hvc = 1,
+}
+
+/// Whose a range of memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Owner {
+    /// Nobody's: free.
+    Free = 0,
+    /// The monitor's.
+    Monitor = 1,
+    /// The TEE's, for all VMs: its nexus.
+    Tee = 2,
+    /// A partition's: the TEE's memory for the VM that the record is about.
+    Partition = 3,
+    /// The hypervisor's.
+    Hypervisor = 4,
+    /// RAM of the VM that the record is about.
+    Vm = 5,
+    /// Of the VM's RAM, what the TEE may use: registered shared memory.
+    Shared = 6,
+    /// The hypervisor's copies of the VM's messages, which the TEE reads in place of the VM's own.
+    Shadow = 7,
+    /// Queued to be scrubbed before anybody gets it.
+    Dirty = 8,
+}
+
+/// What becomes of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum VmState {
+    /// The hypervisor has made it.
+    Made = 0,
+    /// Its first vCPU runs.
+    Running = 1,
+    /// It asked to be switched off.
+    Off = 2,
+    /// It asked to be reset.
+    Reset = 3,
+    /// The hypervisor ended it.
+    Crashed = 4,
+}
+
+/// Decoding an enumeration of this file by number.
+macro_rules! numbered {
+    ($($type:ident: $($name:ident)*;)*) => {
+        $(impl $type {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The value of this number.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| *value as u8 == number)
+            }
+        })*
+    };
+}
+
+numbered! {
+    World: Normal Secure;
+    Conduit: Smc Hvc;
+    Owner: Free Monitor Tee Partition Hypervisor Vm Shared Shadow Dirty;
+    VmState: Made Running Off Reset Crashed;
+}
+
+/// Something that happened in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Written several times in a row with nothing in between: the time from one to the next is what a record costs.
+    Calibration {
+        /// Counts them.
+        round: u64,
+    },
+    /// The layer begins on this CPU.
+    Start {
+        /// Physical address of its image.
+        base: u64,
+        /// Bytes that it takes, data included.
+        size: u64,
+    },
+    /// A call has arrived: at EL3 from either world, at EL2 from a VM, at S-EL1 from the monitor.
+    Call {
+        /// By which instruction.
+        conduit: Conduit,
+        /// From which world.
+        from: World,
+        /// From which vCPU, at EL2.
+        vcpu: u8,
+        /// The caller's x0 to x7.
+        x: [u64; 8],
+    },
+    /// A call's answer goes back to where it came from.
+    Answer {
+        /// To which world.
+        to: World,
+        /// To which vCPU, at EL2.
+        vcpu: u8,
+        /// The results, x0 to x3.
+        x: [u64; 4],
+        /// Where the caller goes on; 0 where the layer cannot know.
+        pc: u64,
+    },
+    /// The layer calls the layer below by SMC.
+    Send {
+        /// Its x0 to x7.
+        x: [u64; 8],
+    },
+    /// The layer below has answered.
+    Receive {
+        /// The results, x0 to x3.
+        x: [u64; 4],
+    },
+    /// EL3 leaves for the other world.
+    WorldSwitch {
+        /// Which one is entered.
+        to: World,
+        /// Why the TEE is entered, or was: the monitor's errand, by number.
+        errand: u8,
+        /// Where it is entered.
+        pc: u64,
+    },
+    /// EL3 goes back to the world it came from, without a switch and without an answer.
+    Resume {
+        /// Which one.
+        to: World,
+        /// Where it goes on.
+        pc: u64,
+    },
+    /// An exception other than a call has come: at EL3 from either world, at EL2 from a VM.
+    Exit {
+        /// Which vCPU, at EL2.
+        vcpu: u8,
+        /// ESR_ELx.
+        esr: u64,
+        /// ELR_ELx: where it happened.
+        pc: u64,
+        /// FAR_ELx.
+        far: u64,
+        /// The faulting IPA, at EL2, as HPFAR_EL2 has it.
+        ipa: u64,
+    },
+    /// A physical interrupt has come to this layer.
+    Interrupt {
+        /// Which vCPU it interrupted, at EL2.
+        vcpu: u8,
+        /// Its INTID; 1023 if it was none of this layer's.
+        intid: u32,
+        /// Where it happened.
+        pc: u64,
+    },
+    /// EL2 enters a VM.
+    Enter {
+        /// Which vCPU.
+        vcpu: u8,
+        /// Where.
+        pc: u64,
+        /// SPSR_EL2.
+        pstate: u64,
+    },
+    /// A VM is given an interrupt.
+    VirtualInterrupt {
+        /// Which vCPU.
+        vcpu: u8,
+        /// Which interrupt.
+        intid: u32,
+    },
+    /// EL2 puts another vCPU on this CPU: the record's VM.
+    VcpuSwitch {
+        /// Which vCPU of it.
+        vcpu: u8,
+        /// Whose vCPU was there; 0 for none.
+        from: u16,
+        /// Which of its.
+        from_vcpu: u8,
+    },
+    /// What became of the record's VM.
+    VmState {
+        /// What.
+        state: VmState,
+    },
+    /// The TEE maps the partition of the record's VM on this CPU.
+    PartitionSelect {
+        /// Its place in the TEE's table.
+        slot: u8,
+    },
+    /// The TEE unmaps it.
+    PartitionLeave {
+        /// Its place in the TEE's table.
+        slot: u8,
+    },
+    /// The record's VM exists for the TEE from now on.
+    VmCreated {
+        /// Pages that its partition has.
+        pages: u64,
+        /// Pages that are free after it.
+        free: u64,
+        /// How many VMs there are with it.
+        vms: u64,
+    },
+    /// The TEE has been told that the record's VM is no more.
+    VmDestroyed {
+        /// Whether another CPU is still inside a call of it, so that it goes later.
+        draining: bool,
+    },
+    /// The TEE has taken back all that the record's VM had.
+    VmReclaimed {
+        /// Pages that it had.
+        pages: u64,
+        /// Pages that are free after it.
+        free: u64,
+        /// How many VMs are left.
+        vms: u64,
+    },
+    /// A thread of the partition begins a yielding call.
+    ThreadStart {
+        /// Which.
+        thread: u8,
+        /// What is called.
+        function: u32,
+    },
+    /// It goes on after an RPC.
+    ThreadResume {
+        /// Which.
+        thread: u8,
+    },
+    /// It waits for the normal world.
+    ThreadSuspend {
+        /// Which.
+        thread: u8,
+        /// x0 to x2 of the RPC.
+        rpc: [u64; 3],
+    },
+    /// Its call is done.
+    ThreadFinish {
+        /// Which.
+        thread: u8,
+        /// The call's return code.
+        code: u64,
+    },
+    /// The TEE works on a message.
+    Message {
+        /// `OPTEE_MSG_CMD_*`.
+        command: u32,
+        /// The trusted application's function.
+        function: u32,
+        /// The session.
+        session: u32,
+        /// Parameters.
+        params: u32,
+    },
+    /// The message is answered.
+    Reply {
+        /// TEEC result.
+        result: u32,
+        /// Its origin.
+        origin: u32,
+        /// The session.
+        session: u32,
+    },
+    /// The TEE asks the normal world for something by a message.
+    Rpc {
+        /// `OPTEE_RPC_CMD_*`.
+        command: u32,
+    },
+    /// Shared memory is registered: at EL2 by the VM, at S-EL1 for it.
+    ShmRegister {
+        /// Its cookie.
+        cookie: u64,
+        /// Pages.
+        pages: u64,
+        /// Physical address of the first page.
+        first: u64,
+    },
+    /// It is no more.
+    ShmUnregister {
+        /// Its cookie.
+        cookie: u64,
+    },
+    /// A VM touched what its stage 2 does not map.
+    Stage2Fault {
+        /// Which vCPU.
+        vcpu: u8,
+        /// The IPA.
+        ipa: u64,
+        /// Where it happened.
+        pc: u64,
+        /// ESR_EL2.
+        esr: u64,
+    },
+    /// The heap of a partition, when a call ends.
+    Heap {
+        /// Bytes in use.
+        used: u64,
+        /// The most that ever were.
+        peak: u64,
+        /// Bytes that it has.
+        size: u64,
+    },
+    /// The layer refuses something.
+    Refused {
+        /// Why.
+        reason: Refusal,
+        /// What it refuses: the address, id or number it is about, as far as it has one.
+        value: u64,
+    },
+    /// The layer panics.
+    Panic {
+        /// The first words of its last ones.
+        text: [u8; 64],
+    },
+    /// Memory changes hands.
+    Memory {
+        /// Whose it is now; the record says which VM.
+        owner: Owner,
+        /// Physical address.
+        base: u64,
+        /// Bytes.
+        size: u64,
+        /// Where the VM sees it: its IPA.
+        ipa: u64,
+    },
+    /// An element of a pool's free list, when the pool is about to be used: the as-reported TEE's.
+    FreeBlock {
+        /// 0 for the list's head, then in the list's order.
+        index: u8,
+        /// Where it is: a virtual address of the TEE.
+        address: u64,
+        /// Bytes that are free there.
+        size: u64,
+        /// Forward link.
+        next: u64,
+        /// Backward link.
+        previous: u64,
+    },
+}
+
+const fn encoded(kind: u8, detail: u8, words: [u64; 8]) -> Encoded {
+    Encoded { kind, detail, words }
+}
+
+/// One, two, … words, the others 0.
+const fn words<const N: usize>(some: [u64; N]) -> [u64; 8] {
+    let mut words = [0; 8];
+    let mut i = 0;
+    while i < N {
+        words[i] = some[i];
+        i += 1;
+    }
+    words
+}
+
+const fn four(words: [u64; 8]) -> [u64; 4] {
+    [words[0], words[1], words[2], words[3]]
+}
+
+const fn text_to_words(text: &[u8; 64]) -> [u64; 8] {
+    let mut words = [0; 8];
+    let mut i = 0;
+    while i < 64 {
+        words[i / 8] |= (text[i] as u64) << (i % 8 * 8);
+        i += 1;
+    }
+    words
+}
+
+fn words_to_text(words: &[u64; 8]) -> [u8; 64] {
+    core::array::from_fn(|i| (words[i / 8] >> (i % 8 * 8)) as u8)
+}
+
+impl Event {
+    /// As it stands in a record.
+    #[inline(always)]
+    pub const fn encode(&self) -> Encoded {
+        match *self {
+            Self::Calibration { round } => encoded(1, 0, words([round])),
+            Self::Start { base, size } => encoded(2, 0, words([base, size])),
+            Self::Call { conduit, from, vcpu, x } => encoded(3, conduit as u8 | (from as u8) << 1 | vcpu << 2, x),
+            Self::Answer { to, vcpu, x, pc } => {
+                encoded(4, (to as u8) << 1 | vcpu << 2, [x[0], x[1], x[2], x[3], pc, 0, 0, 0])
+            }
+            Self::Send { x } => encoded(5, 0, x),
+            Self::Receive { x } => encoded(6, 0, words(x)),
+            Self::WorldSwitch { to, errand, pc } => encoded(7, to as u8, words([errand as u64, pc])),
+            Self::Resume { to, pc } => encoded(8, to as u8, words([pc])),
+            Self::Exit { vcpu, esr, pc, far, ipa } => encoded(9, vcpu, words([esr, pc, far, ipa])),
+            Self::Interrupt { vcpu, intid, pc } => encoded(10, vcpu, words([intid as u64, pc])),
+            Self::Enter { vcpu, pc, pstate } => encoded(11, vcpu, words([pc, pstate])),
+            Self::VirtualInterrupt { vcpu, intid } => encoded(12, vcpu, words([intid as u64])),
+            Self::VcpuSwitch { vcpu, from, from_vcpu } => encoded(13, vcpu, words([from as u64, from_vcpu as u64])),
+            Self::VmState { state } => encoded(14, state as u8, words([])),
+            Self::PartitionSelect { slot } => encoded(15, slot, words([])),
+            Self::PartitionLeave { slot } => encoded(16, slot, words([])),
+            Self::VmCreated { pages, free, vms } => encoded(17, 0, words([pages, free, vms])),
+            Self::VmDestroyed { draining } => encoded(18, draining as u8, words([])),
+            Self::VmReclaimed { pages, free, vms } => encoded(19, 0, words([pages, free, vms])),
+            Self::ThreadStart { thread, function } => encoded(20, thread, words([function as u64])),
+            Self::ThreadResume { thread } => encoded(21, thread, words([])),
+            Self::ThreadSuspend { thread, rpc } => encoded(22, thread, words(rpc)),
+            Self::ThreadFinish { thread, code } => encoded(23, thread, words([code])),
+            Self::Message { command, function, session, params } => {
+                encoded(24, 0, words([command as u64, function as u64, session as u64, params as u64]))
+            }
+            Self::Reply { result, origin, session } => {
+                encoded(25, 0, words([result as u64, origin as u64, session as u64]))
+            }
+            Self::Rpc { command } => encoded(26, 0, words([command as u64])),
+            Self::ShmRegister { cookie, pages, first } => encoded(27, 0, words([cookie, pages, first])),
+            Self::ShmUnregister { cookie } => encoded(28, 0, words([cookie])),
+            Self::Stage2Fault { vcpu, ipa, pc, esr } => encoded(29, vcpu, words([ipa, pc, esr])),
+            Self::Heap { used, peak, size } => encoded(30, 0, words([used, peak, size])),
+            Self::Refused { reason, value } => encoded(31, reason as u8, words([value])),
+            Self::Panic { text } => encoded(32, 0, text_to_words(&text)),
+            Self::Memory { owner, base, size, ipa } => encoded(33, owner as u8, words([base, size, ipa])),
+            Self::FreeBlock { index, address, size, next, previous } => {
+                encoded(34, index, words([address, size, next, previous]))
+            }
+        }
+    }
+
+    /// Reads it back. `None` for what no layer writes.
+    pub fn decode(encoded: &Encoded) -> Option<Self> {
+        let (detail, w) = (encoded.detail, encoded.words);
+        let small = |word: u64| u32::try_from(word).ok();
+        Some(match encoded.kind {
+            1 => Self::Calibration { round: w[0] },
+            2 => Self::Start { base: w[0], size: w[1] },
+            3 => Self::Call {
+                conduit: Conduit::from_number(detail & 1)?,
+                from: World::from_number(detail >> 1 & 1)?,
+                vcpu: detail >> 2,
+                x: w,
+            },
+            4 => Self::Answer { to: World::from_number(detail >> 1 & 1)?, vcpu: detail >> 2, x: four(w), pc: w[4] },
+            5 => Self::Send { x: w },
+            6 => Self::Receive { x: four(w) },
+            7 => Self::WorldSwitch { to: World::from_number(detail)?, errand: u8::try_from(w[0]).ok()?, pc: w[1] },
+            8 => Self::Resume { to: World::from_number(detail)?, pc: w[0] },
+            9 => Self::Exit { vcpu: detail, esr: w[0], pc: w[1], far: w[2], ipa: w[3] },
+            10 => Self::Interrupt { vcpu: detail, intid: small(w[0])?, pc: w[1] },
+            11 => Self::Enter { vcpu: detail, pc: w[0], pstate: w[1] },
+            12 => Self::VirtualInterrupt { vcpu: detail, intid: small(w[0])? },
+            13 => {
+                Self::VcpuSwitch { vcpu: detail, from: u16::try_from(w[0]).ok()?, from_vcpu: u8::try_from(w[1]).ok()? }
+            }
+            14 => Self::VmState { state: VmState::from_number(detail)? },
+            15 => Self::PartitionSelect { slot: detail },
+            16 => Self::PartitionLeave { slot: detail },
+            17 => Self::VmCreated { pages: w[0], free: w[1], vms: w[2] },
+            18 => Self::VmDestroyed { draining: detail & 1 != 0 },
+            19 => Self::VmReclaimed { pages: w[0], free: w[1], vms: w[2] },
+            20 => Self::ThreadStart { thread: detail, function: small(w[0])? },
+            21 => Self::ThreadResume { thread: detail },
+            22 => Self::ThreadSuspend { thread: detail, rpc: [w[0], w[1], w[2]] },
+            23 => Self::ThreadFinish { thread: detail, code: w[0] },
+            24 => Self::Message {
+                command: small(w[0])?,
+                function: small(w[1])?,
+                session: small(w[2])?,
+                params: small(w[3])?,
+            },
+            25 => Self::Reply { result: small(w[0])?, origin: small(w[1])?, session: small(w[2])? },
+            26 => Self::Rpc { command: small(w[0])? },
+            27 => Self::ShmRegister { cookie: w[0], pages: w[1], first: w[2] },
+            28 => Self::ShmUnregister { cookie: w[0] },
+            29 => Self::Stage2Fault { vcpu: detail, ipa: w[0], pc: w[1], esr: w[2] },
+            30 => Self::Heap { used: w[0], peak: w[1], size: w[2] },
+            31 => Self::Refused { reason: Refusal::from_number(detail)?, value: w[0] },
+            32 => Self::Panic { text: words_to_text(&w) },
+            33 => Self::Memory { owner: Owner::from_number(detail)?, base: w[0], size: w[1], ipa: w[2] },
+            34 => Self::FreeBlock { index: detail, address: w[0], size: w[1], next: w[2], previous: w[3] },
+            _ => return None,
+        })
+    }
+
+    /// An event's last words, cut to what a record holds.
+    pub fn panic(words: &str) -> Self {
+        let mut text = [0; 64];
+        for (place, byte) in text.iter_mut().zip(words.bytes()) {
+            *place = byte;
+        }
+        Self::Panic { text }
+    }
+
+    /// One of each kind, for tests of those who write and read them.
+    pub fn examples() -> impl Iterator<Item = Self> {
+        let x: [u64; 8] = core::array::from_fn(|i| 0x1111_1111_1111_1111 * i as u64);
+        let r = four(x);
+        [
+            Self::Calibration { round: 3 },
+            Self::Start { base: 0x0E10_0000, size: 0x5_4000 },
+            Self::Call { conduit: Conduit::Hvc, from: World::Normal, vcpu: 5, x },
+            Self::Call { conduit: Conduit::Smc, from: World::Secure, vcpu: 0, x },
+            Self::Answer { to: World::Normal, vcpu: 63, x: r, pc: 0xFFFF_8000_0000_0000 },
+            Self::Send { x },
+            Self::Receive { x: r },
+            Self::WorldSwitch { to: World::Secure, errand: 2, pc: 0x0E10_0040 },
+            Self::Resume { to: World::Normal, pc: 0x6000_0000 },
+            Self::Exit { vcpu: 1, esr: 0x9300_0046, pc: 1, far: 2, ipa: 3 },
+            Self::Interrupt { vcpu: 1, intid: 27, pc: 0x4020_0000 },
+            Self::Enter { vcpu: 1, pc: 0x4020_0000, pstate: 0x3C5 },
+            Self::VirtualInterrupt { vcpu: 1, intid: 27 },
+            Self::VcpuSwitch { vcpu: 1, from: 0xFFFF, from_vcpu: 7 },
+            Self::VmState { state: VmState::Crashed },
+            Self::PartitionSelect { slot: 127 },
+            Self::PartitionLeave { slot: 127 },
+            Self::VmCreated { pages: 29, free: 3000, vms: 1 },
+            Self::VmDestroyed { draining: true },
+            Self::VmReclaimed { pages: 29, free: 3029, vms: 0 },
+            Self::ThreadStart { thread: 3, function: 0x3200_0004 },
+            Self::ThreadResume { thread: 3 },
+            Self::ThreadSuspend { thread: 3, rpc: [0xFFFF_0004, 1, 2] },
+            Self::ThreadFinish { thread: 3, code: 0 },
+            Self::Message { command: 1, function: 2, session: 3, params: 4 },
+            Self::Reply { result: 0xFFFF_0006, origin: 4, session: 3 },
+            Self::Rpc { command: 6 },
+            Self::ShmRegister { cookie: u64::MAX, pages: 1, first: 0x4800_0000 },
+            Self::ShmUnregister { cookie: u64::MAX },
+            Self::Stage2Fault { vcpu: 2, ipa: 0x0E00_0000, pc: 0x4020_0000, esr: 0x9200_0006 },
+            Self::Heap { used: 1, peak: 2, size: 3 },
+            Self::Refused { reason: Refusal::NotAVm, value: 0x1_0000 },
+            Self::panic("Assertion failed at bget.c"),
+            Self::Memory { owner: Owner::Vm, base: 0x5000_0000, size: 0x100_0000, ipa: 0x4000_0000 },
+            Self::FreeBlock { index: 1, address: 1, size: 2, next: 3, previous: 4 },
+        ]
+        .into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_an_example_and_comes_back() {
+        let mut kinds: Vec<_> = Event::examples().map(|event| event.encode().kind).collect();
+        for event in Event::examples() {
+            assert_eq!(Event::decode(&event.encode()), Some(event));
+        }
+        kinds.dedup();
+        assert_eq!(kinds, (1..=34).collect::<Vec<_>>());
+        for kind in [0, 35, 255] {
+            assert_eq!(Event::decode(&encoded(kind, 0, words([]))), None);
+        }
+    }
+
+    #[test]
+    fn what_no_layer_writes_is_refused() {
+        let too_large = words([u64::MAX, u64::MAX]);
+        for kind in [7, 10, 12, 13, 20, 24, 25, 26, 31, 33] {
+            assert_eq!(Event::decode(&encoded(kind, 0xFF, too_large)), None, "{kind}");
+        }
+    }
+}
