@@ -24,6 +24,7 @@ pub mod scenario;
 pub mod screen;
 pub mod shell;
 pub mod toolchain;
+pub mod trace;
 pub mod tree;
 pub mod typist;
 pub mod workspace;
