@@ -60,6 +60,10 @@ pub enum Owner {
     Dirty = 8,
 }
 
+/// What the monitor enters the TEE for ([`Event::WorldSwitch`]), by number.
+pub const ERRANDS: [&str; 10] =
+    ["nothing", "entry", "call", "interrupt", "CPU on", "CPU off", "suspend", "resume", "system off", "system reset"];
+
 /// What becomes of a VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -149,7 +153,7 @@ pub enum Event {
     WorldSwitch {
         /// Which one is entered.
         to: World,
-        /// Why the TEE is entered, or was: the monitor's errand, by number.
+        /// Why the TEE is entered, or was: an index of [`ERRANDS`].
         errand: u8,
         /// Where it is entered.
         pc: u64,

@@ -22,16 +22,50 @@
 //! | [`record`] | an event with its time, as 80 bytes |
 //! | [`ring`] | many of them in memory: writer and reader |
 //! | [`frame`] | one of them as a line of text |
+//! | [`recorder`] | a CPU's end: into a ring, or as frames |
+//!
+//! # What EL3 writes
+//!
+//! From [`Event::Start`] on, on each CPU, every exception that is taken to EL3 gives exactly one record, and so does every return
+//! from it, in the order in which they happen:
+//!
+//! | came | by | | left | to |
+//! |---|---|---|---|---|
+//! | [`Event::Call`] | an SMC, served or not | | [`Event::Answer`] | the world that called, with the call's results |
+//! | [`Event::Interrupt`] | an interrupt of EL3 or the TEE | | [`Event::WorldSwitch`] | the other world, or one that begins on this CPU |
+//! | [`Event::Exit`] | everything else | | [`Event::Resume`] | the world that came, without an answer |
+//!
+//! So the two can be laid beside an exception log of the machine, one to one. A call that the TEE answers is four records:
+//!
+//! | record | x |
+//! |---|---|
+//! | `Call { from: Normal }` | the caller's x0 to x7 |
+//! | `WorldSwitch { to: Secure, errand: Call }` | |
+//! | `Call { from: Secure }` | x0: `TEESMC_OPTEED_RETURN_CALL_DONE`; x1 to x4: **the answer**, which the caller gets in x0 to x3 |
+//! | `WorldSwitch { to: Normal, errand: Call }` | |
+//!
+//! [`Event::Refused`] stands between the two of a call that is refused. A CPU that is switched off comes by its last call and leaves
+//! by a `WorldSwitch` when it is switched on again; one that boots begins with a `WorldSwitch`. The client of a call of the trusted OS
+//! (owners 50 to 63) is what the caller alleges in bits 15:0 of x7, until the CPU leaves for the normal world again; of everything else, 0.
+//!
+//! # What the TEE writes
+//!
+//! [`Event::Call`] when it is entered for a call and [`Event::Answer`] before it is left, and in between what the call does. The records
+//! of a thread that is suspended go on, on whatever CPU, after [`Event::ThreadResume`].
 
 pub mod event;
 pub mod frame;
 pub mod record;
+pub mod recorder;
 pub mod refusal;
 pub mod ring;
 
 pub use event::{Event, Owner, World};
 pub use record::Record;
+pub use recorder::Recorder;
 pub use refusal::Refusal;
+
+use crate::layout::{Range, TRACE};
 
 /// `compatible` of the reserved memory's node.
 pub const COMPATIBLE: &str = "triptych,trace";
@@ -39,6 +73,43 @@ pub const COMPATIBLE: &str = "triptych,trace";
 pub const CHOSEN: &str = "triptych,trace";
 /// Its value: as frames on the UARTs.
 pub const CHOSEN_UART: &str = "uart";
+
+/// The way by which records leave the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Way {
+    /// None: nothing is written.
+    #[default]
+    Nowhere = 0,
+    /// Rings in [`TRACE`].
+    Rings = 1,
+    /// Frames on the layer's UART.
+    Frames = 2,
+}
+
+impl Way {
+    /// What a device tree says: `reserved` is the `reg` of the node that is compatible with [`COMPATIBLE`], `ram` what the machine's
+    /// non-secure memory is, `chosen` the value of [`CHOSEN`].
+    pub fn of(reserved: Option<Range>, ram: &[Range], chosen: Option<&str>) -> Self {
+        let in_ram = ram.iter().any(|range| range.holds(TRACE.base, TRACE.size));
+        if reserved == Some(TRACE) && in_ram {
+            Self::Rings
+        } else if chosen == Some(CHOSEN_UART) {
+            Self::Frames
+        } else {
+            Self::Nowhere
+        }
+    }
+
+    /// The way of this number; nowhere for one that is none.
+    pub const fn from_number(number: u64) -> Self {
+        match number {
+            1 => Self::Rings,
+            2 => Self::Frames,
+            _ => Self::Nowhere,
+        }
+    }
+}
 
 /// Who writes records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +147,29 @@ impl Layer {
             Self::Monitor => "EL3",
             Self::Tee => "S-EL1",
             Self::Hypervisor => "NS-EL2",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_are_made_in_the_agreed_memory_and_nowhere_else() {
+        let ram = [Range::new(0x4000_0000, 0x8000_0000)];
+        assert_eq!(Way::of(Some(TRACE), &ram, None), Way::Rings);
+        assert_eq!(Way::of(Some(TRACE), &ram, Some("uart")), Way::Rings);
+        let elsewhere = Range::new(TRACE.base + 0x1000, TRACE.size);
+        for (reserved, ram) in
+            [(None, &ram[..]), (Some(elsewhere), &ram), (Some(TRACE), &[Range::new(0x4000_0000, 1 << 26)])]
+        {
+            assert_eq!(Way::of(reserved, ram, None), Way::Nowhere);
+            assert_eq!(Way::of(reserved, ram, Some("paper")), Way::Nowhere);
+            assert_eq!(Way::of(reserved, ram, Some("uart")), Way::Frames);
+        }
+        for way in [Way::Nowhere, Way::Rings, Way::Frames] {
+            assert_eq!(Way::from_number(way as u64), way);
         }
     }
 }
