@@ -371,6 +371,13 @@ pub enum Event {
         /// Backward link.
         previous: u64,
     },
+    /// EL2 has no vCPU to run on this CPU, and waits. What passes until the next record is not work.
+    Idle,
+    /// A physical interrupt has come while the layer itself had the CPU: it waited, or this is the second one of an exit.
+    Wake {
+        /// Its INTID.
+        intid: u32,
+    },
 }
 
 const fn encoded(kind: u8, detail: u8, words: [u64; 8]) -> Encoded {
@@ -453,6 +460,8 @@ impl Event {
             Self::FreeBlock { index, address, size, next, previous } => {
                 encoded(34, index, words([address, size, next, previous]))
             }
+            Self::Idle => encoded(35, 0, words([])),
+            Self::Wake { intid } => encoded(36, 0, words([intid as u64])),
         }
     }
 
@@ -507,6 +516,8 @@ impl Event {
             32 => Self::Panic { text: words_to_text(&w) },
             33 => Self::Memory { owner: Owner::from_number(detail)?, base: w[0], size: w[1], ipa: w[2] },
             34 => Self::FreeBlock { index: detail, address: w[0], size: w[1], next: w[2], previous: w[3] },
+            35 => Self::Idle,
+            36 => Self::Wake { intid: small(w[0])? },
             _ => return None,
         })
     }
@@ -560,6 +571,8 @@ impl Event {
             Self::panic("Assertion failed at bget.c"),
             Self::Memory { owner: Owner::Vm, base: 0x5000_0000, size: 0x100_0000, ipa: 0x4000_0000 },
             Self::FreeBlock { index: 1, address: 1, size: 2, next: 3, previous: 4 },
+            Self::Idle,
+            Self::Wake { intid: 33 },
         ]
         .into_iter()
     }
@@ -576,8 +589,8 @@ mod tests {
             assert_eq!(Event::decode(&event.encode()), Some(event));
         }
         kinds.dedup();
-        assert_eq!(kinds, (1..=34).collect::<Vec<_>>());
-        for kind in [0, 35, 255] {
+        assert_eq!(kinds, (1..=36).collect::<Vec<_>>());
+        for kind in [0, 37, 255] {
             assert_eq!(Event::decode(&encoded(kind, 0, words([]))), None);
         }
     }
@@ -585,7 +598,7 @@ mod tests {
     #[test]
     fn what_no_layer_writes_is_refused() {
         let too_large = words([u64::MAX, u64::MAX]);
-        for kind in [7, 10, 12, 13, 20, 24, 25, 26, 31, 33] {
+        for kind in [7, 10, 12, 13, 20, 24, 25, 26, 31, 33, 36] {
             assert_eq!(Event::decode(&encoded(kind, 0xFF, too_large)), None, "{kind}");
         }
     }

@@ -48,6 +48,22 @@
 //! by a `WorldSwitch` when it is switched on again; one that boots begins with a `WorldSwitch`. The client of a call of the trusted OS
 //! (owners 50 to 63) is what the caller alleges in bits 15:0 of x7, until the CPU leaves for the normal world again; of everything else, 0.
 //!
+//! # What EL2 writes
+//!
+//! Every exception that comes to EL2 from a VM gives exactly one record on its CPU, and so does every return from EL2 into a VM;
+//! exceptions of EL2's own give none.
+//!
+//! | came | by | | left | to |
+//! |---|---|---|---|---|
+//! | [`Event::Call`] | SMC or HVC of a vCPU | | [`Event::Answer`] | the vCPU that called, for the first time since |
+//! | [`Event::Interrupt`] | a physical interrupt | | [`Event::Enter`] | any other |
+//! | [`Event::Exit`] | everything else | | | |
+//!
+//! In between: [`Event::Send`] and [`Event::Receive`] around each SMC of the hypervisor's own, whose client is x7's; [`Event::Wake`] for
+//! an interrupt that comes while no VM runs, or together with another; [`Event::Idle`] when there is no vCPU to run. A
+//! [`Event::Refused`] stands before the `Answer` of the call that is refused. Of the calls' memory, [`Event::Memory`] says who may
+//! use it.
+//!
 //! # What the TEE writes
 //!
 //! [`Event::Call`] when it is entered for a call and [`Event::Answer`] before it is left, and in between what the call does. The records

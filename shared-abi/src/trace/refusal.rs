@@ -72,6 +72,8 @@ refusals! {
     NoTee = 18, "there is no TEE";
     /// The state of what it names does not allow it.
     BadState = 19, "not in this state";
+    /// The caller has no such instruction or register: it is given an exception.
+    Undefined = 20, "an instruction or register that it does not have";
 }
 
 impl fmt::Display for Refusal {
