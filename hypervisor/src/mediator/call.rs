@@ -97,6 +97,8 @@ pub struct Call {
     /// Page list of its last answer to SHM_ALLOC. The TEE may be interrupted before it has read the list, so it stays until
     /// the next such answer or the end.
     pub answer_list: ListPages,
+    /// Whether it was given memory for RPC messages.
+    pub has_rpc_memory: bool,
     /// RPCs in a row that could not be shown to the guest.
     pub undelivered: u8,
 }
@@ -112,6 +114,7 @@ impl Call {
         effect: Effect::None,
         lists: ListPages::NONE,
         answer_list: ListPages::NONE,
+        has_rpc_memory: false,
         undelivered: 0,
     };
 }

@@ -96,13 +96,14 @@ impl<'a> Message<'a> {
     /// buffers. Which parameters those are is what `answer` says, which the guest cannot change if it is the shadow; addresses
     /// and cookies are never copied.
     ///
-    /// `self` keeps its own count of parameters, whatever either header says.
-    pub fn take_results(&self, answer: &Message<'_>) {
+    /// `self` keeps its own count of parameters, whatever either header says. Returns the result.
+    pub fn take_results(&self, answer: &Message<'_>) -> TeeResult {
         let header = answer.header();
         self.set_header(MsgHeader { num_params: self.params.len() as u32, ..header });
         for (block, param) in self.params.iter().zip(answer.params()) {
             take_output(block, &param, &param);
         }
+        TeeResult(header.ret)
     }
 
     /// The same the other way: `self` is the shadow of an RPC, `answer` is the guest's. Only what the shadow's own

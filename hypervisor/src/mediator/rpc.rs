@@ -275,6 +275,7 @@ impl State {
             return self.answer_rpc(thread, [0, 0, x4, x5]);
         };
         let room = (size as usize / 8).saturating_sub(words_of(0)) / (words_of(1) - words_of(0));
+        self.calls[index].has_rpc_memory = true;
         self.rpc_memories[n] = Some(RpcMemory { cookie, call: Some(index), ipa, params: room.min(MAX_RPC_PARAMS) });
         let page = &self.shadow.rpc_messages[n];
         page.clear(0, size.div_ceil(8) as usize);

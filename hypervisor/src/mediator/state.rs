@@ -238,17 +238,14 @@ impl State {
     where
         M: GuestMemory + ?Sized,
     {
-        let call = core::mem::replace(&mut self.calls[index], Call::FREE);
+        let call = &mut self.calls[index];
         let mut code = u64::from(x0);
         let mut ret = TeeResult::GENERIC;
         if ReturnCode::from_x0(code) == Some(ReturnCode::Ok) {
             let answer = Message::new(self.shadow.messages[index].words(), call.params);
             let words = memory.words(call.guest, words_of(call.params));
             match (answer, words.and_then(|words| Message::new(words, call.params))) {
-                (Some(answer), Some(guest)) => {
-                    ret = TeeResult(answer.header().ret);
-                    guest.take_results(&answer);
-                }
+                (Some(answer), Some(guest)) => ret = guest.take_results(&answer),
                 _ => code = ReturnCode::EBadAddr as u64,
             }
         }
@@ -261,10 +258,13 @@ impl State {
             }
             Effect::Unregister(_) => {}
         }
-        self.rpc_memory_kept(index);
-        let Call { mut lists, mut answer_list, .. } = call;
-        lists.give_back(&mut self.free_lists);
-        answer_list.give_back(&mut self.free_lists);
+        call.lists.give_back(&mut self.free_lists);
+        call.answer_list.give_back(&mut self.free_lists);
+        // The next call writes the rest.
+        call.progress = Progress::Free;
+        if call.has_rpc_memory {
+            self.rpc_memory_kept(index);
+        }
         code
     }
 

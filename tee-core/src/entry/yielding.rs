@@ -86,9 +86,8 @@ pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
     };
     let Some(buffer) = message else { return ReturnCode::EBadAddr };
     let with_rpc = start.function != smc::OPTEE_SMC_CALL_WITH_ARG;
-    let Ok((mut message, rpc_at)) = msg::Message::fetch(tee, &buffer, at, with_rpc) else {
-        return ReturnCode::EBadAddr;
-    };
+    let mut message = msg::Message::new();
+    let Ok(rpc_at) = message.fetch(tee, &buffer, at, with_rpc) else { return ReturnCode::EBadAddr };
     let call = Call::new(tee, partition, start.slot, start.thread, rpc_at.map(|at| (&buffer, at)));
     let known = msg::handle(&call, &mut message);
     call.finish();

@@ -22,9 +22,14 @@ impl<'b, 'p, T: FromBytes + IntoBytes> Allegation<'b, 'p, T> {
     }
 
     /// The copy.
+    #[inline]
     pub fn copy_out(self, tee: &Tee) -> Result<T, Lost> {
-        let mut copy = T::new_zeroed();
-        self.buffer.read(tee, self.at, copy.as_mut_bytes())?;
-        Ok(copy)
+        /// Copied in words where the buffer's address allows it, whatever `T` asks for.
+        #[repr(align(8))]
+        struct Aligned<T>(T);
+
+        let mut copy = Aligned(T::new_zeroed());
+        self.buffer.read(tee, self.at, copy.0.as_mut_bytes())?;
+        Ok(copy.0)
     }
 }

@@ -6,12 +6,31 @@ use crate::nexus::ns_ram::NsRange;
 use crate::nexus::pages::PAGE_SIZE;
 use crate::partition::shm::InUse;
 use crate::tee::Tee;
+use heapless::Vec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Numbers of page frames, in order.
+pub enum Frames<'p> {
+    /// Of a small buffer: up to a page of bytes touches two pages at most. They need no memory from the heap.
+    Few(Vec<u32, 2, u8>),
+    /// Of a larger one.
+    Many(OwnedBlock<'p, u32>),
+}
+
+impl Frames<'_> {
+    fn get(&self, page: usize) -> Option<u32> {
+        match self {
+            Self::Few(frames) => frames.get(page),
+            Self::Many(frames) => frames.get(page),
+        }
+        .copied()
+    }
+}
 
 /// Page frames of a temporary buffer, and where in the first one it starts.
 pub struct Listed<'p> {
-    /// Numbers of the frames, in order.
-    pub frames: OwnedBlock<'p, u32>,
+    /// The frames.
+    pub frames: Frames<'p>,
     /// Offset in the first one.
     pub offset: usize,
     /// Bytes.
@@ -94,8 +113,20 @@ impl<'p> Buffer<'p> {
     }
 
     /// Copies bytes from offset `at` into the TEE. For data that is not looked at twice; see [`Buffer::allege`].
+    #[inline]
     pub fn read(&self, tee: &Tee, at: usize, into: &mut [u8]) -> Result<(), Lost> {
         self.check(at, into.len())?;
+        match &self.memory {
+            // All messages are: one piece, of a length that the compiler knows.
+            Memory::Contiguous(range) => {
+                tee.machine.read(range.part(self.at + at, into.len()).ok_or(Lost)?, into);
+                Ok(())
+            }
+            _ => self.read_pieces(tee, at, into),
+        }
+    }
+
+    fn read_pieces(&self, tee: &Tee, at: usize, into: &mut [u8]) -> Result<(), Lost> {
         let mut done = 0;
         while done < into.len() {
             let piece = self.piece(tee, at + done, into.len() - done)?;
@@ -106,8 +137,19 @@ impl<'p> Buffer<'p> {
     }
 
     /// Copies bytes out of the TEE to offset `at`.
+    #[inline]
     pub fn write(&self, tee: &Tee, at: usize, from: &[u8]) -> Result<(), Lost> {
         self.check(at, from.len())?;
+        match &self.memory {
+            Memory::Contiguous(range) => {
+                tee.machine.write(range.part(self.at + at, from.len()).ok_or(Lost)?, from);
+                Ok(())
+            }
+            _ => self.write_pieces(tee, at, from),
+        }
+    }
+
+    fn write_pieces(&self, tee: &Tee, at: usize, from: &[u8]) -> Result<(), Lost> {
         let mut done = 0;
         while done < from.len() {
             let piece = self.piece(tee, at + done, from.len() - done)?;
@@ -132,7 +174,7 @@ impl<'p> Buffer<'p> {
         };
         let (page, in_page) = ((offset + at) / PAGE_SIZE, (offset + at) % PAGE_SIZE);
         let frame = match &self.memory {
-            Memory::Listed(pages) => pages.frames.get(page).copied(),
+            Memory::Listed(pages) => pages.frames.get(page),
             Memory::Registered(memory) => memory.frame(page),
             Memory::Null | Memory::Contiguous(_) => None,
         };

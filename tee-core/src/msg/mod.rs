@@ -12,6 +12,7 @@ use crate::entry::fast::RPC_PARAMS;
 use crate::tee::Tee;
 use buffer::{Buffer, Lost};
 use core::mem::offset_of;
+use heapless::Vec;
 use shared_abi::optee_msg::{Cmd, MsgHeader, MsgParam, arg_size};
 use shared_abi::tee::{Origin, TeeResult};
 
@@ -22,38 +23,47 @@ pub const MAX_PARAMS: usize = 2 + params::COUNT;
 /// A message, copied.
 pub struct Message {
     header: MsgHeader,
-    params: [MsgParam; MAX_PARAMS],
+    params: Vec<MsgParam, MAX_PARAMS, u8>,
     /// Bit n: parameter n has something for the caller.
     out: u8,
 }
 
 impl Message {
+    /// A message that asks for nothing, to be filled where it stands: it is too large to be handed around.
+    pub const fn new() -> Self {
+        let header =
+            MsgHeader { cmd: 0, func: 0, session: 0, cancel_id: 0, pad: 0, ret: 0, ret_origin: 0, num_params: 0 };
+        Self { header, params: Vec::new(), out: 0 }
+    }
+
     /// Copies the message at offset `at`. `with_rpc` says that memory for an RPC's message must follow it; where, is the
-    /// second value.
-    pub fn fetch(tee: &Tee, buffer: &Buffer<'_>, at: usize, with_rpc: bool) -> Result<(Self, Option<usize>), Lost> {
+    /// answer.
+    #[inline]
+    pub fn fetch(&mut self, tee: &Tee, buffer: &Buffer<'_>, at: usize, with_rpc: bool) -> Result<Option<usize>, Lost> {
         if !at.is_multiple_of(align_of::<u64>()) {
             return Err(Lost);
         }
-        let header: MsgHeader = buffer.allege(at)?.copy_out(tee)?;
-        let count = header.num_params as usize;
+        self.header = buffer.allege(at)?.copy_out(tee)?;
+        let count = self.header.num_params as usize;
         if count > MAX_PARAMS {
             return Err(Lost);
         }
-        let mut params = [MsgParam::default(); MAX_PARAMS];
-        for (n, param) in params[..count].iter_mut().enumerate() {
-            *param = buffer.allege(at + arg_size(n))?.copy_out(tee)?;
+        self.params.clear();
+        for n in 0..count {
+            let param = buffer.allege(at + arg_size(n))?.copy_out(tee)?;
+            self.params.push(param).map_err(|_| Lost)?;
         }
         let rpc_at = at + arg_size(count);
         let rpc_fits = rpc_at + arg_size(RPC_PARAMS) <= buffer.len();
         match (with_rpc, rpc_fits) {
             (true, false) => Err(Lost),
-            _ => Ok((Self { header, params, out: 0 }, with_rpc.then_some(rpc_at))),
+            _ => Ok(with_rpc.then_some(rpc_at)),
         }
     }
 
     /// The parameters.
     fn params(&self) -> &[MsgParam] {
-        &self.params[..self.header.num_params as usize % (MAX_PARAMS + 1)]
+        &self.params
     }
 
     /// Takes what a function left in parameter `n` for the caller.
@@ -75,6 +85,12 @@ impl Message {
             buffer.put(tee, at + arg_size(n) + offset_of!(MsgParam, a), &[param.a, param.b])?;
         }
         Ok(())
+    }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

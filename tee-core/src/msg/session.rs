@@ -24,7 +24,8 @@ pub(super) fn open(call: &Call<'_>, message: &mut Message) -> Outcome {
         Ok(pta) => pta,
         Err(error) => return Outcome::of_tee(Err(error)),
     };
-    if let Err(error) = resolve(call, &message.params()[META..]) {
+    let mut parameters = none();
+    if let Err(error) = resolve(call, &message.params()[META..], &mut parameters) {
         return Outcome::of_tee(Err(error));
     }
     match call.partition.sessions.open(pta) {
@@ -46,10 +47,10 @@ fn open_meta(call: &Call<'_>, params: &[MsgParam]) -> Result<Pta, TeeResult> {
 }
 
 pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
-    let mut parameters = match resolve(call, message.params()) {
-        Ok(parameters) => parameters,
-        Err(error) => return Outcome::of_tee(Err(error)),
-    };
+    let mut parameters = none();
+    if let Err(error) = resolve(call, message.params(), &mut parameters) {
+        return Outcome::of_tee(Err(error));
+    }
     let Some(session) = call.partition.sessions.enter(SessionId(message.header.session)) else {
         return Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS));
     };
@@ -81,13 +82,17 @@ fn why(refused: Refused) -> TeeResult {
     }
 }
 
-fn resolve<'p>(call: &Call<'p>, params: &[MsgParam]) -> Result<Parameters<'p>, TeeResult> {
+fn none<'p>() -> Parameters<'p> {
+    core::array::from_fn(|_| Parameter::None)
+}
+
+/// Resolves the parameters where they stand: they are too large to be handed around.
+fn resolve<'p>(call: &Call<'p>, params: &[MsgParam], into: &mut Parameters<'p>) -> Result<(), TeeResult> {
     if params.len() > COUNT {
         return Err(TeeResult::BAD_PARAMETERS);
     }
-    let mut parameters = [const { Parameter::None }; COUNT];
-    for (parameter, param) in parameters.iter_mut().zip(params) {
+    for (parameter, param) in into.iter_mut().zip(params) {
         *parameter = Parameter::resolve(call, param)?;
     }
-    Ok(parameters)
+    Ok(())
 }

@@ -14,9 +14,8 @@ pub(super) fn register(call: &Call<'_>, message: &Message) -> Result<(), TeeResu
         return Err(bad);
     };
     let cookie = Cookie::new(shm_ref).filter(|_| !param.is_meta()).ok_or(bad)?;
-    let listed = page_list::fetch(call, buf_ptr, size)?;
-    let frames = listed.frames.into_block().ok_or(bad)?;
-    let buffer = Buffer { frames, offset: listed.offset, len: listed.len };
+    let (frames, offset, len) = page_list::fetch_to_keep(call, buf_ptr, size)?;
+    let buffer = Buffer { frames, offset, len };
     call.partition.shm.register(cookie, buffer).map_err(|(refused, buffer)| {
         call.partition.heap.free(buffer.frames);
         if refused == Refused::Full { TeeResult::OUT_OF_MEMORY } else { bad }

@@ -5,12 +5,24 @@ use super::heap::Block;
 use super::nexus::PAGE;
 use std::rc::Rc;
 
+/// Frames that are kept without memory from the heap.
+pub const FEW: usize = 2;
+
 #[derive(Clone)]
 pub enum Memory {
     Null,
     Contiguous(u64),
-    Listed { frames: Rc<[u32]>, block: Block, offset: usize },
-    Registered { cookie: u64, frames: Rc<[u32]>, offset: usize },
+    /// A list of a buffer that needs no more than [`FEW`] frames takes nothing from the heap.
+    Listed {
+        frames: Rc<[u32]>,
+        block: Option<Block>,
+        offset: usize,
+    },
+    Registered {
+        cookie: u64,
+        frames: Rc<[u32]>,
+        offset: usize,
+    },
 }
 
 /// A buffer. Who made it must end it by [`Call::release`].
@@ -86,7 +98,7 @@ impl Call {
     pub fn release(&self, buffer: Buffer) {
         match buffer.memory {
             Memory::Null | Memory::Contiguous(_) => {}
-            Memory::Listed { block, .. } => self.vm.heap.borrow_mut().free(block),
+            Memory::Listed { block, .. } => block.into_iter().for_each(|block| self.vm.heap.borrow_mut().free(block)),
             Memory::Registered { cookie, .. } => {
                 if let Some(record) = self.vm.shm.borrow_mut().get_mut(&cookie) {
                     record.users -= 1;

@@ -1,6 +1,6 @@
 //! What messages ask for.
 
-use super::buffer::{Buffer, Lost, Memory};
+use super::buffer::{Buffer, FEW, Lost, Memory};
 use super::call::{Call, Message};
 use super::nexus::PAGE;
 use super::services::Service;
@@ -138,8 +138,10 @@ impl Call {
         if shm_ref == 0 || param.is_meta() {
             return Err(BAD_PARAMETERS);
         }
-        let buffer = self.fetch_list(buf_ptr, size).await?;
-        let Buffer { memory: Memory::Listed { frames, block, offset }, len, .. } = buffer else { unreachable!() };
+        let buffer = self.fetch_list(buf_ptr, size, 0).await?;
+        let Buffer { memory: Memory::Listed { frames, block: Some(block), offset }, len, .. } = buffer else {
+            unreachable!()
+        };
         let mut shm = self.vm.shm.borrow_mut();
         let result = match (shm.contains_key(&shm_ref), shm.len() < MAX_BUFFERS) {
             (true, _) => Err(BAD_PARAMETERS),
@@ -192,7 +194,9 @@ impl Call {
             Param::None => return Ok(Parameter::None),
             Param::Value { dir, value: [a, b, _] } => return Ok(Parameter::Value { dir, a: a as u32, b: b as u32 }),
             Param::Tmem { dir, buf_ptr: 0, .. } => (dir, Buffer { memory: Memory::Null, at: 0, len: 0 }),
-            Param::Tmem { dir, buf_ptr, size, noncontig: true, .. } => (dir, self.fetch_list(buf_ptr, size).await?),
+            Param::Tmem { dir, buf_ptr, size, noncontig: true, .. } => {
+                (dir, self.fetch_list(buf_ptr, size, FEW).await?)
+            }
             Param::Tmem { dir, buf_ptr, size, noncontig: false, .. } => {
                 if !self.world.claims(buf_ptr, size) {
                     return Err(BAD_PARAMETERS);
@@ -221,21 +225,22 @@ impl Call {
         }
     }
 
-    /// Copies a list of pages.
-    pub async fn fetch_list(&self, buf_ptr: u64, size: u64) -> Result<Buffer, u32> {
+    /// Copies a list of pages, those of more than `few` into memory from the heap.
+    pub async fn fetch_list(&self, buf_ptr: u64, size: u64, few: usize) -> Result<Buffer, u32> {
         let offset = buf_ptr % PAGE;
         let count = offset.checked_add(size).map(|end| end.div_ceil(PAGE)).ok_or(BAD_PARAMETERS)?;
         if size == 0 || count > 2048 {
             return Err(BAD_PARAMETERS);
         }
-        let block = self.allocate(count as usize * 4).ok_or(OUT_OF_MEMORY)?;
-        match self.frames(buf_ptr - offset, count as usize).await {
+        let count = count as usize;
+        let block = if count <= few { None } else { Some(self.allocate(count * 4).ok_or(OUT_OF_MEMORY)?) };
+        match self.frames(buf_ptr - offset, count).await {
             Some(frames) => {
                 let memory = Memory::Listed { frames, block, offset: offset as usize };
                 Ok(Buffer { memory, at: 0, len: size as usize })
             }
             None => {
-                self.vm.heap.borrow_mut().free(block);
+                block.into_iter().for_each(|block| self.vm.heap.borrow_mut().free(block));
                 Err(BAD_PARAMETERS)
             }
         }
@@ -249,10 +254,10 @@ impl Call {
             }
             let page = Buffer::contiguous(list, PAGE);
             let here = (count - frames.len()).min(511);
-            // The TEE takes 32 addresses at a time.
-            for first in (0..here).step_by(32) {
-                let bytes = self.read(&page, first * 8, 256).await.map_err(|Lost| ()).ok()?;
-                for entry in bytes.chunks(8).take(here - first) {
+            // The TEE takes 8 addresses at a time.
+            for first in (0..here).step_by(8) {
+                let bytes = self.read(&page, first * 8, 8 * (here - first).min(8)).await.map_err(|Lost| ()).ok()?;
+                for entry in bytes.chunks(8) {
                     let pa = u64::from_le_bytes(entry.try_into().unwrap());
                     if !pa.is_multiple_of(PAGE) || !self.world.claims(pa, PAGE) {
                         return None;

@@ -1,6 +1,6 @@
 //! What a call asks the normal world.
 
-use super::buffer::{Buffer, Memory};
+use super::buffer::{Buffer, FEW, Memory};
 use super::call::{Call, RpcMemory};
 use super::message::error;
 use super::nexus::PAGE;
@@ -61,7 +61,7 @@ impl Call {
         let buffer = if given < size {
             None
         } else if noncontig {
-            self.fetch_list(buf_ptr, given).await.ok()
+            self.fetch_list(buf_ptr, given, FEW).await.ok()
         } else {
             self.world.claims(buf_ptr, given).then(|| Buffer::contiguous(buf_ptr, given))
         };
