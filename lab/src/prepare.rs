@@ -96,6 +96,9 @@ pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit)
     if let Some(script) = &scenario.script {
         bytes = tree::with_script(&bytes, script)?;
     }
+    if scenario.machine.tree_ballast.0 != 0 {
+        bytes = tree::with_ballast(&bytes, scenario.machine.tree_ballast)?;
+    }
     write_if_changed(&tree, &bytes)?;
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
     line.load(&tree, &guests);

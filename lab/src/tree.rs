@@ -4,6 +4,7 @@
 //! begin with `triptych,`.
 
 use crate::guests::{Guest, Role};
+use crate::scenario::Size;
 use anyhow::{Context, Result, anyhow};
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
@@ -39,10 +40,19 @@ pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result
 
 /// The machine's tree with the script of a probe in the hypervisor's place.
 pub fn with_script(machine: &[u8], script: &[u8]) -> Result<Vec<u8>> {
+    chosen(machine, "triptych,script", script.to_vec())
+}
+
+/// The machine's tree with so many bytes that mean nothing.
+pub fn with_ballast(machine: &[u8], size: Size) -> Result<Vec<u8>> {
+    chosen(machine, "triptych,ballast", vec![0x5A_u8; size.0 as usize])
+}
+
+fn chosen(machine: &[u8], name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
     let chosen = tree.find_node_mut("/chosen").context("the tree has no /chosen")?;
-    put(chosen, "triptych,script", script.to_vec())?;
+    put(chosen, name, value)?;
     Ok(tree.to_dtb())
 }
 
@@ -99,7 +109,7 @@ fn put<T: dtoolkit::ToPropertyValue>(node: &mut DeviceTreeNode, name: &str, valu
 mod tests {
     use super::*;
     use crate::guests::Module;
-    use crate::scenario::{Placement, Size, Vm};
+    use crate::scenario::{Placement, Vm};
     use dtoolkit::{Node, Property};
     use std::path::PathBuf;
 

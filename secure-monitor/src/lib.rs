@@ -10,8 +10,6 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
-extern crate alloc;
-
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod arch;
@@ -24,9 +22,6 @@ pub mod dispatch;
 #[allow(unsafe_code)]
 pub mod fault;
 pub mod handoff;
-#[cfg(target_os = "none")]
-#[allow(unsafe_code)]
-pub mod heap;
 pub mod injection;
 pub mod loader;
 #[cfg(target_os = "none")]

@@ -93,11 +93,20 @@ pub struct Machine {
     pub memory: Size,
     /// Virtual time is the count of executed instructions, and runs repeat exactly.
     pub icount: bool,
+    /// So many bytes that mean nothing make its device tree larger.
+    pub tree_ballast: Size,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { cpu: "max,pauth-impdef=on".into(), also_on: Vec::new(), cpus: 2, memory: Size(2 << 30), icount: false }
+        Self {
+            cpu: "max,pauth-impdef=on".into(),
+            also_on: Vec::new(),
+            cpus: 2,
+            memory: Size(2 << 30),
+            icount: false,
+            tree_ballast: Size(0),
+        }
     }
 }
 

@@ -13,13 +13,11 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod stage {
-    extern crate alloc;
-
-    use alloc::vec::Vec;
     use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind, sha256};
+    use secure_monitor::devicetree::Tree;
     use secure_monitor::handoff::Handoff;
     use secure_monitor::platform::{console, memory};
-    use secure_monitor::{arch, devicetree, heap, loader};
+    use secure_monitor::{arch, loader};
     use shared_abi::fip::{Fip, Image, Manifest};
     use shared_abi::layout::{self, Range};
 
@@ -37,8 +35,8 @@ mod stage {
     ];
 
     unsafe extern "C" {
-        static __heap_start: u8;
-        static __heap_end: u8;
+        static __scratch_start: u8;
+        static __scratch_end: u8;
     }
 
     /// The image's first byte: what makes the linker keep it.
@@ -52,16 +50,15 @@ mod stage {
         if unsafe { mmu::enable(&MAPPINGS) }.is_err() {
             arch::stop()
         }
-        // SAFETY: once, after the MMU is on; the symbols enclose SRAM that boot.ld leaves to the heap.
-        unsafe {
-            console::init(true);
-            heap::init((&raw const __heap_start).addr(), (&raw const __heap_end).addr());
-        }
+        // SAFETY: once, with the UART mapped.
+        unsafe { console::init(true) };
         log::info!("Triptych secure monitor {}", env!("CARGO_PKG_VERSION"));
 
-        // SAFETY: the one borrow of the device tree's memory until it is written.
-        let tree = devicetree::Tree::parse(unsafe { memory::device_tree() })
-            .unwrap_or_else(|error| refuse("device tree", &error));
+        let scratch = (&raw const __scratch_start).addr()..(&raw const __scratch_end).addr();
+        // SAFETY: the one borrow of each: the tree's memory, and SRAM that boot.ld leaves to nothing else.
+        let (area, scratch) =
+            unsafe { (memory::device_tree(), memory::destination(scratch.start as u64, scratch.len())) };
+        let tree = parse(area);
         let machine = tree.machine().unwrap_or_else(|error| refuse("device tree", &error));
         let manifest = Manifest::parse(memory::manifest()).unwrap_or_else(|error| refuse("manifest", &error));
         let package = Fip::parse(memory::package()).unwrap_or_else(|error| refuse("package", &error));
@@ -71,11 +68,10 @@ mod stage {
         let tee = load(Image::Bl32);
         let normal = required(Image::Bl33, load(Image::Bl33));
 
-        let tree = tree.complete(tee.is_some()).unwrap_or_else(|error| refuse("device tree", &error));
-        // SAFETY: nothing borrowed from the tree in its place is used any more.
-        let area = unsafe { memory::device_tree() };
-        area[..tree.plain.len()].copy_from_slice(&tree.plain);
-        let with_tee = tree.with_tee.map_or(&mut [][..], Vec::leak);
+        // The tree without the TEE's node in its place, the one with it in this stage's SRAM.
+        let plain = complete(tree, false, scratch);
+        area[..plain].copy_from_slice(&scratch[..plain]);
+        let with_tee = if tee.is_some() { complete(parse(area), true, scratch) } else { 0 };
 
         if machine.left_out != 0 {
             log::warn!("{} CPUs more than the {} there is room for stay off", machine.left_out, layout::MAX_CPUS);
@@ -84,11 +80,11 @@ mod stage {
         handoff.tee = tee.map_or(0, |place| place.base);
         handoff.normal = normal.base;
         handoff.dtb = layout::DTB.base;
-        handoff.dtb_with_tee = with_tee.as_ptr().addr() as u64;
-        handoff.dtb_with_tee_size = with_tee.len() as u64;
-        // The hand-off is on the stack, the tree with the TEE on the heap: both are this stage's SRAM.
+        handoff.dtb_with_tee = scratch.as_ptr().addr() as u64;
+        handoff.dtb_with_tee_size = with_tee as u64;
+        // The hand-off on the stack and the tree with the TEE are both this stage's SRAM.
         cache::clean(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size);
-        cache::clean(layout::DTB.base, tree.plain.len() as u64);
+        cache::clean(layout::DTB.base, plain as u64);
         cache::invalidate_instructions();
         // SAFETY: the runtime stands at its place, checked, and with all the images clean to memory.
         unsafe { boot_entry::enter_runtime(runtime.base, &handoff) }
@@ -105,6 +101,15 @@ mod stage {
         cache::clean(base, size);
         log::info!("{image}: {} KiB at {base:#x}, sha256 ok", size.div_ceil(1024));
         Some(candidate.place)
+    }
+
+    fn parse(area: &mut [u8]) -> Tree<'_> {
+        Tree::parse(area).unwrap_or_else(|error| refuse("device tree", &error))
+    }
+
+    /// Writes the complete tree to `room`, and says how long it is.
+    fn complete(tree: Tree<'_>, tee: bool, room: &mut [u8]) -> usize {
+        tree.complete(tee, room).unwrap_or_else(|error| refuse("device tree", &error))
     }
 
     fn required(image: Image, place: Option<Range>) -> Range {

@@ -1,8 +1,10 @@
 //! Trees as QEMU writes them, and damaged ones.
 
 use super::*;
-use dtoolkit::Property;
+use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use dtoolkit::{Property, fdt::Fdt};
 use std::string::String;
+use std::vec::Vec;
 use std::{format, vec};
 
 /// A machine of these CPUs, with what QEMU's `virt` has beside them.
@@ -30,14 +32,16 @@ fn machine(cpus: &[u64]) -> DeviceTree {
 }
 
 fn read(area: &[u8]) -> Result<Machine, Error> {
-    Tree::parse(area)?.machine()
+    Tree::parse(&mut area.to_vec())?.machine()
 }
 
 /// The complete tree, in the form with a TEE if `tee`.
 fn complete(area: &[u8], tee: bool) -> Result<Vec<u8>, Error> {
-    let completed = Tree::parse(area)?.complete(tee)?;
-    assert_eq!(completed.with_tee.is_some(), tee);
-    Ok(completed.with_tee.unwrap_or(completed.plain))
+    let mut room = vec![0xBB; area.len()];
+    let size = Tree::parse(&mut area.to_vec())?.complete(tee, &mut room)?;
+    assert!(room[size..].iter().all(|byte| *byte == 0xBB));
+    room.truncate(size);
+    Ok(room)
 }
 
 /// As it stands in its place: with room behind it.
@@ -85,8 +89,7 @@ fn psci_is_added_and_everything_else_stays() {
 fn the_tees_node_is_there_if_there_is_a_tee() {
     let before = area(&machine(&[0]));
     let node = |tee| {
-        let completed = Tree::parse(&before).unwrap().complete(true).unwrap();
-        let bytes = if tee { completed.with_tee.unwrap() } else { completed.plain };
+        let bytes = complete(&before, tee).unwrap();
         let tree = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
         tree.find_node("/firmware/optee").map(|node| node.property("compatible").unwrap().value().to_vec())
     };
@@ -106,14 +109,83 @@ fn completing_twice_adds_nothing() {
 #[test]
 fn the_boot_cpu_of_the_header_stays() {
     let mut area = area(&machine(&[0, 1]));
-    area[BOOT_CPUID].copy_from_slice(&1u32.to_be_bytes());
-    assert_eq!(complete(&area, false).unwrap()[BOOT_CPUID], 1u32.to_be_bytes());
+    area[28..32].copy_from_slice(&1u32.to_be_bytes());
+    assert_eq!(complete(&area, false).unwrap()[28..32], 1u32.to_be_bytes());
 }
 
 #[test]
-fn a_tree_that_grows_out_of_its_place_is_an_error() {
+fn what_was_there_before_is_replaced_wherever_it_stands() {
+    let text = |name: &str, value: &str| DeviceTreeProperty::new(name, value).unwrap();
+    let node = |name: &str| DeviceTreeNode::builder(String::from(name)).unwrap();
+    let mut tree = DeviceTree::new();
+    let old = node("optee").property(text("method", "hvc")).child(node("psci").build());
+    let firmware = node("firmware").child(old.build()).child(node("scmi").property(text("method", "smc")).build());
+    tree.root.add_child(firmware.build());
+    tree.root.add_child(node("psci").property(text("method", "hvc")).child(node("optee").build()).build());
+    let cpu = node("cpu@0").property(text("enable-method", "spin-table")).child(node("l2").build());
+    tree.root.add_child(node("cpus").child(cpu.build()).build());
+
+    let bytes = complete(&area(&tree), true).unwrap();
+    let mut after = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
+    let method = |tree: &DeviceTree, path, name| Some(tree.find_node(path)?.property(name)?.value().to_vec());
+    assert_eq!(method(&after, "/psci", "method"), Some(b"smc\0".to_vec()));
+    assert_eq!(method(&after, "/firmware/optee", "method"), Some(b"smc\0".to_vec()));
+    assert_eq!(method(&after, "/firmware/scmi", "method"), Some(b"smc\0".to_vec()));
+    assert_eq!(method(&after, "/cpus/cpu@0", "enable-method"), Some(b"psci\0".to_vec()));
+    assert!(after.find_node("/cpus/cpu@0/l2").is_some());
+    // And nothing besides: not even what the old nodes held.
+    let optee = after.root.child_mut("firmware").unwrap().remove_child("optee").unwrap();
+    let psci = after.root.remove_child("psci").unwrap();
+    assert_eq!([optee, psci].map(|node| (node.properties().count(), node.children().count())), [(2, 0); 2]);
+}
+
+#[test]
+fn memory_reservations_stay() {
+    let mut tree = machine(&[0]);
+    tree.memory_reservations = vec![dtoolkit::memreserve::MemoryReservation::new(0x4800_0000, 0x1000)];
+    let bytes = complete(&area(&tree), true).unwrap();
+    let kept: Vec<_> = Fdt::new(&bytes).unwrap().memory_reservations().map(|it| (it.address(), it.size())).collect();
+    assert_eq!(kept, [(0x4800_0000, 0x1000)]);
+}
+
+#[test]
+fn what_a_tree_has_but_does_not_use_does_not_count() {
+    let packed = area(&machine(&[0]));
+    let mut roomy = packed.clone();
+    roomy[4..8].copy_from_slice(&(1u32 << 30).to_be_bytes());
+    assert_eq!(complete(&roomy, true), complete(&packed, true));
+}
+
+#[test]
+fn a_tree_that_does_not_fit_is_an_error_with_what_it_needs() {
     let bytes = machine(&[0]).to_dtb();
-    assert!(matches!(complete(&bytes, true), Err(Error::TooLarge { .. })));
+    let mut area = bytes.clone();
+    let tree = Tree::parse(&mut area).unwrap();
+    let mut room = vec![0xBB; 1 << 12];
+    let size = tree.complete(true, &mut room).unwrap();
+    assert!(size > bytes.len());
+    for room in 0..size {
+        let mut short = vec![0xBB; room];
+        assert_eq!(tree.complete(true, &mut short), Err(Error::TooLarge { size, room }));
+    }
+    assert_eq!(tree.complete(true, &mut room[..size]), Ok(size));
+
+    let cut = &bytes[..bytes.len() - 1];
+    assert_eq!(read(cut).unwrap_err(), Error::TooLarge { size: bytes.len(), room: cut.len() });
+}
+
+#[test]
+fn a_large_tree_is_no_more_than_its_size() {
+    let mut tree = machine(&[0]);
+    let script = DeviceTreeProperty::new("triptych,script", vec![0x5A_u8; 800 << 10]).unwrap();
+    tree.root.child_mut("chosen").unwrap().add_property(script);
+    for n in 0..2000 {
+        tree.root.add_child(DeviceTreeNode::new(format!("n{n}")).unwrap());
+    }
+    let mut area = tree.to_dtb();
+    area.resize(1 << 20, 0);
+    let bytes = complete(&area, true).unwrap();
+    assert!(bytes.len() < tree.to_dtb().len() + 500);
 }
 
 #[test]
