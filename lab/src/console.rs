@@ -1,5 +1,7 @@
 //! What the machine says: bytes of two serial ports become lines of speakers.
 
+use crate::trace::Entry;
+use crate::trace::frames::Frames;
 use std::fmt;
 
 /// A serial port of the machine.
@@ -65,21 +67,40 @@ impl fmt::Display for Line {
 pub struct Listener {
     port: Port,
     open: Vec<u8>,
+    /// Trace frames are among the lines.
+    frames: Option<Frames>,
 }
 
 impl Listener {
     /// Nothing heard yet.
     pub const fn new(port: Port) -> Self {
-        Self { port, open: Vec::new() }
+        Self { port, open: Vec::new(), frames: None }
+    }
+
+    /// Nothing heard yet, of a port on which layers write trace frames.
+    pub const fn traced(port: Port) -> Self {
+        Self { port, open: Vec::new(), frames: Some(Frames::new(port)) }
+    }
+
+    /// The trace entries that came since this was last asked, and how many were damaged in all.
+    pub fn take_entries(&mut self) -> (Vec<Entry>, u64) {
+        self.frames.as_mut().map_or((Vec::new(), 0), |frames| (frames.take(), frames.damaged()))
     }
 
     /// Hears more bytes; the lines that they end.
     pub fn hear(&mut self, bytes: &[u8]) -> Vec<Line> {
-        self.open.extend_from_slice(bytes);
+        match &mut self.frames {
+            Some(frames) => self.open.extend(frames.hear(bytes)),
+            None => self.open.extend_from_slice(bytes),
+        }
         let Some(end) = self.open.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
         let rest = self.open.split_off(end + 1);
         let whole = std::mem::replace(&mut self.open, rest);
-        whole[..end].split(|byte| *byte == b'\n').map(|line| self.line(line)).collect()
+        let mut lines: Vec<_> = whole[..end].split(|byte| *byte == b'\n').collect();
+        if let Some(frames) = &mut self.frames {
+            lines.retain(|line| !frames.are_remains(line.trim_ascii_end()));
+        }
+        lines.into_iter().map(|line| self.line(line)).collect()
     }
 
     /// The line that has not ended (yet): a prompt, or last words.
@@ -158,6 +179,21 @@ mod tests {
     #[test]
     fn terminal_controls_are_left_out() {
         assert_eq!(lines(Port::NonSecure, &["[vm1] \u{1b}[1;31mred\u{1b}[0m\u{7}\u{1b}[6n\tx\r\n"]), ["[vm1] red x"]);
+    }
+
+    #[test]
+    fn trace_frames_are_no_lines() {
+        use shared_abi::trace::frame::Frame;
+        use shared_abi::trace::{Event, Layer, Record};
+        let record = Record { time: 1, sequence: 0, client: 0, event: Event::Calibration { round: 0 } };
+        let frame = Frame { layer: Layer::Tee, cpu: 1, record }.to_string();
+        let mut listener = Listener::traced(Port::Secure);
+        let bytes = format!("[TEE] re{frame}ady\n{}[TEE] bye\n", frame.replace('\x1e', "?"));
+        let lines: Vec<_> = listener.hear(bytes.as_bytes()).iter().map(ToString::to_string).collect();
+        assert_eq!(lines, ["[TEE] ready", "[TEE] bye"]);
+        let (entries, damaged) = listener.take_entries();
+        assert_eq!((entries, damaged), (vec![Entry { layer: Layer::Tee, cpu: 1, record }], 1));
+        assert!(Listener::new(Port::Secure).hear(frame.as_bytes())[0].text.starts_with('1'));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::progress::Progress;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -73,12 +74,15 @@ pub struct Variant {
 pub struct Firmware {
     elves: PathBuf,
     images: PathBuf,
+    /// What stands in a program's place.
+    variants: BTreeMap<Program, Variant>,
 }
 
 impl Firmware {
     /// Builds what changed of these programs and writes their raw images.
     pub fn build(workspace: &Workspace, programs: &[Program], progress: &Progress) -> Result<Self> {
-        let firmware = Self { elves: workspace.target().join(TARGET).join("firmware"), images: workspace.images()? };
+        let elves = workspace.target().join(TARGET).join("firmware");
+        let firmware = Self { elves, images: workspace.images()?, variants: BTreeMap::new() };
         let toolchain = Toolchain::read(&workspace.toolchain_file())?;
         let symbols = workspace.symbols()?;
         let mut built = "";
@@ -125,14 +129,29 @@ impl Firmware {
         Ok(Variant { elf, image })
     }
 
+    /// Builds a layer with the feature `trace` and some others; from now on it stands in the layer's place.
+    pub fn trace(
+        &mut self,
+        workspace: &Workspace,
+        program: Program,
+        features: &[&str],
+        progress: &Progress,
+    ) -> Result<()> {
+        let features = [features, &["trace"]].concat();
+        let variant = self.build_variant(workspace, program, &features.join("-"), &features, progress)?;
+        self.variants.insert(program, variant);
+        Ok(())
+    }
+
     /// The program with its symbols.
     pub fn elf(&self, program: Program) -> PathBuf {
-        self.elves.join(program.binary())
+        self.variants.get(&program).map_or_else(|| self.elves.join(program.binary()), |variant| variant.elf.clone())
     }
 
     /// The raw image that the machine starts.
     pub fn image(&self, program: Program) -> PathBuf {
-        self.images.join(program.binary()).with_extension("bin")
+        let usual = || self.images.join(program.binary()).with_extension("bin");
+        self.variants.get(&program).map_or_else(usual, |variant| variant.image.clone())
     }
 
     /// The raw image's bytes.

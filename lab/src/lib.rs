@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod command;
 pub mod console;
 pub mod debug;
 pub mod elf;
@@ -12,6 +13,7 @@ pub mod firmware;
 pub mod flash;
 pub mod guests;
 pub mod judge;
+pub mod junit;
 pub mod linux;
 pub mod machine;
 pub mod prepare;

@@ -4,6 +4,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use lab::bench;
+use lab::command;
+use lab::command::run::run_on;
 use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
@@ -11,9 +13,7 @@ use lab::prepare::{self, Kit, Prepared};
 use lab::probe;
 use lab::progress::Progress;
 use lab::reproduce::reproduce;
-use lab::run::run;
-use lab::scenario::{Chain, Scenario, model};
-use lab::screen::Screen;
+use lab::scenario::{Chain, Scenario};
 use lab::shell::shell;
 use lab::workspace::{Workspace, write_if_changed};
 use std::path::PathBuf;
@@ -57,6 +57,13 @@ enum Command {
         /// On every CPU model that the scenario names.
         #[arg(long, conflicts_with = "cpu")]
         all_cpus: bool,
+        #[command(flatten)]
+        options: command::run::Options,
+    },
+    /// Print the records of a traced run.
+    Trace {
+        #[command(flatten)]
+        options: command::trace::Options,
     },
     /// Boot a scenario and type into its VMs.
     Shell {
@@ -129,11 +136,12 @@ fn execute(command: Command) -> Result<bool> {
     let workspace = Workspace::locate()?;
     let progress = Progress::new();
     match command {
-        Command::Run { which, all_cpus } => {
+        Command::Run { which, all_cpus, options } => {
             let (scenario, cpu) = which.read()?;
             let cpus = if all_cpus { scenario.cpus().map(str::to_owned).collect() } else { vec![cpu] };
-            return run_on(&workspace, &scenario, &cpus, &progress);
+            return run_on(&workspace, &scenario, &cpus, &options, &progress);
         }
+        Command::Trace { options } => command::trace::print(&workspace, &options)?,
         Command::Shell { which } => {
             let (scenario, cpu) = which.read()?;
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
@@ -191,21 +199,4 @@ fn ready(workspace: &Workspace, scenario: &Scenario, cpu: &str, progress: &Progr
     let kit = Kit::of(workspace, scenario, progress)?;
     progress.finish();
     prepare::prepare(workspace, scenario, cpu, &kit)
-}
-
-/// Runs a scenario on CPU models, one after another, and prints what comes of it.
-fn run_on(workspace: &Workspace, scenario: &Scenario, cpus: &[String], progress: &Progress) -> Result<bool> {
-    let screen = Screen::new();
-    let kit = Kit::of(workspace, scenario, progress)?;
-    progress.finish();
-    for cpu in cpus {
-        let prepared = prepare::prepare(workspace, scenario, cpu, &kit)?;
-        println!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
-        let outcome = run(scenario, cpu, &prepared, &mut |line| screen.print(line))?;
-        print!("\n{}", outcome.report());
-        if !outcome.passed() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

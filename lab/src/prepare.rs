@@ -6,10 +6,13 @@ use crate::guests;
 use crate::linux::{self, LinuxGuest, Recipe, Suite};
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
-use crate::scenario::{NormalWorld, Scenario, model};
+use crate::scenario::{Machine, NormalWorld, Scenario, model};
+use crate::trace::memory::Memory;
 use crate::tree::{self, Seeds};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result};
+use shared_abi::layout::{DRAM_BASE, TRACE};
+use shared_abi::trace::Way;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +25,42 @@ pub struct Prepared {
     pub folder: PathBuf,
     /// The tree that the chain boots with.
     pub tree: PathBuf,
+    /// How its layers' records are read, if they write any.
+    pub traced: Option<Traced>,
+}
+
+/// How a run is traced.
+#[derive(Debug, Clone)]
+pub struct Tracing {
+    /// How records leave the machine. Rings become frames where the machine has no memory for them.
+    pub way: Way,
+    /// Time is the count of executed instructions, whatever the scenario says.
+    pub icount: bool,
+    /// QEMU writes its own log of exceptions.
+    pub exceptions: bool,
+    /// Features that the TEE is built with besides.
+    pub tee: Vec<String>,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { way: Way::Rings, icount: true, exceptions: false, tee: Vec::new() }
+    }
+}
+
+/// A machine that is traced.
+#[derive(Debug)]
+pub struct Traced {
+    /// How records leave it.
+    pub way: Way,
+    /// The file behind its memory, where the rings are.
+    pub memory: Option<Memory>,
+    /// Ticks of its counter in a second.
+    pub frequency: u64,
+    /// A tick is an instruction.
+    pub instructions: bool,
+    /// Where QEMU's log of exceptions is.
+    pub exceptions: Option<PathBuf>,
 }
 
 /// What scenarios are made of: programs and guests.
@@ -31,18 +70,26 @@ pub struct Kit {
     linux: Option<LinuxGuest>,
     /// Another TEE than the default one.
     tee: Option<PathBuf>,
+    /// The layers write records.
+    tracing: Option<Tracing>,
 }
 
 impl Kit {
     /// Builds what changed for a scenario, and fetches what it names.
     pub fn of(workspace: &Workspace, scenario: &Scenario, progress: &Progress) -> Result<Self> {
-        let mut programs = Program::LAYERS.to_vec();
-        if scenario.chain.normal_world == NormalWorld::Probe {
-            programs.retain(|program| *program != Program::Hypervisor);
-            programs.push(Program::Probe);
-        }
-        programs.extend(guests::programs(scenario));
+        let programs = [layers(scenario), others(scenario)].concat();
         Self::build(workspace, &programs, guests::needs_linux(scenario), progress)
+    }
+
+    /// The same with layers that write records.
+    pub fn traced(workspace: &Workspace, scenario: &Scenario, tracing: Tracing, progress: &Progress) -> Result<Self> {
+        let mut kit = Self::build(workspace, &others(scenario), guests::needs_linux(scenario), progress)?;
+        for layer in layers(scenario) {
+            let features: Vec<_> = tracing.tee.iter().map(String::as_str).filter(|_| layer == Program::Tee).collect();
+            kit.firmware.trace(workspace, layer, &features, progress)?;
+        }
+        kit.tracing = Some(tracing);
+        Ok(kit)
     }
 
     /// Builds and fetches all that a scenario without Linux, or with it, can name.
@@ -54,13 +101,25 @@ impl Kit {
         qemu::check()?;
         let firmware = Firmware::build(workspace, programs, progress)?;
         let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
-        Ok(Self { firmware, linux, tee: None })
+        Ok(Self { firmware, linux, tee: None, tracing: None })
     }
 
     /// What was built, with another TEE.
     pub fn with_tee(firmware: &Firmware, tee: &Path) -> Self {
-        Self { firmware: firmware.clone(), linux: None, tee: Some(tee.to_path_buf()) }
+        Self { firmware: firmware.clone(), linux: None, tee: Some(tee.to_path_buf()), tracing: None }
     }
+}
+
+/// The layers of a scenario.
+fn layers(scenario: &Scenario) -> Vec<Program> {
+    let probe = scenario.chain.normal_world == NormalWorld::Probe;
+    Program::LAYERS.into_iter().filter(|program| !(probe && *program == Program::Hypervisor)).collect()
+}
+
+/// Its other programs.
+fn others(scenario: &Scenario) -> Vec<Program> {
+    let probe = (scenario.chain.normal_world == NormalWorld::Probe).then_some(Program::Probe);
+    probe.into_iter().chain(guests::programs(scenario)).collect()
 }
 
 /// Makes the Linux guest.
@@ -89,20 +148,44 @@ pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit)
     let images = Flash::with(&kit.firmware, scenario.chain.tee, kit.tee.as_deref(), normal_world)?;
     write_if_changed(&flash, &images.bytes(&scenario.chain)?)?;
     let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
-    let machine = qemu::dump_tree(&scenario.machine, cpu, &flash)?;
-    let seeds = if scenario.machine.icount { Seeds::Fixed } else { Seeds::Random };
+    let mut machine = scenario.machine.clone();
+    machine.icount |= kit.tracing.as_ref().is_some_and(|tracing| tracing.icount);
+    let traced = kit.tracing.as_ref().map(|tracing| Traced::new(tracing, &machine, &folder)).transpose()?;
+    let seeds = if machine.icount { Seeds::Fixed } else { Seeds::Random };
     let tree = folder.join("tree.dtb");
-    let mut bytes = tree::with_guests(&machine, &guests, seeds)?;
+    let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, &guests, seeds)?;
     if let Some(script) = &scenario.script {
         bytes = tree::with_script(&bytes, script)?;
     }
     if scenario.machine.tree_ballast.0 != 0 {
         bytes = tree::with_ballast(&bytes, scenario.machine.tree_ballast)?;
     }
+    if let Some(traced) = &traced {
+        bytes = tree::with_trace(&bytes, traced.way)?;
+    }
     write_if_changed(&tree, &bytes)?;
-    let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
+    let mut line = CommandLine::machine(&machine, cpu, &flash);
     line.load(&tree, &guests);
+    if let Some(traced) = &traced {
+        line.trace(&machine, traced);
+    }
     let by_hand = folder.join("qemu.sh");
     fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
-    Ok(Prepared { line, folder, tree })
+    Ok(Prepared { line, folder, tree, traced })
+}
+
+impl Traced {
+    /// What tracing comes to on a machine.
+    fn new(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Self> {
+        let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
+        let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };
+        let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0)).transpose()?;
+        Ok(Self {
+            way,
+            memory,
+            frequency: qemu::frequency(machine),
+            instructions: machine.icount,
+            exceptions: tracing.exceptions.then(|| folder.join("exceptions.txt")),
+        })
+    }
 }

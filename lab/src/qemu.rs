@@ -5,6 +5,7 @@
 
 use crate::console::Port;
 use crate::guests::Guest;
+use crate::prepare::Traced;
 use crate::scenario::Machine;
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
@@ -36,9 +37,9 @@ impl CommandLine {
 
     fn with_board(machine: &Machine, cpu: &str, flash: &Path, board: String) -> Self {
         let mut line = Self::default();
-        // One tick of the counter is one nanosecond of virtual time, which under icount is one instruction.
-        let cpu = if machine.icount { format!("{cpu},cntfrq=1000000000") } else { cpu.to_owned() };
-        line.add("-M", board).add("-cpu", cpu).add("-smp", machine.cpus.to_string());
+        line.add("-M", board)
+            .add("-cpu", format!("{cpu},cntfrq={}", frequency(machine)))
+            .add("-smp", machine.cpus.to_string());
         line.add("-m", format!("{}K", machine.memory.0 / 1024));
         line.add("-display", "none").add("-monitor", "none").add("-net", "none").flag("-nodefaults");
         // A reset that nobody asked for must not start the run again.
@@ -54,9 +55,21 @@ impl CommandLine {
     pub fn load(&mut self, tree: &Path, guests: &[Guest<'_>]) -> &mut Self {
         self.add("-dtb", tree);
         for module in guests.iter().flat_map(|guest| &guest.modules) {
-            // A comma ends a value in QEMU's options unless it is doubled.
-            let file = module.file.to_string_lossy().replace(',', ",,");
+            let file = doubled(&module.file);
             self.add("-device", format!("loader,file={file},addr={:#x},force-raw=on", module.address));
+        }
+        self
+    }
+
+    /// Puts the machine's memory into a file, and its exceptions into a log, as far as tracing asks for it.
+    pub fn trace(&mut self, machine: &Machine, traced: &Traced) -> &mut Self {
+        if let Some(memory) = &traced.memory {
+            let (size, path) = (machine.memory.0 / 1024, doubled(memory.path()));
+            self.add("-object", format!("memory-backend-file,id=ram,size={size}K,mem-path={path},share=on"));
+            self.add("-M", "memory-backend=ram");
+        }
+        if let Some(log) = &traced.exceptions {
+            self.add("-d", "int").add("-D", log);
         }
         self
     }
@@ -93,12 +106,22 @@ impl CommandLine {
     }
 }
 
+/// Ticks of the machine's counter in a second. Under icount one is a nanosecond of virtual time, which is one instruction; else it is
+/// what QEMU 7.2 has without being told.
+pub const fn frequency(machine: &Machine) -> u64 {
+    if machine.icount { 1_000_000_000 } else { 62_500_000 }
+}
+
+/// A path within an option's value, which a comma would end unless it is doubled.
+fn doubled(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
 /// The machine's own device tree. It depends on every option that shapes the machine, the firmware among them.
 pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> {
     let folder = TempDir::new().context("cannot make a temporary folder")?;
     let file = folder.path().join("machine.dtb");
-    let board =
-        format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", file.to_string_lossy().replace(',', ",,"));
+    let board = format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", doubled(&file));
     let output = command()
         .args(CommandLine::with_board(machine, cpu, flash, board).0)
         .stdin(Stdio::null())

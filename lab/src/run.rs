@@ -5,8 +5,11 @@ use crate::judge::{Judge, Verdict};
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
 use crate::scenario::{End, Scenario};
+use crate::trace::Trace;
+use crate::trace::recording::Recording;
 use crate::typist::Typist;
 use anyhow::Result;
+use shared_abi::trace::Way;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +20,8 @@ const SETTLE: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How many of a speaker's last lines a failure shows.
 const LAST_LINES: usize = 4;
+/// How many of a layer's last trace records it shows.
+const LAST_RECORDS: usize = 20;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// The user stopped it.
     pub interrupted: bool,
+    /// What the layers told, if they are built to.
+    pub trace: Option<Trace>,
 }
 
 impl Outcome {
@@ -54,6 +61,9 @@ impl Outcome {
         }
         if !self.passed() {
             text += &self.last_lines();
+            if let Some(trace) = &self.trace {
+                text += &trace.last(LAST_RECORDS);
+            }
             let _ = writeln!(text, "logs: {}", self.folder.display());
         }
         let figures: Vec<_> = self.lines.iter().filter(|line| is_figure(line)).collect();
@@ -62,6 +72,9 @@ impl Outcome {
             for line in figures {
                 let _ = writeln!(text, "        {line}");
             }
+        }
+        if let Some(trace) = &self.trace {
+            text += &trace.summary();
         }
         let word = if self.passed() { "PASS" } else { "FAIL" };
         let _ = writeln!(text, "{word} {}", self.name);
@@ -100,11 +113,14 @@ fn is_figure(line: &Line) -> bool {
 
 /// Boots a prepared scenario and watches it to its end. `screen` gets every line as it comes.
 pub fn run(scenario: &Scenario, cpu: &str, prepared: &Prepared, screen: &mut dyn FnMut(&Line)) -> Result<Outcome> {
+    let frames = prepared.traced.as_ref().is_some_and(|traced| traced.way == Way::Frames);
     let mut watch = Watch {
         judge: Judge::new(&scenario.expects_on(cpu))?,
         typist: Typist::new(&scenario.sends, scenario.console(0)),
-        listeners: Port::ALL.map(Listener::new),
+        listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
         lines: Vec::new(),
+        recording: Recording::start(prepared, None)?,
+        damaged: [0; 2],
     };
     let mut machine = Machine::start(prepared)?;
     let (end, interrupted) = watch.watch(scenario, &mut machine, screen)?;
@@ -117,6 +133,7 @@ pub fn run(scenario: &Scenario, cpu: &str, prepared: &Prepared, screen: &mut dyn
         lines: watch.lines,
         folder: prepared.folder.clone(),
         interrupted,
+        trace: watch.recording.map(|recording| recording.finish(watch.damaged.iter().sum())),
     })
 }
 
@@ -126,6 +143,9 @@ struct Watch {
     typist: Typist,
     listeners: [Listener; 2],
     lines: Vec<Line>,
+    recording: Option<Recording>,
+    /// Trace frames of either port that were damaged.
+    damaged: [u64; 2],
 }
 
 impl Watch {
@@ -200,6 +220,11 @@ impl Watch {
             screen(&line);
             self.lines.push(line);
         }
+        if let Some(recording) = &mut self.recording {
+            let (entries, damaged) = self.listeners[index].take_entries();
+            recording.hear(entries);
+            self.damaged[index] = damaged;
+        }
         // A prompt is an answer, too, though no line yet.
         if let Some(open) = self.listeners[index].open() {
             keys.push(self.typist.glimpse(&open));
@@ -233,6 +258,7 @@ mod tests {
             lines: Vec::new(),
             folder: "runs/two-guests".into(),
             interrupted: true,
+            trace: None,
         };
         assert!(!outcome.passed());
         assert_eq!(outcome.report(), "interrupted; logs: runs/two-guests\n");

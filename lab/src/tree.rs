@@ -8,6 +8,8 @@ use crate::scenario::Size;
 use anyhow::{Context, Result, anyhow};
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
+use shared_abi::layout::TRACE;
+use shared_abi::trace::{CHOSEN, CHOSEN_UART, COMPATIBLE, Way};
 
 /// Whether seeds are what the machine gave or the same each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,33 @@ fn chosen(machine: &[u8], name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
     let mut tree = DeviceTree::from_fdt(&fdt);
     let chosen = tree.find_node_mut("/chosen").context("the tree has no /chosen")?;
     put(chosen, name, value)?;
+    Ok(tree.to_dtb())
+}
+
+/// The machine's tree with the way by which the layers' records leave it.
+pub fn with_trace(machine: &[u8], way: Way) -> Result<Vec<u8>> {
+    let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    match way {
+        Way::Nowhere => {}
+        Way::Rings => {
+            if tree.find_node("/reserved-memory").is_none() {
+                let mut reserved = node("reserved-memory")?;
+                put(&mut reserved, "#address-cells", 2u32)?;
+                put(&mut reserved, "#size-cells", 2u32)?;
+                put(&mut reserved, "ranges", Vec::<u8>::new())?;
+                tree.root.add_child(reserved);
+            }
+            let mut rings = node(&format!("trace@{:x}", TRACE.base))?;
+            put(&mut rings, "compatible", COMPATIBLE)?;
+            put(&mut rings, "reg", [TRACE.base.to_be_bytes(), TRACE.size.to_be_bytes()].concat())?;
+            put(&mut rings, "no-map", Vec::<u8>::new())?;
+            tree.find_node_mut("/reserved-memory").context("the tree lost its /reserved-memory")?.add_child(rings);
+        }
+        Way::Frames => {
+            put(tree.find_node_mut("/chosen").context("the tree has no /chosen")?, CHOSEN, CHOSEN_UART)?;
+        }
+    }
     Ok(tree.to_dtb())
 }
 
@@ -188,7 +217,29 @@ mod tests {
     }
 
     #[test]
+    fn the_tree_says_how_records_leave_the_machine() {
+        let mut machine = DeviceTree::new();
+        machine.root.add_child(node("chosen").unwrap());
+        let traced = |way| {
+            let bytes = with_trace(&machine.to_dtb(), way).unwrap();
+            DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap())
+        };
+        let tree = traced(Way::Rings);
+        let of = |name| value(&tree, "/reserved-memory/trace@44000000", name).unwrap();
+        assert_eq!(of("compatible"), b"triptych,trace\0");
+        assert_eq!(of("reg"), [0, 0, 0, 0, 0x44, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0]);
+        assert_eq!(of("no-map"), b"");
+        assert_eq!(value(&tree, "/reserved-memory", "ranges").unwrap(), b"");
+        assert_eq!(value(&tree, "/reserved-memory", "#size-cells").unwrap(), 2u32.to_be_bytes());
+        assert_eq!(value(&tree, "/chosen", CHOSEN), None);
+        let tree = traced(Way::Frames);
+        assert_eq!(value(&tree, "/chosen", CHOSEN).unwrap(), b"uart\0");
+        assert!(tree.find_node("/reserved-memory").is_none());
+    }
+
+    #[test]
     fn a_damaged_tree_is_an_error() {
         assert!(with_guests(b"no tree", &[], Seeds::Random).is_err());
+        assert!(with_trace(b"no tree", Way::Rings).is_err());
     }
 }

@@ -51,7 +51,7 @@ fn boot(program: [u32; 19], scenario: &str) -> Outcome {
     fs::write(&tree, qemu::dump_tree(&scenario.machine, cpu, &flash).unwrap()).unwrap();
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
     line.load(&tree, &[]);
-    let prepared = Prepared { line, folder: folder.path().to_path_buf(), tree };
+    let prepared = Prepared { line, folder: folder.path().to_path_buf(), tree, traced: None };
     let outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
     let log = fs::read_to_string(folder.path().join("secure-world.txt")).unwrap();
     assert!(log.contains("[EL3] bye"), "{log}");

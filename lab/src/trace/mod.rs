@@ -5,12 +5,24 @@
 //! | module | what |
 //! |---|---|
 //! | [`collector`] | reads the rings of a running machine from the file behind its memory |
+//! | [`memory`] | that file |
+//! | [`frames`] | takes records out of what a serial port says, where there is no such memory |
+//! | [`recording`] | a trace in the making, by either way |
 //! | [`merge`] | many rings, each in its own order, become one sequence |
 //! | [`file`] | a trace as a file |
+//! | [`text`] | records as lines of a log |
+//! | [`summary`] | how much there is of it, and its end |
+//! | [`verify`] | whether QEMU saw the same |
 
 pub mod collector;
 pub mod file;
+pub mod frames;
+pub mod memory;
 pub mod merge;
+pub mod recording;
+pub mod summary;
+pub mod text;
+pub mod verify;
 
 pub use collector::Collector;
 

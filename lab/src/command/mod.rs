@@ -1,0 +1,4 @@
+//! What commands of the lab do that is more than one call of another module.
+
+pub mod run;
+pub mod trace;
