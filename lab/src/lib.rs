@@ -20,6 +20,7 @@ pub mod prepare;
 pub mod probe;
 pub mod progress;
 pub mod qemu;
+pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod scenario;
