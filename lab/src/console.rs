@@ -48,7 +48,7 @@ pub fn is_vm(speaker: &str) -> bool {
 }
 
 /// One line, and who said it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Line {
     /// `EL3`, `TEE`, `HYP`, `vm1`, …; `?ns` and `?s` where nobody put a name before it.
     pub speaker: String,

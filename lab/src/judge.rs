@@ -25,7 +25,7 @@ struct Claim {
 }
 
 /// What became of one expectation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Verdict {
     /// Whether it holds.
     pub holds: bool,

@@ -75,14 +75,14 @@ impl Sample {
     }
 
     /// Into the TEE with a call.
-    fn into_tee(&mut self, vm: u16, x: [u64; 8]) {
+    fn enter_tee(&mut self, vm: u16, x: [u64; 8]) {
         self.record(Layer::Monitor, 34, vm, Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x });
         self.record(Layer::Monitor, 52, vm, Event::WorldSwitch { to: World::Secure, errand: 2, pc: TEE.base + 0x40 });
         self.record(Layer::Tee, 61, vm, Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x });
     }
 
     /// Out of the TEE with an answer.
-    fn out_of_tee(&mut self, vm: u16, x: [u64; 4]) {
+    fn leave_tee(&mut self, vm: u16, x: [u64; 4]) {
         self.record(Layer::Tee, 22, vm, Event::Answer { to: World::Normal, vcpu: 0, x, pc: 0 });
         let done = u64::from(TEESMC_OPTEED_RETURN_CALL_DONE.0);
         let x = [done, x[0], x[1], x[2], x[3], 0, 0, 0];
@@ -98,9 +98,9 @@ impl Sample {
     fn fast_by_hypervisor(&mut self, function: FunctionId, vm: u16, inside: impl FnOnce(&mut Self)) {
         let x = [u64::from(function.0), vm.into(), 0, 0, 0, 0, 0, 0];
         self.record(Layer::Hypervisor, 80, vm, Event::Send { x });
-        self.into_tee(0, x);
+        self.enter_tee(0, x);
         inside(self);
-        self.out_of_tee(0, [0; 4]);
+        self.leave_tee(0, [0; 4]);
         self.record(Layer::Hypervisor, 20, vm, Event::Receive { x: [0; 4] });
     }
 
@@ -139,7 +139,7 @@ impl Sample {
         x[2] = 0x6010_0000;
         x[7] = vm.into();
         self.record(Layer::Hypervisor, 410, vm, Event::Send { x });
-        self.into_tee(vm, x);
+        self.enter_tee(vm, x);
         self.record(Layer::Tee, 44, vm, Event::PartitionSelect { slot: vm as u8 });
         self.record(Layer::Tee, 25, vm, Event::ThreadStart { thread: 0, function: function.0 });
         let command = Cmd::INVOKE_COMMAND.0;
@@ -148,7 +148,7 @@ impl Sample {
         self.record(Layer::Tee, 60, vm, Event::ThreadFinish { thread: 0, code: 0 });
         self.heap(vm, 4096 * u64::from(vm));
         self.record(Layer::Tee, 18, vm, Event::PartitionLeave { slot: vm as u8 });
-        self.out_of_tee(vm, [0; 4]);
+        self.leave_tee(vm, [0; 4]);
         self.record(Layer::Hypervisor, 29, vm, Event::Receive { x: [0; 4] });
         self.record(Layer::Hypervisor, 160, vm, Event::Answer { to: World::Normal, vcpu: 0, x: [0; 4], pc: pc + 4 });
     }
@@ -159,20 +159,20 @@ impl Sample {
         let call = Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x };
         self.record(Layer::Hypervisor, 700, vm, call);
         self.record(Layer::Hypervisor, 410, vm, Event::Send { x });
-        self.into_tee(vm, x);
+        self.enter_tee(vm, x);
         self.record(Layer::Tee, 44, vm, Event::ThreadStart { thread: 1, function: x[0] as u32 });
         let rpc = [Rpc::ForeignIntr.x0(), 0, 0];
         self.record(Layer::Tee, 300, vm, Event::ThreadSuspend { thread: 1, rpc });
-        self.out_of_tee(vm, [rpc[0], 0, 0, 1]);
+        self.leave_tee(vm, [rpc[0], 0, 0, 1]);
         self.record(Layer::Hypervisor, 20, vm, Event::Receive { x: [rpc[0], 0, 0, 1] });
         self.record(Layer::Hypervisor, 20, vm, Event::Interrupt { vcpu: 0, intid: 27, pc: BL33_BASE });
         self.record(Layer::Hypervisor, 20, vm, Event::VirtualInterrupt { vcpu: 0, intid: 27 });
         let x = [u64::from(OPTEE_SMC_CALL_RETURN_FROM_RPC.0), 0, 0, 1, 0, 0, 0, vm.into()];
         self.record(Layer::Hypervisor, 90, vm, Event::Send { x });
-        self.into_tee(vm, x);
+        self.enter_tee(vm, x);
         self.record(Layer::Tee, 30, vm, Event::ThreadResume { thread: 1 });
         self.record(Layer::Tee, 500, vm, Event::ThreadFinish { thread: 1, code: 0 });
-        self.out_of_tee(vm, [0; 4]);
+        self.leave_tee(vm, [0; 4]);
         self.record(Layer::Hypervisor, 29, vm, Event::Receive { x: [0; 4] });
         let pc = 0xFFFF_8000_0810_2034;
         self.record(Layer::Hypervisor, 160, vm, Event::Answer { to: World::Normal, vcpu: 0, x: [0; 4], pc });
@@ -193,7 +193,7 @@ impl Sample {
     fn created_by_probe(&mut self, vm: u16, inside: impl FnOnce(&mut Self)) {
         let x = [u64::from(OPTEE_SMC_VM_CREATED.0), vm.into(), 0, 0, 0, 0, 0, 0];
         self.time += 2000;
-        self.into_tee(0, x);
+        self.enter_tee(0, x);
         inside(self);
     }
 
@@ -207,7 +207,7 @@ impl Sample {
         sample.created_by_probe(0, |sample| {
             block(sample, 0, HEAD, 0, HEAD, HEAD);
             sample.record(Layer::Tee, 900, 0, Event::VmCreated { pages: 40, free: 3000, vms: 1 });
-            sample.out_of_tee(0, [0; 4]);
+            sample.leave_tee(0, [0; 4]);
         });
         sample.created_by_probe(1, |sample| {
             sample.record(Layer::Tee, 30, 0, Event::PartitionSelect { slot: 0 });

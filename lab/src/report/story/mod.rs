@@ -36,7 +36,7 @@ use vm::Vm;
 /// Calls that never leave EL2 of which all records are kept, for each VM and function; of the others only their number.
 const MOST_MINOR: u64 = 64;
 /// Records of calls that are kept; after that calls keep only what they took and came to.
-const MOST_STEPS: usize = 150_000;
+const MOST_STEPS: usize = 80_000;
 /// Calls that are kept.
 const MOST_CALLS: usize = 20_000;
 

@@ -1,0 +1,74 @@
+// Small helpers. Text from the run is untrusted: it becomes text nodes and attributes, never markup.
+const data = JSON.parse(document.getElementById("data").textContent);
+const SVG = "http://www.w3.org/2000/svg";
+const LEVELS = data.levels;
+const unit = data.instructions ? "instructions" : "ticks";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  for (const child of children.flat(Infinity)) {
+    if (child !== null && child !== undefined && child !== false) node.append(child);
+  }
+  return node;
+}
+const el = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
+const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
+
+// 12 345 678, with narrow spaces.
+const number = (value) => String(value).replace(/\B(?=(\d{3})+(?!\d))/g, "\u202f");
+const plural = (count, one, many) => `${number(count)} ${count === 1 ? one : many || one + "s"}`;
+function short(value) {
+  if (value < 10000) return number(value);
+  if (value < 1e6) return (value / 1e3).toFixed(value < 1e5 ? 1 : 0) + "k";
+  if (value < 1e9) return (value / 1e6).toFixed(value < 1e8 ? 1 : 0) + "M";
+  return (value / 1e9).toFixed(1) + "G";
+}
+const hex = (value) => "0x" + value.toString(16);
+function bytes(size) {
+  if (size >= 1 << 20) return +(size / (1 << 20)).toFixed(2) + " MiB";
+  if (size >= 1 << 10) return +(size / (1 << 10)).toFixed(1) + " KiB";
+  return size + " bytes";
+}
+const text = (index) => data.strings[index];
+// When, counted from the first record.
+const when = (time) => number(Math.max(0, time - data.begin));
+const MOODS = { good: "✓", wait: "…", bad: "✗", fatal: "✗" };
+const moodClass = (mood) => (mood === "fatal" ? "bad" : mood);
+
+function section(id, title, note, ...children) {
+  return el("section", { id, "aria-labelledby": id + "-h" }, el("h2", { id: id + "-h" }, title),
+    note && el("p", { class: "note" }, note), ...children);
+}
+function table(heads, rows) {
+  const cell = (tag, value, numeric) => el(tag, { class: numeric ? "num" : null, scope: tag === "th" ? "col" : null }, value);
+  return el("table", { class: "list" },
+    el("thead", {}, el("tr", {}, heads.map(([name, numeric]) => cell("th", name, numeric)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((value, i) => cell("td", value, heads[i][1]))))));
+}
+// Up and Down move between the buttons of a list.
+function walkable(list) {
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    const buttons = [...list.querySelectorAll("button")];
+    const next = buttons[buttons.indexOf(document.activeElement) + step];
+    if (next) { event.preventDefault(); next.focus(); next.click(); }
+  });
+  return list;
+}
+// Draws now that the node has a width, and again whenever that changes.
+function onWidth(node, draw) {
+  let last = -1;
+  new ResizeObserver(() => requestAnimationFrame(() => {
+    if (node.clientWidth === last) return;
+    last = node.clientWidth;
+    draw();
+  })).observe(node);
+}
+// Which level a speaker of the console belongs to.
+const speakerLevel = (speaker) => ({ HYP: 1, probe: 1, EL3: 2, TEE: 3 })[speaker] ?? (/^vm\d+$/.test(speaker) ? 0 : -1);
+const chip = (name, level) => el("span", { class: "chip" + (level >= 0 ? " c" + level : "") }, name);

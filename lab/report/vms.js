@@ -1,0 +1,24 @@
+// One card for each VM.
+function vms() {
+  if (!data.vms.length) return null;
+  return section("vms", "VMs", `Why each left the CPU, and what the hypervisor spent on it in ${unit}; the heap that the TEE keeps for it.`,
+    el("div", { class: "cards" }, data.vms.map(vmCard)));
+}
+function vmCard(vm) {
+  const last = vm.heap[vm.heap.length - 1], shared = vm.shared[vm.shared.length - 1];
+  const figure = (value, name) => el("div", {}, el("b", {}, value), name);
+  const most = Math.max(1, ...vm.exits.map((exit) => exit[1]));
+  const exitRow = ([name, times, ticks]) => [name, number(times), number(ticks), bar(times / most, 1)];
+  return el("article", { class: "card pad" },
+    el("h3", {}, vm.name, chip("client id " + vm.id, 0), vm.kernel ? el("span", { class: "soft" }, vm.kernel) : null),
+    el("div", { class: "big" }, figure(short(vm.ticks), unit + " at EL1"), figure(number(vm.calls), "calls"), figure(number(vm.refusals), "refusals"),
+      last ? figure(bytes(last[2]), `heap's peak of ${bytes(last[3])}`) : null, shared ? figure(number(shared[2]), "pages shared") : null),
+    vm.changes.length ? el("p", { class: "note" }, vm.changes.slice(0, 12).map(([time, words], i) => [i ? " → " : "", words, el("span", { class: "soft" }, ` ${short(Math.max(0, time - data.begin))}`)])) : null,
+    vm.exits.length ? [el("h3", {}, "Exits"), table([["reason"], ["times", true], ["EL2", true], [""]], vm.exits.slice(0, 14).map(exitRow)), vm.exits.length > 14 ? el("p", { class: "soft" }, `and ${vm.exits.length - 14} rarer reasons`) : null] : null,
+    vm.interrupts.length ? [el("h3", {}, "Virtual interrupts"), table([["INTID"], ["times", true]], vm.interrupts.slice(0, 10).map(([intid, name, times]) => [`${intid} ${name}`, number(times)]))] : null);
+}
+function bar(share, level) {
+  const node = el("span", { class: "bar b" + level, "aria-hidden": "true" });
+  node.style.display = "block"; node.style.width = Math.max(1, share * 60) + "px"; node.style.marginTop = ".5rem";
+  return node;
+}
