@@ -69,7 +69,7 @@ function rowsOnly() { const keep = state.call; state.call = -1; const first = pa
 function callRow(index) {
   const call = data.calls[index];
   return el("li", {}, el("button", { type: "button", "data-index": index, "aria-current": index === state.call ? "true" : "false", onclick: () => select(index, 0, true) },
-    el("span", { class: "row-top" }, chip(call.caller, call.vm === null ? (call.caller === "EL3" ? 2 : 1) : 0), el("span", { class: "name" }, call.title), el("span", { class: "num" }, short(call.total))),
+    el("span", { class: "row-top" }, chip(call.caller, call.vm === null ? (call.caller === "EL3" ? 2 : 1) : 0), el("span", { class: "name", title: call.title }, breakable(brief(call.title))), el("span", { class: "num" }, short(call.total))),
     split(call),
     el("span", { class: "row-sub" }, el("span", { class: moodClass(call.mood) }, MOODS[call.mood]), el("span", { class: "grow" }, call.refusals.length ? call.refusals[0] : call.outcome), el("span", { class: "num" }, "at " + short(Math.max(0, call.begin - data.begin))))));
 }
@@ -136,8 +136,8 @@ function showSteps() {
     bar.style.width = step[STEP.ticks] / most * 100 + "%";
     bar.style.display = "block";
     return el("li", {}, el("button", { type: "button", class: "l" + level, onclick: () => select(state.call, n, false) },
-      el("span", { class: "row-top" }, chip(data.layers[step[STEP.layer]].name, data.layers[step[STEP.layer]].level), el("span", { class: "name" }, text(step[STEP.title])), el("span", { class: "num" }, number(step[STEP.ticks]))),
-      step[STEP.elsewhere] ? el("span", { class: "row-sub" }, `then another CPU for ${number(step[STEP.elsewhere])}`) : null, bar));
+      el("span", { class: "row-top" }, chip(data.layers[step[STEP.layer]].name, data.layers[step[STEP.layer]].level), el("span", { class: "name" }, breakable(brief(text(step[STEP.title])))), el("span", { class: "num" }, number(step[STEP.ticks]))),
+      step[STEP.elsewhere] ? el("span", { class: "row-sub" }, `then ${number(step[STEP.elsewhere])} idle or on another CPU`) : null, bar));
   }));
   if (!call.steps.length) panes.steps.append(el("li", { class: "empty" }, "The records of this call were not kept: there are too many calls. Its sums are above."));
 }
@@ -147,7 +147,7 @@ function showDetail() {
   const layer = data.layers[step[STEP.layer]], level = step[STEP.level];
   const row = (index) => {
     const [name, value, meaning] = data.fields[index].map(text);
-    return el("tr", { class: /\[/.test(name) ? "sub" : null }, el("th", { scope: "row" }, name), el("td", {}, el("span", { class: "value" }, value), meaning ? el("span", { class: "meaning" }, meaning) : null));
+    return el("tr", { class: /\[/.test(name) ? "sub" : null }, el("th", { scope: "row" }, name), el("td", {}, el("span", { class: "value" }, value), meaning ? el("span", { class: "meaning" }, breakable(meaning)) : null));
   };
   const extra = [
     ["client id", text(step[STEP.client])], ["at", `${when(step[STEP.time])} (counter ${number(step[STEP.time])})`],
@@ -155,7 +155,7 @@ function showDetail() {
     ["until the next", `${number(step[STEP.ticks])} ${unit}${level >= 0 ? " at " + LEVELS[level] : ""}`],
   ];
   panes.detail.replaceChildren(
-    el("div", { class: "pane-head" }, chip(`${layer.name} ${layer.at}`, layer.level), el("h3", {}, text(step[STEP.title]))),
+    el("div", { class: "pane-head" }, chip(`${layer.name} ${layer.at}`, layer.level), el("h3", {}, breakable(text(step[STEP.title])))),
     el("table", { class: "fields" }, el("tbody", {}, step.slice(STEP.fields).map(row),
       extra.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, el("span", { class: "meaning" }, value)))))));
 }

@@ -34,6 +34,10 @@ function bytes(size) {
   return size + " bytes";
 }
 const text = (index) => data.strings[index];
+// A name without the prefix that all its kind share; the whole one is on the tooltip.
+const brief = (name) => name.replace(/\bOPTEE_SMC_(?=CALLS?_?)|\bOPTEE_SMC_|\bOPTEE_MSG_CMD_|\bTEESMC_OPTEED_|\bOPTEE_RPC_CMD_/g, "");
+// Where a long name may be broken: after each underscore.
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
 // When, counted from the first record.
 const when = (time) => number(Math.max(0, time - data.begin));
 const MOODS = { good: "✓", wait: "…", bad: "✗", fatal: "✗" };

@@ -91,10 +91,9 @@ function drawCall(parts, place, x, left, width) {
   }
   let count = 0;
   const origin = call.vm === null ? 1 : 0, gap = Math.max(2, (x(lanes.gap) - x(0)) * 0.42);
-  const title = call.title.replace(/^OPTEE_SMC_|OPTEE_MSG_CMD_/g, "").replace(/ OPTEE_MSG_CMD_/, " ");
   const from = Math.max(x0, left), room = Math.min(x1, width) - from;
   if (room > 46) {
-    parts.push(svg("text", { x: from + 3, y: 19, "font-weight": selected ? 650 : 450 }, clip(`${call.caller} ${title}`, room)));
+    parts.push(svg("text", { x: from + 3, y: 19, "font-weight": selected ? 650 : 450 }, clip(`${call.caller} ${brief(call.title)}`, room)));
   }
   if (call.caller !== "EL3") {
     parts.push(svg("rect", { x: x0 - gap, y: laneTop(origin), width: gap, height: laneHeight, class: `stub f${origin}`, rx: 3 }));
@@ -130,7 +129,7 @@ function drawCall(parts, place, x, left, width) {
         svg("title", {}, `${text(step[STEP.title]) ?? ""} · ${number(step[STEP.ticks])} ${unit}`)));
       const inner = Math.min(xb, width) - Math.max(xa, left);
       if (inner > 34) {
-        const words = step[STEP.title] >= 0 ? text(step[STEP.title]) : "";
+        const words = step[STEP.title] >= 0 ? brief(text(step[STEP.title])) : "";
         const label = inner > 130 ? clip(words, inner - 52) + "  " + number(step[STEP.ticks]) : number(step[STEP.ticks]);
         parts.push(svg("text", { x: Math.max(xa, left) + 6, y: laneTop(lane) + laneHeight / 2 + 4, class: "inside" }, label));
       }

@@ -1,5 +1,6 @@
 //! What the page draws, as JSON. `lab/report/*.js` reads it.
 
+use super::fields;
 use super::kept::Kept;
 use super::names;
 use super::story::call::{Call, Caller, Mood, Outcome, Step};
@@ -191,7 +192,7 @@ fn step(step: &Step, call: &Call, strings: &mut Strings) -> Value {
         json!(record.sequence),
         json!(kind),
     ];
-    parts.extend(names::fields(&step.entry, Some(call.request)).iter().map(|field| json!(strings.field(field))));
+    parts.extend(fields::fields(&step.entry, Some(call.request)).iter().map(|field| json!(strings.field(field))));
     Value::Array(parts)
 }
 

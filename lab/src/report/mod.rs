@@ -3,13 +3,14 @@
 //! | module | what |
 //! |---|---|
 //! | [`story`] | from records to calls, VMs, memory, and a panic; independent of how it is shown |
-//! | [`names`] | records in words, registers by field |
+//! | [`names`], [`fields`] | records in words, registers by field |
 //! | [`kept`] | what a run leaves beside its trace |
 //! | [`data`], [`strings`] | what the page draws, as JSON |
 //! | [`page`] | the page; its script and style are in `lab/report/` |
 //! | [`sample`] | traces that were never recorded, for tests |
 
 pub mod data;
+pub mod fields;
 pub mod kept;
 pub mod names;
 pub mod page;

@@ -6,21 +6,8 @@ use shared_abi::optee_msg::Cmd;
 use shared_abi::optee_smc::{ReturnCode, Rpc};
 use shared_abi::smccc::{FunctionId, Owner};
 use shared_abi::tee::TeeResult;
+use shared_abi::trace::event::ERRANDS;
 use shared_abi::trace::{Event, Layer, Refusal};
-
-/// What the monitor enters the TEE for, by number.
-const ERRANDS: [&str; 10] = [
-    "nothing",
-    "TEE's first entry",
-    "call",
-    "secure interrupt",
-    "CPU on",
-    "CPU off",
-    "CPU suspend",
-    "CPU resume",
-    "system off",
-    "system reset",
-];
 
 /// The name of the monitor's errand.
 pub fn errand(number: u8) -> &'static str {
@@ -54,7 +41,7 @@ impl Request {
     pub fn name(self) -> String {
         match self {
             Self::Function(id) => id.to_string(),
-            Self::Errand(number) => errand(number).to_owned(),
+            Self::Errand(number) => format!("errand: {}", errand(number)),
         }
     }
 
@@ -104,7 +91,8 @@ pub struct Step {
     pub place: Place,
     /// Ticks until the next record, without what writing this one took, and without [`Self::elsewhere`].
     pub ticks: u64,
-    /// Ticks in between during which another CPU executed: under `-icount` CPUs take turns, and their counter is one.
+    /// Ticks in between during which this CPU waited, or another one executed: under `-icount` CPUs take turns, and their
+    /// counter is one.
     pub elsewhere: u64,
 }
 

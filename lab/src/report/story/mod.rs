@@ -46,7 +46,7 @@ pub const LEVELS: [&str; 4] = ["EL1", "EL2", "EL3", "S-EL1"];
 /// Index of a place in [`LEVELS`].
 pub const fn level(place: Place) -> Option<usize> {
     match place {
-        Place::Unknown => None,
+        Place::Unknown | Place::Idle => None,
         Place::Vm(_) => Some(0),
         Place::El2 => Some(1),
         Place::El3 => Some(2),

@@ -17,6 +17,8 @@ pub enum Place {
     El3,
     /// The TEE: S-EL1.
     Tee,
+    /// Nowhere: the hypervisor waits for an interrupt.
+    Idle,
 }
 
 impl Place {
@@ -28,6 +30,7 @@ impl Place {
             Self::El2 => "EL2",
             Self::El3 => "EL3",
             Self::Tee => "S-EL1",
+            Self::Idle => "idle",
         }
     }
 
@@ -77,6 +80,7 @@ impl Follower {
                 }
             }
             (Layer::Hypervisor, Event::Enter { .. } | Event::Answer { .. }) => Place::Vm(entry.record.client),
+            (Layer::Hypervisor, Event::Idle) => Place::Idle,
             (layer, _) => Place::of(layer),
         };
     }

@@ -75,7 +75,10 @@ impl Tracker {
                 call.ticks[index] = call.ticks[index].saturating_add(stretch.ticks);
             }
             if let Some(step) = call.steps.last_mut().filter(|_| call.more == 0) {
-                (step.place, step.ticks, step.elsewhere) = (stretch.place, stretch.ticks, stretch.elsewhere);
+                let works = level(stretch.place).is_some();
+                step.place = stretch.place;
+                step.ticks = if works { stretch.ticks } else { 0 };
+                step.elsewhere = if works { stretch.elsewhere } else { stretch.elsewhere + stretch.ticks };
             }
         }
         if gap {
