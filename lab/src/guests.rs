@@ -2,7 +2,7 @@
 
 use crate::firmware::{Firmware, Program};
 use crate::linux::LinuxGuest;
-use crate::scenario::{Scenario, Vm};
+use crate::scenario::{Scenario, Size, Vm};
 use crate::workspace::write_if_changed;
 use anyhow::{Context, Result, ensure};
 use shared_abi::layout::{DRAM_BASE, MODULES_BASE};
@@ -90,6 +90,11 @@ pub fn place<'a>(
                 ("probe", _) if role == Role::Kernel => firmware.image(Program::Probe),
                 _ => absolute(&scenario.folder.join(name))?,
             };
+            let file = match vm.kernel_ballast {
+                Size(0) => file,
+                Size(ballast) if role == Role::Kernel => write_larger(&file, ballast, &folder.join(&vm.name))?,
+                _ => file,
+            };
             let size = fs::metadata(&file)
                 .with_context(|| format!("the VM {} names {}, which cannot be read", vm.name, file.display()))?
                 .len();
@@ -101,6 +106,15 @@ pub fn place<'a>(
         guests.push(Guest { vm, modules });
     }
     Ok(guests)
+}
+
+/// The kernel with zeroes behind it.
+fn write_larger(kernel: &Path, ballast: u64, file: &Path) -> Result<PathBuf> {
+    let mut bytes = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
+    bytes.resize(bytes.len() + ballast as usize, 0);
+    let file = file.with_extension("kernel");
+    write_if_changed(&file, &bytes)?;
+    absolute(&file)
 }
 
 fn write_script(vm: &str, script: &[u8], folder: &Path) -> Result<String> {

@@ -152,6 +152,7 @@ mod tests {
             bootargs: "console=ttyAMA0".into(),
             tee: true,
             vmid: Some(7),
+            kernel_ballast: Size(0),
             kernel_module: Placement::default(),
             play: None,
             script: None,

@@ -54,7 +54,7 @@ impl Typist {
             self.switching = true;
             return NEXT_VM.to_vec();
         }
-        let text = format!("{}\r", next.text).into_bytes();
+        let text = format!("{}\r", next.text.repeat(next.times)).into_bytes();
         self.waiting.pop_front();
         self.armed = false;
         text
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn send(to: &str, after: &str, text: &str) -> Send {
-        Send { to: to.into(), after: after.into(), from: None, text: text.into() }
+        Send { to: to.into(), after: after.into(), from: None, text: text.into(), times: 1 }
     }
 
     fn line(speaker: &str, text: &str) -> Line {

@@ -194,6 +194,9 @@ pub struct Vm {
     pub tee: bool,
     /// Its number; else its place in the order, from 1.
     pub vmid: Option<u32>,
+    /// So many zeroes make its kernel larger.
+    #[serde(default)]
+    pub kernel_ballast: Size,
     /// Says something else about the kernel's module than is true.
     #[serde(default)]
     pub kernel_module: Placement,
@@ -233,6 +236,9 @@ pub struct Send {
     pub from: Option<String>,
     /// The text; a carriage return is added.
     pub text: String,
+    /// How often it is typed, on one line.
+    #[serde(default = "once")]
+    pub times: usize,
 }
 
 /// Something that must, or must not, be seen.
@@ -263,7 +269,7 @@ pub struct Expect {
 }
 
 /// A number of bytes, written as `64K`, `512M` or `2G`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Size(pub u64);
 
@@ -291,6 +297,10 @@ const fn default_timeout() -> u64 {
 }
 
 const fn one() -> u32 {
+    1
+}
+
+const fn once() -> usize {
     1
 }
 
