@@ -1,21 +1,24 @@
 //! Console input: from the UART to the selected VM.
+//!
+//! All that comes in is taken, whether or not the selected VM reads: behind it may stand the keys that select another.
 #![forbid(unsafe_code)]
 
 use crate::console::{Escape, Input};
 use crate::platform::console;
 use crate::vm::{self, Vm};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
+
+/// How many bytes are taken at once, the UART's FIFO: the interrupt comes again for the rest.
+const AT_ONCE: usize = 32;
 
 static SELECTED: AtomicUsize = AtomicUsize::new(0);
 static ESCAPE: Mutex<Escape> = Mutex::new(Escape::new());
-/// The selected VM takes no more: what comes in waits in the UART.
-static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// Takes what the UART has received. On any CPU.
 pub fn receive() {
     let mut escape = ESCAPE.lock();
-    while !STOPPED.load(Ordering::Relaxed) {
+    for _ in 0..AT_ONCE {
         let Some(byte) = console::lock().wire().receive() else { return };
         match escape.take(byte) {
             Input::Byte(byte) => {
@@ -27,18 +30,18 @@ pub fn receive() {
             Input::Nothing => {}
         }
     }
-    console::lock().wire().set_receive_interrupt(false);
 }
 
 fn give(vm: &Vm, byte: u8) {
     let mut machine = vm.machine.lock();
-    if !machine.uart.receive(byte) {
-        STOPPED.store(true, Ordering::Relaxed);
-    }
+    let lost = machine.uart.receive(byte);
     machine.update_uart();
     let stale = machine.vgic.take_stale();
     drop(machine);
     vm.notify(stale);
+    if lost == 1 {
+        log::info!("{}: does not read what is typed; more of it is lost", vm.config.id);
+    }
 }
 
 /// The selected VM; if it has ended, the next one that has not.
@@ -57,14 +60,5 @@ fn select_next() {
     if let Some(next) = others.find(|index| vms.get(*index).is_some_and(|vm| vm.is_alive())) {
         SELECTED.store(next, Ordering::Relaxed);
         log::info!("console: {}", vms[next].config.id);
-    }
-}
-
-/// A VM has read from its UART and has room again.
-#[inline]
-pub fn resume() {
-    if STOPPED.load(Ordering::Relaxed) {
-        STOPPED.store(false, Ordering::Relaxed);
-        console::lock().wire().set_receive_interrupt(true);
     }
 }

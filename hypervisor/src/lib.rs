@@ -10,7 +10,7 @@
 //! | [`device_tree`], [`config`] | what the device tree asks for |
 //! | [`memory`], [`stage2`] | who owns which memory |
 //! | `vm`, `vcpu`, [`machine`] | a VM, its CPUs, its devices |
-//! | [`loader`], [`guest_dtb`] | what a VM starts with |
+//! | [`loader`], [`guest_dtb`], [`refill`] | what a VM starts with |
 //! | [`scheduler`], `cpu` | which vCPU a CPU runs |
 //! | [`trap`], [`id_registers`] | why a guest left, and what is done about it |
 //! | [`vgic`], [`vpl011`], [`vrtc`], [`vpsci`] | what a guest takes for hardware and firmware |
@@ -34,6 +34,7 @@ pub mod loader;
 pub mod machine;
 pub mod mediator;
 pub mod memory;
+pub mod refill;
 pub mod scheduler;
 pub mod stage2;
 pub mod trap;

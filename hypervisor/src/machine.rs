@@ -51,6 +51,12 @@ impl Machine {
         }
     }
 
+    /// All out of reset again, but for the time: the clock goes on.
+    pub fn reset(&mut self, id: VmId, vcpus: usize, first: Start) {
+        let rtc = self.rtc.after_reset();
+        *self = Self { rtc, ..Self::new(id, vcpus, first) };
+    }
+
     /// The UART's line goes to the interrupt controller.
     #[inline]
     pub fn update_uart(&mut self) {

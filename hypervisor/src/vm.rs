@@ -8,8 +8,9 @@ use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
 use crate::machine::{End, Machine};
 use crate::mediator::{Mediator, Shadow, VmTee};
-use crate::memory::{BLOCK, GUEST_RAM, Ram};
+use crate::memory::Ram;
 use crate::platform::{self, memory};
+use crate::refill::{self, Piece};
 use crate::scheduler::Place;
 use crate::stage2::Tables;
 use crate::vgic::{MAX_VCPUS, VcpuMask};
@@ -50,9 +51,9 @@ pub struct Vm {
     shadow: Option<&'static Shadow>,
     ending: AtomicBool,
     alive: AtomicBool,
-    /// It is to start again, and so much of its RAM has been cleared for that.
+    /// It is to start again, and so many bytes of work have been done for that.
     resetting: AtomicBool,
-    cleared: AtomicU64,
+    prepared: AtomicU64,
     /// Which vCPU each CPU had loaded last: its translations may still be there.
     last_loaded: [AtomicU8; MAX_CPUS],
 }
@@ -64,8 +65,6 @@ unsafe impl Send for Vm {}
 
 /// How many mistakes of a guest are logged.
 const COMPLAINTS: u8 = 5;
-/// How much RAM is cleared before others may run: a millisecond's work or two.
-const CLEARED_AT_ONCE: u64 = 2 * BLOCK;
 // Of `last_loaded`.
 const NOBODY: u8 = u8::MAX;
 const SOMEBODY: u8 = NOBODY - 1;
@@ -92,7 +91,7 @@ impl Vm {
             ending: AtomicBool::new(false),
             alive: AtomicBool::new(true),
             resetting: AtomicBool::new(false),
-            cleared: AtomicU64::new(0),
+            prepared: AtomicU64::new(0),
             last_loaded: [const { AtomicU8::new(NOBODY) }; MAX_CPUS],
         })))
     }
@@ -107,20 +106,29 @@ impl Vm {
         while !self.prepare_some() {}
     }
 
-    /// Does a part of [`Vm::prepare`], one after the other; whether that was the last one. A VM may reset itself as often
-    /// as it likes, and clearing all of a large one at once would keep its CPU from the other VMs for long.
+    /// Does a piece of [`Vm::prepare`]; whether all is done.
     pub fn prepare_some(&self) -> bool {
-        let cleared = self.cleared.load(Ordering::Relaxed);
-        let size = CLEARED_AT_ONCE.min(self.ram.size() - cleared);
-        // SAFETY: No CPU runs the VM.
-        unsafe { memory::zero(&self.ram, Ipa(GUEST_RAM.0 + cleared), size) };
-        let is_clear = cleared + size == self.ram.size();
-        self.cleared.store(if is_clear { 0 } else { cleared + size }, Ordering::Relaxed);
-        if is_clear {
+        let done = self.prepared.load(Ordering::Relaxed);
+        let Some(piece) = refill::piece(done, self.ram.size(), &self.images()) else {
+            self.prepared.store(0, Ordering::Relaxed);
             self.resetting.store(false, Ordering::Relaxed);
-            self.fill_all();
+            self.complete();
+            return true;
+        };
+        match piece {
+            // SAFETY: No CPU runs the VM.
+            Piece::Clear(ipa, size) => unsafe { memory::zero(&self.ram, ipa, size) },
+            // SAFETY: Modules are kept out of the free memory: nobody writes to them.
+            Piece::Copy(ipa, image) => self.fill(ipa, unsafe { memory::bytes(image) }),
         }
-        is_clear
+        self.prepared.store(done + piece.size(), Ordering::Relaxed);
+        false
+    }
+
+    /// Its images, and where each goes.
+    fn images(&self) -> Vec<(Ipa, Range), 2> {
+        let ramdisk = self.placement.ramdisk.zip(self.config.ramdisk);
+        [Some((self.placement.kernel, self.config.kernel)), ramdisk].into_iter().flatten().collect()
     }
 
     /// Whether its first vCPU's CPU has to prepare it anew.
@@ -129,7 +137,8 @@ impl Vm {
         self.resetting.load(Ordering::Acquire)
     }
 
-    fn fill_all(&self) {
+    /// Its memory is filled but for the device tree: the rest of what it starts with.
+    fn complete(&self) {
         let start = Start { entry: self.placement.kernel, context: self.placement.dtb.0 };
         let tee = self.create_tee();
         let initrd = self.placement.ramdisk.zip(self.config.ramdisk);
@@ -141,23 +150,12 @@ impl Vm {
         let tree = guest_dtb::build(&self.config, &boot).expect("the tree is well-formed by construction");
         assert!(tree.len() <= guest_dtb::MAX_SIZE);
         self.fill(self.placement.dtb, &tree);
-        for (ipa, module) in
-            [(Some(self.placement.kernel), Some(self.config.kernel)), (self.placement.ramdisk, self.config.ramdisk)]
-        {
-            if let Some((ipa, module)) = ipa.zip(module) {
-                // SAFETY: Modules are kept out of the free memory: nobody writes to them.
-                self.fill(ipa, unsafe { memory::bytes(module) });
-            }
-        }
         *self.tee.write() = tee;
         // What CPUs remember of an earlier life is wrong now.
         mmu::flush_all_guests();
         let mut machine = self.machine.lock();
-        *machine = Machine::new(self.config.id, self.config.vcpus, start);
+        machine.reset(self.config.id, self.config.vcpus, start);
         self.ending.store(false, Ordering::Release);
-        drop(machine);
-        // Its UART has room again.
-        crate::input::resume();
     }
 
     fn fill(&self, ipa: Ipa, data: &[u8]) {
@@ -222,8 +220,6 @@ impl Vm {
             End::Crash(reason) => log::info!("{id}: crashed: {reason}"),
         }
         self.alive.store(false, Ordering::Relaxed);
-        // What came in may have waited for it to read.
-        crate::input::resume();
         if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
             log::info!("all VMs are off");
             smc::system_off();

@@ -11,8 +11,8 @@ use shared_abi::client::VmId;
 
 /// Bytes of the receive FIFO when FIFOs are enabled; 1 otherwise.
 const FIFO: usize = 32;
-/// Bytes that wait for room in it.
-const QUEUE: usize = 512;
+/// Bytes that wait for room in it: what can be typed, or pasted, before the guest looks.
+const QUEUE: usize = 4096;
 /// The longest line that is held back for its end.
 const LINE: usize = 256;
 
@@ -37,6 +37,8 @@ pub struct Pl011 {
     /// When the oldest byte of `line` was written.
     since: u64,
     received: Deque<u8, QUEUE>,
+    /// Bytes that came when there was no room, since the guest last read.
+    lost: u32,
     raised: u16,
     mask: u16,
     control: u32,
@@ -64,6 +66,7 @@ impl Pl011 {
             line: Vec::new(),
             since: 0,
             received: Deque::new(),
+            lost: 0,
             raised: 0,
             mask: 0,
             control: 0x300,
@@ -177,17 +180,19 @@ impl Pl011 {
         }
     }
 
-    /// A byte arrives. `false` if there is no room for another one after it.
-    pub fn receive(&mut self, byte: u8) -> bool {
-        // A byte beyond the room would be lost, as it would be in the device.
-        let _ = self.received.push_back(byte);
+    /// A byte arrives. Where there is no room it is lost, as it would be in the device; how many were, since the guest
+    /// last read.
+    pub fn receive(&mut self, byte: u8) -> u32 {
+        if self.received.push_back(byte).is_err() {
+            self.lost = self.lost.saturating_add(1);
+        }
         self.update_receive();
-        !self.received.is_full()
+        self.lost
     }
 
-    /// Whether so little waits that more may be sent.
-    pub fn has_room(&self) -> bool {
-        self.received.len() < QUEUE / 2
+    /// How many bytes were lost before the one that the guest has just read.
+    pub fn take_lost(&mut self) -> u32 {
+        core::mem::take(&mut self.lost)
     }
 
     fn fifo(&self) -> usize {
@@ -293,7 +298,7 @@ mod tests {
         let mut uart = device();
         uart.write(IMSC, u32::from(RX | RT), || 0);
         assert!(!uart.interrupt());
-        assert!(uart.receive(b'a'));
+        assert_eq!(uart.receive(b'a'), 0);
         assert!(uart.interrupt());
         assert_eq!(uart.read(MIS), u32::from(RT));
         assert_eq!(uart.read(FR) & 1 << 4, 0);
@@ -331,8 +336,15 @@ mod tests {
         uart.receive(b'a');
         assert!(!uart.interrupt());
         let mut uart = device();
-        let room = (0..).take_while(|_| uart.receive(b'x')).count();
-        assert_eq!(room, QUEUE - 1);
-        assert!(!uart.has_room());
+        for n in 0..QUEUE - 1 {
+            assert_eq!(uart.receive(n as u8), 0);
+        }
+        let lost = [b'x'; 4].map(|byte| uart.receive(byte));
+        assert!(lost[3] >= 2 && lost[3] == lost[2] + 1, "{lost:?}");
+        let lost = lost[3];
+        // What was there first stays, and the count is told once.
+        assert_eq!(uart.read(DR), 0);
+        assert_eq!((uart.take_lost(), uart.take_lost()), (lost, 0));
+        assert_eq!(uart.receive(b'y'), 0);
     }
 }

@@ -24,6 +24,12 @@ impl Pl031 {
         Self { offset: 0, matches: 0, load: 0, mask: false, raised: false, armed: false }
     }
 
+    /// The device after a reset of its machine. What counts the seconds has a reset of its own, which a machine gives it
+    /// when it is switched on (DDI 0224 §2.2), so the time that was set stays.
+    pub fn after_reset(&self) -> Self {
+        Self { offset: self.offset, ..Self::new() }
+    }
+
     /// Whether the interrupt line is up.
     pub fn interrupt(&self) -> bool {
         self.raised && self.mask
@@ -129,5 +135,17 @@ mod tests {
             (0..8).map(|n| rtc.read(0xFE0 + 4 * n, 0)).collect::<Vec<_>>(),
             [0x31, 0x10, 4, 0, 0xD, 0xF0, 5, 0xB1]
         );
+    }
+
+    #[test]
+    fn a_reset_leaves_the_time_and_nothing_else() {
+        let mut clock = Pl031::new();
+        clock.write(0x08, 5000, 1000);
+        clock.write(0x04, 5010, 1000);
+        clock.write(0x10, 1, 1000);
+        let clock = clock.after_reset();
+        assert_eq!(clock.read(0x00, 1001), 5001);
+        assert_eq!([0x04, 0x08, 0x10].map(|offset| clock.read(offset, 1001)), [0; 3]);
+        assert_eq!(clock.alarm_in(1001), None);
     }
 }

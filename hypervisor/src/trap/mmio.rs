@@ -3,7 +3,6 @@
 
 use super::syndrome::Access;
 use crate::arch::timer;
-use crate::input;
 use crate::platform::console;
 use crate::vcpu::Vcpu;
 use crate::vgic::VcpuMask;
@@ -38,11 +37,11 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Option<u64> {
         if offset == DATA {
             machine.update_uart();
             let others = settle(vcpu, &mut machine.vgic);
-            let room = machine.uart.has_room();
+            let lost = machine.uart.take_lost();
             drop(machine);
             vcpu.vm.notify(others);
-            if room {
-                input::resume();
+            if lost != 0 {
+                log::info!("{}: {lost} bytes typed for it are lost", vcpu.vm.config.id);
             }
         }
         Some(u64::from(value))

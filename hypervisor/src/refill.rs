@@ -1,0 +1,82 @@
+//! In which order a VM's RAM is made what it starts with: cleared, then its images copied into it, a piece at a time.
+//!
+//! A VM may reset itself as often as it likes, and refilling all of a large one at once would keep its CPU from the other
+//! VMs for long.
+#![forbid(unsafe_code)]
+
+use crate::address::Ipa;
+use crate::memory::{BLOCK, GUEST_RAM};
+use shared_abi::layout::Range;
+
+/// How much is done before others may run: a millisecond's work or two.
+pub const AT_ONCE: u64 = 2 * BLOCK;
+
+/// A piece of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes of RAM become zeroes.
+    Clear(Ipa, u64),
+    /// This part of an image goes there.
+    Copy(Ipa, Range),
+}
+
+impl Piece {
+    /// Its bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Clear(_, size) => *size,
+            Self::Copy(_, image) => image.size,
+        }
+    }
+}
+
+/// What comes after `done` bytes of work: `ram` bytes are to be cleared, and each image to be copied to its place. `None`
+/// when all is done.
+pub fn piece(done: u64, ram: u64, images: &[(Ipa, Range)]) -> Option<Piece> {
+    if done < ram {
+        return Some(Piece::Clear(Ipa(GUEST_RAM.0 + done), AT_ONCE.min(ram - done)));
+    }
+    let mut done = done - ram;
+    for (ipa, image) in images {
+        if done < image.size {
+            let part = Range::new(image.base + done, AT_ONCE.min(image.size - done));
+            return Some(Piece::Copy(Ipa(ipa.0 + done), part));
+        }
+        done -= image.size;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_it_is_done_once_in_order_and_never_much_at_once() {
+        let ram = 3 * BLOCK;
+        let images = [
+            (Ipa(0x4020_0000), Range::new(0x7000_0000, 5 * BLOCK + 0x123)),
+            (Ipa(0x5000_0000), Range::new(0x7800_0000, 0)),
+            (Ipa(0x6000_0000), Range::new(0x7900_0000, 1)),
+        ];
+        let mut done = 0;
+        let pieces: Vec<Piece> = core::iter::from_fn(|| {
+            let piece = piece(done, ram, &images)?;
+            done += piece.size();
+            Some(piece)
+        })
+        .collect();
+        let copy = |ipa, base, size| Piece::Copy(Ipa(ipa), Range::new(base, size));
+        assert_eq!(
+            pieces,
+            [
+                Piece::Clear(GUEST_RAM, AT_ONCE),
+                Piece::Clear(Ipa(GUEST_RAM.0 + AT_ONCE), BLOCK),
+                copy(0x4020_0000, 0x7000_0000, AT_ONCE),
+                copy(0x4020_0000 + AT_ONCE, 0x7000_0000 + AT_ONCE, AT_ONCE),
+                copy(0x4020_0000 + 2 * AT_ONCE, 0x7000_0000 + 2 * AT_ONCE, BLOCK + 0x123),
+                copy(0x6000_0000, 0x7900_0000, 1),
+            ]
+        );
+    }
+}
