@@ -189,7 +189,7 @@ fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
         }
         let deadline = timer::now() + timer::frequency();
         while !cpu::is_up(index) && timer::now() < deadline {
-            core::hint::spin_loop();
+            arch::sysreg::relax();
         }
         if !cpu::is_up(index) {
             warn!("CPU {index} ({affinity:#x}) was started but does not come");

@@ -81,6 +81,12 @@ pub fn wait_for_interrupt() {
     unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
 }
 
+/// Lets another CPU run where CPUs share one, as QEMU's do when it counts instructions; a spin-loop hint elsewhere.
+pub fn relax() {
+    // SAFETY: A hint changes nothing.
+    unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) }
+}
+
 /// Waits until other CPUs see what was written.
 #[inline(always)]
 pub fn publish() {
