@@ -7,9 +7,10 @@ mod complete;
 
 use crate::services::psci::Ram;
 use core::fmt;
-use dtoolkit::Node;
-use dtoolkit::fdt::Fdt;
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node, Property};
 use shared_abi::layout::{MAX_CPUS, Range};
+use shared_abi::trace;
 
 /// What is wrong with a device tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +118,22 @@ impl<'a> Tree<'a> {
         }
         Ok(machine)
     }
+
+    /// By which way trace records are to leave the machine.
+    pub fn trace(&self, machine: &Machine) -> trace::Way {
+        let root = self.fdt.root();
+        let reserved = root.child("reserved-memory").and_then(|memory| {
+            let node = memory.children().find(|node| is_compatible(node, trace::COMPATIBLE))?;
+            let reg = node.reg().ok().flatten()?.next()?;
+            Some(Range::new(reg.address().ok()?, reg.size().ok()?))
+        });
+        let chosen = root.child("chosen").and_then(|node| node.property(trace::CHOSEN)?.value_as::<&str>().ok());
+        trace::Way::of(reserved, &machine.ram, chosen)
+    }
+}
+
+fn is_compatible(node: &FdtNode<'_>, with: &str) -> bool {
+    node.property("compatible").is_some_and(|property| property.value_as::<&str>() == Ok(with))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::context::{Context, Cpu, World};
 use crate::services::arch;
 use crate::services::opteed::{self, Opteed};
 use crate::services::psci::{self, Psci};
+use crate::trace::{Refusal, refused};
 use shared_abi::psci as abi;
 use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, in_x0};
 
@@ -110,8 +111,18 @@ impl Monitor {
 
 /// Nobody's call.
 fn unknown(cpu: &mut Cpu, from: World) -> Next {
-    cpu.context(from).answer(UNKNOWN);
+    let context = cpu.context(from);
+    context.answer(refused!(why_unknown(context.gpr[0] as u32, from), context.gpr[0], UNKNOWN));
     Next::Enter(from)
+}
+
+/// Why nobody serves a call.
+fn why_unknown(w0: u32, from: World) -> Refusal {
+    match (function(w0), from) {
+        (Some(id), World::Normal) if Opteed::owns(id) => opteed::why_not(id),
+        (Some(id), World::Secure) if Psci::owns(id) => Refusal::NotForCaller,
+        _ => Refusal::UnknownFunction,
+    }
 }
 
 /// The id and arguments of a call. Of an SMC32 call bits 63:32 are not part of any argument, whatever the caller left

@@ -5,10 +5,12 @@ use crate::arch::{self, sysreg};
 use crate::complaints::Complaints;
 use crate::context::World;
 use crate::platform::console;
+use crate::trace;
 use core::panic::PanicInfo;
 
 /// A fault of the monitor itself: says where, and stops this CPU.
 pub extern "C" fn monitor_fault(esr: u64, elr: u64, vector: u64) -> ! {
+    trace::panic(format_args!("fault: ESR {esr:#x} ELR {elr:#x}"));
     console::seize();
     log::error!(
         "cpu {:#x}: fault in the monitor, vector {vector}: ESR {esr:#x} ELR {elr:#x} FAR {:#x}; CPU stopped",
@@ -20,6 +22,7 @@ pub extern "C" fn monitor_fault(esr: u64, elr: u64, vector: u64) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    trace::panic(format_args!("{}", info.message()));
     console::seize();
     // The panic's own text would take two lines.
     match info.location() {

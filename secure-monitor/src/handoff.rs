@@ -11,7 +11,7 @@ use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, MONITOR_BOOT, Range};
 
 /// In x0, and names the version of this interface: a runtime of another build is not started by accident.
-pub const MAGIC: u64 = 0x5452_4950_0002;
+pub const MAGIC: u64 = if crate::trace::ON { 0x5452_4950_8002 } else { 0x5452_4950_0002 };
 
 /// Where the waiting CPUs look for the address to go to; 0 keeps them waiting. Zeroed by the boot stage before any
 /// image is read, and again by the runtime when all have come, so that none finds an old address after a reset, which
@@ -36,6 +36,9 @@ pub struct Handoff {
     cpus: [u64; MAX_CPUS],
     ram_count: u64,
     ram: [[u64; 2]; MAX_RAM],
+    /// A [`shared_abi::trace::Way`], by number.
+    #[cfg(tracing)]
+    pub trace: u64,
 }
 
 impl Handoff {
@@ -51,6 +54,8 @@ impl Handoff {
             cpus: [0; MAX_CPUS],
             ram_count: ram.len() as u64,
             ram: [[0; 2]; MAX_RAM],
+            #[cfg(tracing)]
+            trace: 0,
         };
         handoff.cpus[..cpus.len()].copy_from_slice(cpus);
         for (place, range) in handoff.ram.iter_mut().zip(ram) {

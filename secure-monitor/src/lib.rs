@@ -31,3 +31,4 @@ pub mod monitor;
 #[allow(unsafe_code)]
 pub mod platform;
 pub mod services;
+pub mod trace;

@@ -6,6 +6,7 @@ use crate::context::{Context, Cpu, World};
 use crate::dispatch::{Monitor, Next, UNKNOWN};
 use crate::fault;
 use crate::platform::{gic, memory, power};
+use crate::trace::{self, Came, Refusal};
 use core::cell::UnsafeCell;
 use shared_abi::layout::MAX_CPUS;
 use spin::Once;
@@ -77,37 +78,51 @@ pub unsafe fn own(index: usize) -> &'static mut Cpu {
     (cpu.secure.scr, cpu.secure.cptr) = (secure.scr, secure.cptr);
     cpu.index = index;
     cpu.stack_top = (STACKS.0.get().addr() + (index + 1) * STACK_SIZE) as u64;
+    if trace::ON {
+        // SAFETY: the register is the monitor's own, and this is the value that it gets when the CPU leaves.
+        unsafe { sysreg::write!("tpidr_el3", core::ptr::from_mut(cpu).addr() as u64) };
+        arch::trace::begin(index);
+    }
     cpu
+}
+
+/// Index of the CPU that executes this, once it has its [`own`].
+#[inline(always)]
+pub fn this_cpu() -> Option<usize> {
+    let own = sysreg::read!("tpidr_el3") as usize;
+    (own != 0).then(|| (own - CPUS.0.get().addr()) / size_of::<Cpu>())
 }
 
 /// Leaves boot on this CPU for the first time, as `next` says.
 pub fn run(cpu: &mut Cpu, next: Next) -> ! {
-    let transition = conclude(cpu, None, next);
+    let transition = conclude(cpu, Came::NOT, None, next);
     // SAFETY: `conclude` returns one of the CPU's contexts, which the handlers have completed.
     unsafe { switch::start(cpu, transition.to) }
 }
 
 /// An SMC of the normal world, AArch64 with immediate 0, whose registers are in its context.
 pub extern "C" fn handle_smc(cpu: &mut Cpu) -> Transition {
+    let came = Came::by_call(cpu, World::Normal);
     match MONITOR.frequent_of_normal_world(cpu) {
-        Some(to) => enter(cpu, World::Normal, to),
-        None => handle_rare(cpu, World::Normal),
+        Some(to) => enter(cpu, came, World::Normal, to),
+        None => handle_rare(cpu, came, World::Normal),
     }
 }
 
 /// An SMC of the TEE.
 pub extern "C" fn handle_tee_smc(cpu: &mut Cpu) -> Transition {
+    let came = Came::by_call(cpu, World::Secure);
     match MONITOR.frequent_of_tee(cpu) {
-        Some(to) => enter(cpu, World::Secure, to),
-        None => handle_rare(cpu, World::Secure),
+        Some(to) => enter(cpu, came, World::Secure, to),
+        None => handle_rare(cpu, came, World::Secure),
     }
 }
 
 /// Called last, so that the handlers above need no stack frame.
 #[inline(never)]
-fn handle_rare(cpu: &mut Cpu, from: World) -> Transition {
+fn handle_rare(cpu: &mut Cpu, came: Came, from: World) -> Transition {
     let next = MONITOR.rare(cpu, from);
-    conclude(cpu, Some(from), next)
+    conclude(cpu, came, Some(from), next)
 }
 
 /// Everything else that is synchronous, and SError.
@@ -116,12 +131,18 @@ pub extern "C" fn handle_trap(cpu: &mut Cpu, context: *mut Context) -> Transitio
     const CLASS_SMC64: u64 = 0x17;
     let from = world(cpu, context);
     let esr = sysreg::read!("esr_el3");
-    let next = match (esr >> 26) & 0x3F {
+    let class = (esr >> 26) & 0x3F;
+    let came = match class {
+        CLASS_SMC32 | CLASS_SMC64 => Came::by_rare_call(cpu, from),
+        _ => Came::by_trap(cpu, from, esr, arch::return_address, arch::mmu::fault_address),
+    };
+    let next = match class {
         // AArch32 has the 32-bit calls only (SMCCC 1.4 §2.5).
         CLASS_SMC32 if cpu.context(from).gpr[0] & 1 << 30 == 0 => MONITOR.smc(cpu, from),
         // An immediate other than 0 is reserved (SMCCC 1.4 §2.9).
         CLASS_SMC32 | CLASS_SMC64 => {
-            cpu.context(from).answer(UNKNOWN);
+            let immediate = esr & 0xFFFF;
+            cpu.context(from).answer(trace::refused!(Refusal::UnknownFunction, immediate, UNKNOWN));
             Next::Enter(from)
         }
         _ => {
@@ -129,13 +150,15 @@ pub extern "C" fn handle_trap(cpu: &mut Cpu, context: *mut Context) -> Transitio
             Next::Enter(from)
         }
     };
-    conclude(cpu, Some(from), next)
+    conclude(cpu, came, Some(from), next)
 }
 
 /// A group 0 or secure group 1 interrupt, while the normal world ran.
 pub extern "C" fn handle_interrupt(cpu: &mut Cpu, context: *mut Context) -> Transition {
     let from = world(cpu, context);
-    let next = match gic::take() {
+    let pending = gic::take();
+    let came = Came::by_interrupt(cpu, from, || gic::number(pending), arch::return_address);
+    let next = match pending {
         gic::Pending::Tee => MONITOR.secure_interrupt(cpu).unwrap_or_else(|| {
             gic::discard_secure();
             Next::Enter(from)
@@ -148,7 +171,7 @@ pub extern "C" fn handle_interrupt(cpu: &mut Cpu, context: *mut Context) -> Tran
         }
         gic::Pending::Nothing => Next::Enter(from),
     };
-    conclude(cpu, Some(from), next)
+    conclude(cpu, came, Some(from), next)
 }
 
 fn world(cpu: &Cpu, context: *mut Context) -> World {
@@ -156,31 +179,38 @@ fn world(cpu: &Cpu, context: *mut Context) -> World {
 }
 
 #[inline(always)]
-fn enter(cpu: &mut Cpu, from: World, to: World) -> Transition {
+fn enter(cpu: &mut Cpu, came: Came, from: World, to: World) -> Transition {
+    came.leave(cpu, Some(from), to, arch::return_address);
     let save = core::ptr::from_mut(cpu.context(from));
     Transition { to: cpu.context(to), save }
 }
 
 /// Does what `next` says until there is a world to enter.
-fn conclude(cpu: &mut Cpu, mut from: Option<World>, mut next: Next) -> Transition {
+fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) -> Transition {
     loop {
         let saved = match from {
             Some(from) => core::ptr::from_mut(cpu.context(from)),
             None => core::ptr::null_mut(),
         };
         next = match next {
-            Next::Enter(to) => return Transition { to: cpu.context(to), save: saved },
+            Next::Enter(to) => {
+                came.leave_rarely(cpu, from, to, arch::return_address);
+                return Transition { to: cpu.context(to), save: saved };
+            }
             Next::BeginNormal => {
                 el2::reset();
                 gic::open();
+                came.begin(cpu, from, World::Normal);
                 let save = if from == Some(World::Secure) { saved } else { core::ptr::null_mut() };
                 return Transition { to: &mut cpu.normal, save };
             }
             Next::BeginSecure => {
                 gic::open();
+                came.begin(cpu, from, World::Secure);
                 return Transition { to: &mut cpu.secure, save: core::ptr::null_mut() };
             }
             Next::Redirect => {
+                came.begin(cpu, from, World::Secure);
                 // SAFETY: the TEE is what runs on this CPU, and the address is one of its vector table.
                 unsafe { switch::redirect(cpu.secure.elr) };
                 return Transition { to: saved, save: saved };

@@ -167,6 +167,23 @@ pub fn as_normal_world(action: impl FnOnce()) {
     }
 }
 
+/// What `action` finds with the banked registers of the secure world in reach.
+pub fn as_secure_world<T>(action: impl FnOnce() -> T) -> T {
+    let before = sysreg::read!("scr_el3");
+    // SAFETY: as for the normal world.
+    unsafe {
+        sysreg::write!("scr_el3", before & !scr::NS);
+        core::arch::asm!("isb");
+    }
+    let found = action();
+    // SAFETY: as above.
+    unsafe {
+        sysreg::write!("scr_el3", before);
+        core::arch::asm!("isb");
+    }
+    found
+}
+
 /// The counter's frequency, which lower levels read and only EL3 can write (Arm ARM D19.12.1). The hardware has it at
 /// reset on the CPU that boots; a CPU that does not is told.
 pub fn set_counter_frequency(hz: u64) {

@@ -9,6 +9,7 @@ pub mod runtime_entry;
 pub mod sha256;
 pub mod switch;
 pub mod sysreg;
+pub mod trace;
 pub mod undefined;
 pub mod vectors;
 
@@ -20,6 +21,11 @@ pub const MPIDR_AFFINITY: u64 = 0xFF_00FF_FFFF;
 /// Which CPU this is, as PSCI and the device tree name it.
 pub fn mpidr() -> u64 {
     sysreg::read!("mpidr_el1") & MPIDR_AFFINITY
+}
+
+/// Where the world that came goes on.
+pub fn return_address() -> u64 {
+    sysreg::read!("elr_el3")
 }
 
 /// Waits until an interrupt is pending, masked or not.

@@ -68,6 +68,8 @@ mod stage {
         let tee = load(Image::Bl32);
         let normal = required(Image::Bl33, load(Image::Bl33));
 
+        #[cfg(tracing)]
+        let way = tree.trace(&machine);
         // The tree without the TEE's node in its place, the one with it in this stage's SRAM.
         let plain = complete(tree, false, scratch);
         area[..plain].copy_from_slice(&scratch[..plain]);
@@ -78,6 +80,10 @@ mod stage {
         }
         let mut handoff = Handoff::new(&machine.cpus, &machine.ram);
         handoff.tee = tee.map_or(0, |place| place.base);
+        #[cfg(tracing)]
+        {
+            handoff.trace = way as u64;
+        }
         handoff.normal = normal.base;
         handoff.dtb = layout::DTB.base;
         handoff.dtb_with_tee = scratch.as_ptr().addr() as u64;

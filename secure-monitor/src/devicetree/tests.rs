@@ -31,6 +31,33 @@ fn machine(cpus: &[u64]) -> DeviceTree {
     tree
 }
 
+#[test]
+fn trace_records_go_where_the_tree_reserves_memory_for_them_or_says_how() {
+    let way = |tree: &DeviceTree| {
+        let mut bytes = tree.to_dtb();
+        let tree = Tree::parse(&mut bytes).unwrap();
+        tree.trace(&tree.machine().unwrap())
+    };
+    let mut tree = machine(&[0]);
+    assert_eq!(way(&tree), trace::Way::Nowhere);
+    let text = |name: &str, value: &str| DeviceTreeProperty::new(name, value).unwrap();
+    let cells = |name: &str, value: &[u32]| DeviceTreeProperty::new(name, value).unwrap();
+    tree.root.child_mut("chosen").unwrap().add_property(text(trace::CHOSEN, trace::CHOSEN_UART));
+    assert_eq!(way(&tree), trace::Way::Frames);
+    let mut memory = DeviceTreeNode::new("reserved-memory").unwrap();
+    memory.add_property(cells("#address-cells", &[2]));
+    memory.add_property(cells("#size-cells", &[2]));
+    memory.add_child(
+        DeviceTreeNode::builder("trace@44000000")
+            .unwrap()
+            .property(text("compatible", trace::COMPATIBLE))
+            .property(cells("reg", &[0, 0x4400_0000, 0, 96 << 20]))
+            .build(),
+    );
+    tree.root.add_child(memory);
+    assert_eq!(way(&tree), trace::Way::Rings);
+}
+
 fn read(area: &[u8]) -> Result<Machine, Error> {
     Tree::parse(&mut area.to_vec())?.machine()
 }

@@ -5,6 +5,7 @@ use core::fmt::{self, Write};
 use core::ptr::NonNull;
 use log::{LevelFilter, Log, Metadata, Record};
 use shared_abi::layout::UART_S;
+use shared_abi::trace::frame::LENGTH;
 use spin::mutex::SpinMutex;
 
 /// What QEMU's board feeds the UART with; it does not time characters by it.
@@ -19,16 +20,48 @@ static CONSOLE: Console = Console(SpinMutex::new(None));
 
 struct Line<'a>(&'a mut Uart<'static>);
 
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
+impl Line<'_> {
+    fn write_bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
             while self.0.is_tx_fifo_full() {
                 core::hint::spin_loop();
             }
-            self.0.write_word(byte);
+            self.0.write_word(*byte);
         }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write_bytes(text.as_bytes());
         Ok(())
     }
+}
+
+impl Console {
+    #[inline(always)]
+    fn line(&self, print: impl FnOnce(Line<'_>) -> fmt::Result) {
+        for _ in 0..PATIENCE {
+            if let Some(mut uart) = self.0.try_lock() {
+                if let Some(uart) = uart.as_mut() {
+                    // Writing to a UART does not fail.
+                    let _ = print(Line(uart));
+                }
+                return;
+            }
+            crate::arch::relax();
+        }
+    }
+}
+
+/// Prints a trace record.
+#[cold]
+#[inline(never)]
+pub fn frame(frame: &[u8; LENGTH]) {
+    CONSOLE.line(|mut line| {
+        line.write_bytes(frame);
+        Ok(())
+    });
 }
 
 impl Log for Console {
@@ -37,16 +70,7 @@ impl Log for Console {
     }
 
     fn log(&self, record: &Record<'_>) {
-        for _ in 0..PATIENCE {
-            if let Some(mut uart) = self.0.try_lock() {
-                if let Some(uart) = uart.as_mut() {
-                    // Writing to a UART does not fail.
-                    let _ = write!(Line(uart), "[EL3] {}\r\n", record.args());
-                }
-                return;
-            }
-            crate::arch::relax();
-        }
+        self.line(|mut line| write!(line, "[EL3] {}\r\n", record.args()));
     }
 
     fn flush(&self) {}

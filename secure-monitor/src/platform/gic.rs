@@ -33,6 +33,16 @@ pub enum Pending {
     Nothing,
 }
 
+/// Number of the interrupt; 1023, which is none's, if it is gone.
+pub fn number(pending: Pending) -> u32 {
+    match pending {
+        Pending::Tee => el3::as_secure_world(|| GicCpuInterface::get_pending_interrupt(InterruptGroup::Group1))
+            .map_or(1023, u32::from),
+        Pending::Monitor(id) => id,
+        Pending::Nothing => 1023,
+    }
+}
+
 /// Sets up the distributor.
 ///
 /// # Safety

@@ -20,6 +20,8 @@ mod stage {
     use secure_monitor::platform::{console, gic, memory};
     use secure_monitor::services::psci::Cpus;
     use shared_abi::layout::{self, Range};
+    #[cfg(tracing)]
+    use shared_abi::trace::Way;
 
     /// How long the CPUs of the pen have to come, in fractions of a second.
     const PATIENCE: u64 = 10;
@@ -62,6 +64,8 @@ mod stage {
             (layout::UART_S, Kind::Device),
             (layout::GPIO_S, Kind::Device),
             (Range::new(layout::DTB.base, 2 << 20), Kind::NormalWorld),
+            #[cfg(tracing)]
+            (trace_memory(magic, handoff), Kind::NormalWorld),
         ];
         // SAFETY: called once, first; the linker's symbols enclose the image's sections.
         if magic != handoff::MAGIC || unsafe { mmu::enable(&mappings) }.is_err() {
@@ -69,6 +73,8 @@ mod stage {
         }
         // SAFETY: once, with the UART mapped.
         unsafe { console::init(false) };
+        #[cfg(tracing)]
+        arch::trace::choose(Way::from_number(handoff.trace));
         if handoff.dtb_with_tee_size != 0 {
             // SAFETY: the boot stage left it there, in memory mapped as constants.
             monitor::keep_tree_with_tee(unsafe {
@@ -91,6 +97,13 @@ mod stage {
             Next::BeginSecure
         };
         monitor::run(cpu, next)
+    }
+
+    /// What is mapped for trace records: no byte, unless they go to memory.
+    #[cfg(tracing)]
+    fn trace_memory(magic: u64, handoff: &Handoff) -> Range {
+        let rings = magic == handoff::MAGIC && handoff.trace == Way::Rings as u64;
+        Range::new(layout::TRACE.base, if rings { layout::TRACE.size } else { 0 })
     }
 
     /// Learns which CPUs there are and calls those that wait in the pen. Returns this CPU's index.

@@ -5,6 +5,7 @@
 
 use crate::context::{Cpu, Errand, World};
 use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
+use crate::trace::{Refusal, refused};
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout;
 use shared_abi::opteed::{self, Vector};
@@ -106,7 +107,7 @@ impl Monitor {
     pub(crate) fn returned(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
         let [_, x1, ..] = arguments(id, &cpu.secure);
         if !is_return(id) {
-            cpu.secure.answer(UNKNOWN);
+            cpu.secure.answer(refused!(Refusal::UnknownFunction, id.0.into(), UNKNOWN));
             return Next::Enter(World::Secure);
         }
         let errand = core::mem::take(&mut cpu.errand);
@@ -118,7 +119,7 @@ impl Monitor {
                     Outcome::Done
                 } else {
                     log::error!("the TEE's vector table {x1:#x} is not in its memory");
-                    Outcome::Failed
+                    refused!(Refusal::BadAddress, x1, Outcome::Failed)
                 }
             }
             (opteed::TEESMC_OPTEED_RETURN_FIQ_DONE, Errand::Interrupt)
@@ -141,7 +142,7 @@ impl Monitor {
                     cpu.index
                 );
                 cpu.tee_vectors = 0;
-                Outcome::Failed
+                refused!(Refusal::BadState, id.0.into(), Outcome::Failed)
             }
         };
         self.after(cpu, errand, outcome)
@@ -225,6 +226,11 @@ impl Monitor {
             Next::Enter(World::Secure)
         })
     }
+}
+
+/// Why a call of the normal world does not reach the TEE.
+pub(crate) fn why_not(id: FunctionId) -> Refusal {
+    if is_return(id) { Refusal::NotForCaller } else { Refusal::NoTee }
 }
 
 /// Whether the id is one of those by which the TEE returns.

@@ -4,6 +4,7 @@ mod cpus;
 
 use crate::context::{Cpu, Errand, World};
 use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
+use crate::trace::{Refusal, refused};
 use arm_psci::{
     AffinityInfo, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId as PsciId, MigrateInfoType, PowerState,
     PsciFeature, ResetType,
@@ -78,7 +79,7 @@ impl Psci {
 
     /// The TEE would not let this CPU go.
     pub(crate) fn denied(&self, cpu: &mut Cpu) -> Next {
-        cpu.normal.answer([ErrorCode::Denied.into(), 0, 0, 0]);
+        cpu.normal.answer(refused!(Refusal::BadState, 0, [ErrorCode::Denied.into(), 0, 0, 0]));
         Next::Enter(World::Normal)
     }
 
@@ -122,7 +123,7 @@ impl Monitor {
     pub(crate) fn power(&self, cpu: &mut Cpu, id: FunctionId) -> Next {
         let known = PsciId::try_from(id.0).is_ok_and(Psci::has);
         if !known {
-            cpu.normal.answer(UNKNOWN);
+            cpu.normal.answer(refused!(Refusal::UnknownFunction, id.0.into(), UNKNOWN));
             return Next::Enter(World::Normal);
         }
         let [x0, x1, x2, x3, ..] = arguments(id, &cpu.normal);
@@ -137,7 +138,7 @@ impl Monitor {
             }
             Ok(Effect::Next(next)) => next,
             Err(error) => {
-                cpu.normal.answer([error.into(), 0, 0, 0]);
+                cpu.normal.answer(refused!(reason(error), x1, [error.into(), 0, 0, 0]));
                 Next::Enter(World::Normal)
             }
         }
@@ -190,6 +191,16 @@ impl Monitor {
             }
             _ => Err(ErrorCode::NotSupported),
         }
+    }
+}
+
+/// What an error says, in the words of the trace.
+fn reason(error: ErrorCode) -> Refusal {
+    match error {
+        ErrorCode::NotSupported => Refusal::UnknownFunction,
+        ErrorCode::InvalidParameters => Refusal::BadParameter,
+        ErrorCode::InvalidAddress => Refusal::BadAddress,
+        _ => Refusal::BadState,
     }
 }
 

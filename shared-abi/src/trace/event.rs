@@ -4,6 +4,7 @@
 //! into stores; decoding believes nothing.
 
 use super::refusal::Refusal;
+use core::fmt;
 
 /// An event as it stands in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -524,11 +525,15 @@ impl Event {
 
     /// An event's last words, cut to what a record holds.
     pub fn panic(words: &str) -> Self {
-        let mut text = [0; 64];
-        for (place, byte) in text.iter_mut().zip(words.bytes()) {
-            *place = byte;
-        }
-        Self::Panic { text }
+        Self::last_words(format_args!("{words}"))
+    }
+
+    /// The same, of words that are still to be put together.
+    pub fn last_words(words: fmt::Arguments<'_>) -> Self {
+        let mut text = Text { bytes: [0; 64], len: 0 };
+        // What does not fit is left out.
+        let _ = fmt::write(&mut text, words);
+        Self::Panic { text: text.bytes }
     }
 
     /// One of each kind, for tests of those who write and read them.
@@ -578,6 +583,21 @@ impl Event {
     }
 }
 
+struct Text {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (place, byte) in self.bytes.iter_mut().skip(self.len).zip(text.bytes()) {
+            *place = byte;
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -593,6 +613,13 @@ mod tests {
         for kind in [0, 37, 255] {
             assert_eq!(Event::decode(&encoded(kind, 0, words([]))), None);
         }
+    }
+
+    #[test]
+    fn last_words_are_cut_to_what_a_record_holds() {
+        let Event::Panic { text } = Event::last_words(format_args!("{}{}", "ab", "c".repeat(99))) else { panic!() };
+        assert_eq!((&text[..3], text[63]), (&b"abc"[..], b'c'));
+        assert_eq!(Event::last_words(format_args!("a{}", 1)), Event::panic("a1"));
     }
 
     #[test]

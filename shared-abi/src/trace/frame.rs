@@ -33,16 +33,7 @@ impl fmt::Display for Frame {
 impl Frame {
     /// The whole line.
     pub fn to_bytes(&self) -> [u8; LENGTH] {
-        let mut line = [b'\n'; LENGTH];
-        line[0] = SEPARATOR;
-        line[1] = b'0' + self.layer as u8;
-        line[2] = digit(u64::from(self.cpu));
-        for (word, place) in self.record.to_words().iter().zip(line[3..].chunks_exact_mut(16)) {
-            put(place, *word);
-        }
-        let sum = crc(&line[1..LENGTH - 5]);
-        put(&mut line[LENGTH - 5..LENGTH - 1], sum.into());
-        line
+        line(self.layer, self.cpu, &self.record.to_words())
     }
 
     /// Reads a line, from its separator to before its line feed. `None` if it is damaged.
@@ -65,11 +56,27 @@ impl Frame {
     }
 }
 
+/// The line of a record as it stands in memory. Out of line: records are written in many places.
+#[inline(never)]
+pub fn line(layer: Layer, cpu: u8, record: &[u64; WORDS]) -> [u8; LENGTH] {
+    let mut line = [b'\n'; LENGTH];
+    line[0] = SEPARATOR;
+    line[1] = b'0' + layer as u8;
+    line[2] = digit(u64::from(cpu));
+    for (word, place) in record.iter().zip(line[3..].chunks_exact_mut(16)) {
+        put(place, *word);
+    }
+    let sum = crc(&line[1..LENGTH - 5]);
+    put(&mut line[LENGTH - 5..LENGTH - 1], sum.into());
+    line
+}
+
 fn digit(value: u64) -> u8 {
     b"0123456789abcdef"[value as usize & 0xF]
 }
 
 /// The low digits of a value, as many as there is place for.
+#[inline(never)]
 fn put(place: &mut [u8], mut value: u64) {
     for character in place.iter_mut().rev() {
         *character = digit(value);

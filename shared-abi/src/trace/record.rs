@@ -26,9 +26,7 @@ impl Record {
     /// As it stands in memory.
     #[inline(always)]
     pub const fn to_words(&self) -> [u64; WORDS] {
-        let Encoded { kind, detail, words: w } = self.event.encode();
-        let about = self.sequence as u64 | (self.client as u64) << 32 | (kind as u64) << 48 | (detail as u64) << 56;
-        [self.time, about, w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]
+        words(self.time, self.sequence, self.client, &self.event.encode())
     }
 
     /// Reads it back. `None` if it is nothing that a layer writes.
@@ -38,6 +36,14 @@ impl Record {
         let event = Event::decode(&encoded)?;
         Some(Self { time, sequence: about as u32, client: (about >> 32) as u16, event })
     }
+}
+
+/// A record of these parts, as it stands in memory.
+#[inline(always)]
+pub const fn words(time: u64, sequence: u32, client: u16, event: &Encoded) -> [u64; WORDS] {
+    let Encoded { kind, detail, words: w } = event;
+    let about = sequence as u64 | (client as u64) << 32 | (*kind as u64) << 48 | (*detail as u64) << 56;
+    [time, about, w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! One CPU's end of tracing: gives each record its number and brings it out of the machine.
 
-use super::event::Event;
-use super::frame::{Frame, LENGTH};
-use super::record::Record;
+use super::event::{Encoded, Event};
+use super::frame::{LENGTH, line};
+use super::record::words;
 use super::ring::Writer;
 use super::{Layer, Way};
 use core::sync::atomic::AtomicU64;
 
-/// How many [`Event::Calibration`] records a layer writes on each CPU, right after [`Event::Start`].
+/// How many [`Calibration`](super::Event::Calibration) records a layer writes on each CPU, right after [`Start`](super::Event::Start).
 pub const CALIBRATIONS: u64 = 16;
 
 /// Where the records of a layer on a CPU go. Nothing of it is in the memory that the records are written to.
@@ -41,18 +41,25 @@ impl Recorder {
         }
     }
 
-    /// Writes a record. `line` prints a frame, as one whole line.
+    /// Writes a record. `print` is given a frame, to be printed as one whole line; where records are to be cheap, it is a function out
+    /// of line.
     #[inline(always)]
-    pub fn write(&mut self, time: u64, client: u16, event: Event, line: impl FnOnce(&[u8; LENGTH])) {
+    pub fn write(&mut self, time: u64, client: u16, event: Event, print: impl FnOnce(&[u8; LENGTH])) {
+        self.write_encoded(time, client, &event.encode(), print);
+    }
+
+    /// The same, for a writer that is out of line itself and so must not know every event.
+    #[inline(always)]
+    pub fn write_encoded(&mut self, time: u64, client: u16, event: &Encoded, print: impl FnOnce(&[u8; LENGTH])) {
         match &mut self.sink {
             Sink::Ring(writer) => {
                 let sequence = writer.sequence();
-                writer.write(&Record { time, sequence, client, event });
+                writer.write_words(&words(time, sequence, client, event));
             }
             Sink::Frames { layer, cpu, written } => {
-                let record = Record { time, sequence: *written, client, event };
+                let sequence = *written;
                 *written = written.wrapping_add(1);
-                line(&Frame { layer: *layer, cpu: *cpu, record }.to_bytes());
+                print(&line(*layer, *cpu, &words(time, sequence, client, event)));
             }
         }
     }
@@ -60,16 +67,18 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Record, frame::Frame};
     use super::*;
 
     #[test]
     fn frames_are_numbered_as_records_of_a_ring_are() {
         let mut recorder = Recorder::frames(Layer::Tee, 2);
         for sequence in 0..3 {
-            let mut line = Vec::new();
-            recorder.write(7, 1, Event::Calibration { round: 0 }, |frame| line = frame[..LENGTH - 1].to_vec());
-            let frame = Frame::parse(&line).unwrap();
-            assert_eq!((frame.layer, frame.cpu, frame.record.sequence), (Layer::Tee, 2, sequence));
+            let mut frames = Vec::new();
+            let event = Event::Calibration { round: 0 };
+            recorder.write(7, 1, event, |frame| frames.push(*frame));
+            let record = Record { time: 7, sequence, client: 1, event };
+            assert_eq!(frames, [Frame { layer: Layer::Tee, cpu: 2, record }.to_bytes()]);
         }
     }
 }

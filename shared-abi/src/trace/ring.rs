@@ -73,9 +73,15 @@ impl Writer {
     /// Writes a record over the oldest one. Always the same number of instructions but for the end of the ring.
     #[inline(always)]
     pub fn write(&mut self, record: &Record) {
+        self.write_words(&record.to_words());
+    }
+
+    /// The same, of a record as it stands in memory.
+    #[inline(always)]
+    pub fn write_words(&mut self, record: &[u64; WORDS]) {
         if let Some(place) = self.words.get(self.next..self.next + WORDS) {
-            for (word, value) in place.iter().zip(record.to_words()) {
-                word.store(value, Ordering::Relaxed);
+            for (word, value) in place.iter().zip(record) {
+                word.store(*value, Ordering::Relaxed);
             }
         }
         self.written += 1;

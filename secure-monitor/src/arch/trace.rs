@@ -1,0 +1,78 @@
+//! Where the monitor's records go: a recorder for each CPU.
+
+use super::sysreg;
+use crate::monitor;
+use crate::platform::{console, memory};
+use crate::trace::tell;
+use core::cell::UnsafeCell;
+use shared_abi::layout::{MAX_CPUS, MONITOR_RUNTIME};
+use shared_abi::trace::event::{Encoded, Event};
+use shared_abi::trace::recorder::CALIBRATIONS;
+use shared_abi::trace::{Layer, Recorder, Way, ring};
+use spin::Once;
+
+/// A CPU's recorder, and about whom it tells.
+struct Tracer {
+    recorder: Recorder,
+    client: u16,
+}
+
+struct Tracers([UnsafeCell<Option<Tracer>>; MAX_CPUS]);
+
+// SAFETY: each CPU uses its own element alone (`own`).
+unsafe impl Sync for Tracers {}
+
+static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
+
+static WAY: Once<Way> = Once::new();
+
+/// Says once, before the first CPU begins, which way the records take; with rings, [`shared_abi::layout::TRACE`] is mapped.
+pub fn choose(way: Way) {
+    WAY.call_once(|| way);
+}
+
+/// Begins telling on this CPU, whose number is `index`, and tells what telling costs.
+pub fn begin(index: usize) {
+    let recorder = match WAY.get() {
+        Some(Way::Rings) => {
+            // SAFETY: `choose` says that the memory is mapped; this CPU comes here once.
+            let words = ring::place(Layer::Monitor, index).map(|place| unsafe { memory::ring(place) });
+            words.and_then(|words| Recorder::ring(words, Layer::Monitor, index, super::counter().1))
+        }
+        Some(Way::Frames) => Some(Recorder::frames(Layer::Monitor, index)),
+        _ => None,
+    };
+    // SAFETY: this CPU's own; nothing is told before this.
+    unsafe { *TRACERS.0[index].get() = recorder.map(|recorder| Tracer { recorder, client: 0 }) };
+    tell(Event::Start { base: MONITOR_RUNTIME.base, size: MONITOR_RUNTIME.size });
+    for round in 0..CALIBRATIONS {
+        write(&Event::Calibration { round }.encode());
+    }
+}
+
+/// Writes a record of this CPU. Before [`begin`], and where nothing is asked for, there is nobody to write it.
+#[inline(always)]
+pub fn write(event: &Encoded) {
+    if let Some(tracer) = own() {
+        let time = sysreg::read!("cntpct_el0");
+        tracer.recorder.write_encoded(time, tracer.client, event, console::frame);
+    }
+}
+
+/// From now on this CPU's records are about this client.
+#[inline(always)]
+pub fn about(client: u16) {
+    if let Some(tracer) = own() {
+        tracer.client = client;
+    }
+}
+
+/// This CPU's. The reference does not outlive one record: nothing that is called while it lives tells anything, and nothing interrupts
+/// EL3.
+#[inline(always)]
+fn own() -> Option<&'static mut Tracer> {
+    let place = TRACERS.0.get(monitor::this_cpu()?)?;
+    // SAFETY: the element is this CPU's, and it is borrowed once at a time, as said above. A fault in between ends the CPU, with one more
+    // record at most.
+    unsafe { (*place.get()).as_mut() }
+}

@@ -1,0 +1,89 @@
+//! What is told of calls, and of what is refused.
+
+use super::*;
+use crate::dispatch::{Monitor, Next};
+use shared_abi::opteed::{TEESMC_OPTEED_RETURN_CALL_DONE, Vector};
+use shared_abi::trace::event::ERRANDS;
+use shared_abi::{layout, optee_smc, psci, smccc, trace};
+
+/// What the handlers in `monitor.rs` do around a call, which the host does not have.
+fn smc(monitor: &Monitor, cpu: &mut Cpu, from: World, x: [u64; 8]) -> Vec<(u16, Event)> {
+    cpu.context(from).gpr[..8].copy_from_slice(&x);
+    let came = Came::by_call(cpu, from);
+    match monitor.smc(cpu, from) {
+        Next::Enter(to) => came.leave(cpu, Some(from), to, || 0x4000),
+        next => panic!("{next:?}"),
+    }
+    tape::take()
+}
+
+fn monitor() -> (Monitor, Cpu) {
+    let cpu = Cpu { tee_vectors: layout::TEE.base, ..Cpu::default() };
+    (Monitor::new(|_| {}), cpu)
+}
+
+#[test]
+fn a_call_of_the_tee_is_four_records_and_the_third_has_the_answer() {
+    let (monitor, mut cpu) = monitor();
+    cpu.normal.elr = 0x6000_0000;
+    let x = [optee_smc::OPTEE_SMC_CALLS_UID.0.into(), 1, 2, 3, 4, 5, 6, 0xFFFF_0007];
+    let pc = layout::TEE.base + Vector::Fast.offset();
+    let told = smc(&monitor, &mut cpu, World::Normal, x);
+    let call = Event::Call { conduit: Conduit::Smc, from: trace::World::Normal, vcpu: 0, x };
+    let errand = Errand::Call as u8;
+    assert_eq!(told, [(7, call), (7, Event::WorldSwitch { to: trace::World::Secure, errand, pc })]);
+    let x = [TEESMC_OPTEED_RETURN_CALL_DONE.0.into(), 11, 22, 33, 44, 0, 0, 0];
+    let told = smc(&monitor, &mut cpu, World::Secure, x);
+    let call = Event::Call { conduit: Conduit::Smc, from: trace::World::Secure, vcpu: 0, x };
+    let switch = Event::WorldSwitch { to: trace::World::Normal, errand, pc: 0x6000_0000 };
+    assert_eq!(told, [(7, call), (7, switch)]);
+}
+
+#[test]
+fn a_call_of_the_monitor_has_its_answer_and_no_client() {
+    let (monitor, mut cpu) = monitor();
+    let told = smc(&monitor, &mut cpu, World::Normal, [smccc::SMCCC_VERSION.0.into(), 0, 0, 0, 0, 0, 0, 9]);
+    let answer = Event::Answer { to: trace::World::Normal, vcpu: 0, x: [0x1_0004, 0, 0, 0], pc: 0x4000 };
+    assert_eq!((told.len(), told[1]), (2, (0, answer)));
+}
+
+#[test]
+fn a_refusal_stands_between_call_and_answer_with_its_reason() {
+    for (from, id, with_tee, reason) in [
+        (World::Normal, 0x8700_0000, true, Refusal::UnknownFunction),
+        (World::Normal, 0x8012_0000, true, Refusal::UnknownFunction),
+        (World::Normal, 0x8400_001F, true, Refusal::UnknownFunction),
+        (World::Normal, TEESMC_OPTEED_RETURN_CALL_DONE.0, true, Refusal::NotForCaller),
+        (World::Normal, optee_smc::OPTEE_SMC_CALLS_UID.0, false, Refusal::NoTee),
+        (World::Secure, psci::PSCI_SYSTEM_OFF.0, true, Refusal::NotForCaller),
+        (World::Secure, 0xB200_0001, true, Refusal::UnknownFunction),
+    ] {
+        let (monitor, mut cpu) = monitor();
+        if !with_tee {
+            cpu.tee_vectors = 0;
+        }
+        let told = smc(&monitor, &mut cpu, from, [id.into(), 0, 0, 0, 0, 0, 0, 0]);
+        let [(_, Event::Call { .. }), refused, (_, Event::Answer { x: [u64::MAX, 0, 0, 0], .. })] = told[..] else {
+            panic!("{id:#x}: {told:?}")
+        };
+        assert_eq!(refused.1, Event::Refused { reason, value: id.into() });
+    }
+}
+
+#[test]
+fn errands_are_numbered_as_the_trace_names_them() {
+    for (errand, name) in [
+        (Errand::None, "nothing"),
+        (Errand::Entry, "entry"),
+        (Errand::Call, "call"),
+        (Errand::Interrupt, "interrupt"),
+        (Errand::CpuOn, "CPU on"),
+        (Errand::CpuOff, "CPU off"),
+        (Errand::Suspend, "suspend"),
+        (Errand::Resume, "resume"),
+        (Errand::SystemOff, "system off"),
+        (Errand::SystemReset, "system reset"),
+    ] {
+        assert_eq!(ERRANDS[errand as usize], name);
+    }
+}
