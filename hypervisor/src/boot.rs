@@ -15,13 +15,20 @@ use hypervisor::cpu::{self, Cpu};
 use hypervisor::device_tree;
 use hypervisor::mediator::{Mediator, Shadow};
 use hypervisor::memory::{BLOCK, FreeMemory};
+#[cfg(feature = "trace")]
+use hypervisor::platform;
 use hypervisor::platform::{console, gic, memory};
 use hypervisor::scheduler::Placement;
+use hypervisor::trace::{self, Client};
 use hypervisor::trap;
 use hypervisor::vcpu::Vcpu;
 use hypervisor::vm::{self, Vm};
 use log::{error, info, warn};
 use shared_abi::layout::{DRAM_BASE, GICD, GICR, RTC, Range, UART_NS};
+use shared_abi::trace::event::VmState;
+use shared_abi::trace::{Event, Owner};
+#[cfg(feature = "trace")]
+use shared_abi::{layout::TRACE, trace::Way};
 
 unsafe extern "C" {
     static _image_start: u8;
@@ -69,8 +76,8 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     // SAFETY: As above, and from here on nobody writes to it.
     let tree = Fdt::new(unsafe { memory::bytes(dtb) }).expect("the device tree is whole");
     let mut machine = config::machine(&tree, image, dtb);
-    let stacks = machine.free.take(Stacks::size(machine.cpus.len()), PAGE_SIZE).expect("there is memory for stacks");
-    let stacks = Stacks::new(stacks);
+    let others = machine.free.take(Stacks::size(machine.cpus.len()), PAGE_SIZE).expect("there is memory for stacks");
+    let stacks = Stacks::new(others);
     map_memory(&mut map, &machine, image, stacks);
 
     // 3. The heap, from what the VMs' images leave.
@@ -85,6 +92,11 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     unsafe { gic::init(machine.cpus.len().max(1)) };
     trap::system::init();
     Cpu::init(0);
+    #[cfg(feature = "trace")]
+    begin_trace(&mut map, trace::way(&tree, &machine.memory, &[image, dtb]), image);
+    for range in [image, others, heap] {
+        trace::memory::own(Client::HYPERVISOR, Owner::Hypervisor, range);
+    }
     arch::mmu::flush_all_guests();
     let running = start_cpus(&map, &machine, stacks);
 
@@ -125,6 +137,8 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
     let cpu = Cpu::init(index);
+    #[cfg(feature = "trace")]
+    platform::trace::begin(cpu);
     cpu.sleep_until(&GO);
     let first = cpu.schedule();
     // SAFETY: As for the first CPU.
@@ -159,19 +173,33 @@ fn map_image(map: &mut Map) {
     }
 }
 
-/// Maps all memory but the image, which is, and the pages below the stacks.
+/// Maps all memory but the image, which is, the pages below the stacks, and what nobody is to map.
 fn map_memory(map: &mut Map, machine: &Machine, image: Range, stacks: Stacks) {
     let mut memory = FreeMemory::new();
     for range in &machine.memory {
         memory.add(*range);
     }
     memory.remove(image);
+    for range in machine.hidden.ranges() {
+        memory.remove(*range);
+    }
     for cpu in 1..machine.cpus.len() {
         memory.remove(stacks.guard(cpu));
     }
     for range in memory.ranges() {
         map.add(*range, Use::Data);
     }
+}
+
+/// Makes the way for records, and begins with them on the first CPU.
+#[cfg(feature = "trace")]
+fn begin_trace(map: &mut Map, way: Way, image: Range) {
+    if way == Way::Rings {
+        map.add(TRACE, Use::Data);
+    }
+    // SAFETY: The memory is mapped; the tree reserves it, so that it is in nobody's hands.
+    unsafe { platform::trace::plan(way, image) };
+    platform::trace::begin(cpu::this());
 }
 
 /// Starts the other CPUs, in order; those behind one that doesn't start are left alone. How many run.
@@ -225,6 +253,7 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
         }
     }
     for vm in &vms {
+        trace::record(Client::of(vm.config.id), || Event::VmState { state: VmState::Made });
         vm.prepare();
         for (index, place) in vm.places.iter().enumerate() {
             cpu::add(Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu)))));
@@ -245,5 +274,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
             None => console.log(format_args!("PANIC {}", info.message())),
         }
     }
+    #[cfg(feature = "trace")]
+    platform::trace::last_words(info);
     smc::system_off()
 }

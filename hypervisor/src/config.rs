@@ -32,6 +32,8 @@ pub struct Machine {
     loadable: FreeMemory,
     /// All memory.
     pub memory: heapless::Vec<Range, 16>,
+    /// Of it, what is not to be mapped by anybody (`no-map`).
+    pub hidden: FreeMemory,
     /// Affinities of the CPUs, the first at most [`MAX_CPUS`].
     pub cpus: heapless::Vec<u64, MAX_CPUS>,
     /// VMs that are asked for.
@@ -79,8 +81,10 @@ pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
             continue;
         }
         for range in regions(node) {
-            let _ = machine.memory.push(range);
-            machine.free.add(range);
+            // What does not fit the table is not used.
+            if machine.memory.push(range).is_ok() {
+                machine.free.add(range);
+            }
         }
     }
     for used in [image, dtb, DTB, OPTEE_RESERVED_SHM] {
@@ -90,8 +94,13 @@ pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
         machine.free.remove(Range::new(reserved.address() as u64, reserved.size() as u64));
     }
     if let Some(reserved) = tree.find_node("/reserved-memory") {
-        for range in reserved.children().flat_map(regions) {
-            machine.free.remove(range);
+        for node in reserved.children() {
+            for range in regions(node) {
+                machine.free.remove(range);
+                if node.property("no-map").is_some() {
+                    machine.hidden.add(range);
+                }
+            }
         }
     }
     if let Some(cpus) = tree.find_node("/cpus") {

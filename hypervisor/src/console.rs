@@ -55,6 +55,14 @@ impl<W: Wire> Console<W> {
         let _ = write!(self, "[HYP] {text}\r\n");
     }
 
+    /// Prints a line that brings its own end, for machines.
+    pub fn whole(&mut self, line: &[u8]) {
+        self.end();
+        for byte in line {
+            self.wire.send(*byte);
+        }
+    }
+
     fn end(&mut self) {
         if self.open.take().is_some() {
             self.wire.send(b'\r');
@@ -148,7 +156,12 @@ mod tests {
         console.partial(vm(1), b"/ # ");
         console.line(vm(2), b"hello");
         console.line(vm(1), b"pwd");
-        assert_eq!(printed(&console), "[vm1] / # ls\r\n[vm1] / # \r\n[vm2] hello\r\n[vm1] pwd\r\n");
+        console.partial(vm(1), b"/ # ");
+        console.whole(b"\x1e...\n");
+        assert_eq!(
+            printed(&console),
+            "[vm1] / # ls\r\n[vm1] / # \r\n[vm2] hello\r\n[vm1] pwd\r\n[vm1] / # \r\n\x1e...\n"
+        );
     }
 
     #[test]

@@ -9,12 +9,15 @@ use crate::arch::{pmu, timer};
 use crate::input;
 use crate::platform::{console, gic};
 use crate::scheduler::{Place, RunQueue, SLOTS};
+use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use crate::vm::Vm;
 use core::cell::{Cell, UnsafeCell};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use heapless::Vec;
 use shared_abi::layout::MAX_CPUS;
+use shared_abi::trace::Event;
+use shared_abi::trace::event::VmState;
 
 /// How long a vCPU runs while others wait, in parts of a second.
 const SLICES_PER_SECOND: u64 = 200;
@@ -40,6 +43,9 @@ struct Slot {
 pub struct Cpu {
     /// Its number.
     pub index: usize,
+    /// Where its records go.
+    #[cfg(feature = "trace")]
+    pub sink: crate::platform::trace::Sink,
     queue: RunQueue,
     affinity: AtomicU64,
     is_up: AtomicBool,
@@ -109,6 +115,8 @@ impl Cpu {
     const fn new(index: usize) -> Self {
         Self {
             index,
+            #[cfg(feature = "trace")]
+            sink: crate::platform::trace::Sink::new(),
             queue: RunQueue::new(),
             affinity: AtomicU64::new(0),
             is_up: AtomicBool::new(false),
@@ -182,6 +190,7 @@ impl Cpu {
                 continue;
             }
             if self.loaded.get() != Some(number) {
+                self.trace_switch(slot);
                 self.unload();
                 // SAFETY: This CPU's vCPU, to which nobody refers.
                 unsafe { (*slot.vcpu).load() };
@@ -206,6 +215,9 @@ impl Cpu {
             self.queue.sleep(number);
             let mut machine = slot.vm.machine.lock();
             if let Some(start) = machine.psci.take_start(slot.index) {
+                if slot.index == 0 {
+                    record(slot.client(), || Event::VmState { state: VmState::Running });
+                }
                 // SAFETY: This CPU's vCPU, to which nobody refers; it is not loaded, because it was off.
                 unsafe { (*slot.vcpu).start(start, &mut machine) };
                 slot.on.set(true);
@@ -225,6 +237,7 @@ impl Cpu {
         slot.vm.prepare_some();
         // No guest runs that an interrupt could interrupt.
         while let Some(intid) = gic::acknowledge() {
+            record(Client::HYPERVISOR, || Event::Wake { intid });
             self.interrupt(intid);
         }
         self.arm(true);
@@ -245,6 +258,16 @@ impl Cpu {
         }
     }
 
+    /// The vCPU that is about to be loaded, and which one was before.
+    #[inline(always)]
+    fn trace_switch(&self, slot: &Slot) {
+        record(slot.client(), || {
+            let before = self.loaded();
+            let (from, from_vcpu) = before.map_or((0, 0), |slot| (slot.vm.config.id.get(), slot.index as u8));
+            Event::VcpuSwitch { vcpu: slot.index as u8, from, from_vcpu }
+        });
+    }
+
     fn unload(&self) {
         self.account();
         if let Some(slot) = self.loaded() {
@@ -256,8 +279,10 @@ impl Cpu {
 
     fn idle(&self) {
         self.arm(false);
+        record(Client::HYPERVISOR, || Event::Idle);
         sysreg::wait_for_interrupt();
         while let Some(intid) = gic::acknowledge() {
+            record(Client::HYPERVISOR, || Event::Wake { intid });
             self.interrupt(intid);
         }
     }
@@ -385,6 +410,12 @@ impl Cpu {
 }
 
 impl Slot {
+    /// Whom records of this vCPU are about.
+    #[inline(always)]
+    fn client(&self) -> Client {
+        Client::of(self.vm.config.id)
+    }
+
     /// Brings the list registers up to date: the vCPU is loaded.
     fn refresh(&self) {
         self.vm.machine.lock().vgic.refresh(self.index, &mut Interface);

@@ -16,6 +16,7 @@
 //! | [`vgic`], [`vpl011`], [`vrtc`], [`vpsci`] | what a guest takes for hardware and firmware |
 //! | [`mediator`] | what a guest takes for the TEE |
 //! | [`console`], `input` | the shared console |
+//! | [`trace`] | what it tells about its steps, in trace builds |
 //! | `arch` | assembly and system registers |
 //! | `platform` | MMIO, and memory by physical address |
 //!
@@ -37,6 +38,7 @@ pub mod memory;
 pub mod refill;
 pub mod scheduler;
 pub mod stage2;
+pub mod trace;
 pub mod trap;
 pub mod vgic;
 pub mod vpl011;

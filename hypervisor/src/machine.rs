@@ -3,6 +3,7 @@
 //! One lock, because nearly every access ends in the interrupt controller anyway; the VM's vCPUs alone contend for it.
 #![forbid(unsafe_code)]
 
+use crate::trace::Client;
 use crate::vgic::Vgic;
 use crate::vpl011::Pl011;
 use crate::vpsci::{Psci, Start};
@@ -43,7 +44,7 @@ impl Machine {
     /// All out of reset.
     pub fn new(id: VmId, vcpus: usize, first: Start) -> Self {
         Self {
-            vgic: Vgic::new(vcpus),
+            vgic: Vgic::new(Client::of(id), vcpus),
             uart: Pl011::new(id),
             rtc: Pl031::new(),
             psci: Psci::new(vcpus, first),

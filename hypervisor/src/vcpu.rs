@@ -28,6 +28,9 @@ pub struct Vcpu {
     pub place: Place,
     /// Its debug registers.
     pub debug: Debug,
+    /// It has called and has not been answered yet.
+    #[cfg(feature = "trace")]
+    pub called: bool,
     context: Context,
     interface: Saved,
 }
@@ -44,6 +47,8 @@ impl Vcpu {
             index,
             place,
             debug: Debug::default(),
+            #[cfg(feature = "trace")]
+            called: false,
             context: Context::reset(index as u64, 0),
             interface: Saved::reset(),
         }
@@ -56,6 +61,10 @@ impl Vcpu {
         self.context = Context::reset(self.index as u64, start.entry.0);
         self.interface = Saved::reset();
         self.debug = Debug::default();
+        #[cfg(feature = "trace")]
+        {
+            self.called = false;
+        }
         machine.vgic.forget_lists(self.index);
         self.vm.forget_translations(self.place.cpu);
     }

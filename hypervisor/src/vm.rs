@@ -13,6 +13,7 @@ use crate::platform::{self, memory};
 use crate::refill::{self, Piece};
 use crate::scheduler::Place;
 use crate::stage2::Tables;
+use crate::trace::{self, Client};
 use crate::vgic::{MAX_VCPUS, VcpuMask};
 use crate::vpsci::Start;
 use alloc::boxed::Box;
@@ -21,6 +22,8 @@ use alloc::string::String;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, Range};
+use shared_abi::trace::event::VmState;
+use shared_abi::trace::{Event, Owner};
 use spin::{Mutex, Once, RwLock};
 
 /// The way to the TEE, if there is one.
@@ -77,6 +80,7 @@ impl Vm {
         let machine =
             Machine::new(config.id, config.vcpus, Start { entry: placement.kernel, context: placement.dtb.0 });
         let shadow = (config.tee && MEDIATOR.is_completed()).then(memory::allocate_shadow);
+        trace_memory(&config, shadow);
         Ok(Box::leak(Box::new(Self {
             config,
             ram,
@@ -151,6 +155,7 @@ impl Vm {
         assert!(tree.len() <= guest_dtb::MAX_SIZE);
         self.fill(self.placement.dtb, &tree);
         *self.tee.write() = tee;
+        trace::memory::ram(Client::of(self.config.id), Owner::Vm, &self.ram);
         // What CPUs remember of an earlier life is wrong now.
         mmu::flush_all_guests();
         let mut machine = self.machine.lock();
@@ -205,12 +210,15 @@ impl Vm {
             machine.end.take().unwrap_or(End::Off)
         };
         let id = self.config.id;
+        let client = Client::of(id);
         let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
         if el2 != 0 {
             log::info!("{id}: instructions EL2={el2} EL1+EL0={below}");
         }
         match end {
             End::Reset => {
+                trace::record(client, || Event::VmState { state: VmState::Reset });
+                trace::memory::ram(client, Owner::Dirty, &self.ram);
                 log::info!("{id}: reset");
                 self.resetting.store(true, Ordering::Release);
                 crate::cpu::wake(self.places[0]);
@@ -219,6 +227,9 @@ impl Vm {
             End::Off => log::info!("{id}: powered off"),
             End::Crash(reason) => log::info!("{id}: crashed: {reason}"),
         }
+        let state = if end == End::Off { VmState::Off } else { VmState::Crashed };
+        trace::record(client, || Event::VmState { state });
+        trace::memory::ram(client, Owner::Free, &self.ram);
         self.alive.store(false, Ordering::Relaxed);
         if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
             log::info!("all VMs are off");
@@ -261,6 +272,18 @@ impl Vm {
             Ok(_) => log::info!("{}: {text}", self.config.id),
             Err(_) => {}
         }
+    }
+}
+
+/// What the hypervisor keeps for a VM: its modules, from which it is reset, and its shadow pages.
+fn trace_memory(config: &VmConfig, shadow: Option<&'static Shadow>) {
+    let client = Client::of(config.id);
+    let modules = [Some(config.kernel), config.ramdisk];
+    for module in modules.into_iter().flatten() {
+        trace::memory::own(client, Owner::Hypervisor, module);
+    }
+    if let Some(shadow) = shadow {
+        trace::memory::own(client, Owner::Shadow, shadow.range());
     }
 }
 

@@ -175,8 +175,16 @@ pub fn clippy(workspace: &Workspace, progress: &Progress) -> Result<()> {
         let job = Job { features, ..Job::of(workspace, Program::Tee.package()) };
         run_cargo(workspace, &toolchain, "clippy", &job, progress)?;
     }
+    // Layers that record what they do.
+    for program in TRACED {
+        let job = Job { features: &["trace"], ..Job::of(workspace, program.package()) };
+        run_cargo(workspace, &toolchain, "clippy", &job, progress)?;
+    }
     Ok(())
 }
+
+/// Programs with a feature `trace`.
+const TRACED: [Program; 1] = [Program::Hypervisor];
 
 /// What cargo is to do.
 struct Job<'j> {

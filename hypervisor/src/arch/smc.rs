@@ -1,6 +1,13 @@
 //! Calls to EL3.
 
 use crate::mediator::Tee;
+use crate::trace::{Client, record};
+use shared_abi::trace::Event;
+
+#[cfg(feature = "trace")]
+use recorded::Smc;
+#[cfg(not(feature = "trace"))]
+use smccc::Smc;
 
 /// The TEE behind the monitor.
 pub struct Monitor;
@@ -9,6 +16,7 @@ impl Tee for Monitor {
     #[inline(always)]
     fn call(&mut self, regs: [u64; 8]) -> [u64; 4] {
         let [mut x0, mut x1, mut x2, mut x3, x4, x5, x6, x7] = regs;
+        record(Client::alleged(x7), || Event::Send { x: regs });
         // SAFETY: SMCCC 1.4 §2.6: an SMC changes x0 to x17 at most. What the TEE writes to is memory that the mediator
         // gave it, none of which Rust knows as its own.
         unsafe {
@@ -27,25 +35,52 @@ impl Tee for Monitor {
                 options(nostack),
             );
         }
+        record(Client::alleged(x7), || Event::Receive { x: [x0, x1, x2, x3] });
         [x0, x1, x2, x3]
+    }
+}
+
+/// PSCI's calls, recorded.
+#[cfg(feature = "trace")]
+mod recorded {
+    use super::{Client, Event, record};
+
+    pub struct Smc;
+
+    impl smccc::Call for Smc {
+        fn call32(function: u32, args: [u32; 7]) -> [u32; 8] {
+            let x = core::array::from_fn(|n| if n == 0 { function } else { args[n - 1] }.into());
+            record(Client::HYPERVISOR, || Event::Send { x });
+            let results = smccc::smc32(function, args);
+            record(Client::HYPERVISOR, || Event::Receive { x: core::array::from_fn(|n| results[n].into()) });
+            results
+        }
+
+        fn call64(function: u32, args: [u64; 17]) -> [u64; 18] {
+            let x = core::array::from_fn(|n| if n == 0 { function.into() } else { args[n - 1] });
+            record(Client::HYPERVISOR, || Event::Send { x });
+            let results = smccc::smc64(function, args);
+            record(Client::HYPERVISOR, || Event::Receive { x: core::array::from_fn(|n| results[n]) });
+            results
+        }
     }
 }
 
 /// Whether the firmware has PSCI 1.0 or later.
 pub fn has_psci() -> bool {
-    smccc::psci::version::<smccc::Smc>().is_ok_and(|version| version.major >= 1)
+    smccc::psci::version::<Smc>().is_ok_and(|version| version.major >= 1)
 }
 
 /// Starts a CPU at [`super::boot::secondary_entry`].
 pub fn cpu_on(affinity: u64, secondary: &'static super::boot::Secondary) -> Result<(), smccc::psci::error::Error> {
     let argument = core::ptr::from_ref(secondary) as u64;
     super::cpu::clean_to_memory(argument, size_of::<super::boot::Secondary>() as u64);
-    smccc::psci::cpu_on::<smccc::Smc>(affinity, super::boot::secondary_entry as *const () as u64, argument)
+    smccc::psci::cpu_on::<Smc>(affinity, super::boot::secondary_entry as *const () as u64, argument)
 }
 
 /// Switches the machine off.
 pub fn system_off() -> ! {
-    let _ = smccc::psci::system_off::<smccc::Smc>();
+    let _ = smccc::psci::system_off::<Smc>();
     loop {
         super::sysreg::wait_for_interrupt();
     }

@@ -8,8 +8,9 @@ use crate::address::PAGE_SIZE;
 use core::cell::UnsafeCell;
 use shared_abi::layout::Range;
 
-/// Bytes of stack for each CPU. Booting takes half: a VM is made on the stack before it gets its place.
-pub const SIZE: usize = 32 << 10;
+/// Bytes of stack for each CPU. Booting takes half: a VM is made on the stack before it gets its place. With what is kept of its
+/// buffers for the trace it is larger.
+pub const SIZE: usize = if cfg!(feature = "trace") { 60 << 10 } else { 32 << 10 };
 /// The unmapped page below.
 const GUARD: usize = PAGE_SIZE as usize;
 /// A stack with its guard.

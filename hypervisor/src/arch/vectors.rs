@@ -7,6 +7,11 @@
 
 use core::arch::global_asm;
 
+#[cfg(not(feature = "trace"))]
+use crate::trap as handlers;
+#[cfg(feature = "trace")]
+use crate::trap::traced as handlers;
+
 /// Offset of the stack pointer in `Vcpu`; asserted there.
 pub const STACK_OFFSET: usize = 31 * 8;
 
@@ -97,9 +102,9 @@ enter_guest:
     .popsection
 "#,
     stack = const STACK_OFFSET,
-    sync = sym crate::trap::guest_sync,
-    irq = sym crate::trap::guest_irq,
-    serror = sym crate::trap::guest_serror,
+    sync = sym handlers::guest_sync,
+    irq = sym handlers::guest_irq,
+    serror = sym handlers::guest_serror,
     own = sym own_exception,
     emergency = sym super::stack::EMERGENCY,
     emergency_size = const super::stack::EMERGENCY_SIZE,
@@ -117,6 +122,9 @@ unsafe extern "C" {
 ///
 /// `vcpu` must be loaded on this CPU, and nothing on this CPU's stack be needed any more.
 pub unsafe fn enter_guest(vcpu: *mut crate::vcpu::Vcpu) -> ! {
+    #[cfg(feature = "trace")]
+    // SAFETY: As the caller promises.
+    let vcpu = unsafe { handlers::enter(vcpu) };
     // SAFETY: As the caller promises; a vCPU begins with its registers.
     unsafe { enter(vcpu.cast()) }
 }

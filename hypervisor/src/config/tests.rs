@@ -1,11 +1,16 @@
 use super::*;
+use shared_abi::layout::TRACE;
 use vm_fdt::{FdtReserveEntry, FdtWriter};
 
 const IMAGE: Range = Range::new(0x6000_0000, 0x8_0000);
+/// What the tree's block of reservations has, and the nodes of its /reserved-memory.
+const BLOCKED: Range = Range::new(0xB000_0000, 0x1000);
+const HIDDEN: Range = Range::new(0x9000_0800, 0x1000);
+const RESERVED: [Range; 2] = [TRACE, HIDDEN];
 
-/// Writes a tree with 2 GiB of memory, four CPUs and what `vms` adds to /chosen.
+/// Writes a tree with 2 GiB of memory, reserved pieces in it, four CPUs and what `vms` adds to /chosen.
 fn tree(vms: impl FnOnce(&mut FdtWriter)) -> Vec<u8> {
-    let reserved = [FdtReserveEntry::new(0xB000_0000, 0x1000).unwrap()];
+    let reserved = [FdtReserveEntry::new(BLOCKED.base, BLOCKED.size).unwrap()];
     let mut fdt = FdtWriter::new_with_mem_reserv(&reserved).unwrap();
     let root = fdt.begin_node("").unwrap();
     fdt.property_u32("#address-cells", 2).unwrap();
@@ -22,6 +27,18 @@ fn tree(vms: impl FnOnce(&mut FdtWriter)) -> Vec<u8> {
         fdt.end_node(node).unwrap();
     }
     fdt.end_node(cpus).unwrap();
+    let reserved = fdt.begin_node("reserved-memory").unwrap();
+    fdt.property_u32("#address-cells", 2).unwrap();
+    fdt.property_u32("#size-cells", 2).unwrap();
+    for range in RESERVED {
+        let node = fdt.begin_node(&format!("some@{:x}", range.base)).unwrap();
+        fdt.property_array_u64("reg", &[range.base, range.size]).unwrap();
+        if range == HIDDEN {
+            fdt.property_null("no-map").unwrap();
+        }
+        fdt.end_node(node).unwrap();
+    }
+    fdt.end_node(reserved).unwrap();
     let chosen = fdt.begin_node("chosen").unwrap();
     fdt.property_u32("#address-cells", 2).unwrap();
     fdt.property_u32("#size-cells", 2).unwrap();
@@ -91,10 +108,36 @@ fn memory_that_is_used_is_not_free() {
         DTB,
         OPTEE_RESERVED_SHM,
         Range::new(0x4800_0000, 0x1_0000),
-        Range::new(0xB000_0000, 0x1000),
+        BLOCKED,
+        TRACE,
+        HIDDEN,
         Range::new(KERNEL[0], KERNEL[1]),
     ] {
         assert!(machine.free.ranges().iter().all(|free| !free.overlaps(&used)), "{used:x?}");
+    }
+}
+
+#[test]
+fn all_that_is_free_is_taken_and_what_is_reserved_never_is() {
+    let (mut machine, ..) = read(&tree(|fdt| vm(fdt, "domU1", KERNEL, |_| {})));
+    let reserved = [BLOCKED, TRACE, HIDDEN];
+    let is_reserved = |range: &Range| reserved.iter().any(|reserved| reserved.overlaps(range));
+    // A VM's RAM first, in as many pieces as there may be; then what stacks and heap are made of, page by page.
+    let size =
+        (1..=1024).rev().map(|blocks| blocks * BLOCK).find(|size| machine.free.clone().take_ram(*size).is_some());
+    let ram = machine.free.take_ram(size.unwrap()).unwrap();
+    assert!(ram.extents().len() > 3);
+    assert!(!ram.extents().iter().any(|extent| is_reserved(&Range::new(extent.pa.0, extent.size))));
+    while let Some(range) = machine.free.take(0x1000, 0x1000) {
+        assert!(!is_reserved(&range), "{range:x?}");
+    }
+    assert_eq!(machine.hidden.ranges(), [HIDDEN]);
+}
+
+#[test]
+fn a_module_in_reserved_memory_is_refused() {
+    for range in [BLOCKED, HIDDEN, Range::new(TRACE.end() - 0x1000, 0x2000)] {
+        assert!(reason([range.base, range.size], |_| {}).contains("overlaps the hypervisor or reserved memory"));
     }
 }
 

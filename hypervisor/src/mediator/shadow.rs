@@ -3,6 +3,7 @@
 use crate::address::{PAGE_SIZE, Pa};
 use crate::mediator::call::MAX_CALLS;
 use core::sync::atomic::{AtomicU64, Ordering};
+use shared_abi::layout::Range;
 
 /// 64-bit words in a page.
 pub const WORDS: usize = PAGE_SIZE as usize / size_of::<u64>();
@@ -63,6 +64,13 @@ impl Shadow {
             rpc_messages: [const { ShadowPage::new() }; MAX_CALLS],
             lists: [const { ShadowPage::new() }; LIST_PAGES],
         }
+    }
+}
+
+impl Shadow {
+    /// Where the pages are.
+    pub fn range(&self) -> Range {
+        Range::new(core::ptr::from_ref(self).addr() as u64, size_of::<Self>() as u64)
     }
 }
 

@@ -4,4 +4,6 @@ pub mod console;
 pub mod gic;
 pub mod memory;
 pub mod rtc;
+#[cfg(feature = "trace")]
+pub mod trace;
 pub mod uart;

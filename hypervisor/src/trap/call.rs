@@ -5,9 +5,11 @@ use super::Next;
 use crate::arch::smc::Monitor;
 use crate::cpu;
 use crate::machine::End;
+use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use crate::vpsci::Outcome;
 use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, in_x0};
+use shared_abi::trace::{Event, Refusal};
 
 /// Serves a call. Its registers are x0 to x7; what it does not return in x0 to x3 stays as it was.
 #[inline]
@@ -87,6 +89,8 @@ fn trusted_os(vcpu: &mut Vcpu) {
     let vm = vcpu.vm;
     let tee = vm.tee.read();
     let Some(tee) = tee.as_ref() else {
+        let value = vcpu.x[0];
+        record(Client::of(vm.config.id), || Event::Refused { reason: Refusal::NoTee, value });
         vcpu.x[0] = in_x0(NOT_SUPPORTED);
         return;
     };

@@ -10,6 +10,7 @@
 //! | `call` | SMC and HVC |
 //! | `mmio` | accesses to devices |
 //! | `system` | trapped system registers |
+//! | `traced` | the same with records of each exit and entry, in trace builds |
 
 #[cfg(target_os = "none")]
 pub mod call;
@@ -19,6 +20,8 @@ pub mod mmio;
 pub mod syndrome;
 #[cfg(target_os = "none")]
 pub mod system;
+#[cfg(all(target_os = "none", feature = "trace"))]
+pub mod traced;
 
 #[cfg(target_os = "none")]
 pub use entry::{guest_irq, guest_serror, guest_sync};
@@ -33,7 +36,9 @@ mod entry {
     use crate::cpu;
     use crate::machine::End;
     use crate::platform::gic;
+    use crate::trace::{Client, record, refuse};
     use crate::vcpu::Vcpu;
+    use shared_abi::trace::{Event, Refusal};
 
     /// What a handler leaves to be done.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +76,14 @@ mod entry {
                     Next::Resume
                 }
                 system::Done::Again => Next::Resume,
-                system::Done::Undefined => give(Exception::Undefined, esr),
+                system::Done::Undefined => give(refused(vcpu, esr), esr),
             },
             Class::Wfi => {
                 skip(esr);
                 Next::Wait
             }
             Class::InstructionAbort => instruction_abort(vcpu, esr),
-            Class::Other => give(Exception::Undefined, esr),
+            Class::Other => give(refused(vcpu, esr), esr),
         };
         match next {
             Next::Resume => pointer,
@@ -160,6 +165,7 @@ mod entry {
         } else {
             "a read"
         };
+        fault(vcpu, ipa, esr);
         vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {:#x})", sysreg::elr()));
         give(Exception::DataAbort { far, write, walk: is_walk(esr) }, esr)
     }
@@ -167,8 +173,22 @@ mod entry {
     fn instruction_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
         let far = sysreg::far();
         let ipa = syndrome::fault_address(sysreg::hpfar(), far);
+        fault(vcpu, ipa, esr);
         vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} to run (pc {:#x})", sysreg::elr()));
         give(Exception::InstructionAbort { far, walk: is_walk(esr) }, esr)
+    }
+
+    /// An access that is nobody's.
+    #[inline(always)]
+    fn fault(vcpu: &Vcpu, ipa: u64, esr: u64) {
+        let event = || Event::Stage2Fault { vcpu: vcpu.index as u8, ipa, pc: sysreg::elr(), esr };
+        record(Client::of(vcpu.vm.config.id), event);
+    }
+
+    /// An instruction that the guest does not have.
+    #[inline(always)]
+    fn refused(vcpu: &Vcpu, esr: u64) -> Exception {
+        refuse(Client::of(vcpu.vm.config.id), Refusal::Undefined, esr, Exception::Undefined)
     }
 
     /// S1PTW: the guest's MMU met the fault, on its way through the guest's tables.

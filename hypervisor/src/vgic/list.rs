@@ -3,6 +3,8 @@
 use super::bank::Bank;
 use super::redistributor::Redistributor;
 use super::{SPI_BANKS, VIRTUAL_TIMER, Vgic};
+use crate::trace::record;
+use shared_abi::trace::Event;
 
 /// A CPU's list registers, or a test's.
 pub trait ListRegisters {
@@ -235,6 +237,7 @@ impl Vgic {
             bank.taken = bank.taken & !bit | bank.latched & bit;
             bank.latched &= !bit;
             lrs.write(index, compose(intid, bank, bit));
+            record(self.client, || Event::VirtualInterrupt { vcpu: vcpu as u8, intid });
         }
     }
 

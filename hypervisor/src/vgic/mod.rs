@@ -23,6 +23,7 @@ pub mod sgi;
 #[cfg(test)]
 mod tests;
 
+use crate::trace::Client;
 use bank::Bank;
 pub use list::ListRegisters;
 use redistributor::Redistributor;
@@ -47,20 +48,23 @@ pub struct Vgic {
     cpus: heapless::Vec<Redistributor, MAX_VCPUS>,
     /// vCPUs that have something new to see: theirs to [`Vgic::sync`].
     stale: VcpuMask,
+    /// Whom records are about.
+    client: Client,
 }
 
 /// How wide an access to a register is, in bytes.
 pub type Width = u8;
 
 impl Vgic {
-    /// The controller out of reset, for a VM of `vcpus`.
-    pub fn new(vcpus: usize) -> Self {
+    /// The controller out of reset, for a VM of `vcpus`, which records are about.
+    pub fn new(client: Client, vcpus: usize) -> Self {
         let mut vgic = Self {
             enabled_groups: 0,
             spis: [const { Bank::new() }; SPI_BANKS],
             routes: [0; SPI_BANKS * 32],
             cpus: heapless::Vec::new(),
             stale: 0,
+            client,
         };
         for _ in 0..vcpus.min(MAX_VCPUS) {
             let _ = vgic.cpus.push(Redistributor::new());

@@ -77,7 +77,7 @@ impl ListRegisters for Fake {
 
 /// A VM whose guest has enabled all of its interrupts, with list registers for each of its CPUs.
 fn vm(vcpus: usize, lrs: usize) -> (Vgic, Vec<Fake>) {
-    let mut vgic = Vgic::new(vcpus);
+    let mut vgic = Vgic::new(Client::alleged(3), vcpus);
     vgic.write_distributor(0, 4, 2);
     for n in 1..4 {
         vgic.write_distributor(0x100 + 4 * n, 4, 0xFFFF_FFFF);
@@ -151,6 +151,18 @@ fn a_level_that_falls_before_it_is_taken_is_withdrawn() {
     assert_eq!(vgic.take_stale(), 1);
     assert!(!vgic.sync(0, &mut cpus[0]));
     assert!(cpus[0].pending().is_empty());
+}
+
+#[test]
+fn an_interrupt_that_a_guest_is_given_is_recorded_once() {
+    use shared_abi::trace::Event;
+    let (mut vgic, mut cpus) = vm(2, 4);
+    crate::trace::taken();
+    vgic.send_sgi(0, SgiRegister::Group1, 5 << 24 | 0b10);
+    assert_eq!(crate::trace::taken(), []);
+    vgic.sync(1, &mut cpus[1]);
+    vgic.sync(1, &mut cpus[1]);
+    assert_eq!(crate::trace::taken(), [(3, Event::VirtualInterrupt { vcpu: 1, intid: 5 })]);
 }
 
 #[test]

@@ -1,0 +1,112 @@
+//! The way in and out of a guest in trace builds: one record for each exception that comes from a guest, one for each return
+//! into one. The vectors call these in the handlers' place.
+
+use super::syndrome::{self, Class};
+use crate::arch::sysreg::{self, read};
+use crate::trace::{Client, record, refusal};
+use crate::vcpu::Vcpu;
+use shared_abi::trace::event::Conduit;
+use shared_abi::trace::{Event, World};
+
+/// [`super::guest_sync`], recorded.
+///
+/// # Safety
+///
+/// As there.
+pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> *mut Vcpu {
+    let esr = sysreg::esr();
+    let conduit = match Class::of(esr) {
+        Class::Smc => Conduit::Smc,
+        Class::Hvc => Conduit::Hvc,
+        class => {
+            // SAFETY: As the vectors promise.
+            exit(unsafe { &*vcpu }, esr, matches!(class, Class::DataAbort | Class::InstructionAbort));
+            // SAFETY: As the vectors promise.
+            return unsafe { enter(super::guest_sync(vcpu)) };
+        }
+    };
+    // SAFETY: As the vectors promise; the reference ends here.
+    let (client, x) = unsafe { call(&mut *vcpu, conduit) };
+    // SAFETY: As the vectors promise.
+    let next = unsafe { super::guest_sync(vcpu) };
+    if next == vcpu {
+        // SAFETY: It is loaded and this CPU's.
+        let vcpu = unsafe { &*vcpu };
+        if vcpu.called {
+            refusal::answered(client, &x, vcpu.x[0]);
+        }
+    }
+    // SAFETY: The handler has loaded it.
+    unsafe { enter(next) }
+}
+
+/// [`super::guest_irq`], recorded.
+///
+/// # Safety
+///
+/// As there.
+pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> *mut Vcpu {
+    {
+        // SAFETY: As the vectors promise.
+        let vcpu = unsafe { &*vcpu };
+        // The most urgent one, which the handler is about to acknowledge (GICv3 §12.2.10); 1023 for none.
+        let intid = read!("icc_hppir1_el1") as u32;
+        record(client(vcpu), || Event::Interrupt { vcpu: vcpu.index as u8, intid, pc: sysreg::elr() });
+    }
+    // SAFETY: As the vectors promise.
+    unsafe { enter(super::guest_irq(vcpu)) }
+}
+
+/// [`super::guest_serror`], recorded.
+///
+/// # Safety
+///
+/// As there.
+pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> *mut Vcpu {
+    // SAFETY: As the vectors promise.
+    exit(unsafe { &*vcpu }, sysreg::esr(), false);
+    // SAFETY: As the vectors promise.
+    unsafe { enter(super::guest_serror(vcpu)) }
+}
+
+fn client(vcpu: &Vcpu) -> Client {
+    Client::of(vcpu.vm.config.id)
+}
+
+#[inline(always)]
+fn call(vcpu: &mut Vcpu, conduit: Conduit) -> (Client, [u64; 8]) {
+    let x = vcpu.x.first_chunk().copied().unwrap_or_default();
+    let client = client(vcpu);
+    record(client, || Event::Call { conduit, from: World::Normal, vcpu: vcpu.index as u8, x });
+    vcpu.called = true;
+    (client, x)
+}
+
+#[inline(always)]
+fn exit(vcpu: &Vcpu, esr: u64, is_abort: bool) {
+    record(client(vcpu), || {
+        // Only an abort says where.
+        let (far, hpfar) = if is_abort { (sysreg::far(), sysreg::hpfar()) } else { (0, 0) };
+        let ipa = syndrome::fault_address(hpfar, far) & !0xFFF;
+        Event::Exit { vcpu: vcpu.index as u8, esr, pc: sysreg::elr(), far, ipa: if is_abort { ipa } else { 0 } }
+    });
+}
+
+/// The last that happens before a guest is entered: a record of it.
+///
+/// # Safety
+///
+/// The vCPU must be loaded on this CPU, and nobody refer to it.
+#[inline(always)]
+pub unsafe fn enter(pointer: *mut Vcpu) -> *mut Vcpu {
+    // SAFETY: As the caller promises.
+    let vcpu = unsafe { &mut *pointer };
+    let (client, index, pc) = (client(vcpu), vcpu.index as u8, sysreg::elr());
+    if core::mem::take(&mut vcpu.called) {
+        let x = vcpu.x.first_chunk().copied().unwrap_or_default();
+        record(client, || Event::Answer { to: World::Normal, vcpu: index, x, pc });
+    } else {
+        record(client, || Event::Enter { vcpu: index, pc, pstate: sysreg::spsr() });
+    }
+    pointer
+}
