@@ -45,8 +45,9 @@ mod boot {
         TEE.set_ns_ram(shared);
         map.keep();
 
-        let end = layout::TEE.base + memory.min(layout::TEE.size);
-        TEE.pool.with(|pool| pool.add(nexus_map::image_end(), end));
+        // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has none.
+        let memory = if memory == 0 { layout::TEE.size } else { memory.min(layout::TEE.size) };
+        TEE.pool.with(|pool| pool.add(nexus_map::image_end(), layout::TEE.base + memory));
         let (pages, _) = TEE.figures();
         log::info!(
             "image {} KiB, {} KiB per VM, room for {} VMs",
