@@ -45,6 +45,9 @@ impl Flash {
 
     /// The bytes of the flash that a scenario's chain describes.
     pub fn bytes(mut self, chain: &Chain) -> Result<Vec<u8>> {
+        if let Some(size) = chain.images {
+            self.fill(size.0 as usize)?;
+        }
         if let Some(Damage::Drop(name)) = chain.damage {
             self.images.retain(|(image, _)| *image != place(name));
         }
@@ -61,6 +64,16 @@ impl Flash {
             harm(&mut flash, &package, damage)?;
         }
         Ok(flash)
+    }
+
+    /// Makes all images together as large as this.
+    fn fill(&mut self, size: usize) -> Result<()> {
+        let have: usize = self.images.iter().map(|(_, bytes)| bytes.len()).sum();
+        ensure!(have <= size, "the images have {have:#x} bytes already, not {size:#x}");
+        if let Some((_, last)) = self.images.last_mut() {
+            last.resize(last.len() + size - have, 0);
+        }
+        Ok(())
     }
 
     fn package(&self) -> Vec<u8> {
@@ -155,7 +168,7 @@ mod tests {
     /// Which images are whole, by the manifest in the same flash.
     fn whole(flash: &[u8]) -> Vec<Image> {
         let mut flash = flash.to_vec();
-        flash.resize(1 << 20, 0);
+        flash.resize(flash.len().max(1 << 20), 0);
         let Ok(manifest) = Manifest::parse(&flash[FLASH_MANIFEST.base as usize..]) else { return vec![] };
         let Ok(fip) = Fip::parse(&flash[FLASH_FIP.base as usize..]) else { return vec![] };
         let good = |image: &Image| {
@@ -174,6 +187,16 @@ mod tests {
         assert_eq!(whole(&bytes), Image::ALL);
         let bytes = flash(&Chain { tee: false, ..Chain::default() }).unwrap();
         assert_eq!(whole(&bytes), [Image::Bl31, Image::Bl33]);
+    }
+
+    #[test]
+    fn images_are_filled_up_to_a_size_that_they_do_not_have_yet() {
+        let sized = |size| flash(&Chain { images: Some(crate::scenario::Size(size)), ..Chain::default() });
+        let bytes = sized(1 << 20).unwrap();
+        assert_eq!(whole(&bytes), Image::ALL);
+        let fip = Fip::parse(&bytes[FLASH_FIP.base as usize..]).unwrap();
+        assert_eq!(Image::ALL.map(|image| fip.image(image).unwrap().unwrap().len()).iter().sum::<usize>(), 1 << 20);
+        assert!(sized(100).is_err());
     }
 
     #[test]

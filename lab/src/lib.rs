@@ -28,6 +28,7 @@ pub mod screen;
 pub mod shell;
 pub mod toolchain;
 pub mod trace;
+pub mod transplant;
 pub mod tree;
 pub mod typist;
 pub mod workspace;

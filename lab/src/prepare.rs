@@ -2,12 +2,14 @@
 
 use crate::firmware::{Firmware, Program};
 use crate::flash::Flash;
-use crate::guests;
+use crate::guests::{self, Guest};
 use crate::linux::{self, LinuxGuest, Recipe, Suite};
+use crate::probe;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
 use crate::scenario::{Machine, NormalWorld, Scenario, model};
 use crate::trace::memory::Memory;
+use crate::transplant;
 use crate::tree::{self, Seeds};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result};
@@ -15,6 +17,9 @@ use shared_abi::layout::{DRAM_BASE, TRACE};
 use shared_abi::trace::Way;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The flash's name in a run's folder.
+const FLASH: &str = "flash.bin";
 
 /// A scenario on one CPU model, ready to start.
 #[derive(Debug)]
@@ -142,19 +147,43 @@ pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
 /// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
 pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
     let folder = workspace.fresh_run(&format!("{}/{}", scenario.name, model(cpu)))?;
-    let flash = folder.join("flash.bin");
     let probe = kit.firmware.image(Program::Probe);
     let normal_world = (scenario.chain.normal_world == NormalWorld::Probe).then_some(probe.as_path());
     let images = Flash::with(&kit.firmware, scenario.chain.tee, kit.tee.as_deref(), normal_world)?;
-    write_if_changed(&flash, &images.bytes(&scenario.chain)?)?;
+    write_if_changed(&folder.join(FLASH), &images.bytes(&scenario.chain)?)?;
     let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
+    with_tree(scenario, cpu, folder, &guests, scenario.script.as_deref(), kit.tracing.as_ref())
+}
+
+/// The same for another firmware's flash, in which the probe with its script takes the normal world's place.
+pub fn with_flash(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit, other: &Path) -> Result<Prepared> {
+    let folder = workspace.fresh_run(&format!("{}-other/{}", scenario.name, model(cpu)))?;
+    let script = scenario.script.as_deref().context("the scenario has no probe in the hypervisor's place")?;
+    let probe = probe::append(kit.firmware.read(Program::Probe)?, script)?;
+    let bytes = fs::read(other).with_context(|| format!("cannot read {}", other.display()))?;
+    let bytes = transplant::with_normal_world(&bytes, &probe)
+        .with_context(|| format!("{} cannot be measured", other.display()))?;
+    write_if_changed(&folder.join(FLASH), &bytes)?;
+    with_tree(scenario, cpu, folder, &[], None, None)
+}
+
+/// Writes the tree for the flash in `folder`, and QEMU's command line.
+fn with_tree(
+    scenario: &Scenario,
+    cpu: &str,
+    folder: PathBuf,
+    guests: &[Guest<'_>],
+    script: Option<&[u8]>,
+    tracing: Option<&Tracing>,
+) -> Result<Prepared> {
+    let flash = folder.join(FLASH);
     let mut machine = scenario.machine.clone();
-    machine.icount |= kit.tracing.as_ref().is_some_and(|tracing| tracing.icount);
-    let traced = kit.tracing.as_ref().map(|tracing| Traced::new(tracing, &machine, &folder)).transpose()?;
+    machine.icount |= tracing.is_some_and(|tracing| tracing.icount);
+    let traced = tracing.map(|tracing| Traced::new(tracing, &machine, &folder)).transpose()?;
     let seeds = if machine.icount { Seeds::Fixed } else { Seeds::Random };
     let tree = folder.join("tree.dtb");
-    let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, &guests, seeds)?;
-    if let Some(script) = &scenario.script {
+    let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, guests, seeds)?;
+    if let Some(script) = script {
         bytes = tree::with_script(&bytes, script)?;
     }
     if scenario.machine.tree_ballast.0 != 0 {
@@ -165,7 +194,7 @@ pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit)
     }
     write_if_changed(&tree, &bytes)?;
     let mut line = CommandLine::machine(&machine, cpu, &flash);
-    line.load(&tree, &guests);
+    line.load(&tree, guests);
     if let Some(traced) = &traced {
         line.trace(&machine, traced);
     }

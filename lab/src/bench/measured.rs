@@ -1,6 +1,6 @@
 //! What was measured, as the machine's lines say it.
 
-use super::table::Source;
+use super::table::{Entry, Source};
 use crate::console::{Line, is_vm};
 
 /// Samples of one figure.
@@ -42,6 +42,14 @@ impl Measured {
     }
 }
 
+/// The figure in what a run says.
+pub fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
+    match &entry.source {
+        Some(source) => matched(lines, source),
+        None => printed(lines, entry.printed()),
+    }
+}
+
 /// The figure of this name that a probe prints: summed up in one line, or sample by sample.
 pub fn printed(lines: &[Line], name: &str) -> Option<Measured> {
     let mut samples = Vec::new();
@@ -62,7 +70,7 @@ pub fn printed(lines: &[Line], name: &str) -> Option<Measured> {
 }
 
 /// The figure that stands in other lines.
-pub fn matched(lines: &[Line], source: &Source) -> Option<Measured> {
+fn matched(lines: &[Line], source: &Source) -> Option<Measured> {
     let found = lines
         .iter()
         .filter(|line| line.speaker == source.from)

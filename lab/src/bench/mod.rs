@@ -5,26 +5,39 @@
 //! them with that and with those of an earlier day.
 
 mod measured;
+mod other;
 mod report;
 mod table;
 
 pub use measured::Measured;
+pub use other::Found;
 pub use report::{Figure, Report, Row, Verdict};
 pub use table::{Check, Entry, Run, Source, Table, Unit};
 
+use crate::console::Line;
 use crate::guests::needs_linux;
 use crate::prepare::{Kit, prepare};
 use crate::progress::Progress;
 use crate::run::run;
-use crate::scenario::Scenario;
+use crate::scenario::{NormalWorld, Scenario};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
+
+/// What is measured.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Also what takes long.
+    pub slow: bool,
+    /// A flash that is not ours, to be measured beside it.
+    pub flash: Option<PathBuf>,
+}
 
 /// Runs the benchmarks, prints their figures and writes `bench.json`. Whether every goal is met and nothing got worse.
-pub fn bench(workspace: &Workspace, progress: &Progress) -> Result<bool> {
-    let report = measure(workspace, true, progress)?;
+pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
+    let report = measure(workspace, options, progress)?;
     progress.finish();
     print!("{report}");
     let file = workspace.target().join("bench.json");
@@ -33,14 +46,14 @@ pub fn bench(workspace: &Workspace, progress: &Progress) -> Result<bool> {
 }
 
 /// Measures what the table names, or without `slow` only that whose scenario is not.
-pub fn measure(workspace: &Workspace, slow: bool, progress: &Progress) -> Result<Report> {
+pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<Report> {
     let folder = workspace.root().join("lab/bench");
     let table = Table::read(&folder.join("figures.toml"))?;
     let baseline = report::read_baseline(&folder.join("baseline.json"))?;
     let mut runs = Vec::new();
     for run in &table.runs {
         let scenario = Scenario::read(&workspace.scenarios().join(&run.scenario))?;
-        if slow || !scenario.slow {
+        if options.slow || !scenario.slow {
             runs.push((run, scenario));
         }
     }
@@ -49,21 +62,35 @@ pub fn measure(workspace: &Workspace, slow: bool, progress: &Progress) -> Result
     let mut rows: Vec<Row> = Vec::new();
     for (run, scenario) in &runs {
         progress.step(&format!("counting instructions: {}", scenario.name));
-        let mut figures = figures(workspace, run, scenario, &kit)?;
+        let (mut figures, lines) = figures(workspace, run, scenario, &kit)?;
+        let mut theirs = HashMap::new();
+        if let Some(flash) = &options.flash
+            && scenario.chain.normal_world == NormalWorld::Probe
+            && scenario.chain.images.is_none()
+        {
+            progress.step(&format!("the same of {}: {}", flash.display(), scenario.name));
+            theirs = other::figures(workspace, run, scenario, &kit, flash, &lines)?;
+        }
         for entry in &run.figures {
             let mut measured = figures.remove(&entry.name).context("a figure is measured once")?;
             if let Some(other) = &entry.minus {
                 let base = rows.iter().find(|row| row.entry.name == *other).context("`minus` names an earlier one")?;
                 measured = measured.minus(base.measured.median);
             }
-            rows.push(Row { entry: entry.clone(), measured, before: baseline.get(&entry.name).copied() });
+            let before = baseline.get(&entry.name).copied();
+            rows.push(Row { entry: entry.clone(), measured, before, other: theirs.remove(&entry.name) });
         }
     }
-    Ok(Report { rows })
+    Ok(Report { rows, flash: options.flash.clone() })
 }
 
-/// Runs one scenario and reads its figures, by their names in the table.
-fn figures(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> Result<HashMap<String, Measured>> {
+/// Runs one scenario and reads its figures, by their names in the table; and all that was said.
+fn figures(
+    workspace: &Workspace,
+    of: &Run,
+    scenario: &Scenario,
+    kit: &Kit,
+) -> Result<(HashMap<String, Measured>, Vec<Line>)> {
     let cpu = &scenario.machine.cpu;
     let prepared = prepare(workspace, scenario, cpu, kit)?;
     let outcome = run(scenario, cpu, &prepared, &mut |_| {})?;
@@ -86,12 +113,9 @@ fn figures(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> R
     }
     let mut figures = HashMap::new();
     for entry in &of.figures {
-        let measured = match &entry.source {
-            Some(source) => measured::matched(&outcome.lines, source),
-            None => measured::printed(&outcome.lines, entry.printed()),
-        };
+        let measured = measured::of(&outcome.lines, entry);
         let measured = measured.with_context(|| format!("{} says nothing of {}", scenario.name, entry.name))?;
         figures.insert(entry.name.clone(), measured);
     }
-    Ok(figures)
+    Ok((figures, outcome.lines))
 }

@@ -1,12 +1,13 @@
 //! Figures beside their goals, another system's, and those of an earlier day.
 
 use super::measured::Measured;
+use super::other::Found;
 use super::table::Entry;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A figure may get worse by this share, which is what another version of the compiler does to it.
 const TOLERANCE: f64 = 0.02;
@@ -16,6 +17,8 @@ const TOLERANCE: f64 = 0.02;
 pub struct Report {
     /// One by one.
     pub rows: Vec<Row>,
+    /// The flash that was measured beside ours.
+    pub flash: Option<PathBuf>,
 }
 
 /// One figure.
@@ -27,6 +30,8 @@ pub struct Row {
     pub measured: Measured,
     /// Its median in the baseline, if it is there.
     pub before: Option<f64>,
+    /// What it is in the other flash, if that is asked for what it is a figure of.
+    pub other: Option<Found>,
 }
 
 /// What a figure is judged to be.
@@ -64,7 +69,11 @@ impl Row {
     fn figure(&self) -> Figure {
         let Measured { median, min, max, samples } = self.measured;
         let Entry { name, goal, reference, .. } = &self.entry;
-        Figure { name: name.clone(), median, min, max, samples, goal: *goal, reference: *reference }
+        let flash = match self.other {
+            Some(Ok(Measured { median, min, max, samples })) => Some(Other { median, min, max, samples }),
+            _ => None,
+        };
+        Figure { name: name.clone(), median, min, max, samples, goal: *goal, reference: *reference, flash }
     }
 }
 
@@ -85,6 +94,22 @@ pub struct Figure {
     pub goal: Option<f64>,
     /// What another system needs for the same.
     pub reference: Option<f64>,
+    /// What the other flash needs, if one was measured beside ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash: Option<Other>,
+}
+
+/// The same figure of another flash.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Other {
+    /// The median of its samples.
+    pub median: f64,
+    /// The least of them.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// How many.
+    pub samples: usize,
 }
 
 /// Medians by name of an earlier `bench.json`.
@@ -106,6 +131,19 @@ impl Report {
         self.rows.iter().all(|row| matches!(row.verdict(), Verdict::Good | Verdict::StillMissed))
     }
 
+    /// Why the other flash has no figure, and which ones.
+    fn missing(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for row in &self.rows {
+            let Some(Err(reason)) = &row.other else { continue };
+            match reasons.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, names)) => names.push(&row.entry.name),
+                None => reasons.push((reason, vec![&row.entry.name])),
+            }
+        }
+        reasons
+    }
+
     /// What `bench.json` holds.
     pub fn json(&self) -> Result<String> {
         let figures: Vec<_> = self.rows.iter().map(Row::figure).collect();
@@ -116,19 +154,25 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const HEADS: [&str; 8] = ["median", "min", "max", "samples", "goal", "reference", "ratio", "change"];
+        let of = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         write!(f, "{:<26}", "")?;
-        for head in HEADS {
+        for head in HEADS.into_iter().chain(self.flash.iter().flat_map(|_| ["flash", "ratio"])) {
             write!(f, "{head:>11}")?;
         }
         writeln!(f)?;
         for row in &self.rows {
             let Measured { median, min, max, samples } = row.measured;
-            let of = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
-            let ratio = row.entry.reference.map_or_else(|| "-".to_owned(), |other| format!("{:.3}", median / other));
+            let ratio =
+                |other: Option<f64>| other.map_or_else(|| "-".to_owned(), |other| format!("{:.3}", median / other));
             let change = row.before.map_or_else(|| "new".to_owned(), |before| signed(median - before));
             write!(f, "{:<26}", row.entry.name)?;
-            let (goal, reference) = (of(row.entry.goal), of(row.entry.reference));
-            let cells = [number(median), number(min), number(max), samples.to_string(), goal, reference, ratio, change];
+            let Entry { goal, reference, .. } = row.entry;
+            let mut cells = vec![number(median), number(min), number(max), samples.to_string()];
+            cells.extend([of(goal), of(reference), ratio(reference), change]);
+            if self.flash.is_some() {
+                let theirs = row.other.as_ref().and_then(|found| found.as_ref().ok()).map(|other| other.median);
+                cells.extend([of(theirs), ratio(theirs)]);
+            }
             for cell in cells {
                 write!(f, "{cell:>11}")?;
             }
@@ -136,6 +180,12 @@ impl fmt::Display for Report {
                 Verdict::Good => writeln!(f)?,
                 Verdict::StillMissed | Verdict::Missed => writeln!(f, "  GOAL MISSED")?,
                 Verdict::Regressed => writeln!(f, "  WORSE THAN BEFORE")?,
+            }
+        }
+        if let Some(flash) = &self.flash {
+            writeln!(f, "flash: {}", flash.display())?;
+            for (reason, names) in self.missing() {
+                writeln!(f, "  no {}: {reason}", names.join(", "))?;
             }
         }
         let bad = self.rows.iter().filter(|row| row.verdict() != Verdict::Good).count();
@@ -170,7 +220,11 @@ mod tests {
         let measured = Measured { median: now, min: now, max: now, samples: 1 };
         let entry =
             Entry { name: "x".into(), unit, figure: None, source: None, minus: None, goal, reference: Some(100.0) };
-        Row { entry, measured, before }
+        Row { entry, measured, before, other: None }
+    }
+
+    fn report(row: Row) -> Report {
+        Report { rows: vec![row], flash: None }
     }
 
     fn since(unit: Unit, now: f64, before: f64) -> Verdict {
@@ -212,23 +266,43 @@ mod tests {
 
     #[test]
     fn a_missed_goal_fails_and_what_the_baseline_lacks_is_new() {
-        let good = Report { rows: vec![row(Unit::Instructions, 50.0, None, Some(70.0))] };
+        let good = report(row(Unit::Instructions, 50.0, None, Some(70.0)));
         assert!(good.passed() && good.held());
         let text = good.to_string();
         assert!(text.contains("0.500") && text.contains("new") && text.ends_with("PASS 1 figures\n"), "{text}");
-        let missed = Report { rows: vec![row(Unit::Instructions, 71.0, Some(71.0), Some(70.0))] };
+        let missed = report(row(Unit::Instructions, 71.0, Some(71.0), Some(70.0)));
         assert!(!missed.passed() && missed.held());
         let text = missed.to_string();
         assert!(text.contains("GOAL MISSED") && text.ends_with("FAIL 1 of 1 figures\n"), "{text}");
-        let worse = Report { rows: vec![row(Unit::Instructions, 60.0, Some(50.0), Some(70.0))] };
+        let worse = report(row(Unit::Instructions, 60.0, Some(50.0), Some(70.0)));
         assert!(!worse.passed() && !worse.held());
         let text = worse.to_string();
         assert!(text.contains("+10  WORSE THAN BEFORE"), "{text}");
     }
 
     #[test]
+    fn another_flash_stands_beside_ours_and_judges_nothing() {
+        let theirs = Measured { median: 200.0, min: 190.0, max: 210.0, samples: 41 };
+        let good = row(Unit::Instructions, 50.0, Some(50.0), Some(70.0));
+        let rows = vec![
+            Row { other: Some(Ok(theirs)), ..good.clone() },
+            Row { other: Some(Err("step 3 fails".into())), ..good.clone() },
+            good,
+        ];
+        let report = Report { rows, flash: Some("tfa.bin".into()) };
+        assert!(report.passed());
+        let text = report.to_string();
+        let line = |index| text.lines().nth(index).unwrap().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(line(1)[8..], ["=", "200", "0.250"]);
+        assert_eq!(line(2)[8..], ["=", "-", "-"]);
+        assert!(text.contains("flash: tfa.bin\n  no x: step 3 fails\nPASS"), "{text}");
+        let json = report.json().unwrap();
+        assert_eq!(json.matches("\"flash\"").count(), 1, "{json}");
+    }
+
+    #[test]
     fn what_is_written_can_be_the_next_baseline() {
-        let report = Report { rows: vec![row(Unit::Percent, 1.5, None, None)] };
+        let report = report(row(Unit::Percent, 1.5, None, None));
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), report.json().unwrap()).unwrap();
         assert_eq!(read_baseline(file.path()).unwrap(), HashMap::from([("x".to_owned(), 1.5)]));

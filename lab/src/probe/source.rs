@@ -187,6 +187,8 @@ pub struct RawStep {
     /// The steps of the loop.
     #[serde(default)]
     pub steps: RawSteps,
+    /// Of the steps that it plays, none is played after one that fails.
+    pub until_failure: Option<bool>,
     /// Plays this list.
     pub play: Option<Spanned<String>>,
     /// Waits at this barrier.

@@ -73,6 +73,7 @@ impl Compiler<'_> {
             outcome,
             checks: List::of(&checks),
             keeps: List::of(&keeps),
+            until_failure: raw.until_failure.unwrap_or(false),
         };
         step.write(out);
         Ok(())
@@ -431,6 +432,7 @@ fn check_keys(raw: &RawStep, place: &Place) -> Result<(), Mistake> {
         ("from", raw.from.is_some(), counts),
         ("until", raw.until.is_some(), counts),
         ("steps", !raw.steps.is_empty(), repeat),
+        ("until-failure", raw.until_failure.is_some(), repeat || raw.play.is_some()),
         ("cpus", raw.cpus.is_some(), raw.barrier.is_some()),
         ("value", raw.value.is_some(), raw.figure.is_some()),
         ("x1 to x17", raw.registers().iter().any(|register| register.is_some()), call),

@@ -118,13 +118,15 @@ pub struct Chain {
     pub tee: bool,
     /// What the normal world is.
     pub normal_world: NormalWorld,
+    /// Bytes of all images together: the normal world's is filled up with zeros.
+    pub images: Option<Size>,
     /// What is wrong with the flash.
     pub damage: Option<Damage>,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { tee: true, normal_world: NormalWorld::default(), damage: None }
+        Self { tee: true, normal_world: NormalWorld::default(), images: None, damage: None }
     }
 }
 

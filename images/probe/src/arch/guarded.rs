@@ -78,6 +78,8 @@ impl Frame {
 
 unsafe extern "C" {
     fn probe_guarded(frame: &mut Frame, instruction: u64) -> u64;
+    /// Returns. Called whenever a figure is printed.
+    pub fn probe_figure();
 }
 
 global_asm!(
@@ -116,8 +118,13 @@ global_asm!(
     ldp     x24, x25, [x30, #192]
     ldp     x26, x27, [x30, #208]
     ldr     x28, [x30, #224]
+    // Both readings have names, by which a log of executed instructions shows what is between them.
+    .global probe_\instruction
+probe_\instruction:
     mrs     x29, cntvct_el0
     \instruction #0
+    .global probe_\instruction\()_end
+probe_\instruction\()_end:
     mrs     x30, cntvct_el0
     str     x29, [sp, #8]
     ldr     x29, [sp]
@@ -165,7 +172,11 @@ probe_guarded:
     ic      iallu
     dsb     sy
     isb
+    .global probe_execute
+probe_execute:
     blr     x3
+    .global probe_execute_end
+probe_execute_end:
     b       guard_end
 13: ldr     x3, [x0]
     ldrb    w4, [x3]
@@ -201,6 +212,10 @@ guard_leave:
     ldp     x27, x28, [sp, #80]
     ldp     x29, x30, [sp, #96]
     add     sp, sp, #112
+    ret
+
+    .global probe_figure
+probe_figure:
     ret
 
     // From the vector, x1 to x3: syndrome, address, link register; x0: this CPU's guard, which is set.

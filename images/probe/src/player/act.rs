@@ -73,6 +73,7 @@ impl<'a, M: Machine> Player<'a, '_, M> {
             }
             Action::Figure(name, value) => {
                 let value = value.value(self)?;
+                self.machine.mark();
                 self.machine.print(format_args!("[probe] figure {name} {value}"));
             }
             Action::Measure { name, samples, warm_up, call } => self.measure(step, name, samples, warm_up, &call)?,
@@ -183,6 +184,9 @@ impl<'a, M: Machine> Player<'a, '_, M> {
                 self.shared.set(variable, from.wrapping_add(round));
             }
             self.steps(body.body);
+            if self.has_given_up() {
+                break;
+            }
             if let Some(until) = body.until
                 && until.value(self)? != 0
             {

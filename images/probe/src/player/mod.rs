@@ -33,6 +33,8 @@ pub struct Player<'a, 's, M> {
     loops: [Option<u8>; NESTING],
     depth: usize,
     failures: u32,
+    /// With more failures than this, nothing is played of the innermost steps that go on only without one.
+    tolerated: Option<u32>,
 }
 
 impl<'a, 's, M: Machine> Player<'a, 's, M> {
@@ -50,6 +52,7 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
             loops: [None; NESTING],
             depth: 0,
             failures: 0,
+            tolerated: None,
         }
     }
 
@@ -82,8 +85,16 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
 
     fn steps(&mut self, steps: Steps<'a>) {
         for step in steps.iter() {
+            if self.has_given_up() {
+                break;
+            }
             self.step(&step);
         }
+    }
+
+    /// Whether what is being played ends here because of a failure.
+    fn has_given_up(&self) -> bool {
+        self.tolerated.is_some_and(|tolerated| self.failures > tolerated)
     }
 
     /// Plays one step and holds what came of it against what was expected.
@@ -92,7 +103,15 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
         if step.outcome == Outcome::Never {
             self.announce(step);
         }
+        let around = self.tolerated;
+        if step.until_failure {
+            self.tolerated = Some(self.failures);
+        }
         let played = self.act(step);
+        if step.until_failure {
+            // Its failures end it and nothing around it.
+            self.tolerated = around.map(|_| self.failures);
+        }
         match (played, step.outcome) {
             (Ok(()), Outcome::Returns) => {}
             (Ok(()), Outcome::Faults) => self.fail(step, format_args!("no exception, expected one")),
@@ -136,23 +155,30 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
 
     fn check(&mut self, step: &Step<'a>, check: &Check<'a>) {
         self.shared.count(self.cpu, Tally { expectations: 1, ..Tally::default() });
-        let values = (|| {
-            let mask = check.mask.map_or(Ok(u64::MAX), |mask| mask.value(self))?;
-            Ok::<_, Fault>((check.left.value(self)? & mask, check.right.value(self)?))
-        })();
-        let (left, right) = match values {
-            Ok(values) => values,
+        let (left, right) = match self.sides(check) {
+            Ok(sides) => sides,
             Err(fault) => return self.fail(step, format_args!("{}: exception: {fault}", check.label)),
         };
-        let (holds, words) = match check.relation {
-            Relation::Is => (left == right, ""),
-            Relation::IsNot => (left != right, "anything but "),
-            Relation::AtMost => (left <= right, "at most "),
-            Relation::AtLeast => (left >= right, "at least "),
-        };
-        if !holds {
+        if !check.relation.holds(left, right) {
+            let words = match check.relation {
+                Relation::Is => "",
+                Relation::IsNot => "anything but ",
+                Relation::AtMost => "at most ",
+                Relation::AtLeast => "at least ",
+            };
             self.fail(step, format_args!("{} = {left:#x}, expected {words}{right:#x}", check.label));
         }
+    }
+
+    /// What an expectation compares.
+    fn sides(&mut self, check: &Check<'a>) -> Result<(u64, u64), Fault> {
+        let mask = check.mask.map_or(Ok(u64::MAX), |mask| mask.value(self))?;
+        Ok((check.left.value(self)? & mask, check.right.value(self)?))
+    }
+
+    /// Whether all that is expected of a step holds now.
+    fn holds(&mut self, step: &Step<'a>) -> bool {
+        step.checks.iter().all(|check| self.sides(&check).is_ok_and(|(left, right)| check.relation.holds(left, right)))
     }
 
     fn assign(&mut self, list: List<'a, Assignment<'a>>) -> Result<(), Fault> {

@@ -133,6 +133,7 @@ fn step<'a>(action: Action<'a>) -> Step<'a> {
         outcome: Outcome::Returns,
         checks: List::EMPTY,
         keeps: List::EMPTY,
+        until_failure: false,
     }
 }
 
@@ -296,6 +297,29 @@ fn many_failures_are_counted_but_not_all_told() {
 }
 
 #[test]
+fn a_failure_ends_the_loop_that_goes_on_without_one_and_nothing_around_it() {
+    let (zero, count, two) = (number(0), number(100), number(2));
+    let third = operations(&[Operation::Variable(0)]);
+    let checks = check("i", &third, Relation::IsNot, &two);
+    let mut body = Vec::new();
+    Step { checks: List::of(&checks), ..step(Action::Nothing) }.write(&mut body);
+    step(Action::Nothing).write(&mut body);
+    let from = Expression::of(&zero);
+    let repeat = Loop { variable: Some(0), from, count: Expression::of(&count), until: None, body: List::of(&body) };
+    let inner = Step { until_failure: true, ..step(Action::Loop(repeat)) };
+    let mut outer = Vec::new();
+    inner.write(&mut outer);
+    step(Action::Nothing).write(&mut outer);
+    let once = number(1);
+    let around = Loop { variable: None, from, count: Expression::of(&once), until: None, body: List::of(&outer) };
+    let around = Step { until_failure: true, ..step(Action::Loop(around)) };
+    let lines = play(&mut Fake::default(), &[around, step(Action::Nothing)]);
+    // Around it and in it 2, in it 5 of its body, after it 1 inside and 1 outside.
+    assert_eq!(lines[0], "[probe] step 7 (a.toml:31 name; i = 2): i = 0x2, expected anything but 0x2");
+    assert_eq!(lines[1], "[probe] done: 9 steps, 3 expectations, 1 failed");
+}
+
+#[test]
 fn a_list_that_plays_itself_ends() {
     let lines = play(&mut Fake::default(), &[step(Action::Play(0))]);
     assert!(lines[0].contains("more than 6 loops and lists inside each other"), "{lines:?}");
@@ -309,6 +333,17 @@ fn a_measurement_says_least_middle_and_most() {
     let measure = Action::Measure { name: "call", samples: 5, warm_up: 2, call };
     let lines = play(&mut Fake::default(), &[step(measure)]);
     assert_eq!(lines[0], "[probe] figure call min=103 median=105 max=107 samples=5");
+}
+
+#[test]
+fn a_call_that_is_answered_otherwise_gives_no_figure() {
+    let (arguments, answer, other) = (arguments(&[(0, 1)]), operations(&[Operation::Result(0)]), number(1));
+    let call = Call { conduit: Conduit::Hvc, arguments: List::of(&arguments), preserves: true, resumes: true };
+    let measure = Action::Measure { name: "call", samples: 5, warm_up: 2, call };
+    let checks = check("x0", &answer, Relation::Is, &other);
+    let lines = play(&mut Fake::default(), &[Step { checks: List::of(&checks), ..step(measure) }]);
+    assert_eq!(lines[0], "[probe] step 7 (a.toml:31 name): x0 = 0x0, expected 0x1");
+    assert!(lines[1].starts_with("[probe] done"), "{lines:?}");
 }
 
 #[test]

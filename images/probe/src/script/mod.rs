@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The first bytes of a script.
 pub const MAGIC: [u8; 8] = *b"TRIPROBE";
 /// The version of this form. Whoever changes a record raises it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes that a script may name buffers in (link.ld).
 pub const ARENA: u32 = 0x40_0000;
 /// Largest script, in bytes: the room behind the image (link.ld), and small beside a device tree's megabyte.

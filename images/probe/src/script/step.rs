@@ -49,6 +49,18 @@ coded! {
     }
 }
 
+impl Relation {
+    /// Whether the numbers are so.
+    pub const fn holds(self, left: u64, right: u64) -> bool {
+        match self {
+            Self::Is => left == right,
+            Self::IsNot => left != right,
+            Self::AtMost => left <= right,
+            Self::AtLeast => left >= right,
+        }
+    }
+}
+
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step<'a> {
@@ -72,6 +84,8 @@ pub struct Step<'a> {
     pub checks: List<'a, Check<'a>>,
     /// Given to variables after it.
     pub keeps: List<'a, Assignment<'a>>,
+    /// Of the steps that it plays, none is played after one that fails.
+    pub until_failure: bool,
 }
 
 /// What a step does.
@@ -228,7 +242,7 @@ fields!(Item { width, value });
 fields!(Check { label, left, mask, relation, right });
 fields!(Assignment { variable, value });
 fields!(Loop { variable, from, count, until, body });
-fields!(Step { number, file, line, name, sets, writes, action, outcome, checks, keeps });
+fields!(Step { number, file, line, name, sets, writes, action, outcome, checks, keeps, until_failure });
 
 coded! {
     /// The kinds of [`Action`].
