@@ -2,8 +2,11 @@
 
 use crate::address::{Ipa, PAGE_SIZE};
 use crate::mediator::page_list::Translated;
+use crate::trace::memory::Pieces;
+use crate::trace::{Client, ON, record, refuse};
 use heapless::Vec;
 use shared_abi::tee::TeeResult;
+use shared_abi::trace::{Event, Owner, Refusal};
 
 /// Most buffers of a VM at a time. Xen's mediator allows 16, which OP-TEE's own test suite fits into; a Linux guest with
 /// several clients has some more.
@@ -38,6 +41,15 @@ struct Buffer {
     pages: u16,
     size: u64,
     first: [Ipa; MESSAGE_PAGES],
+    /// For the trace.
+    pieces: Pieces,
+}
+
+impl Buffer {
+    /// The event of its registration.
+    fn registered(&self) -> Event {
+        Event::ShmRegister { cookie: self.cookie, pages: self.pages.into(), first: self.pieces.first() }
+    }
 }
 
 /// The buffers of a VM, by their cookies.
@@ -47,12 +59,14 @@ struct Buffer {
 pub struct Buffers {
     list: Vec<Buffer, MAX_BUFFERS>,
     pinned: usize,
+    /// Whose they are, for the trace.
+    client: Client,
 }
 
 impl Buffers {
-    /// No buffers.
-    pub const fn new() -> Self {
-        Self { list: Vec::new(), pinned: 0 }
+    /// No buffers of a client.
+    pub const fn new(client: Client) -> Self {
+        Self { list: Vec::new(), pinned: 0, client }
     }
 
     /// Forgets all buffers.
@@ -69,16 +83,23 @@ impl Buffers {
     /// Adds a buffer. A cookie names one buffer at a time.
     pub fn add(&mut self, cookie: u64, kind: Kind, size: u64, buffer: &Translated) -> Result<(), TeeResult> {
         if self.find(cookie).is_some() {
-            return Err(TeeResult::BAD_PARAMETERS);
+            return Err(refuse(self.client, Refusal::InUse, cookie, TeeResult::BAD_PARAMETERS));
         }
         let pinned = self.pinned.saturating_add(buffer.pages);
         if pinned > MAX_PINNED_PAGES {
-            return Err(TeeResult::OUT_OF_MEMORY);
+            return Err(refuse(self.client, Refusal::NoMemory, pinned as u64, TeeResult::OUT_OF_MEMORY));
         }
         let offset = buffer.buf_ptr.offset() as u16;
-        let entry = Buffer { cookie, kind, offset, size, pages: buffer.pages as u16, first: buffer.first };
-        self.list.push(entry).map_err(|_| TeeResult::OUT_OF_MEMORY)?;
+        let (pages, first, pieces) = (buffer.pages as u16, buffer.first, buffer.pieces);
+        let entry = Buffer { cookie, kind, offset, size, pages, first, pieces };
+        let full = |_| refuse(self.client, Refusal::Full, cookie, TeeResult::OUT_OF_MEMORY);
+        self.list.push(entry).map_err(full)?;
         self.pinned = pinned;
+        // From here on the TEE may use it, whether the guest may yet or not.
+        pieces.record(self.client, Owner::Shared);
+        if kind == Kind::Allocated {
+            record(self.client, || entry.registered());
+        }
         Ok(())
     }
 
@@ -86,6 +107,7 @@ impl Buffers {
     pub fn registered(&mut self, cookie: u64) {
         if let Some(buffer) = self.list.iter_mut().find(|buffer| buffer.cookie == cookie) {
             buffer.kind = Kind::Registered;
+            record(self.client, || buffer.registered());
         }
     }
 
@@ -95,6 +117,7 @@ impl Buffers {
         if let Some(index) = found {
             let buffer = self.list.swap_remove(index);
             self.pinned -= usize::from(buffer.pages);
+            self.trace_removal(&buffer);
         }
     }
 
@@ -118,17 +141,26 @@ impl Buffers {
         self.find(cookie).is_some_and(|buffer| buffer.kind == Kind::Registering)
     }
 
+    /// Records that a buffer is the VM's alone again, but for what another one shares of it.
+    #[inline(always)]
+    fn trace_removal(&self, gone: &Buffer) {
+        if !ON {
+            return;
+        }
+        if gone.kind != Kind::Registering {
+            record(self.client, || Event::ShmUnregister { cookie: gone.cookie });
+        }
+        gone.pieces.record(self.client, Owner::Vm);
+        for buffer in self.list.iter().filter(|buffer| buffer.pieces.overlap(&gone.pieces)) {
+            buffer.pieces.record(self.client, Owner::Shared);
+        }
+    }
+
     fn find(&self, cookie: u64) -> Option<&Buffer> {
         self.list.iter().find(|buffer| buffer.cookie == cookie)
     }
 
     fn usable(&self, cookie: u64) -> Option<&Buffer> {
         self.find(cookie).filter(|buffer| buffer.kind != Kind::Registering)
-    }
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self::new()
     }
 }

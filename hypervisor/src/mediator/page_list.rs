@@ -8,10 +8,13 @@ use crate::address::{Ipa, PAGE_SIZE, Pa};
 use crate::mediator::GuestMemory;
 use crate::mediator::buffer::MESSAGE_PAGES;
 use crate::mediator::shadow::{LIST_PAGES, ListPages, ShadowPage, WORDS};
+use crate::trace::memory::Pieces;
+use crate::trace::{Client, refuse};
 use core::sync::atomic::{AtomicU64, Ordering};
 use heapless::Vec;
 use shared_abi::optee_msg::{PageList, pages_of};
 use shared_abi::tee::TeeResult;
+use shared_abi::trace::Refusal;
 
 /// Most pages of one buffer, 4 MiB: eight times what GlobalPlatform asks for (GPD_SPE_007 §4.3.2: 512 KiB), and little
 /// enough that a whole list is checked in some twenty thousand instructions.
@@ -40,6 +43,8 @@ pub struct Translated {
     pub pages: usize,
     /// The first of them, as the guest knows them.
     pub first: [Ipa; MESSAGE_PAGES],
+    /// All of them, for the trace.
+    pub pieces: Pieces,
 }
 
 /// Where shadow lists come from.
@@ -50,11 +55,16 @@ pub struct Lists<'a> {
     pub free: &'a mut ListPages,
     /// Which of them the call has.
     pub held: &'a mut ListPages,
+    /// Whose call it is, for the trace.
+    pub client: Client,
 }
 
 impl Lists<'_> {
     fn take(&mut self) -> Result<&'static ShadowPage, TeeResult> {
-        self.held.take_from(self.free).and_then(|index| self.pages.get(index)).ok_or(TeeResult::OUT_OF_MEMORY)
+        self.held
+            .take_from(self.free)
+            .and_then(|index| self.pages.get(index))
+            .ok_or_else(|| refuse(self.client, Refusal::Full, LIST_PAGES as u64, TeeResult::OUT_OF_MEMORY))
     }
 }
 
@@ -64,27 +74,37 @@ pub fn translate<M: GuestMemory + ?Sized>(
     memory: &M,
     lists: &mut Lists<'_>,
 ) -> Result<Translated, TeeResult> {
+    let client = lists.client;
     let offset = alleged.buf_ptr % PAGE_SIZE;
     let pages = match pages_of(offset, alleged.size) {
-        None | Some(0) => return Err(TeeResult::BAD_PARAMETERS),
-        Some(pages) if pages > MAX_BUFFER_PAGES as u64 => return Err(TeeResult::OUT_OF_MEMORY),
+        None | Some(0) => return Err(refuse(client, Refusal::BadParameter, alleged.size, TeeResult::BAD_PARAMETERS)),
+        Some(pages) if pages > MAX_BUFFER_PAGES as u64 => {
+            return Err(refuse(client, Refusal::NoMemory, alleged.size, TeeResult::OUT_OF_MEMORY));
+        }
         Some(pages) => pages as usize,
     };
     let start = Ipa(alleged.buf_ptr).page();
-    let mut source =
-        if alleged.noncontig { Source::List(GuestList::new(start, memory)?) } else { Source::Range(Some(start)) };
+    let bad_list = |error| refuse(client, Refusal::BadAddress, start.0, error);
+    let mut source = if alleged.noncontig {
+        Source::List(GuestList::new(start, memory).map_err(bad_list)?)
+    } else {
+        Source::Range(Some(start))
+    };
     let head = lists.take()?;
     let mut shadow = ShadowList { page: head, used: 0 };
     let mut first = [Ipa(0); MESSAGE_PAGES];
+    let mut pieces = Pieces::NONE;
     for n in 0..pages {
-        let ipa = source.next(memory)?;
-        let pa = memory.page(ipa).ok_or(TeeResult::BAD_PARAMETERS)?;
+        let ipa = source.next(memory).map_err(bad_list)?;
+        let nobodys = || refuse(client, Refusal::BadAddress, ipa.0, TeeResult::BAD_PARAMETERS);
+        let pa = memory.page(ipa).ok_or_else(nobodys)?;
         shadow.push(pa, lists)?;
+        pieces.push(ipa, pa);
         if let Some(slot) = first.get_mut(n) {
             *slot = ipa;
         }
     }
-    Ok(Translated { buf_ptr: Pa(head.pa().0 | offset), pages, first })
+    Ok(Translated { buf_ptr: Pa(head.pa().0 | offset), pages, first, pieces })
 }
 
 /// Where the pages of an alleged buffer are.

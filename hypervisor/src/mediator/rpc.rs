@@ -7,9 +7,11 @@ use crate::mediator::call::{MAX_UNDELIVERED, Place, Progress, Waiting, Wanted};
 use crate::mediator::message::{MAX_RPC_PARAMS, Message, peek, words_of};
 use crate::mediator::page_list::{Alleged, Lists, translate};
 use crate::mediator::state::{Next, State, value};
+use crate::trace::{Client, record};
 use shared_abi::optee_msg::{Direction, MsgHeader, Param, RpcCmd};
 use shared_abi::optee_smc::{ReturnCode, Rpc, from_halves, to_halves};
 use shared_abi::tee::{Origin, TeeResult};
+use shared_abi::trace::{Event, Refusal};
 
 /// Memory that the guest gave for RPC messages (RPC_ALLOC). Its shadow is the shadow page of the same index.
 pub struct RpcMemory {
@@ -130,6 +132,7 @@ impl State {
     }
 
     fn undelivered(&mut self, index: usize, thread: u32) -> Next {
+        self.refuse(Refusal::BadMessage, thread.into(), TeeResult::GENERIC);
         let call = &mut self.calls[index];
         call.undelivered += 1;
         if call.undelivered > MAX_UNDELIVERED {
@@ -183,6 +186,7 @@ impl State {
         let (header, shadow) = self.rpc_shadow(index, place)?;
         let guest = self.rpc_guest(index, place, header.num_params as usize, memory)?;
         guest.show(&shadow, header);
+        record(Client::of(self.id), || Event::Rpc { command: header.cmd });
         let first = shadow.param(0).unwrap_or_default();
         match RpcCmd(header.cmd) {
             RpcCmd::SHM_ALLOC => Some(Some(Wanted { kind: first.a, size: first.b })),
@@ -225,15 +229,18 @@ impl State {
 
         let given = guest.param(0).ok_or(None)?;
         let Ok(Param::Tmem { dir: Direction::Out, buf_ptr, size, shm_ref, noncontig }) = Param::parse(&given) else {
+            self.refuse(Refusal::BadMessage, given.attr, TeeResult::BAD_PARAMETERS);
             return Err(None);
         };
         let unusable = Some(Unusable { kind: wanted.kind, cookie: shm_ref });
         if buf_ptr == 0 || size < wanted.size {
+            self.refuse(Refusal::BadParameter, size, TeeResult::BAD_PARAMETERS);
             return Err(unusable);
         }
         let held = &mut self.calls[index].answer_list;
         held.give_back(&mut self.free_lists);
-        let mut lists = Lists { pages: &self.shadow.lists, free: &mut self.free_lists, held };
+        let (client, free) = (Client::of(self.id), &mut self.free_lists);
+        let mut lists = Lists { pages: &self.shadow.lists, free, held, client };
         let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists).map_err(|_| unusable)?;
         self.buffers.add(shm_ref, Kind::Allocated, size, &list).map_err(|_| unusable)?;
         let dir = Direction::Out;
@@ -265,6 +272,7 @@ impl State {
         let (x4, x5) = to_halves(cookie);
         if self.rpc_memories.iter().flatten().any(|memory| memory.cookie == cookie) {
             // It is in use: it must not be freed, so the TEE does not hear of it.
+            self.refuse(Refusal::InUse, cookie, TeeResult::BAD_PARAMETERS);
             return self.resumption(thread, 0, 0);
         }
         let given =
@@ -272,6 +280,7 @@ impl State {
         let usable = given && memory.words(ipa, size.div_ceil(8) as usize).is_some();
         let slot = self.rpc_memories.iter().position(Option::is_none).filter(|_| usable);
         let Some(n) = slot else {
+            self.refuse(Refusal::BadAddress, ipa.0, TeeResult::BAD_PARAMETERS);
             return self.answer_rpc(thread, [0, 0, x4, x5]);
         };
         let room = (size as usize / 8).saturating_sub(words_of(0)) / (words_of(1) - words_of(0));

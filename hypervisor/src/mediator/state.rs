@@ -8,12 +8,14 @@ use crate::mediator::page_list::{Alleged, Lists, translate};
 use crate::mediator::rpc::RpcMemory;
 use crate::mediator::shadow::{ListPages, Shadow};
 use crate::mediator::{GuestMemory, Mediator};
+use crate::trace::{Client, refuse};
 use core::sync::atomic::AtomicU64;
 use shared_abi::client::VmId;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param};
 use shared_abi::optee_smc::*;
 use shared_abi::smccc::FunctionId;
 use shared_abi::tee::{Origin, TeeResult};
+use shared_abi::trace::Refusal;
 
 /// x3 of a call with a message: it lies in normal memory, cached (`OPTEE_SMC_SHM_CACHED`).
 const SHM_CACHED: u64 = 1;
@@ -56,7 +58,7 @@ impl State {
             shadow,
             calls: [const { Call::FREE }; MAX_CALLS],
             rpc_memories: [const { None }; MAX_CALLS],
-            buffers: Buffers::new(),
+            buffers: Buffers::new(Client::of(id)),
             free_lists: ListPages::ALL,
             open: true,
         }
@@ -190,14 +192,16 @@ impl State {
         shadow.set_header(header);
         let shm_command = matches!(Cmd(header.cmd), Cmd::REGISTER_SHM | Cmd::UNREGISTER_SHM);
         if shm_command && header.num_params != 1 {
-            return Err(TeeResult::BAD_PARAMETERS);
+            return Err(self.refuse(Refusal::BadMessage, header.num_params.into(), TeeResult::BAD_PARAMETERS));
         }
         let mut effect = Effect::None;
         for (n, param) in guest.params().enumerate() {
-            let parsed = Param::parse(&param).map_err(|_| TeeResult::BAD_PARAMETERS)?;
+            let malformed = |_| self.refuse(Refusal::BadMessage, param.attr, TeeResult::BAD_PARAMETERS);
+            let parsed = Param::parse(&param).map_err(malformed)?;
             let translated = match parsed {
                 Param::Tmem { dir, buf_ptr, size, shm_ref, noncontig } if buf_ptr != 0 => {
-                    let mut lists = Lists { pages: &self.shadow.lists, free: &mut self.free_lists, held: lists };
+                    let (client, free) = (Client::of(self.id), &mut self.free_lists);
+                    let mut lists = Lists { pages: &self.shadow.lists, free, held: lists, client };
                     let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists)?;
                     if Cmd(header.cmd) == Cmd::REGISTER_SHM {
                         self.buffers.add(shm_ref, Kind::Registering, size, &list)?;
@@ -209,20 +213,29 @@ impl State {
                 Param::Rmem { shm_ref, .. } if Cmd(header.cmd) == Cmd::UNREGISTER_SHM => {
                     // Which of the two calls the TEE serves first would not be known when both are done.
                     if self.buffers.is_registering(shm_ref) {
-                        return Err(TeeResult::BUSY);
+                        return Err(self.refuse(Refusal::InUse, shm_ref, TeeResult::BUSY));
                     }
                     effect = Effect::Unregister(shm_ref);
                     param
                 }
                 Param::Rmem { offs, size, shm_ref, .. } if !self.buffers.covers(shm_ref, offs, size) => {
-                    return Err(TeeResult::BAD_PARAMETERS);
+                    return Err(self.refuse(Refusal::UnknownCookie, shm_ref, TeeResult::BAD_PARAMETERS));
                 }
                 // A null reference, numbers, or nothing: as it stands.
                 _ => param,
             };
             shadow.set_param(n, translated);
         }
-        if shm_command && effect == Effect::None { Err(TeeResult::BAD_PARAMETERS) } else { Ok(effect) }
+        if shm_command && effect == Effect::None {
+            return Err(self.refuse(Refusal::BadMessage, header.cmd.into(), TeeResult::BAD_PARAMETERS));
+        }
+        Ok(effect)
+    }
+
+    /// A message's refusal, for the trace.
+    #[inline(always)]
+    pub(super) fn refuse(&self, reason: Refusal, value: u64, result: TeeResult) -> TeeResult {
+        refuse(Client::of(self.id), reason, value, result)
     }
 
     fn first_question(&self, index: usize) -> [u64; 8] {

@@ -2,9 +2,11 @@
 
 use crate::mediator::state::{Next, State};
 use crate::mediator::{GuestMemory, Mediator, Shadow, Tee};
+use crate::trace::{Client, refusal, refuse};
 use shared_abi::client::VmId;
 use shared_abi::optee_smc::*;
 use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
+use shared_abi::trace::Refusal;
 use spin::Mutex;
 
 /// What the TEE and one VM have to do with each other.
@@ -57,7 +59,7 @@ impl VmTee {
             OPTEE_SMC_GET_THREAD_COUNT => [ReturnCode::Ok as u64, self.tee.threads as u64, 0, 0],
             OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(regs[1], tee),
             OPTEE_SMC_DISABLE_SHM_CACHE => self.disable_shm_cache(tee),
-            _ => [in_x0(NOT_SUPPORTED), 0, 0, 0],
+            _ => refuse(Client::of(self.id), no_function(function), function.0.into(), [in_x0(NOT_SUPPORTED), 0, 0, 0]),
         };
         regs[..4].copy_from_slice(&[x0, x1, x2, x3]);
     }
@@ -114,7 +116,10 @@ impl VmTee {
         let args = regs.map(|x| x & 0xFFFF_FFFF);
         let (call, mut next) = match self.state.lock().enter(&args, memory) {
             Ok(entered) => entered,
-            Err(code) => return [code as u64, 0, 0, 0],
+            Err(code) => {
+                refusal::yielding(Client::of(self.id), code, &args);
+                return [code as u64, 0, 0, 0];
+            }
         };
         loop {
             match next {
@@ -125,5 +130,13 @@ impl VmTee {
                 }
             }
         }
+    }
+}
+
+/// Why a function is not served.
+fn no_function(function: FunctionId) -> Refusal {
+    match function {
+        OPTEE_SMC_VM_CREATED | OPTEE_SMC_VM_DESTROYED => Refusal::NotForCaller,
+        _ => Refusal::UnknownFunction,
     }
 }

@@ -5,6 +5,7 @@ mod fast;
 mod hostile;
 mod messages;
 mod rpcs;
+mod trace;
 mod vcpus;
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
