@@ -26,14 +26,24 @@ pub enum Program {
     BareGuest,
     /// The probe.
     Probe,
+    /// Both worlds, each of which overwrites the other's registers.
+    Worlds,
     /// The client that the Linux guest runs; an ELF file, not a raw image.
     LinuxClient,
 }
 
 impl Program {
     /// All of them, in the order in which they start.
-    pub const ALL: [Self; 7] =
-        [Self::Boot, Self::Runtime, Self::Tee, Self::Hypervisor, Self::BareGuest, Self::Probe, Self::LinuxClient];
+    pub const ALL: [Self; 8] = [
+        Self::Boot,
+        Self::Runtime,
+        Self::Tee,
+        Self::Hypervisor,
+        Self::BareGuest,
+        Self::Probe,
+        Self::Worlds,
+        Self::LinuxClient,
+    ];
 
     /// What the flash is made of.
     pub const LAYERS: [Self; 4] = [Self::Boot, Self::Runtime, Self::Tee, Self::Hypervisor];
@@ -46,6 +56,7 @@ impl Program {
             Self::Hypervisor => "hypervisor",
             Self::BareGuest => "bare-guest",
             Self::Probe => "probe",
+            Self::Worlds => "worlds",
             Self::LinuxClient => "linux-client",
         }
     }
@@ -217,7 +228,7 @@ fn run_cargo(
     if action == "clippy" {
         command.args(["--", "-D", "warnings"]);
     }
-    command.current_dir(workspace.root()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.current_dir(workspace.sources()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {:?}; install Rust from https://rustup.rs", command.get_program()))?;

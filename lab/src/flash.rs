@@ -43,6 +43,13 @@ impl Flash {
         Ok(Self { boot: firmware.read(Program::Boot)?, images })
     }
 
+    /// The same with another runtime of the monitor.
+    pub fn with_runtime(mut self, file: &Path) -> Result<Self> {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        self.images[0] = (Image::Bl31, bytes);
+        Ok(self)
+    }
+
     /// The bytes of the flash that a scenario's chain describes.
     pub fn bytes(mut self, chain: &Chain) -> Result<Vec<u8>> {
         if let Some(size) = chain.images {

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod book;
+pub mod check;
 pub mod command;
 pub mod console;
 pub mod debug;

@@ -4,6 +4,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use lab::bench;
+use lab::book::book;
+use lab::check;
 use lab::command;
 use lab::command::run::run_on;
 use lab::debug;
@@ -87,6 +89,16 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         flash: Option<PathBuf>,
     },
+    /// Make the book of docs/ and follow its links; builds mdbook the first time.
+    Book,
+    /// Judge an exercise of the course (docs/course) by what machines make of it.
+    Check {
+        /// Which one; without a number they are listed.
+        number: Option<u8>,
+        /// Judge the files in this folder instead of docs/course/exercises.
+        #[arg(long = "in", value_name = "FOLDER")]
+        files: Option<PathBuf>,
+    },
     /// Build every program that runs in the machine.
     Build,
     /// Run clippy over them, warnings denied.
@@ -169,6 +181,12 @@ fn execute(command: Command) -> Result<bool> {
         Command::Bench { flash } => {
             return bench::bench(&workspace, &bench::Options { slow: true, flash }, &progress);
         }
+        Command::Book => {
+            let page = book(&workspace, &progress)?;
+            progress.finish();
+            println!("{}", page.display());
+        }
+        Command::Check { number, files } => return check::check(&workspace, number, files.as_deref(), &progress),
         Command::Build => {
             Firmware::build(&workspace, &Program::ALL, &progress)?;
         }

@@ -77,6 +77,10 @@ pub struct Kit {
     tee: Option<PathBuf>,
     /// The layers write records.
     tracing: Option<Tracing>,
+    /// Another runtime of the monitor.
+    runtime: Option<PathBuf>,
+    /// Another program in the hypervisor's place than the probe.
+    normal_world: Option<PathBuf>,
 }
 
 impl Kit {
@@ -106,12 +110,29 @@ impl Kit {
         qemu::check()?;
         let firmware = Firmware::build(workspace, programs, progress)?;
         let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
-        Ok(Self { firmware, linux, tee: None, tracing: None })
+        Ok(Self { firmware, linux, tee: None, runtime: None, normal_world: None, tracing: None })
+    }
+
+    /// The same with another TEE.
+    pub fn and_tee(self, tee: &Path) -> Self {
+        Self { tee: Some(tee.to_path_buf()), ..self }
+    }
+
+    /// The same with another runtime of the monitor, and another program in the probe's place.
+    pub fn with_worlds(self, runtime: &Path, normal_world: &Path) -> Self {
+        Self { runtime: Some(runtime.to_path_buf()), normal_world: Some(normal_world.to_path_buf()), ..self }
     }
 
     /// What was built, with another TEE.
     pub fn with_tee(firmware: &Firmware, tee: &Path) -> Self {
-        Self { firmware: firmware.clone(), linux: None, tee: Some(tee.to_path_buf()), tracing: None }
+        Self {
+            firmware: firmware.clone(),
+            linux: None,
+            tee: Some(tee.to_path_buf()),
+            runtime: None,
+            normal_world: None,
+            tracing: None,
+        }
     }
 }
 
@@ -147,9 +168,12 @@ pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
 /// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
 pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
     let folder = workspace.fresh_run(&format!("{}/{}", scenario.name, model(cpu)))?;
-    let probe = kit.firmware.image(Program::Probe);
+    let probe = kit.normal_world.clone().unwrap_or_else(|| kit.firmware.image(Program::Probe));
     let normal_world = (scenario.chain.normal_world == NormalWorld::Probe).then_some(probe.as_path());
-    let images = Flash::with(&kit.firmware, scenario.chain.tee, kit.tee.as_deref(), normal_world)?;
+    let mut images = Flash::with(&kit.firmware, scenario.chain.tee, kit.tee.as_deref(), normal_world)?;
+    if let Some(runtime) = &kit.runtime {
+        images = images.with_runtime(runtime)?;
+    }
     write_if_changed(&folder.join(FLASH), &images.bytes(&scenario.chain)?)?;
     let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
     with_tree(scenario, cpu, folder, &guests, scenario.script.as_deref(), kit.tracing.as_ref())

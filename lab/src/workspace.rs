@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub struct Workspace {
     root: PathBuf,
     target: PathBuf,
+    /// What programs are built from, if it is not the checkout.
+    sources: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -21,12 +23,22 @@ impl Workspace {
         // Set but empty is not set, as for cargo.
         let folder = std::env::var_os("CARGO_TARGET_DIR").filter(|folder| !folder.is_empty());
         let target = root.join(folder.unwrap_or_else(|| "target".into()));
-        Ok(Self { root, target })
+        Ok(Self { root, target, sources: None })
     }
 
     /// The root of the checkout.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The same, but programs are built from the workspace in another folder.
+    pub fn with_sources(&self, folder: PathBuf) -> Self {
+        Self { sources: Some(folder), ..self.clone() }
+    }
+
+    /// The workspace that programs are built from.
+    pub fn sources(&self) -> &Path {
+        self.sources.as_deref().unwrap_or(&self.root)
     }
 
     /// Cargo's target folder.

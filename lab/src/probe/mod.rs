@@ -15,5 +15,5 @@ mod step;
 mod tests;
 
 pub use compile::{Mistake, Source, compile};
-pub use names::Ram;
+pub use names::{Ram, all as numbers};
 pub use play::{append, prepare};

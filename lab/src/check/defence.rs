@@ -1,0 +1,163 @@
+//! Exercise 8: a hole in the TEE's check of addresses, a script that shows it, and the mended check in a booted TEE.
+
+use super::bench::{Bench, holds, refuted};
+use super::overlay::overlay;
+use super::verdict;
+use crate::firmware::{Firmware, Program};
+use crate::judge::Verdict;
+use crate::scenario::Scenario;
+use anyhow::{Result, ensure};
+use shared_abi::layout::{DRAM_BASE, Range};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Where the TEE asks whether bytes are non-secure RAM, and how.
+const PLACE: &str = "tee-core/src/nexus/ns_ram.rs";
+const QUESTION: &str = "range.holds(pa, len)";
+const STUDENTS_QUESTION: &str = "course::holds(range.base, range.size, pa, len)";
+
+/// The function with the hole: what 08.rs says before anybody has mended it.
+const HOLE: &str = "\
+/// As the exercise finds it.
+pub fn holds(base: u64, size: u64, pa: u64, len: u64) -> bool {
+    base <= pa && pa.wrapping_add(len) <= base + size
+}
+";
+
+/// Played after the student's script.
+const STILL_SERVES: &str = r#"
+[[step]]
+name = "the checker: a fresh VM can be used"
+set = { vm = 1 }
+play = "use-vm"
+"#;
+
+/// How many references the checker tries.
+const TRIES: usize = 300;
+
+/// The student's script fails against the hole and holds on the default TEE; the student's function passes both the script
+/// and references of the checker's own.
+pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
+    let script = bench.scenario("08.toml", STILL_SERVES)?;
+    let broken = tee(bench, "check-hole", HOLE)?;
+    let mut verdicts = vec![
+        holds("your script holds on the default TEE", &bench.boot(&script, "default")?),
+        refuted("it does not hold on a TEE with the hole", &bench.boot_with(&script, "hole", Some(&broken))?),
+    ];
+    let mended = match tee(bench, "check-mended", &bench.read("08.rs")?) {
+        Ok(image) => image,
+        Err(error) => {
+            verdicts.push(verdict(false, "a TEE can be built with your 08.rs", format!("{error:#}")));
+            return Ok(verdicts);
+        }
+    };
+    verdicts
+        .push(holds("your script holds on a TEE with your 08.rs", &bench.boot_with(&script, "mended", Some(&mended))?));
+    let ours = references(&script)?;
+    let outcome = bench.boot_with(&ours, "references", Some(&mended))?;
+    verdicts.push(holds(&format!("so do {TRIES} references of the checker's own"), &outcome));
+    Ok(verdicts)
+}
+
+/// A TEE whose check is this function.
+fn tee(bench: &Bench<'_>, name: &str, function: &str) -> Result<PathBuf> {
+    let original = std::fs::read_to_string(bench.workspace.root().join(PLACE))?;
+    ensure!(original.matches(QUESTION).count() == 1, "{PLACE} does not ask `{QUESTION}` once");
+    let text = original.replace(QUESTION, STUDENTS_QUESTION);
+    let text = format!("{text}\n/// The exercise's.\nmod course {{\n{function}\n}}\n");
+    let sources = overlay(bench.workspace, PLACE, &text)?;
+    let firmware = Firmware::build(bench.workspace, &[Program::Tee], bench.progress)?;
+    Ok(firmware.build_variant(&sources, Program::Tee, name, &[], bench.progress)?.image)
+}
+
+/// A scenario of references, good and bad, each with the answer that it must get.
+fn references(script: &Scenario) -> Result<Scenario> {
+    let ram = Range::new(DRAM_BASE, script.machine.memory.0);
+    let mut text = format!(
+        "name = 'course-8'\nsummary = 'References of all kinds.'\ntimeout = 120\n\
+         [machine]\ncpu = 'cortex-a57'\ncpus = 1\nmemory = '{}K'\n[chain]\nnormal-world = 'probe'\n\
+         [buffers]\nmsg = '4K'\ndata = '64K'\n\
+         [[step]]\nsmc = 'OPTEE_SMC_VM_CREATED'\nx1 = 1\nexpect = {{ x0 = 0 }}\n\
+         [[step]]\nmessage = 'msg'\nopen = 'device'\nsmc = 'OPTEE_SMC_CALL_WITH_ARG'\nclient = 1\n\
+         expect = {{ x0 = 0, ret = 'TEE_SUCCESS' }}\nkeep = {{ opened = 'session' }}\n",
+        script.machine.memory.0 >> 10,
+    );
+    for reference in Reference::some(ram) {
+        let (at, size, expect) = reference.words();
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "[[step]]\nname = 'a reference to {size} bytes at {at}'\nmessage = 'msg'\ncmd = 'INVOKE_COMMAND'\n\
+             session = 'opened'\nparams = [{{ type = 'tmem-out', at = '{at}', size = '{size}' }}]\n\
+             smc = 'OPTEE_SMC_CALL_WITH_ARG'\nclient = 1\nexpect = {{ x0 = 0, {expect} }}\n",
+        );
+    }
+    Ok(Scenario::parse(&text, Path::new("references.toml"))?)
+}
+
+/// An address and a size, and whether the TEE must take them.
+enum Reference {
+    /// Inside the probe's own buffer, so that what is written there hurts nobody: offset and size.
+    Good(u64, u64),
+    /// Not wholly in RAM.
+    Bad(u64, u64),
+}
+
+impl Reference {
+    /// Edges first, then numbers that look like nothing; always the same.
+    fn some(ram: Range) -> Vec<Self> {
+        let mut all = Vec::new();
+        for pa in [ram.base, ram.base + 8, ram.end() - 16, 0x1000, ram.base - 16, ram.end(), u64::MAX - 63] {
+            for size in [1 << 32, ram.size + 1, u64::MAX, u64::MAX - pa, (u64::MAX - pa).saturating_add(1), 1 << 63] {
+                if !ram.holds(pa, size) && size != 0 {
+                    all.push(Self::Bad(pa, size));
+                }
+            }
+        }
+        let mut state = 0x7182_u64;
+        let mut next = || {
+            // Marsaglia's xorshift64.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        while all.len() < TRIES {
+            let (number, shift) = (next(), next() % 64);
+            let (pa, size) = (ram.base + number % ram.size, next() >> shift);
+            match next() % 3 {
+                0 => all.push(Self::Good(number % 0x8000, 1 + size % 0x8000)),
+                _ if size != 0 && !ram.holds(pa, size) => all.push(Self::Bad(pa, size)),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// Its address and its size, and what is expected of the answer.
+    fn words(&self) -> (String, String, &'static str) {
+        match self {
+            Self::Good(offset, size) => (
+                format!("data + {offset:#x}"),
+                format!("{size:#x}"),
+                "'(ret == TEE_SUCCESS) | (ret == TEE_ERROR_SHORT_BUFFER)' = 1",
+            ),
+            Self::Bad(pa, size) => (format!("{pa:#x}"), format!("{size:#x}"), "ret = 'TEE_ERROR_BAD_PARAMETERS'"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_of_both_kinds_and_the_hole_lets_some_through() {
+        let ram = Range::new(DRAM_BASE, 2 << 30);
+        let all = Reference::some(ram);
+        assert_eq!(all.len(), TRIES);
+        let through = |reference: &&Reference| matches!(reference, Reference::Bad(pa, size) if ram.base <= *pa && pa.wrapping_add(*size) <= ram.end());
+        assert!(all.iter().filter(through).count() > 10);
+        assert!(all.iter().filter(|reference| matches!(reference, Reference::Good(..))).count() > 10);
+    }
+}
