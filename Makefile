@@ -6,7 +6,7 @@ SCENARIO ?= scenarios/two-guests.toml
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell debug test test-all reproduce bench docs lint clean
+.PHONY: help setup run shell debug test test-all reproduce bench check docs lint clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,7 +36,12 @@ reproduce: setup ## Boot the TEE of the reported bug and its remedies, and compa
 bench: setup ## Count instructions and compare with the goals.
 	@$(LAB) bench $(ARGS)
 
-docs: setup ## Build the API documentation of every crate.
+check: setup ## Judge an exercise of the course: make check ARGS=1.
+	@$(LAB) check $(ARGS)
+
+docs: setup ## Build the book (the course, the reference) and the API documentation; follow every link.
+	@cargo test --quiet --package lab --test docs
+	@$(LAB) book
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	@echo "target/doc/shared_abi/index.html"
 
