@@ -41,7 +41,7 @@ fn literal(text: &str) -> Option<u64> {
 }
 
 /// The steps that call this function by SMC.
-pub fn calling<'s>(scenario: &'s Scenario, function: FunctionId) -> Vec<&'s RawStep> {
+pub fn calling(scenario: &Scenario, function: FunctionId) -> Vec<&RawStep> {
     let calls = |step: &&RawStep| step.smc.as_ref().and_then(constant) == Some(u64::from(function.0));
     steps(scenario).into_iter().filter(calls).collect()
 }

@@ -127,6 +127,8 @@ impl Reference {
             let (pa, size) = (ram.base + number % ram.size, next() >> shift);
             match next() % 3 {
                 0 => all.push(Self::Good(number % 0x8000, 1 + size % 0x8000)),
+                // The sum wraps around, to less than the address.
+                1 => all.push(Self::Bad(pa, (1 + number % ram.base).wrapping_neg())),
                 _ if size != 0 && !ram.holds(pa, size) => all.push(Self::Bad(pa, size)),
                 _ => {}
             }
@@ -157,7 +159,7 @@ mod tests {
         let all = Reference::some(ram);
         assert_eq!(all.len(), TRIES);
         let through = |reference: &&Reference| matches!(reference, Reference::Bad(pa, size) if ram.base <= *pa && pa.wrapping_add(*size) <= ram.end());
-        assert!(all.iter().filter(through).count() > 10);
+        assert!(all.iter().filter(through).count() > 50);
         assert!(all.iter().filter(|reference| matches!(reference, Reference::Good(..))).count() > 10);
     }
 }
