@@ -6,7 +6,7 @@ use crate::arch::timer;
 use crate::platform::console;
 use crate::vcpu::Vcpu;
 use crate::vgic::VcpuMask;
-use crate::vm;
+use crate::vm::{self, Vm};
 use crate::vpl011::Effect;
 use shared_abi::layout::{GICD, GICR, RTC, UART_NS};
 
@@ -41,7 +41,7 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Option<u64> {
             drop(machine);
             vcpu.vm.notify(others);
             if lost != 0 {
-                log::info!("{}: {lost} bytes typed for it are lost", vcpu.vm.config.id);
+                say_lost(vcpu.vm, lost);
             }
         }
         Some(u64::from(value))
@@ -59,6 +59,11 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Option<u64> {
     } else {
         None
     }
+}
+
+#[cold]
+fn say_lost(vm: &Vm, bytes: u32) {
+    log::info!("{}: {bytes} bytes typed for it are lost", vm.config.id);
 }
 
 #[inline]

@@ -77,10 +77,13 @@ impl Default for Opteed {
 
 /// Sends a call of the normal world to the TEE. False, with nothing changed, if there is none on this CPU, or if the call
 /// is what the TEE says to the monitor: that is nobody else's to say.
+///
+/// OP-TEE's ABI is SMC32 throughout, its answers are 32 bits, and so it could not say of an SMC64 function that it does
+/// not know it: that is -1 in all of X0 (SMCCC 1.4 §5.2). The monitor says it.
 #[inline(always)]
 pub(crate) fn into_tee(cpu: &mut Cpu, id: FunctionId) -> bool {
     let vector = if id.is_fast() { Vector::Fast } else { Vector::Yield };
-    if is_return(id) || !aim(cpu, vector, Errand::Call) {
+    if is_return(id) || id.is_64() || !aim(cpu, vector, Errand::Call) {
         return false;
     }
     let arguments = arguments(id, &cpu.normal);

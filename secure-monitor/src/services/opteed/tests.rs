@@ -53,6 +53,17 @@ fn the_first_entry_has_no_pageable_part_the_size_of_the_memory_and_the_device_tr
 }
 
 #[test]
+fn an_smc64_id_of_the_trusted_os_is_nobodys_and_the_answer_is_minus_one_in_all_of_x0() {
+    let (monitor, mut cpu) = ready();
+    for id in [FAST, YIELDING].map(|id| FunctionId(id.0 | 1 << 30)) {
+        assert_eq!(normal_says(&monitor, &mut cpu, id, &[1, 2, 3]), Next::Enter(World::Normal));
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0]);
+    }
+    // The TEE can still be called.
+    assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Secure));
+}
+
+#[test]
 fn before_the_tee_is_ready_its_calls_answer_minus_one() {
     let (monitor, mut cpu) = (monitor(), Cpu::default());
     for id in [FAST, YIELDING] {
