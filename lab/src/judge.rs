@@ -82,7 +82,8 @@ impl Judge {
 /// Whether a layer, and no guest, says that it came to a mistake of its own.
 fn is_panic(line: &Line) -> bool {
     let layer = ["EL3", "TEE", "HYP"].contains(&line.speaker.as_str());
-    layer && ["panicked at", "PANIC", "fault in the monitor"].iter().any(|words| line.text.contains(words))
+    // "Panic at" is OP-TEE's, and so that of the TEE with the reported bug.
+    layer && ["panicked at", "PANIC", "Panic at ", "fault in the monitor"].iter().any(|words| line.text.contains(words))
 }
 
 impl Claim {
@@ -228,6 +229,11 @@ mod tests {
         assert!(judge_panic(HELLO).is_hopeless() && !judge_panic(HELLO).is_content());
         let expected = HELLO.to_owned() + "[[expect]]\nfrom = 'HYP'\nline = 'PANIC'\n";
         assert!(judge_panic(&expected).is_content());
+        let mut reported = judge(HELLO, "[vm1] hello (1)\n");
+        for line in Listener::new(Port::Secure).hear(b"[TEE] E/TC:0 0   Panic at src/as_reported/assertion.rs:13\n") {
+            reported.hear(&line);
+        }
+        assert!(reported.is_hopeless());
         assert!(judge(HELLO, "[vm1] hello (1)\n[vm1] panic\n").is_content());
     }
 }
