@@ -81,7 +81,14 @@ impl Buffers {
     }
 
     /// Adds a buffer. A cookie names one buffer at a time.
-    pub fn add(&mut self, cookie: u64, kind: Kind, size: u64, buffer: &Translated) -> Result<(), TeeResult> {
+    pub fn add(
+        &mut self,
+        cookie: u64,
+        kind: Kind,
+        size: u64,
+        buffer: &Translated,
+        pieces: Pieces,
+    ) -> Result<(), TeeResult> {
         if self.find(cookie).is_some() {
             return Err(refuse(self.client, Refusal::InUse, cookie, TeeResult::BAD_PARAMETERS));
         }
@@ -90,7 +97,7 @@ impl Buffers {
             return Err(refuse(self.client, Refusal::NoMemory, pinned as u64, TeeResult::OUT_OF_MEMORY));
         }
         let offset = buffer.buf_ptr.offset() as u16;
-        let (pages, first, pieces) = (buffer.pages as u16, buffer.first, buffer.pieces);
+        let (pages, first) = (buffer.pages as u16, buffer.first);
         let entry = Buffer { cookie, kind, offset, size, pages, first, pieces };
         let full = |_| refuse(self.client, Refusal::Full, cookie, TeeResult::OUT_OF_MEMORY);
         self.list.push(entry).map_err(full)?;

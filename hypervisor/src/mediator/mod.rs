@@ -76,6 +76,11 @@ pub trait GuestMemory {
     /// Where the page at `ipa` (a multiple of 4 KiB) lies, if it is RAM of this VM that the guest may read and write.
     fn page(&self, ipa: Ipa) -> Option<Pa>;
 
+    /// Where the VM sees a page of its own, for the trace. `None` if that is not known.
+    fn ipa(&self, _page: Pa) -> Option<Ipa> {
+        None
+    }
+
     /// `count` words from `ipa` on, if all of them are such RAM and `ipa` is a multiple of 8. Nobody asks for more than
     /// a page of words, nor across a page's end. The guest's own CPUs may change the words at any time, hence atomics.
     fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]>;

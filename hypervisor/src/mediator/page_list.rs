@@ -9,7 +9,7 @@ use crate::mediator::GuestMemory;
 use crate::mediator::buffer::MESSAGE_PAGES;
 use crate::mediator::shadow::{LIST_PAGES, ListPages, ShadowPage, WORDS};
 use crate::trace::memory::Pieces;
-use crate::trace::{Client, refuse};
+use crate::trace::{Client, ON, refuse};
 use core::sync::atomic::{AtomicU64, Ordering};
 use heapless::Vec;
 use shared_abi::optee_msg::{PageList, pages_of};
@@ -43,8 +43,6 @@ pub struct Translated {
     pub pages: usize,
     /// The first of them, as the guest knows them.
     pub first: [Ipa; MESSAGE_PAGES],
-    /// All of them, for the trace.
-    pub pieces: Pieces,
 }
 
 /// Where shadow lists come from.
@@ -93,18 +91,35 @@ pub fn translate<M: GuestMemory + ?Sized>(
     let head = lists.take()?;
     let mut shadow = ShadowList { page: head, used: 0 };
     let mut first = [Ipa(0); MESSAGE_PAGES];
-    let mut pieces = Pieces::NONE;
     for n in 0..pages {
         let ipa = source.next(memory).map_err(bad_list)?;
         let nobodys = || refuse(client, Refusal::BadAddress, ipa.0, TeeResult::BAD_PARAMETERS);
         let pa = memory.page(ipa).ok_or_else(nobodys)?;
         shadow.push(pa, lists)?;
-        pieces.push(ipa, pa);
         if let Some(slot) = first.get_mut(n) {
             *slot = ipa;
         }
     }
-    Ok(Translated { buf_ptr: Pa(head.pa().0 | offset), pages, first, pieces })
+    Ok(Translated { buf_ptr: Pa(head.pa().0 | offset), pages, first })
+}
+
+impl Translated {
+    /// The buffer's pieces, for the trace: from the shadow list, before the TEE gets it.
+    pub fn pieces<M: GuestMemory + ?Sized>(&self, pages: &'static [ShadowPage; LIST_PAGES], memory: &M) -> Pieces {
+        let mut pieces = Pieces::NONE;
+        let named = |pa: Pa| pages.iter().find(|page| page.pa() == pa).map(ShadowPage::words);
+        let mut list = named(self.buf_ptr.page());
+        let mut left = if ON { self.pages } else { 0 };
+        while let Some(words) = list.filter(|_| left != 0) {
+            for word in words.iter().take(left.min(PageList::ENTRIES)) {
+                let pa = Pa(word.load(Ordering::Relaxed));
+                pieces.push(memory.ipa(pa).unwrap_or(Ipa(0)), pa);
+            }
+            left = left.saturating_sub(PageList::ENTRIES);
+            list = named(Pa(words[PageList::ENTRIES].load(Ordering::Relaxed)));
+        }
+        pieces
+    }
 }
 
 /// Where the pages of an alleged buffer are.

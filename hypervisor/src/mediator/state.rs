@@ -204,7 +204,8 @@ impl State {
                     let mut lists = Lists { pages: &self.shadow.lists, free, held: lists, client };
                     let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists)?;
                     if Cmd(header.cmd) == Cmd::REGISTER_SHM {
-                        self.buffers.add(shm_ref, Kind::Registering, size, &list)?;
+                        let pieces = list.pieces(&self.shadow.lists, memory);
+                        self.buffers.add(shm_ref, Kind::Registering, size, &list, pieces)?;
                         effect = Effect::Register(shm_ref);
                     }
                     let tmem = Param::Tmem { dir, buf_ptr: list.buf_ptr.0, size, shm_ref, noncontig: true }.to_msg();

@@ -128,6 +128,14 @@ impl GuestMemory for Ram {
     }
 
     #[inline]
+    fn ipa(&self, page: Pa) -> Option<Ipa> {
+        self.extents().iter().find_map(|extent| {
+            let offset = page.0.checked_sub(extent.pa.0).filter(|offset| *offset < extent.size)?;
+            extent.ipa.checked_add(offset)
+        })
+    }
+
+    #[inline]
     fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]> {
         let bytes = (count as u64).checked_mul(8).filter(|bytes| *bytes <= PAGE_SIZE)?;
         let (pa, run) = self.translate(ipa)?;

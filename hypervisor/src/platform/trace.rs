@@ -9,6 +9,7 @@ use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::AtomicU64;
 use shared_abi::layout::Range;
+use shared_abi::trace::frame::LENGTH;
 use shared_abi::trace::recorder::CALIBRATIONS;
 use shared_abi::trace::{Event, Layer, Recorder, Way, ring};
 use spin::Once;
@@ -28,7 +29,7 @@ impl Sink {
         // SAFETY: Only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes no other. If
         // it faults, its CPU doesn't come back to it.
         if let Some(recorder) = unsafe { &mut *self.0.get() } {
-            recorder.write(read!("cntpct_el0"), client, event, |line| console::lock().whole(line));
+            recorder.write(read!("cntpct_el0"), client, event, print);
         }
     }
 }
@@ -37,6 +38,13 @@ impl Default for Sink {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Prints a frame. Apart, because few machines want frames and every trace point would have it.
+#[cold]
+#[inline(never)]
+fn print(line: &[u8; LENGTH]) {
+    console::lock().whole(line);
 }
 
 /// What all CPUs need to begin.
@@ -104,6 +112,6 @@ pub fn last_words(info: &PanicInfo<'_>) {
             Some(place) => write!(words, "{}:{} {}", place.file(), place.line(), info.message()),
             None => write!(words, "{}", info.message()),
         };
-        recorder.write(read!("cntpct_el0"), 0, Event::panic(&words), |line| console::lock().whole(line));
+        recorder.write(read!("cntpct_el0"), 0, Event::panic(&words), print);
     }
 }

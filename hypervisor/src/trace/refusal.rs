@@ -1,39 +1,38 @@
 //! Why a call was refused, from the code that it is answered with.
 
 use super::{Client, ON, record};
+use arm_psci::ErrorCode;
 use shared_abi::optee_smc::{ReturnCode, from_halves};
-use shared_abi::smccc::{FunctionId, Owner, SMCCC_ARCH_FEATURES};
+use shared_abi::smccc::FunctionId;
 use shared_abi::trace::{Event, Refusal};
 
 /// PSCI_FEATURES, whose NOT_SUPPORTED is an answer.
 const PSCI_FEATURES: FunctionId = FunctionId(0x8400_000A);
 
-/// The answer to a call that goes no further than EL2: PSCI, the Arm architecture's calls, or nobody's. `x` is x0 to x7 of the call,
-/// `answer` its x0. Calls of the trusted OS are the mediator's, who knows which refusals are its own.
+/// PSCI's answer to a VM, if it is a refusal: x0 to x3 of the call, and the code.
 #[inline(always)]
-pub fn answered(client: Client, x: &[u64; 8], answer: u64) {
-    if ON && let Some((reason, value)) = of_answer(x, answer) {
+pub fn psci(client: Client, x: &[u64; 4], code: i32) {
+    if ON
+        && code < 0
+        && let Some((reason, value)) = of_psci(x, code)
+    {
         record(client, || Event::Refused { reason, value });
     }
 }
 
-fn of_answer(x: &[u64; 8], answer: u64) -> Option<(Refusal, u64)> {
+/// By the codes of DEN 0022 §5.2.2.
+fn of_psci(x: &[u64; 4], code: i32) -> Option<(Refusal, u64)> {
     let function = FunctionId(x[0] as u32);
-    if matches!(function.owner(), Owner::TrustedApp | Owner::TrustedOs)
-        || function == SMCCC_ARCH_FEATURES
-        || function == PSCI_FEATURES
-    {
+    if function == PSCI_FEATURES {
         return None;
     }
-    // SMCCC 1.4 §5.1 and PSCI (DEN 0022) §5.2.2.
-    match answer as i32 {
-        -1 => Some((Refusal::UnknownFunction, function.0.into())),
-        -2 => Some((Refusal::BadParameter, x[1])),
-        -3 => Some((Refusal::NotForCaller, function.0.into())),
-        -4 | -5 => Some((Refusal::BadState, x[1])),
-        -9 => Some((Refusal::BadAddress, x[2])),
-        _ => None,
-    }
+    Some(match ErrorCode::try_from(code as u32).ok()? {
+        ErrorCode::NotSupported => (Refusal::UnknownFunction, function.0.into()),
+        ErrorCode::InvalidParameters => (Refusal::BadParameter, x[1]),
+        ErrorCode::AlreadyOn | ErrorCode::OnPending => (Refusal::BadState, x[1]),
+        ErrorCode::InvalidAddress => (Refusal::BadAddress, x[2]),
+        _ => (Refusal::NotForCaller, function.0.into()),
+    })
 }
 
 /// A yielding call that the mediator refuses, with its arguments. A message that is refused (`Ok`: the code is in the message) has
@@ -63,21 +62,21 @@ mod tests {
     fn a_refused_call_says_what_was_wrong_with_it() {
         const CPU_ON: u64 = 0xC400_0003;
         for (x0, code, reason, value) in [
-            (0x8400_00FF, -1, Refusal::UnknownFunction, 0x8400_00FF),
-            (0xC300_0000, -1, Refusal::UnknownFunction, 0xC300_0000),
+            (0x8400_001F, -1, Refusal::UnknownFunction, 0x8400_001F),
             (CPU_ON, -2, Refusal::BadParameter, 11),
             (CPU_ON, -4, Refusal::BadState, 11),
+            (CPU_ON, -5, Refusal::BadState, 11),
             (CPU_ON, -9, Refusal::BadAddress, 22),
         ] {
-            answered(VM, &[x0, 11, 22, 33, 0, 0, 0, 0], code as u64);
+            psci(VM, &[x0, 11, 22, 33], code);
             assert_eq!(taken(), [(2, Event::Refused { reason, value })]);
         }
     }
 
     #[test]
     fn an_answer_is_no_refusal() {
-        for (x0, code) in [(0x8400_0000u64, 0x1_0001i64), (0x8400_000A, -1), (0x8000_0001, -1), (0xB200_0007, -1)] {
-            answered(VM, &[x0, 1, 2, 3, 0, 0, 0, 0], code as u64);
+        for (x0, code) in [(0x8400_0000u64, 0x1_0001), (0x8400_0004, 1), (0x8400_000A, -1)] {
+            psci(VM, &[x0, 1, 2, 3], code);
             assert_eq!(taken(), []);
         }
     }

@@ -5,7 +5,7 @@ use super::Next;
 use crate::arch::smc::Monitor;
 use crate::cpu;
 use crate::machine::End;
-use crate::trace::{Client, record};
+use crate::trace::{Client, ON, record, refusal};
 use crate::vcpu::Vcpu;
 use crate::vpsci::Outcome;
 use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, in_x0};
@@ -17,6 +17,7 @@ pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
     let function = FunctionId(vcpu.x[0] as u32);
     // An immediate other than 0 is none of SMCCC's (§2.9).
     if esr & 0xFFFF != 0 {
+        unknown(vcpu, function);
         vcpu.x[0] = in_x0(NOT_SUPPORTED);
         return Next::Resume;
     }
@@ -27,14 +28,26 @@ pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
             Next::Resume
         }
         Owner::Arch => {
-            vcpu.x[0] = in_x0(arch(function, vcpu.x[1]));
+            let code = arch(function, vcpu.x[1]);
+            if ON && code == NOT_SUPPORTED && function != SMCCC_ARCH_FEATURES {
+                unknown(vcpu, function);
+            }
+            vcpu.x[0] = in_x0(code);
             Next::Resume
         }
         _ => {
+            unknown(vcpu, function);
             vcpu.x[0] = in_x0(NOT_SUPPORTED);
             Next::Resume
         }
     }
+}
+
+/// A call that nobody serves, for the trace.
+#[inline(always)]
+fn unknown(vcpu: &Vcpu, function: FunctionId) {
+    let event = || Event::Refused { reason: Refusal::UnknownFunction, value: function.0.into() };
+    record(Client::of(vcpu.vm.config.id), event);
 }
 
 /// The standard service calls 0 to 0x1F, of both widths, are PSCI's (DEN 0022 §5.1.1).
@@ -60,7 +73,10 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let vm = vcpu.vm;
     let outcome = vm.machine.lock().psci.call(&regs, |ipa| vm.ram.translate(ipa).is_some());
     match outcome {
-        Outcome::Return(code) => vcpu.x[0] = in_x0(code),
+        Outcome::Return(code) => {
+            refusal::psci(Client::of(vm.config.id), &regs, code);
+            vcpu.x[0] = in_x0(code);
+        }
         Outcome::Suspend => {
             vcpu.x[0] = in_x0(SUCCESS);
             return Next::Wait;

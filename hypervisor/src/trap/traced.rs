@@ -3,7 +3,7 @@
 
 use super::syndrome::{self, Class};
 use crate::arch::sysreg::{self, read};
-use crate::trace::{Client, record, refusal};
+use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use shared_abi::trace::event::Conduit;
 use shared_abi::trace::{Event, World};
@@ -14,30 +14,10 @@ use shared_abi::trace::{Event, World};
 ///
 /// As there.
 pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> *mut Vcpu {
-    let esr = sysreg::esr();
-    let conduit = match Class::of(esr) {
-        Class::Smc => Conduit::Smc,
-        Class::Hvc => Conduit::Hvc,
-        class => {
-            // SAFETY: As the vectors promise.
-            exit(unsafe { &*vcpu }, esr, matches!(class, Class::DataAbort | Class::InstructionAbort));
-            // SAFETY: As the vectors promise.
-            return unsafe { enter(super::guest_sync(vcpu)) };
-        }
-    };
-    // SAFETY: As the vectors promise; the reference ends here.
-    let (client, x) = unsafe { call(&mut *vcpu, conduit) };
-    // SAFETY: As the vectors promise.
-    let next = unsafe { super::guest_sync(vcpu) };
-    if next == vcpu {
-        // SAFETY: It is loaded and this CPU's.
-        let vcpu = unsafe { &*vcpu };
-        if vcpu.called {
-            refusal::answered(client, &x, vcpu.x[0]);
-        }
-    }
-    // SAFETY: The handler has loaded it.
-    unsafe { enter(next) }
+    // SAFETY: As the vectors promise; the reference ends before the handler's begins.
+    came(unsafe { &mut *vcpu }, sysreg::esr());
+    // SAFETY: As the vectors promise. The one call of the handler, so that it is a part of this function.
+    unsafe { enter(super::guest_sync(vcpu)) }
 }
 
 /// [`super::guest_irq`], recorded.
@@ -69,17 +49,22 @@ pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> *mut Vcpu {
     unsafe { enter(super::guest_serror(vcpu)) }
 }
 
+#[inline(always)]
 fn client(vcpu: &Vcpu) -> Client {
     Client::of(vcpu.vm.config.id)
 }
 
+/// A synchronous exception.
 #[inline(always)]
-fn call(vcpu: &mut Vcpu, conduit: Conduit) -> (Client, [u64; 8]) {
+fn came(vcpu: &mut Vcpu, esr: u64) {
+    let conduit = match Class::of(esr) {
+        Class::Smc => Conduit::Smc,
+        Class::Hvc => Conduit::Hvc,
+        class => return exit(vcpu, esr, matches!(class, Class::DataAbort | Class::InstructionAbort)),
+    };
     let x = vcpu.x.first_chunk().copied().unwrap_or_default();
-    let client = client(vcpu);
-    record(client, || Event::Call { conduit, from: World::Normal, vcpu: vcpu.index as u8, x });
+    record(client(vcpu), || Event::Call { conduit, from: World::Normal, vcpu: vcpu.index as u8, x });
     vcpu.called = true;
-    (client, x)
 }
 
 #[inline(always)]

@@ -94,6 +94,10 @@ impl GuestMemory for Memory {
         (RAM..RAM + PAGES * PAGE_SIZE).contains(&ipa.0).then(|| Pa(machine(ipa.0)))
     }
 
+    fn ipa(&self, page: Pa) -> Option<Ipa> {
+        (RAM..RAM + PAGES * PAGE_SIZE).step_by(PAGE_SIZE as usize).find(|ipa| machine(*ipa) == page.0).map(Ipa)
+    }
+
     fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]> {
         assert!(ipa.offset() + 8 * count as u64 <= PAGE_SIZE || !ipa.is_aligned(8), "more than the page has");
         let first = ipa.0.checked_sub(RAM).filter(|_| ipa.is_aligned(8))? / 8;
