@@ -62,6 +62,11 @@ enum Command {
         #[command(flatten)]
         options: command::run::Options,
     },
+    /// Boot a scenario traced, judge it, and write what happened in it as one HTML file.
+    Report {
+        #[command(flatten)]
+        options: command::report::Options,
+    },
     /// Print the records of a traced run.
     Trace {
         #[command(flatten)]
@@ -161,6 +166,7 @@ fn execute(command: Command) -> Result<bool> {
             let cpus = if all_cpus { scenario.cpus().map(str::to_owned).collect() } else { vec![cpu] };
             return run_on(&workspace, &scenario, &cpus, &options, &progress);
         }
+        Command::Report { options } => return command::report::report(&workspace, &options, &progress),
         Command::Trace { options } => command::trace::print(&workspace, &options)?,
         Command::Shell { which } => {
             let (scenario, cpu) = which.read()?;

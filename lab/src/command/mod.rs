@@ -1,4 +1,5 @@
 //! What commands of the lab do that is more than one call of another module.
 
+pub mod report;
 pub mod run;
 pub mod trace;

@@ -7,6 +7,7 @@
 //! | [`kept`] | what a run leaves beside its trace |
 //! | [`data`], [`strings`] | what the page draws, as JSON |
 //! | [`page`] | the page; its script and style are in `lab/report/` |
+//! | [`perfetto`] | the same as Chrome's trace events |
 //! | [`sample`] | traces that were never recorded, for tests |
 
 pub mod data;
@@ -14,6 +15,7 @@ pub mod fields;
 pub mod kept;
 pub mod names;
 pub mod page;
+pub mod perfetto;
 pub mod sample;
 pub mod story;
 pub mod strings;

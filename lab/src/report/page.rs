@@ -69,14 +69,7 @@ mod tests {
             name: "two-guests".into(),
             summary: "Two VMs share a TEE.".into(),
             passed: Some(true),
-            cpu: "max".into(),
-            cpus: 1,
-            tee: String::new(),
-            probe: false,
-            vms: Vec::new(),
-            versions: Vec::new(),
-            verdicts: Vec::new(),
-            lines: Vec::new(),
+            ..Kept::default()
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Stretch {
     pub ticks: u64,
     /// Ticks in between during which another CPU executed.
     pub elsewhere: u64,
+    /// Ticks from record to record.
+    pub whole: u64,
 }
 
 /// What a record finished.
@@ -109,9 +111,11 @@ impl Tracker {
     fn stretch(&self, next: &Entry, cost: u64) -> Option<Stretch> {
         let last = self.last?;
         let begin = last.record.time;
-        let whole = next.record.time.saturating_sub(begin).saturating_sub(cost);
-        let elsewhere = self.foreign.map_or(0, |(first, end)| end.saturating_sub(first)).min(whole);
-        Some(Stretch { cpu: next.cpu, place: self.follower.until(next), begin, ticks: whole - elsewhere, elsewhere })
+        let whole = next.record.time.saturating_sub(begin);
+        let own = whole.saturating_sub(cost);
+        let elsewhere = self.foreign.map_or(0, |(first, end)| end.saturating_sub(first)).min(own);
+        let place = self.follower.until(next);
+        Some(Stretch { cpu: next.cpu, place, begin, ticks: own - elsewhere, elsewhere, whole })
     }
 
     /// Finds the call that the record belongs to, or begins one. How it is over with this record, if it is.

@@ -1,0 +1,118 @@
+//! `lab report`: a scenario, traced, and what happened in it as one HTML file.
+
+use super::run::keep;
+use crate::prepare::{Kit, Tracing, prepare};
+use crate::progress::Progress;
+use crate::qemu;
+use crate::report::kept::Kept;
+use crate::report::page::page;
+use crate::report::perfetto::{self, Timeline};
+use crate::report::story::Story;
+use crate::run::run;
+use crate::scenario::{Scenario, model};
+use crate::screen::Screen;
+use crate::trace::{Trace, file};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the report is called in a run's folder.
+const NAME: &str = "report.html";
+
+/// What to report, and where to.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// The scenario file.
+    #[arg(required_unless_present = "from")]
+    pub scenario: Option<PathBuf>,
+    /// One of the CPU models that the scenario names; else its first.
+    #[arg(long)]
+    pub cpu: Option<String>,
+    /// Build the TEE with these features: as-reported, and with it client-id, pristine-template or fallible-pool.
+    #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
+    pub tee: Vec<String>,
+    /// Boot nothing: report what a traced run has left in this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "cpu", "tee"])]
+    pub from: Option<PathBuf>,
+    /// The file to write; else report.html in the run's folder.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the run as Chrome's trace events, too: open it in ui.perfetto.dev.
+    #[arg(long, value_name = "FILE")]
+    pub perfetto: Option<PathBuf>,
+}
+
+/// Runs the scenario unless there is a run already, and writes its report. Whether the run passed.
+pub fn report(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
+    let (kept, trace, folder) = match (&options.scenario, &options.from) {
+        (_, Some(folder)) => (Kept::read(folder)?, Trace::read(&folder.join(file::NAME))?, folder.clone()),
+        (Some(scenario), None) => traced(workspace, scenario, options, progress)?,
+        (None, None) => anyhow::bail!("nothing to report"),
+    };
+    let mut timeline = Timeline::default();
+    let story = Story::of(&trace, |stretch| timeline.hear(stretch));
+    let output = options.output.clone().unwrap_or_else(|| folder.join(NAME));
+    write(&output, &page(&kept, &trace, &story))?;
+    if let Some(path) = &options.perfetto {
+        write(path, &perfetto::json(&kept, &trace, &story, timeline).to_string())?;
+        println!("Perfetto: {}", shown(path));
+    }
+    println!("report: {}", shown(&output));
+    Ok(kept.passed == Some(true))
+}
+
+/// Runs a scenario with layers that trace.
+fn traced(
+    workspace: &Workspace,
+    path: &Path,
+    options: &Options,
+    progress: &Progress,
+) -> Result<(Kept, Trace, PathBuf)> {
+    let screen = Screen::new();
+    let scenario = Scenario::read(path)?;
+    let cpu = options.cpu.as_deref().map_or(Ok(scenario.machine.cpu.as_str()), |name| scenario.cpu(name))?;
+    let kit = Kit::traced(workspace, &scenario, Tracing { tee: options.tee.clone(), ..Tracing::default() }, progress)?;
+    progress.finish();
+    let prepared = prepare(workspace, &scenario, cpu, &kit)?;
+    println!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
+    let mut outcome = run(&scenario, cpu, &prepared, &mut |line| screen.print(line))?;
+    keep(&mut outcome, &scenario, &prepared)?;
+    print!("\n{}", outcome.report());
+    let kept = Kept::of(&scenario, cpu, &options.tee.join(", "), versions(workspace), &outcome);
+    kept.write(&prepared.folder)?;
+    let trace = outcome.trace.context("the layers of this scenario do not trace")?;
+    Ok((kept, trace, prepared.folder))
+}
+
+/// What took part, by name and version.
+fn versions(workspace: &Workspace) -> Vec<(String, String)> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(workspace.root()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let mut version = env!("CARGO_PKG_VERSION").to_owned();
+    if let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) {
+        let changed =
+            git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+        version += &format!(", {commit}{}", if changed { " with changes" } else { "" });
+    }
+    let mut versions = vec![("Triptych".to_owned(), version)];
+    if let Ok(line) = qemu::check() {
+        let number = line.split("version ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or(&line);
+        versions.push(("QEMU".to_owned(), number.to_owned()));
+    }
+    versions
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A path as it is shortest from here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}
