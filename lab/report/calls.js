@@ -18,7 +18,7 @@ function calls() {
   const view = section("calls", "Calls, to scale",
     `Every step as wide as the ${unit} it took, what tracing itself cost taken off. What lies between calls is cut out. ` +
     "Drag to move, pinch or hold Ctrl and scroll to zoom, select a step for its registers.",
-    figure, el("div", { class: "three" }, callList(), stepList(), detail()));
+    figure, panes.home = el("div", { class: "three" }, callList(), stepList(), detail()));
   return view;
 }
 function callList() {
@@ -105,6 +105,14 @@ function select(index, step, fit) {
   if (fit) lookAtCall(index); else schedule();
   cursors.forEach((moveCursor) => moveCursor());
 }
+// On a narrow screen the fields stand below their step, else beside the steps.
+const narrow = matchMedia("(max-width: 46rem)");
+function placeDetail() {
+  const row = narrow.matches && panes.steps.querySelectorAll("button")[state.step];
+  const home = row ? row.parentNode : panes.home;
+  if (home && panes.detail.parentNode !== home) home.append(panes.detail);
+}
+narrow.addEventListener("change", () => panes.steps && placeDetail());
 function rowsInView() {
   const place = lanes.shown.indexOf(state.call);
   if (place < panes.first || place >= panes.first + PAGE) rows();
@@ -123,6 +131,7 @@ function mark() {
     }
   }
   panes.steps.querySelectorAll("button").forEach((node, n) => node.setAttribute("aria-current", String(n === state.step)));
+  placeDetail();
   const call = data.calls[state.call];
   panes.now.replaceChildren(el("b", {}, call.caller), " ", call.title, " → ", el("span", { class: moodClass(call.mood) }, call.outcome));
   panes.legend.replaceChildren(...LEVELS.map((name, level) => el("span", {}, el("i", { class: "swatch b" + level }), name, " ", el("b", {}, number(call.ticks[level])))),

@@ -10,7 +10,8 @@ function run() {
   return section("run", "The run", note, figure);
 }
 function runPicture(width) {
-  const left = width < 600 ? 58 : 112, right = 14, row = 74, top = 14;
+  // On a narrow screen names stand above their rows.
+  const slim = width < 600, left = slim ? 12 : 124, right = 14, row = slim ? 92 : 74, top = slim ? 34 : 14;
   const rows = data.vms.map((vm) => ({ vm, name: vm.name, calls: data.calls.filter((call) => call.vm === vm.id) }));
   const others = data.calls.filter((call) => call.vm === null || !data.vms.some((vm) => vm.id === call.vm));
   if (others.length) rows.unshift({ vm: null, name: data.normal, calls: others });
@@ -20,8 +21,8 @@ function runPicture(width) {
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": "The run: VMs, their calls and heaps over time" });
   rows.forEach((entry, index) => {
     const y = top + index * row;
-    root.append(svg("text", { x: 12, y: y + 20, "font-weight": 600 }, clip(entry.name, left - 16)));
-    root.append(svg("text", { x: 12, y: y + 36, class: "soft" }, plural(entry.calls.length, "call")));
+    root.append(svg("text", { x: 12, y: slim ? y - 4 : y + 20, "font-weight": 600 }, slim ? entry.name : clip(entry.name, left - 16)));
+    root.append(svg("text", { x: slim ? width - right : 12, y: slim ? y - 4 : y + 36, class: "soft", "text-anchor": slim ? "end" : null }, plural(entry.calls.length, "call")));
     if (entry.vm) life(root, entry.vm, x, y);
     const drawn = new Set();
     for (const call of entry.calls) {
@@ -31,7 +32,7 @@ function runPicture(width) {
       root.append(svg("line", { x1: at, x2: at, y1: y + 6, y2: y + 32, class: "tick " + (call.mood === "good" || call.mood === "wait" ? "" : call.mood) }));
     }
     if (entry.vm) heap(root, entry.vm, x, y + 38, 26);
-    root.append(svg("line", { x1: 0, x2: width, y1: y + row - 4, y2: y + row - 4, class: "gridline" }));
+    root.append(svg("line", { x1: 0, x2: width, y1: y + row - (slim ? 22 : 4), y2: y + row - (slim ? 22 : 4), class: "gridline" }));
   });
   axis(root, left, width - right, height - 8);
   const cursor = svg("line", { y1: top, y2: height - 24, class: "cursor" });
