@@ -103,8 +103,8 @@ fn facts(kept: &Kept, trace: &Trace, story: &Story) -> Vec<[String; 2]> {
 fn first(story: &Story) -> usize {
     let position = |wanted: &dyn Fn(&Call) -> bool| story.calls.iter().position(wanted);
     position(&|call| call.mood() == Mood::Fatal)
-        .or_else(|| position(&|call| matches!(call.caller, Caller::Vm(_)) && call.touches(Layer::Tee)))
-        .or_else(|| position(&|call| call.touches(Layer::Tee)))
+        .or_else(|| position(&|call| matches!(call.caller, Caller::Vm(_)) && call.ticks[3] > 0))
+        .or_else(|| position(&|call| call.ticks[3] > 0))
         .unwrap_or(0)
 }
 
