@@ -14,6 +14,7 @@
 //! | [`msg`] | messages: allegations copied once, then checked, then used |
 //! | [`pta`] | pseudo-TAs |
 //! | [`arch`] | registers, translation tables and contexts; on the host a fake of the machine |
+//! | [`trace`] | what the TEE tells about itself, in builds that trace |
 //! | `platform` | UART and interrupt controller |
 //!
 //! There is no global allocator: what a VM can make the TEE allocate comes from that VM's heap, by a handle that can
@@ -36,3 +37,4 @@ pub mod platform;
 pub mod pta;
 pub mod sync;
 pub mod tee;
+pub mod trace;

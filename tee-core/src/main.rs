@@ -13,6 +13,7 @@ fn main() {
 #[cfg(target_os = "none")]
 mod boot {
     use shared_abi::layout::{self, DTB};
+    use tee_core::arch;
     use tee_core::arch::aarch64::nexus_map::{self, NexusMap};
     use tee_core::arch::aarch64::smc::{TEE, vectors};
     use tee_core::arch::aarch64::{boot, cpu};
@@ -22,6 +23,7 @@ mod boot {
     use tee_core::partition::layout::GUARANTEED;
     use tee_core::platform::{self, console};
     use tee_core::pta::Pta;
+    use tee_core::trace;
 
     /// Boots the TEE on the first CPU. Returns the address of the vector table.
     #[unsafe(no_mangle)]
@@ -34,7 +36,10 @@ mod boot {
         log::info!("Triptych TEE core {}", env!("CARGO_PKG_VERSION"));
 
         let mut shared = NsRam::new();
-        for range in read_device_tree(device_tree).ranges() {
+        // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody changes it: the normal
+        // world does not run yet.
+        let tree = unsafe { read_device_tree(device_tree) };
+        for range in device_tree::ns_ram(tree).ranges() {
             if map.add_ns_ram(*range, device_tree) && shared.add(*range).is_ok() {
                 log::info!("non-secure RAM {:#x}..{:#x}", range.base, range.end());
             }
@@ -42,12 +47,17 @@ mod boot {
         if shared.ranges().is_empty() {
             log::warn!("no device tree, so no non-secure RAM is known: no shared memory");
         }
+        if trace::ON {
+            arch::aarch64::trace::choose(device_tree::trace(tree, shared.ranges()));
+            arch::aarch64::trace::begin();
+        }
         TEE.set_ns_ram(shared);
         map.keep();
 
         // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has none.
         let memory = if memory == 0 { layout::TEE.size } else { memory.min(layout::TEE.size) };
         TEE.pool.with(|pool| pool.add(nexus_map::image_end(), layout::TEE.base + memory));
+        trace::memory(nexus_map::image_end(), layout::TEE.base + memory);
         let (pages, _) = TEE.figures();
         log::info!(
             "image {} KiB, {} KiB per VM, room for {} VMs",
@@ -61,18 +71,20 @@ mod boot {
         vectors()
     }
 
-    fn read_device_tree(address: u64) -> NsRam {
+    /// # Safety
+    ///
+    /// The tree is there, mapped, and nobody changes it.
+    unsafe fn read_device_tree(address: u64) -> &'static [u8] {
         if address == 0 {
-            return NsRam::new();
+            return &[];
         }
-        // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody changes it: the normal
-        // world does not run yet.
-        let tree = unsafe { core::slice::from_raw_parts(address as *const u8, DTB.size as usize) };
-        device_tree::ns_ram(tree)
+        // SAFETY: as the caller says.
+        unsafe { core::slice::from_raw_parts(address as *const u8, DTB.size as usize) }
     }
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+        trace::panic(format_args!("{}", info.message()));
         console::last_words(format_args!("PANIC {info}"));
         cpu::stop()
     }

@@ -9,9 +9,13 @@ pub mod aarch64;
 pub mod host;
 
 #[cfg(target_os = "none")]
-pub use aarch64::{context::Context, context::suspend, cpu::Masked, machine::Machine, scrub::scrub, space::Space};
+pub use aarch64::{
+    context::Context, context::suspend, cpu::Masked, machine::Machine, scrub::scrub, space::Space, trace,
+};
 #[cfg(not(target_os = "none"))]
-pub use host::{context::Context, context::suspend, machine::Machine, masked::Masked, space::Space, space::scrub};
+pub use host::{
+    context::Context, context::suspend, machine::Machine, masked::Masked, space::Space, space::scrub, trace,
+};
 
 /// Why a thread stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::partition::layout::GROWTH;
 use crate::partition::shm_cache::RpcMemory;
 use crate::partition::threads::ThreadId;
 use crate::tee::Tee;
+use crate::trace::refused;
 use core::cell::Cell;
 use shared_abi::optee_smc::Rpc;
 use shared_abi::tee::TeeResult;
@@ -54,7 +55,10 @@ impl<'a> Call<'a> {
             heap.add(self.tee.grow(self.slot, pages).ok_or(exhausted)?);
             heap.allocate(len)
         });
-        Ok(OwnedBlock::new(heap, block.map_err(|_| TeeResult::OUT_OF_MEMORY)?))
+        Ok(OwnedBlock::new(
+            heap,
+            block.map_err(|_| refused!(NoMemory, (len * size_of::<T>()) as u64, TeeResult::OUT_OF_MEMORY))?,
+        ))
     }
 
     /// The end of the call: memory for RPC messages is kept or given back.

@@ -4,6 +4,7 @@ use super::{Answer, Arguments, UNKNOWN, only};
 use crate::partition::Partition;
 use crate::partition::layout::THREADS;
 use crate::tee::Tee;
+use crate::trace::refused;
 use shared_abi::client::{ClientId, VmId};
 use shared_abi::optee_smc::{self as smc, ReturnCode, SecureCaps};
 use shared_abi::smccc::FunctionId;
@@ -50,11 +51,11 @@ const VERSION: [u64; 3] = [
 impl Tee {
     /// A fast call.
     pub fn fast(&self, x: &Arguments) -> Answer {
-        let Some(client) = ClientId::from_x7(x[7]) else { return only(ReturnCode::ENotAvail) };
+        let Some(client) = ClientId::from_x7(x[7]) else { return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail)) };
         if let ClientId::Vm(id) = client
             && !self.vms.is_live(id)
         {
-            return only(ReturnCode::ENotAvail);
+            return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
         }
         match FunctionId(x[0] as u32) {
             smc::OPTEE_SMC_CALLS_COUNT => [OFFERED.len() as u64, 0, 0, 0],
@@ -69,15 +70,15 @@ impl Tee {
             smc::OPTEE_SMC_VM_CREATED => self.life_cycle(client, x[1] as u32, Self::create),
             smc::OPTEE_SMC_VM_DESTROYED => self.life_cycle(client, x[1] as u32, Self::destroy),
             // Secondary CPUs come by PSCI, through the monitor.
-            smc::OPTEE_SMC_BOOT_SECONDARY => only(ReturnCode::ENotAvail),
-            _ => UNKNOWN,
+            smc::OPTEE_SMC_BOOT_SECONDARY => refused!(NotForCaller, x[0], only(ReturnCode::ENotAvail)),
+            _ => refused!(UnknownFunction, x[0], UNKNOWN),
         }
     }
 
     /// OP-TEE refuses capabilities that it does not know, and so do we: the caller would rely on them.
     fn exchange_capabilities(&self, normal_world: u32) -> Answer {
         if normal_world & !smc::NSEC_CAP_UNIPROCESSOR != 0 {
-            return only(ReturnCode::ENotAvail);
+            return refused!(BadParameter, normal_world.into(), only(ReturnCode::ENotAvail));
         }
         let mut caps = SecureCaps::VIRTUALIZATION | SecureCaps::MEMREF_NULL | SecureCaps::RPC_ARG;
         if !self.ns_ram().ranges().is_empty() {
@@ -88,23 +89,28 @@ impl Tee {
 
     /// Only the hypervisor may say who exists, and only ids that can be a VM's.
     fn life_cycle<E>(&self, client: ClientId, id: u32, change: fn(&Self, VmId) -> Result<(), E>) -> Answer {
-        let done = client == ClientId::Hypervisor && VmId::from_argument(id).is_some_and(|id| change(self, id).is_ok());
-        only(if done { ReturnCode::Ok } else { ReturnCode::ENotAvail })
+        if client != ClientId::Hypervisor {
+            return refused!(NotForCaller, id.into(), only(ReturnCode::ENotAvail));
+        }
+        let Some(id) = VmId::from_argument(id) else {
+            return refused!(NotAVm, id.into(), only(ReturnCode::ENotAvail));
+        };
+        only(if change(self, id).is_ok() { ReturnCode::Ok } else { ReturnCode::ENotAvail })
     }
 
     /// What concerns a VM's own state; the hypervisor has none.
     fn in_partition(&self, client: ClientId, f: fn(&Partition) -> Answer) -> Answer {
-        let ClientId::Vm(id) = client else { return only(ReturnCode::ENotAvail) };
+        let ClientId::Vm(id) = client else { return refused!(NotForCaller, 0, only(ReturnCode::ENotAvail)) };
         match self.select(id, false) {
             Ok(current) => f(current.partition()),
-            Err(_) => only(ReturnCode::ENotAvail),
+            Err(_) => refused!(UnknownVm, id.get().into(), only(ReturnCode::ENotAvail)),
         }
     }
 }
 
 fn enable_shm_cache(partition: &Partition) -> Answer {
     if !partition.threads.all_free() {
-        return only(ReturnCode::EBusy);
+        return refused!(InUse, 0, only(ReturnCode::EBusy));
     }
     partition.shm_cache.enable();
     only(ReturnCode::Ok)
@@ -113,7 +119,7 @@ fn enable_shm_cache(partition: &Partition) -> Answer {
 /// One cookie each call, until none is left.
 fn disable_shm_cache(partition: &Partition) -> Answer {
     if !partition.threads.all_free() {
-        return only(ReturnCode::EBusy);
+        return refused!(InUse, 0, only(ReturnCode::EBusy));
     }
     match partition.shm_cache.disable() {
         Some(memory) => {

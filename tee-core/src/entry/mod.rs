@@ -6,6 +6,7 @@ pub mod rpc;
 pub mod yielding;
 
 use crate::tee::Tee;
+use crate::trace;
 use shared_abi::optee_smc::ReturnCode;
 use shared_abi::smccc::{self, FunctionId};
 
@@ -25,6 +26,10 @@ pub(crate) const UNKNOWN: Answer = [smccc::in_x0(smccc::NOT_SUPPORTED), 0, 0, 0]
 impl Tee {
     /// A call as the monitor would sort it: fast or yielding, by its function id.
     pub fn smc(&self, arguments: &Arguments) -> Answer {
-        if FunctionId(arguments[0] as u32).is_fast() { self.fast(arguments) } else { self.yielding(arguments) }
+        trace::called(arguments);
+        let fast = FunctionId(arguments[0] as u32).is_fast();
+        let answer = if fast { self.fast(arguments) } else { self.yielding(arguments) };
+        trace::answered(&answer);
+        answer
     }
 }

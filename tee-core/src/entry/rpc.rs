@@ -7,6 +7,7 @@ use crate::msg::buffer::Buffer;
 use crate::msg::page_list;
 use crate::nexus::pages::PAGE_SIZE;
 use crate::partition::shm_cache::RpcMemory;
+use crate::trace::{event, refused};
 use core::time::Duration;
 use shared_abi::optee_msg::{
     Direction, MsgHeader, MsgParam, NOTIFICATION_SEND, NOTIFICATION_WAIT, Param, RpcCmd, SHM_TYPE_KERNEL, arg_size,
@@ -66,7 +67,7 @@ impl<'a> Call<'a> {
             Some(buffer) => Ok(Shm { buffer, cookie: shm_ref }),
             None => {
                 self.free_cookie(shm_ref)?;
-                Err(TeeResult::OUT_OF_MEMORY)
+                Err(refused!(BadAddress, buf_ptr, TeeResult::OUT_OF_MEMORY))
             }
         }
     }
@@ -114,6 +115,7 @@ impl<'a> Call<'a> {
         for (n, param) in params.iter().enumerate() {
             buffer.put(self.tee, param_at(n), param).map_err(lost)?;
         }
+        event!(Rpc { command: header.cmd });
         ask(Rpc::Cmd, cookie);
         let answer = buffer.allege::<MsgHeader>(at).map_err(lost)?.copy_out(self.tee).map_err(lost)?;
         TeeResult(answer.ret).ok()?;
@@ -143,7 +145,7 @@ impl<'a> Call<'a> {
                 if cookie != 0 {
                     ask(Rpc::Free, cookie);
                 }
-                Err(TeeResult::OUT_OF_MEMORY)
+                Err(refused!(BadAddress, pa, TeeResult::OUT_OF_MEMORY))
             }
         }
     }

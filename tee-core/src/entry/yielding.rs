@@ -12,6 +12,7 @@ use crate::partition::Partition;
 use crate::partition::shm::Cookie;
 use crate::partition::threads::{Suspended, ThreadId};
 use crate::tee::Tee;
+use crate::trace::{self, event, refused};
 use shared_abi::client::ClientId;
 use shared_abi::optee_smc::{self as smc, ReturnCode, Rpc, from_halves};
 use shared_abi::smccc::FunctionId;
@@ -32,37 +33,53 @@ pub struct Start {
 impl Tee {
     /// A yielding call, or going on with one. Runs on the CPU's own stack; the call itself on its thread's.
     pub fn yielding(&self, x: &Arguments) -> Answer {
-        let Some(ClientId::Vm(id)) = ClientId::from_x7(x[7]) else { return only(ReturnCode::ENotAvail) };
-        let Ok(current) = self.select(id, true) else { return only(ReturnCode::ENotAvail) };
+        let Some(ClientId::Vm(id)) = ClientId::from_x7(x[7]) else {
+            return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail));
+        };
+        let Ok(current) = self.select(id, true) else {
+            return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
+        };
         let threads = &current.partition().threads;
         let function = FunctionId(x[0] as u32);
         let (thread, exit) = match function {
             smc::OPTEE_SMC_CALL_RETURN_FROM_RPC => {
-                let Ok(thread) = threads.resume(x[3] as u32) else { return only(ReturnCode::EResume) };
+                let Ok(thread) = threads.resume(x[3] as u32) else {
+                    return refused!(BadThread, x[3], only(ReturnCode::EResume));
+                };
+                event!(ThreadResume { thread: thread.id() as u8 });
                 let exit = thread.go_on([x[1], x[2], x[4], x[5]].map(|x| x & 0xFFFF_FFFF));
                 (thread, exit)
             }
             smc::OPTEE_SMC_CALL_WITH_ARG | smc::OPTEE_SMC_CALL_WITH_RPC_ARG | smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {
-                let Ok(thread) = threads.claim() else { return only(ReturnCode::EThreadLimit) };
+                let Ok(thread) = threads.claim() else {
+                    return refused!(NoThread, x[0], only(ReturnCode::EThreadLimit));
+                };
+                event!(ThreadStart { thread: thread.id() as u8, function: function.0 });
                 let arguments = [x[1], x[2], x[3]].map(|x| x & 0xFFFF_FFFF);
                 let exit = thread.start(self, Start { slot: current.slot(), thread: thread.id(), function, arguments });
                 (thread, exit)
             }
-            _ => return UNKNOWN,
+            _ => return refused!(UnknownFunction, x[0], UNKNOWN),
         };
         let (answer, suspended) = match exit {
             Exit::Done(code) => {
+                event!(ThreadFinish { thread: thread.id() as u8, code });
+                trace::heap(&current.partition().heap);
                 thread.finish();
                 ([code, 0, 0, 0], false)
             }
-            Exit::Rpc([rpc, a, b]) => ([rpc, a, b, thread.suspend(Suspended::Rpc).into()], true),
+            Exit::Rpc([rpc, a, b]) => {
+                event!(ThreadSuspend { thread: thread.id() as u8, rpc: [rpc, a, b] });
+                ([rpc, a, b, thread.suspend(Suspended::Rpc).into()], true)
+            }
             Exit::ForeignInterrupt => {
+                event!(ThreadSuspend { thread: thread.id() as u8, rpc: [Rpc::ForeignIntr.x0(), 0, 0] });
                 ([Rpc::ForeignIntr.x0(), 0, 0, thread.suspend(Suspended::ForeignInterrupt).into()], true)
             }
         };
         // A VM that was destroyed under its call: what is suspended can never go on.
         if current.leave() == Departure::Destroyed && suspended {
-            return only(ReturnCode::ENotAvail);
+            return refused!(VmIsGoing, x[7], only(ReturnCode::ENotAvail));
         }
         answer
     }
@@ -84,10 +101,12 @@ pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
             (range.map(Buffer::contiguous), 0)
         }
     };
-    let Some(buffer) = message else { return ReturnCode::EBadAddr };
+    let Some(buffer) = message else { return refused!(BadAddress, from_halves(a1, a2), ReturnCode::EBadAddr) };
     let with_rpc = start.function != smc::OPTEE_SMC_CALL_WITH_ARG;
     let mut message = msg::Message::new();
-    let Ok(rpc_at) = message.fetch(tee, &buffer, at, with_rpc) else { return ReturnCode::EBadAddr };
+    let Ok(rpc_at) = message.fetch(tee, &buffer, at, with_rpc) else {
+        return refused!(BadMessage, from_halves(a1, a2), ReturnCode::EBadAddr);
+    };
     let call = Call::new(tee, partition, start.slot, start.thread, rpc_at.map(|at| (&buffer, at)));
     let known = msg::handle(&call, &mut message);
     call.finish();
@@ -96,7 +115,7 @@ pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
     }
     match message.reply(tee, &buffer, at) {
         Ok(()) => ReturnCode::Ok,
-        Err(_) => ReturnCode::EBadAddr,
+        Err(_) => refused!(BadAddress, from_halves(a1, a2), ReturnCode::EBadAddr),
     }
 }
 

@@ -10,6 +10,7 @@ mod shm;
 use crate::entry::call::Call;
 use crate::entry::fast::RPC_PARAMS;
 use crate::tee::Tee;
+use crate::trace::{event, refused};
 use buffer::{Buffer, Lost};
 use core::mem::offset_of;
 use heapless::Vec;
@@ -116,6 +117,8 @@ pub struct UnknownCommand;
 
 /// Does what a message asks for, and leaves the answer in it.
 pub fn handle(call: &Call<'_>, message: &mut Message) -> Result<(), UnknownCommand> {
+    let MsgHeader { cmd: command, func: function, session, num_params: params, .. } = message.header;
+    event!(Message { command, function, session, params });
     let outcome = match Cmd(message.header.cmd) {
         Cmd::OPEN_SESSION => session::open(call, message),
         Cmd::INVOKE_COMMAND => session::invoke(call, message),
@@ -123,8 +126,9 @@ pub fn handle(call: &Call<'_>, message: &mut Message) -> Result<(), UnknownComma
         Cmd::CANCEL => Outcome::of_tee(session::cancel(call, message)),
         Cmd::REGISTER_SHM => Outcome::of_tee(shm::register(call, message)),
         Cmd::UNREGISTER_SHM => Outcome::of_tee(shm::unregister(call, message)),
-        _ => return Err(UnknownCommand),
+        _ => return Err(refused!(UnknownFunction, command.into(), UnknownCommand)),
     };
     (message.header.ret, message.header.ret_origin) = (outcome.result.0, outcome.origin as u32);
+    event!(Reply { result: outcome.result.0, origin: outcome.origin as u32, session: message.header.session });
     Ok(())
 }

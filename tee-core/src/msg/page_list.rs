@@ -4,6 +4,7 @@ use super::buffer::{Buffer, Frames, Listed};
 use crate::entry::call::Call;
 use crate::heap::{Block, OwnedBlock};
 use crate::nexus::pages::PAGE_SIZE;
+use crate::trace::refused;
 use heapless::Vec;
 use shared_abi::optee_msg::{PageList, pages_of};
 use shared_abi::tee::TeeResult;
@@ -53,7 +54,7 @@ impl Alleged {
         let page_mask = PAGE_SIZE as u64 - 1;
         let offset = buf_ptr & page_mask;
         let count = pages_of(offset, size).filter(|count| (1..=MAX_PAGES).contains(count) && size != 0);
-        let count = count.ok_or(TeeResult::BAD_PARAMETERS)? as usize;
+        let count = count.ok_or_else(|| refused!(BadParameter, size, TeeResult::BAD_PARAMETERS))? as usize;
         Ok(Self { list: buf_ptr & !page_mask, offset: offset as usize, len: size as usize, count })
     }
 
@@ -74,18 +75,20 @@ impl Alleged {
         let mut lists = frames.chunks_mut(PageList::ENTRIES).peekable();
         while let Some(list) = lists.next() {
             if !list_at.is_multiple_of(PAGE_SIZE as u64) {
-                return Err(bad);
+                return Err(refused!(BadAddress, list_at, bad));
             }
-            let page = Buffer::contiguous(ram.claim(list_at, PAGE_SIZE as u64).ok_or(bad)?);
+            let page = Buffer::contiguous(
+                ram.claim(list_at, PAGE_SIZE as u64).ok_or_else(|| refused!(BadAddress, list_at, bad))?,
+            );
             let mut at = 0;
             for part in list.chunks_mut(AT_ONCE) {
                 let mut copy = [0u64; AT_ONCE];
                 let copy = &mut copy[..part.len()];
                 page.read(call.tee, at, copy.as_mut_bytes()).map_err(|_| bad)?;
                 for (frame, pa) in part.iter_mut().zip(copy.iter()) {
-                    let number = u32::try_from(pa / PAGE_SIZE as u64).map_err(|_| bad)?;
+                    let number = u32::try_from(pa / PAGE_SIZE as u64).map_err(|_| refused!(BadAddress, *pa, bad))?;
                     if pa % PAGE_SIZE as u64 != 0 || ram.claim(*pa, PAGE_SIZE as u64).is_none() {
-                        return Err(bad);
+                        return Err(refused!(BadAddress, *pa, bad));
                     }
                     *frame = number;
                 }

@@ -4,6 +4,7 @@ use super::buffer::{Buffer, Lost};
 use super::page_list;
 use crate::entry::call::Call;
 use crate::partition::shm::Cookie;
+use crate::trace::refused;
 use shared_abi::optee_msg::{Direction, MsgParam, Param};
 use shared_abi::tee::TeeResult;
 use zerocopy::{FromBytes, IntoBytes};
@@ -44,9 +45,9 @@ impl<'p> Parameter<'p> {
     /// Checks a parameter and resolves what it refers to.
     pub fn resolve(call: &Call<'p>, param: &MsgParam) -> Result<Self, TeeResult> {
         if param.is_meta() {
-            return Err(TeeResult::BAD_PARAMETERS);
+            return Err(refused!(BadParameter, param.attr, TeeResult::BAD_PARAMETERS));
         }
-        match Param::parse(param).map_err(|_| TeeResult::BAD_PARAMETERS)? {
+        match Param::parse(param).map_err(|_| refused!(BadParameter, param.attr, TeeResult::BAD_PARAMETERS))? {
             Param::None => Ok(Self::None),
             Param::Value { dir, value: [a, b, _] } => Ok(Self::Value { dir, a: a as u32, b: b as u32 }),
             Param::Tmem { dir, buf_ptr: 0, .. } => Ok(Self::memref(dir, Buffer::null())),
@@ -54,14 +55,16 @@ impl<'p> Parameter<'p> {
                 Ok(Self::memref(dir, Buffer::listed(page_list::fetch(call, buf_ptr, size)?)))
             }
             Param::Tmem { dir, buf_ptr, size, noncontig: false, .. } => {
-                let range = call.tee.ns_ram().claim(buf_ptr, size).ok_or(TeeResult::BAD_PARAMETERS)?;
+                let range = call.tee.ns_ram().claim(buf_ptr, size);
+                let range = range.ok_or_else(|| refused!(BadAddress, buf_ptr, TeeResult::BAD_PARAMETERS))?;
                 Ok(Self::memref(dir, Buffer::contiguous(range)))
             }
             Param::Rmem { dir, offs, size, shm_ref } => {
                 let memory = Cookie::new(shm_ref).and_then(|cookie| call.partition.shm.enter(cookie));
-                let buffer = Buffer::registered(memory.ok_or(TeeResult::BAD_PARAMETERS)?);
+                let memory = memory.ok_or_else(|| refused!(UnknownCookie, shm_ref, TeeResult::BAD_PARAMETERS))?;
                 // As OP-TEE: the one wrong number that is called a violation (CVE-2019-1010292).
-                Ok(Self::memref(dir, buffer.part(offs, size).map_err(|Lost| TeeResult::SECURITY)?))
+                let part = Buffer::registered(memory).part(offs, size);
+                Ok(Self::memref(dir, part.map_err(|Lost| refused!(BadParameter, offs, TeeResult::SECURITY))?))
             }
         }
     }

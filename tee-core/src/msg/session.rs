@@ -5,6 +5,7 @@ use super::{Message, Outcome};
 use crate::entry::call::Call;
 use crate::partition::sessions::{Refused, SessionId};
 use crate::pta::Pta;
+use crate::trace::refused;
 use shared_abi::optee_msg::{ATTR_META, Direction, MsgParam, uuid_of};
 use shared_abi::tee::TeeResult;
 
@@ -33,17 +34,20 @@ pub(super) fn open(call: &Call<'_>, message: &mut Message) -> Outcome {
             message.header.session = id;
             Outcome::of_app(Ok(()))
         }
-        None => Outcome::of_tee(Err(TeeResult::OUT_OF_MEMORY)),
+        None => refused!(Full, 0, Outcome::of_tee(Err(TeeResult::OUT_OF_MEMORY))),
     }
 }
 
 /// Whom the caller wants to speak to, from the two parameters that say so and who the caller is.
 fn open_meta(call: &Call<'_>, params: &[MsgParam]) -> Result<Pta, TeeResult> {
-    let [target, client, ..] = params else { return Err(TeeResult::BAD_PARAMETERS) };
+    let [target, client, ..] = params else {
+        return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));
+    };
     if target.attr != META_ATTR || client.attr != META_ATTR || !is_login(client.c) {
-        return Err(TeeResult::BAD_PARAMETERS);
+        return Err(refused!(BadMessage, client.c, TeeResult::BAD_PARAMETERS));
     }
-    Pta::by_uuid(call.tee, &uuid_of(target)).ok_or(TeeResult::ITEM_NOT_FOUND)
+    Pta::by_uuid(call.tee, &uuid_of(target))
+        .ok_or_else(|| refused!(UnknownApplication, target.a, TeeResult::ITEM_NOT_FOUND))
 }
 
 pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
@@ -52,7 +56,8 @@ pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
         return Outcome::of_tee(Err(error));
     }
     let Some(session) = call.partition.sessions.enter(SessionId(message.header.session)) else {
-        return Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS));
+        let session = message.header.session.into();
+        return refused!(UnknownSession, session, Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS)));
     };
     let result = session.pta.invoke(call, &session, message.header.func, &mut parameters);
     for (n, parameter) in parameters.iter().enumerate() {
@@ -62,23 +67,28 @@ pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
 }
 
 pub(super) fn close(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
-    if !message.params().is_empty() {
-        return Err(TeeResult::BAD_PARAMETERS);
-    }
-    call.partition.sessions.close(SessionId(message.header.session)).map_err(why)
+    no_params(message)?;
+    let session = message.header.session;
+    call.partition.sessions.close(SessionId(session)).map_err(|refused| why(refused, session))
 }
 
 pub(super) fn cancel(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
-    if !message.params().is_empty() {
-        return Err(TeeResult::BAD_PARAMETERS);
-    }
-    call.partition.sessions.cancel(SessionId(message.header.session)).map_err(why)
+    no_params(message)?;
+    let session = message.header.session;
+    call.partition.sessions.cancel(SessionId(session)).map_err(|refused| why(refused, session))
 }
 
-fn why(refused: Refused) -> TeeResult {
+fn no_params(message: &Message) -> Result<(), TeeResult> {
+    match message.params().len() {
+        0 => Ok(()),
+        count => Err(refused!(BadMessage, count as u64, TeeResult::BAD_PARAMETERS)),
+    }
+}
+
+fn why(refused: Refused, session: u32) -> TeeResult {
     match refused {
-        Refused::Unknown => TeeResult::BAD_PARAMETERS,
-        Refused::Busy => TeeResult::BUSY,
+        Refused::Unknown => refused!(UnknownSession, session.into(), TeeResult::BAD_PARAMETERS),
+        Refused::Busy => refused!(InUse, session.into(), TeeResult::BUSY),
     }
 }
 
@@ -89,7 +99,7 @@ fn none<'p>() -> Parameters<'p> {
 /// Resolves the parameters where they stand: they are too large to be handed around.
 fn resolve<'p>(call: &Call<'p>, params: &[MsgParam], into: &mut Parameters<'p>) -> Result<(), TeeResult> {
     if params.len() > COUNT {
-        return Err(TeeResult::BAD_PARAMETERS);
+        return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));
     }
     for (parameter, param) in into.iter_mut().zip(params) {
         *parameter = Parameter::resolve(call, param)?;

@@ -2,33 +2,52 @@
 
 use super::{Message, page_list};
 use crate::entry::call::Call;
+use crate::nexus::pages::PAGE_SIZE;
 use crate::partition::shm::{Buffer, Cookie, Refused};
+use crate::trace::{self, event, refused};
 use shared_abi::optee_msg::{Direction, Param};
 use shared_abi::tee::TeeResult;
 
 /// As in OP-TEE, whatever is wrong with the buffer or its list is a bad parameter.
 pub(super) fn register(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
     let bad = TeeResult::BAD_PARAMETERS;
-    let [param] = message.params() else { return Err(bad) };
+    let [param] = message.params() else { return Err(refused!(BadMessage, message.params().len() as u64, bad)) };
     let Ok(Param::Tmem { dir: Direction::Out, buf_ptr, size, shm_ref, noncontig: true }) = Param::parse(param) else {
-        return Err(bad);
+        return Err(refused!(BadParameter, param.attr, bad));
     };
-    let cookie = Cookie::new(shm_ref).filter(|_| !param.is_meta()).ok_or(bad)?;
+    let cookie = Cookie::new(shm_ref).filter(|_| !param.is_meta());
+    let cookie = cookie.ok_or_else(|| refused!(BadParameter, param.attr, bad))?;
     let (frames, offset, len) = page_list::fetch_to_keep(call, buf_ptr, size)?;
     let buffer = Buffer { frames, offset, len };
+    let (pages, first) = if trace::ON { extent(&buffer) } else { (0, 0) };
     call.partition.shm.register(cookie, buffer).map_err(|(refused, buffer)| {
         call.partition.heap.free(buffer.frames);
-        if refused == Refused::Full { TeeResult::OUT_OF_MEMORY } else { bad }
-    })
+        match refused {
+            Refused::Full => refused!(Full, shm_ref, TeeResult::OUT_OF_MEMORY),
+            _ => refused!(InUse, shm_ref, bad),
+        }
+    })?;
+    event!(ShmRegister { cookie: shm_ref, pages, first });
+    Ok(())
+}
+
+/// How many pages a buffer has, and where the first one is.
+fn extent(buffer: &Buffer) -> (u64, u64) {
+    let frames = buffer.frames.as_slice();
+    (frames.len() as u64, frames.first().map_or(0, |frame| u64::from(*frame) * PAGE_SIZE as u64))
 }
 
 pub(super) fn unregister(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
     let bad = TeeResult::BAD_PARAMETERS;
-    let [param] = message.params() else { return Err(bad) };
-    let Ok(Param::Rmem { shm_ref, .. }) = Param::parse(param) else { return Err(bad) };
-    let cookie = Cookie::new(shm_ref).ok_or(bad)?;
+    let [param] = message.params() else { return Err(refused!(BadMessage, message.params().len() as u64, bad)) };
+    let Ok(Param::Rmem { shm_ref, .. }) = Param::parse(param) else {
+        return Err(refused!(BadParameter, param.attr, bad));
+    };
+    let cookie = Cookie::new(shm_ref).ok_or_else(|| refused!(UnknownCookie, 0, bad))?;
     call.partition.shm.unregister(cookie, &call.partition.heap).map_err(|refused| match refused {
-        Refused::Busy => TeeResult::BUSY,
-        _ => bad,
-    })
+        Refused::Busy => refused!(InUse, shm_ref, TeeResult::BUSY),
+        _ => refused!(UnknownCookie, shm_ref, bad),
+    })?;
+    event!(ShmUnregister { cookie: shm_ref });
+    Ok(())
 }

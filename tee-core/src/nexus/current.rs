@@ -5,6 +5,7 @@ use super::vms::{Life, SlotIndex};
 use crate::arch::Space;
 use crate::partition::Partition;
 use crate::tee::Tee;
+use crate::trace::event;
 use core::marker::PhantomData;
 use shared_abi::client::VmId;
 
@@ -39,6 +40,7 @@ impl Tee {
             state.inside += 1;
             let current = Current { tee: self, slot, here: PhantomData };
             self.vms.slot(slot).space.select(slot);
+            event!(id => PartitionSelect { slot });
             if run && state.life == Life::Created {
                 // SAFETY: the range is mapped as long as the partition lives, and given away once: the VM is Ready then.
                 current.partition().start(unsafe { current.space().heap() });
@@ -76,6 +78,7 @@ impl<'t> Current<'t> {
 
     fn depart(&self) -> Departure {
         Space::deselect();
+        event!(PartitionLeave { slot: self.slot });
         let (life, last) = self.tee.vms.slot(self.slot).state.with(|state| {
             state.inside -= 1;
             let last = state.life == Life::Draining && state.inside == 0;

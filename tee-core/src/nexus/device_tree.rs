@@ -2,7 +2,9 @@
 
 use super::ns_ram::NsRam;
 use fdt::Fdt;
+use fdt::node::FdtNode;
 use shared_abi::layout::Range;
+use shared_abi::trace::{CHOSEN, COMPATIBLE, Way};
 
 /// The memory nodes the normal world may use. Read once at boot, before the normal world runs, in a tree that the
 /// monitor vouches for.
@@ -25,6 +27,18 @@ pub fn ns_ram(tree: &[u8]) -> NsRam {
         }
     }
     ram
+}
+
+/// By which way trace records are to leave the machine, of which `ram` is known to be non-secure. Read as [`ns_ram`] is.
+pub fn trace(tree: &[u8], ram: &[Range]) -> Way {
+    let Ok(fdt) = Fdt::new(tree) else { return Way::Nowhere };
+    let reserved = fdt.find_node("/reserved-memory").and_then(|memory| {
+        let compatible = |node: &FdtNode<'_, '_>| node.compatible().is_some_and(|with| with.first() == COMPATIBLE);
+        let region = memory.children().find(compatible)?.reg()?.next()?;
+        Some(Range::new(region.starting_address as u64, region.size? as u64))
+    });
+    let chosen = fdt.find_node("/chosen").and_then(|node| node.property(CHOSEN)?.as_str());
+    Way::of(reserved, ram, chosen)
 }
 
 #[cfg(test)]
@@ -73,6 +87,28 @@ mod tests {
             memory("memory@e000000", "memory", None, &[0, 0xE00_0000, 0, 0x100_0000]),
         ]);
         assert!(ns_ram(&tree).ranges().is_empty());
+    }
+
+    #[test]
+    fn trace_records_go_where_the_tree_reserves_memory_for_them_or_says_how() {
+        let ram = [Range::new(0x4000_0000, 0x8000_0000)];
+        let text = |name: &str, value: &str| DeviceTreeProperty::new(name, value).unwrap();
+        let node = |name: &str| DeviceTreeNode::builder(String::from(name)).unwrap();
+        let cells = |name: &str| DeviceTreeProperty::new(name, [2u32]).unwrap();
+        let trace_at = |base: u32| {
+            let reg = DeviceTreeProperty::new("reg", [0, base, 0, 96 << 20]).unwrap();
+            let memory = node("trace@44000000").property(text("compatible", COMPATIBLE)).property(reg).build();
+            let mut reserved =
+                node("reserved-memory").property(cells("#address-cells")).property(cells("#size-cells")).build();
+            reserved.add_child(memory);
+            reserved
+        };
+        let chosen = || node("chosen").property(text(CHOSEN, "uart")).build();
+        assert_eq!(trace(&tree([trace_at(0x4400_0000), chosen()]), &ram), Way::Rings);
+        assert_eq!(trace(&tree([trace_at(0x4400_0000)]), &ram[..0]), Way::Nowhere);
+        assert_eq!(trace(&tree([trace_at(0x4500_0000), chosen()]), &ram), Way::Frames);
+        assert_eq!(trace(&tree([]), &ram), Way::Nowhere);
+        assert_eq!(trace(&[], &ram), Way::Nowhere);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::arch;
 use crate::heap::Memory;
 use crate::partition::layout::{GUARANTEED, HEAP, HEAP_PAGES, QUOTA};
 use crate::tee::Tee;
+use crate::trace::{self, Owner, event, refused};
 use shared_abi::client::VmId;
 
 /// The VM cannot be created or destroyed: unknown, in use, or no memory.
@@ -18,11 +19,14 @@ impl Tee {
     /// The new partition is made from constants (`Partition::new`), never from what any mapping shows, and in pages that
     /// nobody else owns. Until it is complete the id is in the table but cannot be entered.
     pub fn create(&self, id: VmId) -> Result<(), Refused> {
-        let index = self.vms.insert(id).ok_or(Refused)?;
+        let index = self.vms.insert(id).ok_or_else(|| refused!(VmExists, id.get().into(), Refused))?;
         let slot = self.vms.slot(index);
         let built = slot.state.with(|state| {
-            self.pool.with(|pool| pool.take(GUARANTEED, &mut state.pages)).map_err(|_| Refused)?;
+            self.pool
+                .with(|pool| pool.take(GUARANTEED, &mut state.pages))
+                .map_err(|_| refused!(NoMemory, GUARANTEED as u64, Refused))?;
             state.pages.iter_mut().for_each(arch::scrub);
+            trace::pages(id, |_| Owner::Partition, &state.pages);
             // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else.
             unsafe { slot.space.build(index, &mut state.pages) };
             state.id = Some(id);
@@ -33,9 +37,10 @@ impl Tee {
                 if unsafe { crate::as_reported::start::start(&slot.space, index, id) }.is_err() {
                     // SAFETY: nobody has it selected.
                     unsafe { slot.space.tear_down(index) };
+                    trace::pages(id, trace::given_back, &state.pages);
                     self.pool.with(|pool| pool.give(&mut state.pages));
                     (state.id, state.life) = (None, Life::Building);
-                    return Err(Refused);
+                    return Err(refused!(NoMemory, 0, Refused));
                 }
                 state.life = Life::Ready;
             }
@@ -44,8 +49,12 @@ impl Tee {
         });
         if built.is_err() {
             self.vms.remove(id);
-        } else if cfg!(not(as_reported)) {
-            log::info!("{id} created");
+        } else {
+            if cfg!(not(as_reported)) {
+                log::info!("{id} created");
+            }
+            let (free, vms) = if trace::ON { self.figures() } else { (0, 0) };
+            event!(id => VmCreated { pages: GUARANTEED as u64, free: free as u64, vms: vms as u64 });
         }
         built
     }
@@ -55,14 +64,16 @@ impl Tee {
     pub fn destroy(&self, id: VmId) -> Result<(), Refused> {
         let drained = self.vms.with(id, |slot, state| {
             if !matches!(state.life, Life::Created | Life::Ready) {
-                return Err(Refused);
+                return Err(refused!(VmIsGoing, id.get().into(), Refused));
             }
             self.vms.slot(slot).set_live(None);
             let idle = state.inside == 0;
             state.life = if idle { Life::Building } else { Life::Draining };
             Ok(idle.then_some(slot))
         });
-        if let Some(slot) = drained.unwrap_or(Err(Refused))? {
+        let drained = drained.unwrap_or_else(|| Err(refused!(UnknownVm, id.get().into(), Refused)))?;
+        event!(id => VmDestroyed { draining: drained.is_none() });
+        if let Some(slot) = drained {
             self.reclaim(slot);
         }
         Ok(())
@@ -73,16 +84,23 @@ impl Tee {
     /// scrubbed before it is handed out.
     pub(crate) fn reclaim(&self, index: SlotIndex) {
         let slot = self.vms.slot(index);
+        let mut pages = 0;
         let id = slot.state.with(|state| {
             // SAFETY: no CPU has the space selected, and none can select it while the VM is neither Created nor Ready.
             unsafe { slot.space.tear_down(index) };
             state.pages.iter_mut().take(GUARANTEED).for_each(arch::scrub);
+            if let Some(id) = state.id.filter(|_| trace::ON) {
+                pages = state.pages.len();
+                trace::pages(id, trace::given_back, &state.pages);
+            }
             self.pool.with(|pool| pool.give(&mut state.pages));
             state.id.take()
         });
         if let Some(id) = id {
             self.vms.remove(id);
             log::info!("{id} destroyed");
+            let (free, vms) = if trace::ON { self.figures() } else { (0, 0) };
+            event!(id => VmReclaimed { pages: pages as u64, free: free as u64, vms: vms as u64 });
         }
     }
 
@@ -96,6 +114,9 @@ impl Tee {
                 return None;
             }
             state.pages.iter_mut().skip(before).for_each(arch::scrub);
+            if let Some(id) = state.id.filter(|_| trace::ON) {
+                trace::pages(id, |_| Owner::Partition, &state.pages[before..]);
+            }
             let heap_page = HEAP + HEAP_PAGES + before - GUARANTEED;
             // SAFETY: the pages are this VM's alone, zero, and their places in the heap's range were never mapped.
             Some(unsafe { slot.space.extend(&mut state.pages, before, heap_page) })

@@ -9,6 +9,7 @@ use heapless::String;
 use log::{LevelFilter, Log, Metadata, Record};
 use safe_mmio::UniqueMmioPointer;
 use shared_abi::layout::UART_S;
+use shared_abi::trace::frame::LENGTH;
 
 /// Longest line; what is longer is cut.
 const LINE: usize = 200;
@@ -36,6 +37,30 @@ fn print(line: &str) {
             let _ = write!(uart, "[TEE] {line}\r\n");
         }
     });
+}
+
+/// Prints a trace record, which has its own form and not the prefix.
+#[cold]
+pub fn frame(frame: &[u8; LENGTH]) {
+    CONSOLE.0.with(|console| {
+        if let Some(uart) = console {
+            print_frame(uart, frame);
+        }
+    });
+}
+
+/// The same for the last one, as [`last_words`] does it.
+#[cold]
+pub fn last_frame(frame: &[u8; LENGTH]) {
+    if let Some(registers) = NonNull::new(UART_S.base as *mut PL011Registers) {
+        // SAFETY: as in `last_words`.
+        let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
+        print_frame(&mut uart, frame);
+    }
+}
+
+fn print_frame(uart: &mut Uart<'_>, frame: &[u8; LENGTH]) {
+    let _ = uart.write_str(core::str::from_utf8(frame).unwrap_or_default());
 }
 
 impl Log for Console {

@@ -3,6 +3,7 @@
 //! The TEE drives no device that interrupts, so that what comes is acknowledged and counted. Distributor and
 //! redistributors, and with them every interrupt's group, are the monitor's.
 
+use crate::trace::event;
 use arm_gic::InterruptGroup;
 use arm_gic::gicv3::GicCpuInterface;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +18,8 @@ pub fn init_cpu() {
 /// Handles one pending interrupt, if there is one.
 pub fn handle() {
     if let Some(id) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
+        // It may have come to the monitor, which does not say where the normal world was.
+        event!(Interrupt { vcpu: 0, intid: id.into(), pc: 0 });
         COUNT.fetch_add(1, Ordering::Relaxed);
         GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);
     }

@@ -10,3 +10,4 @@ pub mod peephole;
 pub mod scrub;
 pub mod smc;
 pub mod space;
+pub mod trace;

@@ -6,6 +6,7 @@
 use crate::entry::Arguments;
 use crate::platform;
 use crate::tee::Tee;
+use crate::trace;
 use core::arch::global_asm;
 use shared_abi::opteed;
 
@@ -37,18 +38,22 @@ pub fn vectors() -> u64 {
 /// A fast call; the answer replaces the first four arguments.
 #[unsafe(no_mangle)]
 extern "C" fn fast_call(x: &mut Arguments) {
+    trace::called(x);
     #[cfg(as_reported)]
     let _caller = crate::as_reported::ids::enter_fast(&TEE, x);
     let answer = TEE.fast(x);
+    trace::answered(&answer);
     x[..4].copy_from_slice(&answer);
 }
 
 /// A yielding call; the answer replaces the first four arguments.
 #[unsafe(no_mangle)]
 extern "C" fn yielding_call(x: &mut Arguments) {
+    trace::called(x);
     #[cfg(as_reported)]
     crate::as_reported::ids::enter_yielding(x);
     let answer = TEE.yielding(x);
+    trace::answered(&answer);
     x[..4].copy_from_slice(&answer);
 }
 
@@ -56,6 +61,9 @@ extern "C" fn yielding_call(x: &mut Arguments) {
 #[unsafe(no_mangle)]
 extern "C" fn cpu_on() {
     platform::init_cpu();
+    if trace::ON {
+        super::trace::begin();
+    }
 }
 
 /// This CPU wakes up: what the monitor does not keep across a suspension is set again.

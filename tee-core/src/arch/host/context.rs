@@ -1,5 +1,6 @@
 //! A thread of the TEE as a thread of the host, of which only one of the two sides runs at any time.
 
+use super::trace::Tape;
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
 use crate::tee::Tee;
@@ -51,9 +52,13 @@ impl Context {
         let (orders, order) = channel();
         let (event, events) = channel();
         let tee = TeePtr(tee);
+        let tape = Tape::own();
         let thread = std::thread::spawn(move || {
             let tee = tee;
             SELF.set(Some((event.clone(), order)));
+            if let Some(tape) = tape {
+                tape.follow();
+            }
             // SAFETY: see `TeePtr`.
             let tee = unsafe { &*tee.0 };
             // SAFETY: the partition lives until its threads have been killed.

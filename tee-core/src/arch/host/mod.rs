@@ -8,3 +8,4 @@ pub mod machine;
 pub mod masked;
 pub mod normal_world;
 pub mod space;
+pub mod trace;

@@ -1,0 +1,101 @@
+//! Where the TEE's records go: a recorder for each CPU.
+//!
+//! A thread can be stopped anywhere by an interrupt, and so inside a record, by which it would leave the CPU's recorder to whatever
+//! runs next there. So all exceptions that can be masked are masked from before the CPU's number is read until the record is whole; the
+//! others are faults of the TEE, of which there is none in writing to memory that is mapped, and after which nothing goes on.
+
+use super::cpu;
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, DAIF, Readable, Writeable};
+use core::cell::UnsafeCell;
+use core::sync::atomic::AtomicU64;
+use shared_abi::layout::{MAX_CPUS, TEE};
+use shared_abi::trace::event::{Encoded, Event};
+use shared_abi::trace::recorder::CALIBRATIONS;
+use shared_abi::trace::{Layer, Recorder, Way, ring};
+
+/// A CPU's recorder, and about whom it tells.
+struct Tracer {
+    recorder: Recorder,
+    client: u16,
+}
+
+struct Tracers([UnsafeCell<Option<Tracer>>; MAX_CPUS]);
+
+// SAFETY: each CPU uses its own element alone (`own`).
+unsafe impl Sync for Tracers {}
+
+static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
+
+static WAY: spin::Once<Way> = spin::Once::new();
+
+/// Says once, on the first CPU, which way the records take; with rings, the memory that they are made in is mapped.
+pub fn choose(way: Way) {
+    WAY.call_once(|| way);
+}
+
+/// Begins telling on this CPU, and tells what telling costs. A CPU that was off goes on where it was.
+pub fn begin() {
+    let index = cpu::index();
+    let image = super::nexus_map::image_end() - TEE.base;
+    // SAFETY: this CPU's own, with interrupts masked: it is not in use.
+    let tracer = unsafe { &mut *TRACERS.0[index].get() };
+    let first = tracer.is_none();
+    if first {
+        let recorder = match WAY.get() {
+            Some(Way::Rings) => ring::place(Layer::Tee, index).and_then(|place| {
+                let words = (place.base as *const AtomicU64, place.size as usize / 8);
+                // SAFETY: the memory is mapped, says `choose`, and aligned. The TEE uses it for this alone; that others write to it too
+                // is what the type allows.
+                let words = unsafe { core::slice::from_raw_parts(words.0, words.1) };
+                Recorder::ring(words, Layer::Tee, index, CNTFRQ_EL0.get())
+            }),
+            Some(Way::Frames) => Some(Recorder::frames(Layer::Tee, index)),
+            _ => None,
+        };
+        *tracer = recorder.map(|recorder| Tracer { recorder, client: 0 });
+    }
+    about(0);
+    write(None, &Event::Start { base: TEE.base, size: image }.encode());
+    for round in 0..if first { CALIBRATIONS } else { 0 } {
+        write(None, &Event::Calibration { round }.encode());
+    }
+}
+
+/// Writes a record of this CPU, about this client or the current one. Out of line: there are many places that do.
+#[inline(never)]
+pub fn write(client: Option<u16>, event: &Encoded) {
+    own(|tracer| {
+        let client = client.unwrap_or(tracer.client);
+        tracer.recorder.write_encoded(CNTPCT_EL0.get(), client, event, crate::platform::console::frame);
+    });
+}
+
+/// The same for the last words, which nobody who holds the console may keep back.
+#[cold]
+pub fn write_last(event: &Encoded) {
+    own(|tracer| {
+        tracer.recorder.write_encoded(CNTPCT_EL0.get(), tracer.client, event, crate::platform::console::last_frame);
+    });
+}
+
+/// From now on this CPU's records are about this client.
+#[inline(always)]
+pub fn about(client: u16) {
+    own(|tracer| tracer.client = client);
+}
+
+/// Runs `f`, which tells nothing itself, on this CPU's.
+#[inline(always)]
+fn own(f: impl FnOnce(&mut Tracer)) {
+    let before = DAIF.get();
+    // SAFETY: masking exceptions only delays them. Not `nomem`: accesses must not move out of the masked part.
+    unsafe { core::arch::asm!("msr daifset, #7", options(nostack)) };
+    if let Some(place) = TRACERS.0.get(cpu::index()) {
+        // SAFETY: the element is this CPU's, and nothing comes between; see the module's documentation.
+        if let Some(tracer) = unsafe { &mut *place.get() } {
+            f(tracer);
+        }
+    }
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+    DAIF.set(before);
+}

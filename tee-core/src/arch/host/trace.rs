@@ -1,0 +1,65 @@
+//! Where records go on the host: to the test that asks for them.
+
+use shared_abi::trace::event::{Encoded, Event};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+
+/// What is told on the CPU, which is a thread of the host, that began it, and by the calls that it starts.
+#[derive(Clone, Default)]
+pub struct Tape(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    client: u16,
+    events: Vec<(u16, Event)>,
+}
+
+thread_local! {
+    static TAPE: RefCell<Option<Tape>> = const { RefCell::new(None) };
+}
+
+impl Tape {
+    /// Begins a tape.
+    pub fn begin() -> Self {
+        let tape = Self::default();
+        tape.clone().follow();
+        tape
+    }
+
+    /// The tape of this thread.
+    pub(super) fn own() -> Option<Self> {
+        TAPE.with_borrow(Clone::clone)
+    }
+
+    /// What this thread tells goes here.
+    pub(super) fn follow(self) {
+        TAPE.set(Some(self));
+    }
+
+    /// What was told since it was asked last, and about whom.
+    pub fn take(&self) -> Vec<(u16, Event)> {
+        std::mem::take(&mut self.0.lock().unwrap().events)
+    }
+}
+
+/// Tells of an event.
+pub fn write(client: Option<u16>, event: &Encoded) {
+    if let Some(tape) = Tape::own() {
+        let event = Event::decode(event).expect("what is told can be read");
+        let mut told = tape.0.lock().unwrap();
+        let client = client.unwrap_or(told.client);
+        told.events.push((client, event));
+    }
+}
+
+/// From now on what this CPU tells is about this client.
+pub fn about(client: u16) {
+    if let Some(tape) = Tape::own() {
+        tape.0.lock().unwrap().client = client;
+    }
+}
+
+/// The same for last words.
+pub fn write_last(event: &Encoded) {
+    write(None, event);
+}
