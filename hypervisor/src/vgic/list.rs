@@ -108,7 +108,7 @@ impl Vgic {
     /// Looks at the interrupts that are still in list registers: notes which are active, takes back what the guest or
     /// the device has withdrawn since, adds an edge that came while its predecessor is handled.
     fn revise(&mut self, vcpu: usize, lrs: &mut impl ListRegisters) {
-        let groups = self.enabled_groups;
+        let (groups, client) = (self.enabled_groups, self.client);
         let mut used = self.cpus[vcpu].used;
         while used != 0 {
             let index = used.trailing_zeros() as usize;
@@ -146,6 +146,7 @@ impl Vgic {
                 bank.latched &= !bit;
                 bank.taken |= bit;
                 value |= PENDING;
+                record(client, || Event::VirtualInterrupt { vcpu: vcpu as u8, intid: intid.into() });
             }
             // An edge before the guest has seen the last one is the same edge.
             if value & (PENDING | ACTIVE) == PENDING && bank.edge & bit != 0 {

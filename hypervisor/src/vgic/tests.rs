@@ -162,7 +162,13 @@ fn an_interrupt_that_a_guest_is_given_is_recorded_once() {
     assert_eq!(crate::trace::taken(), []);
     vgic.sync(1, &mut cpus[1]);
     vgic.sync(1, &mut cpus[1]);
-    assert_eq!(crate::trace::taken(), [(3, Event::VirtualInterrupt { vcpu: 1, intid: 5 })]);
+    let given = [(3, Event::VirtualInterrupt { vcpu: 1, intid: 5 })];
+    assert_eq!(crate::trace::taken(), given);
+    // Again, while the guest handles it.
+    assert_eq!(cpus[1].acknowledge(), Some(5));
+    vgic.send_sgi(0, SgiRegister::Group1, 5 << 24 | 0b10);
+    vgic.sync(1, &mut cpus[1]);
+    assert_eq!(crate::trace::taken(), given);
 }
 
 #[test]

@@ -46,6 +46,28 @@ fn shm_alloc(size: u64) -> MsgParam {
 }
 
 #[test]
+fn a_request_is_recorded_when_the_guest_is_shown_it() {
+    crate::trace::taken();
+    waiting(RpcCmd::NOTIFICATION, value(Direction::In, [0, 42, 0]));
+    let event = shared_abi::trace::Event::Rpc { command: RpcCmd::NOTIFICATION.0 };
+    assert_eq!(crate::trace::taken(), [(3, event)]);
+}
+
+#[test]
+fn memory_that_a_guest_gives_on_request_is_shared_and_registered() {
+    use shared_abi::trace::{Event, Owner};
+    let mut guest = waiting(RpcCmd::SHM_ALLOC, shm_alloc(PAGE_SIZE));
+    guest.memory.list(page(8), [page(0)]);
+    guest.tee.then(|_, _| [0; 4]);
+    crate::trace::taken();
+    reply(&mut guest, TeeResult::SUCCESS, tmem(page(8), PAGE_SIZE, 0xC0));
+    let (base, ipa) = (machine(page(0)), page(0));
+    let shared = Event::Memory { owner: Owner::Shared, base, size: PAGE_SIZE, ipa };
+    let registered = Event::ShmRegister { cookie: 0xC0, pages: 1, first: base };
+    assert_eq!(crate::trace::taken(), [(3, shared), (3, registered)]);
+}
+
+#[test]
 fn a_notification_goes_to_the_guest_and_its_result_comes_back() {
     let mut guest = waiting(RpcCmd::NOTIFICATION, value(Direction::In, [0, 42, 0]));
     assert_eq!(guest.memory.param(RAM + BEHIND, 0), value(Direction::In, [0, 42, 0]));
