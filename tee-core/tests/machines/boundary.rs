@@ -1,5 +1,6 @@
 //! What the fuzzer does, without the fuzzer: its seeds, changed a little, and any bytes.
 
+use crate::finding;
 use crate::play::Sequence;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +29,7 @@ fn fails(sequence: &Sequence) -> bool {
 fn check(sequence: Sequence) {
     if fails(&sequence) {
         let short = sequence.shorten(fails);
-        println!("{short:?}");
+        println!("{}", finding::report(&short, "found"));
         short.play();
     }
 }

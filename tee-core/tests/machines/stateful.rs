@@ -1,5 +1,6 @@
 //! Random sequences of calls on the TEE and the model.
 
+use crate::finding;
 use crate::generate::sequence;
 use crate::play::Sequence;
 use crate::step::Step;
@@ -34,7 +35,7 @@ fn search(cases: u32, longest: usize, until: Option<Instant>) -> u64 {
     match end {
         Ok(()) => played.get(),
         Err(TestError::Fail(why, sequence)) => {
-            panic!("{why}\n\n{sequence:?}\n\n{}", sequence.scenario("found"))
+            panic!("{why}\n\n{}", finding::report(&sequence, "found"))
         }
         Err(TestError::Abort(why)) => panic!("{why}"),
     }

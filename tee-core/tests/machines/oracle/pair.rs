@@ -10,6 +10,7 @@ use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, uuid_to_value
 use shared_abi::pta::vault;
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use tee_core::arch::Machine;
@@ -184,12 +185,14 @@ impl Pair {
         let x = x.map(u64::from);
         // What stands in the upper halves is no argument of an SMC32.
         let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
-        let is = self.tee.smc(&x.map(|x| x | noise));
+        // A call that the TEE dies of must be in the record.
+        let is = catch_unwind(AssertUnwindSafe(|| self.tee.smc(&x.map(|x| x | noise))));
         let ought = self.world.smc(&x);
-        self.learn_heaps();
         if let Some(before) = before {
             self.note(|| Event::Smc(registers, ought, self.changes(&before)));
         }
+        let is = is.unwrap_or_else(|why| resume_unwind(why));
+        self.learn_heaps();
         assert!(is == ought, "the TEE answers {is:x?}, the model {ought:x?}, to {x:x?}");
         let (is_aside, ought_aside) = (self.aside.lock().unwrap().take(), self.world.aside.take());
         assert!(is_aside == ought_aside, "to the other CPU the TEE answers {is_aside:x?}, the model {ought_aside:x?}");

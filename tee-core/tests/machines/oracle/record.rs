@@ -62,6 +62,9 @@ fn step(text: &mut String, event: &Event) {
 /// The scenario.
 pub fn scenario(name: &str, events: &[Event]) -> String {
     let mut text = format!("name = \"{name}\"\nsummary = \"Say here what must hold.\"\ntimeout = 60\n\n");
+    if events.iter().any(|event| matches!(event, Event::Else(_))) {
+        text += "# Something here is beyond the probe (see below): it may see other answers.\n\n";
+    }
     text += "[machine]\ncpu = \"cortex-a57\"\ncpus = 1\n\n[chain]\nnormal-world = \"probe\"\n\n";
     let _ = writeln!(text, "[buffers]\nram = \"{}K\"", RAM.size >> 10);
     events.iter().for_each(|event| step(&mut text, event));
