@@ -22,7 +22,7 @@ impl<'b, 'p, T: FromBytes + IntoBytes> Allegation<'b, 'p, T> {
     }
 
     /// The copy.
-    #[inline]
+    #[inline(always)]
     pub fn copy_out(self, tee: &Tee) -> Result<T, Lost> {
         /// Copied in words where the buffer's address allows it, whatever `T` asks for.
         #[repr(align(8))]

@@ -5,49 +5,24 @@ use crate::nexus::ns_ram::NsRange;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use core::arch::asm;
 use core::time::Duration;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The machine. All of it is in registers and fixed addresses.
 pub struct Machine;
 
 impl Machine {
     /// Copies non-secure bytes into the TEE. They may change meanwhile: each is read exactly once.
+    #[inline]
     pub fn read(&self, range: NsRange, into: &mut [u8]) {
         assert_eq!(range.len(), into.len());
-        let from = range.pa() as *const u8;
-        if (from as usize).is_multiple_of(8)
-            && let Ok(words) = <[u64]>::mut_from_bytes(into)
-        {
-            for (n, word) in words.iter_mut().enumerate() {
-                // SAFETY: the range is as long as `into`, and is non-secure RAM, identity-mapped for reading and writing
-                // and for nothing else of ours; volatile, because others write to it at any time.
-                *word = unsafe { from.cast::<u64>().add(n).read_volatile() };
-            }
-            return;
-        }
-        for (n, byte) in into.iter_mut().enumerate() {
-            // SAFETY: as above.
-            *byte = unsafe { from.add(n).read_volatile() };
-        }
+        let _ = load::<u64>(range, into) || load::<u32>(range, into) || load::<u8>(range, into);
     }
 
     /// Copies bytes of the TEE to non-secure memory.
+    #[inline]
     pub fn write(&self, range: NsRange, from: &[u8]) {
         assert_eq!(range.len(), from.len());
-        let to = range.pa() as *mut u8;
-        if (to as usize).is_multiple_of(8)
-            && let Ok(words) = <[u64]>::ref_from_bytes(from)
-        {
-            for (n, word) in words.iter().enumerate() {
-                // SAFETY: as in `read`.
-                unsafe { to.cast::<u64>().add(n).write_volatile(*word) };
-            }
-            return;
-        }
-        for (n, byte) in from.iter().enumerate() {
-            // SAFETY: as in `read`.
-            unsafe { to.add(n).write_volatile(*byte) };
-        }
+        let _ = store::<u64>(range, from) || store::<u32>(range, from) || store::<u8>(range, from);
     }
 
     /// Whether the CPU makes random numbers.
@@ -72,5 +47,38 @@ impl Machine {
         let (ticks, frequency) = (CNTPCT_EL0.get(), CNTFRQ_EL0.get().max(1));
         let nanoseconds = u128::from(ticks % frequency) * 1_000_000_000 / u128::from(frequency);
         Duration::new(ticks / frequency, nanoseconds as u32)
+    }
+}
+
+/// Copies in units of `T` if both sides are made of them; whether they are.
+#[inline(always)]
+fn load<T: FromBytes + IntoBytes + KnownLayout>(range: NsRange, into: &mut [u8]) -> bool {
+    let from = range.pa() as *const T;
+    match <[T]>::mut_from_bytes(into) {
+        Ok(units) if from.is_aligned() => {
+            for (n, unit) in units.iter_mut().enumerate() {
+                // SAFETY: the range is as long as `into` (`Machine::read`), and is non-secure RAM, identity-mapped for
+                // reading and writing and for nothing else of ours; volatile, because others write to it at any time.
+                *unit = unsafe { from.add(n).read_volatile() };
+            }
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The same the other way.
+#[inline(always)]
+fn store<T: FromBytes + Immutable + KnownLayout + Copy>(range: NsRange, from: &[u8]) -> bool {
+    let to = range.pa() as *mut T;
+    match <[T]>::ref_from_bytes(from) {
+        Ok(units) if to.is_aligned() => {
+            for (n, unit) in units.iter().enumerate() {
+                // SAFETY: as in `load`.
+                unsafe { to.add(n).write_volatile(*unit) };
+            }
+            true
+        }
+        _ => false,
     }
 }
