@@ -61,6 +61,14 @@ impl<'a> Call<'a> {
         ))
     }
 
+    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. A VM learns nothing of
+    /// others' but what its own calls could time.
+    pub fn lock_waits(&self) -> (u32, u32) {
+        let slot = self.tee.vms.slot(self.slot);
+        let own = slot.state.waits().get().wrapping_add(self.partition.lock_waits());
+        (own, slot.shared_waits.get())
+    }
+
     /// The end of the call: memory for RPC messages is kept or given back.
     pub(super) fn finish(&self) {
         if let Some(memory) = self.allocated.take()

@@ -4,7 +4,7 @@
 //! TEE: its users would turn exhaustion, which the normal world can bring about, into a panic.
 #![expect(unsafe_code, reason = "the memory module of the partition's heap")]
 
-use crate::sync::Lock;
+use crate::sync::{Lock, Waits};
 use core::alloc::Layout;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -170,6 +170,11 @@ impl Heap {
             unsafe { inner.blocks.dealloc(block.start.cast(), layout) };
             inner.figures.allocated = inner.blocks.stats_alloc_actual();
         });
+    }
+
+    /// How often calls waited for the lock.
+    pub fn waits(&self) -> &Waits {
+        self.0.waits()
     }
 
     /// The figures.

@@ -1,6 +1,7 @@
 //! How VMs come, grow and go: pages become a partition's memory, and cease to be.
 #![expect(unsafe_code, reason = "the memory module of the nexus: pages and the address spaces they appear in")]
 
+use super::pages::PagePool;
 use super::vms::{Life, SlotIndex};
 use crate::arch;
 use crate::heap::Memory;
@@ -31,6 +32,8 @@ impl Tee {
             unsafe { slot.space.build(index, &mut state.pages) };
             state.id = Some(id);
             state.life = Life::Created;
+            slot.state.waits().reset();
+            slot.shared_waits.reset();
             #[cfg(as_reported)]
             {
                 // SAFETY: it was built just now, and cannot be entered yet.
@@ -110,7 +113,8 @@ impl Tee {
         let slot = self.vms.slot(index);
         slot.state.with(|state| {
             let before = state.pages.len();
-            if count > QUOTA - before || self.pool.with(|pool| pool.take(count, &mut state.pages)).is_err() {
+            let take = |pool: &mut PagePool| pool.take(count, &mut state.pages);
+            if count > QUOTA - before || self.pool.with_for(&slot.shared_waits, take).is_err() {
                 return None;
             }
             state.pages.iter_mut().skip(before).for_each(arch::scrub);

@@ -10,9 +10,9 @@
 //! isn't in its home slot, so calls of different VMs do not wait for each other.
 
 use super::pages::Page;
-use crate::arch::{Masked, Space};
+use crate::arch::Space;
 use crate::partition::layout::QUOTA;
-use crate::sync::Lock;
+use crate::sync::{Lock, ReadLock, Waits};
 use core::sync::atomic::{AtomicU16, Ordering};
 use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
@@ -57,6 +57,8 @@ pub struct Slot {
     live: AtomicU16,
     /// Its state.
     pub state: Lock<State>,
+    /// How often calls of the VM waited for what all VMs share: the index and the page pool.
+    pub shared_waits: Waits,
     /// Its partition's address space.
     pub space: Space,
 }
@@ -64,7 +66,7 @@ pub struct Slot {
 impl Slot {
     const fn new() -> Self {
         let state = State { id: None, life: Life::Building, inside: 0, pages: Vec::new() };
-        Self { live: AtomicU16::new(0), state: Lock::new(state), space: Space::new() }
+        Self { live: AtomicU16::new(0), state: Lock::new(state), shared_waits: Waits::new(), space: Space::new() }
     }
 
     /// The VM can be entered from now on, or not any more.
@@ -90,7 +92,7 @@ struct Index {
 
 /// The table.
 pub struct VmTable {
-    index: spin::RwLock<Index>,
+    index: ReadLock<Index>,
     slots: [Slot; MAX_VMS],
 }
 
@@ -98,7 +100,7 @@ impl VmTable {
     /// A table without VMs.
     pub const fn new() -> Self {
         Self {
-            index: spin::RwLock::new(Index { slots: FnvIndexMap::new(), used: 0 }),
+            index: ReadLock::new(Index { slots: FnvIndexMap::new(), used: 0 }),
             slots: [const { Slot::new() }; MAX_VMS],
         }
     }
@@ -125,40 +127,41 @@ impl VmTable {
         });
         // Given away only if the VM is at home.
         let Some(f) = f else { return found };
-        let _masked = Masked::new();
-        let index = self.index.read();
-        let slot = *index.slots.get(&id)?;
-        Some(self.slot(slot).state.with(|state| f(slot, state)))
+        self.index.read(|index, waited| {
+            let number = *index.slots.get(&id)?;
+            let slot = self.slot(number);
+            waited.count(&slot.shared_waits);
+            Some(slot.state.with(|state| f(number, state)))
+        })
     }
 
     /// Enters a new id. `None` if it is there already, in whatever state, or if the table is full.
     pub fn insert(&self, id: VmId) -> Option<SlotIndex> {
-        let _masked = Masked::new();
-        let mut index = self.index.write();
-        let free = !index.used;
-        let home = home(id);
-        let slot = if free & (1 << home) != 0 { home } else { free.trailing_zeros() as SlotIndex };
-        if usize::from(slot) >= MAX_VMS || index.slots.contains_key(&id) {
-            return None;
-        }
-        index.slots.insert(id, slot).ok()?;
-        index.used |= 1 << slot;
-        Some(slot)
+        self.index.write(|index| {
+            let free = !index.used;
+            let home = home(id);
+            let slot = if free & (1 << home) != 0 { home } else { free.trailing_zeros() as SlotIndex };
+            if usize::from(slot) >= MAX_VMS || index.slots.contains_key(&id) {
+                return None;
+            }
+            index.slots.insert(id, slot).ok()?;
+            index.used |= 1 << slot;
+            Some(slot)
+        })
     }
 
     /// Forgets an id. Its slot is empty again.
     pub fn remove(&self, id: VmId) {
-        let _masked = Masked::new();
-        let mut index = self.index.write();
-        if let Some(slot) = index.slots.swap_remove(&id) {
-            index.used &= !(1 << slot);
-        }
+        self.index.write(|index| {
+            if let Some(slot) = index.slots.swap_remove(&id) {
+                index.used &= !(1 << slot);
+            }
+        });
     }
 
     /// How many ids the table holds.
     pub fn len(&self) -> usize {
-        let _masked = Masked::new();
-        self.index.read().slots.len()
+        self.index.read(|index, _| index.slots.len())
     }
 
     /// Whether the table holds no id.

@@ -9,6 +9,7 @@ pub mod threads;
 
 use crate::heap::{Heap, Memory};
 use crate::pta::vault::Vault;
+use crate::sync::Waits;
 use mutex::Mutex;
 use sessions::Sessions;
 use shm::SharedMemory;
@@ -48,6 +49,19 @@ impl Partition {
             #[cfg(as_reported)]
             poolset: crate::as_reported::bget::Poolset::pristine(crate::as_reported::malloc::POOLSET),
         }
+    }
+
+    /// How often calls of the VM waited for each other's locks here.
+    pub fn lock_waits(&self) -> u32 {
+        let locks = [
+            self.threads.waits(),
+            self.sessions.waits(),
+            self.shm.waits(),
+            self.shm_cache.waits(),
+            self.heap.waits(),
+            self.vault.waits(),
+        ];
+        locks.map(Waits::get).iter().fold(0, |sum, waits| sum.wrapping_add(*waits))
     }
 
     /// Initialises what needs more than constants. Once, with the partition selected, before its first yielding call.

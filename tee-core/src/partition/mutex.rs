@@ -3,7 +3,7 @@
 
 use super::layout::THREADS;
 use crate::entry::call::Call;
-use crate::sync::Lock;
+use crate::sync::{Lock, Waits};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use shared_abi::tee::TeeResult;
@@ -30,6 +30,11 @@ impl<T> Mutex<T> {
     /// An open mutex around `value`.
     pub const fn new(value: T) -> Self {
         Self { state: Lock::new(State { held: false, waiters: 0 }), value: UnsafeCell::new(value) }
+    }
+
+    /// How often calls waited for its state: short, unlike for what it guards.
+    pub fn waits(&self) -> &Waits {
+        self.state.waits()
     }
 
     /// Takes the mutex for `call`.

@@ -1,7 +1,7 @@
 //! Open sessions.
 
 use crate::pta::Pta;
-use crate::sync::Lock;
+use crate::sync::{Lock, Waits};
 
 /// Sessions a VM can have open at a time.
 pub const MAX_SESSIONS: usize = 32;
@@ -78,6 +78,11 @@ impl Sessions {
             table.used[place] = table.used[place].checked_add(1).unwrap_or(1);
             Some(Table::id(place, table.used[place]))
         })
+    }
+
+    /// How often calls waited for the lock.
+    pub fn waits(&self) -> &Waits {
+        self.0.waits()
     }
 
     /// Uses a session for a call.

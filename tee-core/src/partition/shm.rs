@@ -1,7 +1,7 @@
 //! Registered shared memory: what the normal world calls by a cookie.
 
 use crate::heap::{Block, Heap};
-use crate::sync::Lock;
+use crate::sync::{Lock, Waits};
 use heapless::index_map::FnvIndexMap;
 
 /// Buffers a VM can have registered at a time.
@@ -91,6 +91,11 @@ impl SharedMemory {
         })?;
         heap.free(record.buffer.frames);
         Ok(())
+    }
+
+    /// How often calls waited for the lock.
+    pub fn waits(&self) -> &Waits {
+        self.0.waits()
     }
 
     /// Uses a registered buffer.

@@ -6,7 +6,7 @@
 use super::layout::THREADS;
 use super::threads::ThreadId;
 use crate::nexus::ns_ram::NsRange;
-use crate::sync::Lock;
+use crate::sync::{Lock, Waits};
 
 /// Memory for one RPC message, and the normal world's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,11 @@ impl ShmCache {
     /// Empty and off.
     pub const fn new() -> Self {
         Self(Lock::new(State { enabled: false, kept: [None; THREADS] }))
+    }
+
+    /// How often calls waited for the lock.
+    pub fn waits(&self) -> &Waits {
+        self.0.waits()
     }
 
     /// Allows memory to be kept.

@@ -3,7 +3,7 @@
 use super::layout::THREADS;
 use crate::arch::{Context, Exit};
 use crate::entry::yielding::Start;
-use crate::sync::Lock;
+use crate::sync::{Lock, Waits};
 use crate::tee::Tee;
 
 /// Number of a thread, less than [`THREADS`].
@@ -90,6 +90,11 @@ impl Threads {
     /// Whether no call is under way.
     pub fn all_free(&self) -> bool {
         self.table.with(|table| table.states == [State::Free; THREADS])
+    }
+
+    /// How often calls waited for the lock.
+    pub fn waits(&self) -> &Waits {
+        self.table.waits()
     }
 
     /// Ends every suspended call where it stands. Nothing of it runs any more.

@@ -3,7 +3,7 @@
 use crate::entry::call::Call;
 use crate::msg::params::{Parameter, Parameters};
 use shared_abi::optee_msg::Direction;
-use shared_abi::pta::stats::{ALLOC_ID_ALL, ALLOC_ID_HEAP, Alloc, CMD_ALLOC_STATS};
+use shared_abi::pta::stats::{ALLOC_ID_ALL, ALLOC_ID_HEAP, Alloc, CMD_ALLOC_STATS, CMD_LOCK_WAITS};
 use shared_abi::tee::TeeResult;
 use zerocopy::IntoBytes;
 
@@ -46,7 +46,14 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
             (*c, *d) = (uptime.as_secs() as u32, uptime.subsec_millis());
             Ok(())
         }
-        (CMD_ALLOC_STATS | CMD_GET_TIME, _) => Err(TeeResult::BAD_PARAMETERS),
+        (
+            CMD_LOCK_WAITS,
+            [Parameter::Value { dir: Out, a: own, b: shared }, Parameter::None, Parameter::None, Parameter::None],
+        ) => {
+            (*own, *shared) = call.lock_waits();
+            Ok(())
+        }
+        (CMD_ALLOC_STATS | CMD_GET_TIME | CMD_LOCK_WAITS, _) => Err(TeeResult::BAD_PARAMETERS),
         _ => Err(TeeResult::NOT_SUPPORTED),
     }
 }
