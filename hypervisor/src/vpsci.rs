@@ -45,6 +45,62 @@ pub enum Outcome {
     SystemReset,
 }
 
+/// What a call asks about other vCPUs. All other calls are served without looking at them, so nobody waits for the lock
+/// that they are behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// CPU_ON.
+    Start {
+        /// Which.
+        target: Mpidr,
+        /// Where, and with what.
+        entry: EntryPoint,
+    },
+    /// AFFINITY_INFO.
+    State {
+        /// Which.
+        target: Mpidr,
+        /// The affinity level.
+        level: u32,
+    },
+}
+
+/// Serves a call: x0 to x3, with bits 63:32 of an SMC32's arguments already cleared. `answer` is for
+/// [`Psci::answer`].
+#[inline]
+pub fn call(regs: &[u64; 4], answer: impl FnOnce(Question) -> Result<Outcome, ErrorCode>) -> Outcome {
+    // What is not there is not supported, whatever its arguments.
+    let known = FunctionId::try_from(regs[0] as u32).map_err(ErrorCode::from);
+    let known = known.and_then(|function| features(PsciFeature::PsciFunction(function)));
+    let function = known.and_then(|_| Function::try_from(regs).map_err(ErrorCode::from));
+    let outcome = function.and_then(|function| serve(function, answer));
+    outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
+}
+
+fn serve(
+    function: Function,
+    answer: impl FnOnce(Question) -> Result<Outcome, ErrorCode>,
+) -> Result<Outcome, ErrorCode> {
+    Ok(match function {
+        Function::Version => Outcome::Return(VERSION),
+        Function::Features { psci_func_id } => Outcome::Return(features(psci_func_id)?),
+        // Every state is a standby state: the vCPU waits and keeps everything (§5.4.1: that is allowed).
+        Function::CpuSuspend { .. } => Outcome::Suspend,
+        Function::CpuOff => Outcome::Off,
+        Function::CpuOn { target_cpu: target, entry } => answer(Question::Start { target, entry })?,
+        Function::AffinityInfo { mpidr: target, lowest_affinity_level: level } => {
+            answer(Question::State { target, level })?
+        }
+        // The TEE, where there is one, runs wherever it is called.
+        Function::MigrateInfoType => Outcome::Return(MigrateInfoType::MigrationNotRequired as i32),
+        Function::SystemOff => Outcome::SystemOff,
+        Function::SystemReset => Outcome::SystemReset,
+        Function::SystemReset2 { reset_type: ResetType::Architectural(_), .. } => Outcome::SystemReset,
+        Function::SystemReset2 { .. } => return Err(ErrorCode::InvalidParameters),
+        _ => return Err(ErrorCode::NotSupported),
+    })
+}
+
 /// The power states of a VM's vCPUs.
 pub struct Psci {
     power: Vec<Power, MAX_VCPUS>,
@@ -87,36 +143,14 @@ impl Psci {
         }
     }
 
-    /// Serves a call: x0 to x3, with bits 63:32 of an SMC32's arguments already cleared. `is_ram` tells
-    /// whether an address is RAM of the VM.
-    pub fn call(&mut self, regs: &[u64; 4], is_ram: impl Fn(Ipa) -> bool) -> Outcome {
-        // What is not there is not supported, whatever its arguments.
-        let known = FunctionId::try_from(regs[0] as u32).map_err(ErrorCode::from);
-        let known = known.and_then(|function| features(PsciFeature::PsciFunction(function)));
-        let function = known.and_then(|_| Function::try_from(regs).map_err(ErrorCode::from));
-        let outcome = function.and_then(|function| self.serve(function, is_ram));
-        outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
-    }
-
-    fn serve(&mut self, function: Function, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
-        Ok(match function {
-            Function::Version => Outcome::Return(VERSION),
-            Function::Features { psci_func_id } => Outcome::Return(features(psci_func_id)?),
-            // Every state is a standby state: the vCPU waits and keeps everything (§5.4.1: that is allowed).
-            Function::CpuSuspend { .. } => Outcome::Suspend,
-            Function::CpuOff => Outcome::Off,
-            Function::CpuOn { target_cpu, entry } => self.cpu_on(target_cpu, entry, is_ram)?,
-            Function::AffinityInfo { mpidr, lowest_affinity_level } => {
-                self.affinity_info(mpidr, lowest_affinity_level).map(|info| Outcome::Return(info as i32))?
+    /// Answers a question about other vCPUs. `is_ram` tells whether an address is RAM of the VM.
+    pub fn answer(&mut self, question: Question, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
+        match question {
+            Question::Start { target, entry } => self.cpu_on(target, entry, is_ram),
+            Question::State { target, level } => {
+                self.affinity_info(target, level).map(|info| Outcome::Return(info as i32))
             }
-            // The TEE, where there is one, runs wherever it is called.
-            Function::MigrateInfoType => Outcome::Return(MigrateInfoType::MigrationNotRequired as i32),
-            Function::SystemOff => Outcome::SystemOff,
-            Function::SystemReset => Outcome::SystemReset,
-            Function::SystemReset2 { reset_type: ResetType::Architectural(_), .. } => Outcome::SystemReset,
-            Function::SystemReset2 { .. } => return Err(ErrorCode::InvalidParameters),
-            _ => return Err(ErrorCode::NotSupported),
-        })
+        }
     }
 
     fn cpu_on(&mut self, target: Mpidr, entry: EntryPoint, is_ram: impl Fn(Ipa) -> bool) -> Result<Outcome, ErrorCode> {
@@ -180,7 +214,8 @@ mod tests {
     }
 
     fn call(psci: &mut Psci, id: Id, args: [u64; 3]) -> Outcome {
-        psci.call(&[u64::from(id.0), args[0], args[1], args[2]], |ipa| ipa >= Ipa(0x4000_0000))
+        let regs = [u64::from(id.0), args[0], args[1], args[2]];
+        super::call(&regs, |question| psci.answer(question, |ipa| ipa >= Ipa(0x4000_0000)))
     }
 
     fn code(code: ErrorCode) -> Outcome {

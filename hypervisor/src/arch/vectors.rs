@@ -1,9 +1,9 @@
 //! EL2's exception vectors, and the way into a guest.
 //!
 //! While a guest runs, SP_EL2 points at its [`Vcpu`](crate::vcpu::Vcpu), whose first fields are x0 to x30. An exit
-//! stores them there, takes the CPU's stack, which the vCPU names in the next field, and calls Rust. Nothing else is
+//! stores them there, takes the CPU's stack, which the vCPU names in the next field, and goes to Rust. Nothing else is
 //! saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until the CPU takes up another
-//! vCPU. Rust answers with the vCPU to go on with.
+//! vCPU. Rust ends by entering the vCPU to go on with.
 
 use core::arch::global_asm;
 
@@ -38,7 +38,6 @@ global_asm!(
     ldr     x1, [sp, #{stack}]
     str     x30, [sp, #240]
     mov     sp, x1
-    adr     x30, enter_guest
     b       \handler
     .endm
 
@@ -75,7 +74,7 @@ vectors:
     exit    {irq}
     exit    {serror}
 
-    // x0 = the vCPU. Also where a CPU goes when it enters its first guest.
+    // x0 = the vCPU: where every handler ends, and where a CPU goes when it enters its first guest.
     .balign 64
     .global enter_guest
 enter_guest:
@@ -121,6 +120,7 @@ unsafe extern "C" {
 /// # Safety
 ///
 /// `vcpu` must be loaded on this CPU, and nothing on this CPU's stack be needed any more.
+#[inline(always)]
 pub unsafe fn enter_guest(vcpu: *mut crate::vcpu::Vcpu) -> ! {
     #[cfg(feature = "trace")]
     // SAFETY: As the caller promises.

@@ -7,7 +7,7 @@ use crate::cpu;
 use crate::machine::End;
 use crate::trace::{Client, ON, record, refusal};
 use crate::vcpu::Vcpu;
-use crate::vpsci::Outcome;
+use crate::vpsci::{self, Outcome};
 use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, in_x0};
 use shared_abi::trace::{Event, Refusal};
 
@@ -71,7 +71,8 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let mask = if function.is_64() { u64::MAX } else { 0xFFFF_FFFF };
     let regs = [u64::from(function.0), vcpu.x[1] & mask, vcpu.x[2] & mask, vcpu.x[3] & mask];
     let vm = vcpu.vm;
-    let outcome = vm.machine.lock().psci.call(&regs, |ipa| vm.ram.translate(ipa).is_some());
+    let is_ram = |ipa| vm.ram.translate(ipa).is_some();
+    let outcome = vpsci::call(&regs, |question| vm.machine.lock().psci.answer(question, is_ram));
     match outcome {
         Outcome::Return(code) => {
             refusal::psci(Client::of(vm.config.id), &regs, code);

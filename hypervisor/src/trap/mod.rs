@@ -1,7 +1,7 @@
 //! Why a guest left, and what is done about it.
 //!
-//! The vectors call the three functions below with the vCPU that was running, its x0 to x30 saved, everything else of it
-//! still in the CPU; they answer with the vCPU to enter.
+//! The vectors jump to the three functions below with the vCPU that was running, its x0 to x30 saved, everything else of it
+//! still in the CPU. They end by entering a guest: they never return, so they restore none of the registers that they use.
 //!
 //! | file | what |
 //! |---|---|
@@ -32,6 +32,7 @@ mod entry {
     use super::syndrome::{self, Class};
     use super::{call, mmio, system};
     use crate::arch::sysreg::{self, read, write};
+    use crate::arch::vectors::enter_guest;
     use crate::arch::virtual_interface::Interface;
     use crate::cpu;
     use crate::machine::End;
@@ -58,7 +59,39 @@ mod entry {
     /// # Safety
     ///
     /// For the vectors: `vcpu` is loaded on this CPU and nobody else refers to it.
-    pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> *mut Vcpu {
+    pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
+        // SAFETY: As the vectors promise; the vCPU that comes back is loaded on this CPU.
+        unsafe { enter_guest(sync(vcpu)) }
+    }
+
+    /// A physical interrupt.
+    ///
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
+    pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
+        // SAFETY: As above.
+        unsafe { enter_guest(irq(vcpu)) }
+    }
+
+    /// An asynchronous external abort: memory or a bus is broken.
+    ///
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
+    pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
+        // SAFETY: As the vectors promise.
+        let vm = unsafe { (*vcpu).vm };
+        vm.end(End::Crash("asynchronous external abort"));
+        // SAFETY: The vCPU is loaded on this CPU.
+        unsafe { enter_guest(cpu::this().schedule()) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
+    #[inline(always)]
+    unsafe fn sync(vcpu: *mut Vcpu) -> *mut Vcpu {
         let pointer = vcpu;
         // SAFETY: As the vectors promise.
         let vcpu = unsafe { &mut *pointer };
@@ -98,30 +131,14 @@ mod entry {
         }
     }
 
-    /// A physical interrupt.
-    ///
-    /// # Safety
-    ///
-    /// As for [`guest_sync`].
-    pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> *mut Vcpu {
+    #[inline(always)]
+    fn irq(vcpu: *mut Vcpu) -> *mut Vcpu {
         let cpu = cpu::this();
         let mut reschedule = false;
         while let Some(intid) = gic::acknowledge() {
             reschedule |= cpu.interrupt(intid);
         }
         if reschedule { cpu.schedule() } else { vcpu }
-    }
-
-    /// An asynchronous external abort: memory or a bus is broken.
-    ///
-    /// # Safety
-    ///
-    /// As for [`guest_sync`].
-    pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> *mut Vcpu {
-        // SAFETY: As the vectors promise.
-        let vm = unsafe { (*vcpu).vm };
-        vm.end(End::Crash("asynchronous external abort"));
-        cpu::this().schedule()
     }
 
     fn wait(pointer: *mut Vcpu) -> *mut Vcpu {
