@@ -7,6 +7,7 @@ use crate::arch::sysreg::{self, read, write};
 use crate::arch::virtual_interface::Interface;
 use crate::arch::{pmu, timer};
 use crate::input;
+use crate::lock::KINDS;
 use crate::platform::{console, gic};
 use crate::scheduler::{Place, RunQueue, SLOTS};
 use crate::trace::{Client, record};
@@ -57,6 +58,8 @@ pub struct Cpu {
     turn_ends: Cell<u64>,
     /// Whether instructions are counted, and the counts when they were last looked at.
     counts: Cell<Option<(u32, u32)>>,
+    /// Looks at locks that another CPU had, since they were last added to a VM's.
+    waits: [Cell<u64>; KINDS],
 }
 
 // SAFETY: What is not atomic is used by the CPU that it belongs to alone, or by the first CPU before that one runs guests.
@@ -125,6 +128,7 @@ impl Cpu {
             last: Cell::new(0),
             turn_ends: Cell::new(0),
             counts: Cell::new(None),
+            waits: [const { Cell::new(0) }; KINDS],
         }
     }
 
@@ -355,7 +359,8 @@ impl Cpu {
             if slot.index != 0 {
                 continue;
             }
-            let mut machine = slot.vm.machine.lock();
+            // Whoever runs here may be of another VM, and not to wait for this one's vCPUs elsewhere: next time, then.
+            let Some(mut machine) = slot.vm.machine.try_lock() else { continue };
             if machine.uart.incomplete_since().is_some_and(|since| now.saturating_sub(since) >= slot.line_time()) {
                 machine.uart.print_incomplete(&mut console::lock());
             }
@@ -396,8 +401,23 @@ impl Cpu {
         timer::set((next != u64::MAX).then_some(next));
     }
 
-    /// Adds the instructions since the last time to the VM whose vCPU is loaded.
+    /// A lock is another CPU's at the moment.
+    pub fn count_wait(&self, kind: usize) {
+        if let Some(count) = self.waits.get(kind) {
+            count.set(count.get() + 1);
+        }
+    }
+
+    /// Adds what was counted since the last time to the VM whose vCPU is loaded.
     fn account(&self) {
+        for (kind, count) in self.waits.iter().enumerate() {
+            let waits = count.take();
+            if waits != 0
+                && let Some(slot) = self.loaded()
+            {
+                slot.vm.waits[kind].fetch_add(waits, Ordering::Relaxed);
+            }
+        }
         let Some(before) = self.counts.get() else { return };
         let now = pmu::sample();
         self.counts.set(Some(now));

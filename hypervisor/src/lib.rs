@@ -32,6 +32,7 @@ pub mod device_tree;
 pub mod guest_dtb;
 pub mod id_registers;
 pub mod loader;
+pub mod lock;
 pub mod machine;
 pub mod mediator;
 pub mod memory;

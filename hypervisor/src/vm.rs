@@ -6,6 +6,7 @@ use crate::arch::{cpu, mmu, timer};
 use crate::config::VmConfig;
 use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
+use crate::lock::{self, Counted, TicketLock};
 use crate::machine::{End, Machine};
 use crate::mediator::{Mediator, Shadow, VmTee};
 use crate::memory::Ram;
@@ -24,7 +25,8 @@ use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, Range};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Owner};
-use spin::{Mutex, Once, RwLock};
+use spin::Once;
+use spin::rwlock::RwLock;
 
 /// The way to the TEE, if there is one.
 pub static MEDIATOR: Once<Mediator> = Once::new();
@@ -40,13 +42,15 @@ pub struct Vm {
     /// Its memory.
     pub ram: Ram,
     /// Its devices and power states.
-    pub machine: Mutex<Machine>,
+    pub machine: TicketLock<Machine, { lock::DEVICES }>,
     /// Its share of the TEE.
-    pub tee: RwLock<Option<VmTee>>,
+    pub tee: RwLock<Option<VmTee>, Counted<{ lock::TEE }>>,
     /// Where its vCPUs run.
     pub places: Vec<Place, MAX_VCPUS>,
     /// Instructions retired on its behalf: at EL2, and below.
     pub instructions: [AtomicU64; 2],
+    /// How often a CPU that ran it looked at a lock that another one had, by kinds of locks.
+    pub waits: [AtomicU64; lock::KINDS],
     /// Mistakes of the guest that may still be logged.
     pub complaints: AtomicU8,
     tables: Tables,
@@ -84,10 +88,11 @@ impl Vm {
         Ok(Box::leak(Box::new(Self {
             config,
             ram,
-            machine: Mutex::new(machine),
+            machine: TicketLock::new(machine),
             tee: RwLock::new(None),
             places,
             instructions: [const { AtomicU64::new(0) }; 2],
+            waits: [const { AtomicU64::new(0) }; lock::KINDS],
             complaints: AtomicU8::new(COMPLAINTS),
             tables,
             placement,
@@ -215,6 +220,8 @@ impl Vm {
         if el2 != 0 {
             log::info!("{id}: instructions EL2={el2} EL1+EL0={below}");
         }
+        let [devices, tee, console] = self.waits.each_ref().map(|count| count.load(Ordering::Relaxed));
+        log::info!("{id}: waits for locks: devices={devices} tee={tee} console={console}");
         match end {
             End::Reset => {
                 trace::record(client, || Event::VmState { state: VmState::Reset });

@@ -2,15 +2,17 @@
 
 use super::uart::Pl011;
 use crate::console::Console;
+use crate::lock::{self, Counted};
 use crate::platform::uart;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use spin::{Mutex, MutexGuard};
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 /// The device is mapped by the time `init` is called; before that nobody prints.
-static CONSOLE: Mutex<Option<Console<Pl011>>> = Mutex::new(None);
+/// No ticket lock: see [`seize`].
+static CONSOLE: SpinMutex<Option<Console<Pl011>>, Counted<{ lock::CONSOLE }>> = SpinMutex::new(None);
 
 /// The locked console.
-pub struct Locked(MutexGuard<'static, Option<Console<uart::Pl011>>>);
+pub struct Locked(SpinMutexGuard<'static, Option<Console<uart::Pl011>>, Counted<{ lock::CONSOLE }>>);
 
 impl core::ops::Deref for Locked {
     type Target = Console<Pl011>;

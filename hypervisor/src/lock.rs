@@ -1,0 +1,43 @@
+//! Locks that say how long CPUs waited for them.
+//!
+//! A VM's locks are *ticket* locks: who comes first is served first. Others than the VM's own vCPUs take them too, a CPU's
+//! tick for example, on behalf of whoever runs there, and a vCPU that accesses a device in a loop must not keep those out.
+//!
+//! Waiting is counted where it happens, in the loop of who waits, so that taking a free lock costs nothing more. A count
+//! is of looks at a lock that somebody else had.
+#![forbid(unsafe_code)]
+
+use spin::RelaxStrategy;
+
+/// A VM's devices and power states.
+pub const DEVICES: usize = 0;
+/// A VM's side of the TEE mediator.
+pub const TEE: usize = 1;
+/// The console, which all VMs share.
+pub const CONSOLE: usize = 2;
+/// How many kinds of locks are told apart.
+pub const KINDS: usize = 3;
+
+/// A lock of a VM's, of one of the kinds above.
+pub type TicketLock<T, const KIND: usize> = spin::mutex::TicketMutex<T, Counted<KIND>>;
+
+/// What a CPU does between two looks at a lock.
+pub struct Counted<const KIND: usize>;
+
+impl<const KIND: usize> RelaxStrategy for Counted<KIND> {
+    #[inline]
+    fn relax() {
+        count(KIND);
+        core::hint::spin_loop();
+    }
+}
+
+#[cfg(target_os = "none")]
+#[cold]
+fn count(kind: usize) {
+    crate::cpu::this().count_wait(kind);
+}
+
+/// Tests have no CPUs to count for.
+#[cfg(not(target_os = "none"))]
+fn count(_: usize) {}
