@@ -1,7 +1,8 @@
 //! Locks that say how long CPUs waited for them.
 //!
-//! A VM's locks are *ticket* locks: who comes first is served first. Others than the VM's own vCPUs take them too, a CPU's
-//! tick for example, on behalf of whoever runs there, and a vCPU that accesses a device in a loop must not keep those out.
+//! The lock of a VM's devices is a *ticket* lock: who comes first is served first. Others than the VM's own vCPUs take it
+//! too, a CPU that has input for the VM for example, and a vCPU that accesses a device in a loop must not keep them out.
+//! The other locks need no such order.
 //!
 //! Waiting is counted where it happens, in the loop of who waits, so that taking a free lock costs nothing more. A count
 //! is of looks at a lock that somebody else had.
@@ -18,7 +19,7 @@ pub const CONSOLE: usize = 2;
 /// How many kinds of locks are told apart.
 pub const KINDS: usize = 3;
 
-/// A lock of a VM's, of one of the kinds above.
+/// A lock of one of the kinds above that serves in the order in which they came.
 pub type TicketLock<T, const KIND: usize> = spin::mutex::TicketMutex<T, Counted<KIND>>;
 
 /// What a CPU does between two looks at a lock.

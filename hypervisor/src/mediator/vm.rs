@@ -1,6 +1,6 @@
 //! One VM's side of the mediator: what it may call, and the order of things.
 
-use crate::lock::{self, TicketLock};
+use crate::lock::{self, Counted};
 use crate::mediator::state::{Next, State};
 use crate::mediator::{GuestMemory, Mediator, Shadow, Tee};
 use crate::trace::{Client, refusal, refuse};
@@ -8,6 +8,7 @@ use shared_abi::client::VmId;
 use shared_abi::optee_smc::*;
 use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
 use shared_abi::trace::Refusal;
+use spin::mutex::SpinMutex;
 
 /// What the TEE and one VM have to do with each other.
 ///
@@ -16,12 +17,12 @@ use shared_abi::trace::Refusal;
 pub struct VmTee {
     tee: Mediator,
     id: VmId,
-    state: TicketLock<State, { lock::TEE }>,
+    state: SpinMutex<State, Counted<{ lock::TEE }>>,
 }
 
 impl VmTee {
     pub(super) fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Self {
-        Self { tee, id, state: TicketLock::new(State::new(tee, id, shadow)) }
+        Self { tee, id, state: SpinMutex::new(State::new(tee, id, shadow)) }
     }
 
     /// The VM's id in x7.

@@ -25,6 +25,8 @@ pub mod traced;
 
 #[cfg(target_os = "none")]
 pub use entry::{guest_irq, guest_serror, guest_sync};
+#[cfg(all(target_os = "none", feature = "trace"))]
+use entry::{irq, serror, sync};
 
 #[cfg(target_os = "none")]
 mod entry {
@@ -80,18 +82,17 @@ mod entry {
     ///
     /// As for [`guest_sync`].
     pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As the vectors promise.
-        let vm = unsafe { (*vcpu).vm };
-        vm.end(End::Crash("asynchronous external abort"));
-        // SAFETY: The vCPU is loaded on this CPU.
-        unsafe { enter_guest(cpu::this().schedule()) }
+        // SAFETY: As above.
+        unsafe { enter_guest(serror(vcpu)) }
     }
 
+    /// Serves a synchronous exception; the vCPU to enter, which is loaded on this CPU.
+    ///
     /// # Safety
     ///
     /// As for [`guest_sync`].
     #[inline(always)]
-    unsafe fn sync(vcpu: *mut Vcpu) -> *mut Vcpu {
+    pub unsafe fn sync(vcpu: *mut Vcpu) -> *mut Vcpu {
         let pointer = vcpu;
         // SAFETY: As the vectors promise.
         let vcpu = unsafe { &mut *pointer };
@@ -131,8 +132,25 @@ mod entry {
         }
     }
 
+    /// The same for an asynchronous external abort.
+    ///
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
+    pub unsafe fn serror(vcpu: *mut Vcpu) -> *mut Vcpu {
+        // SAFETY: As the vectors promise.
+        let vm = unsafe { (*vcpu).vm };
+        vm.end(End::Crash("asynchronous external abort"));
+        cpu::this().schedule()
+    }
+
+    /// The same for a physical interrupt.
+    ///
+    /// # Safety
+    ///
+    /// As for [`guest_sync`].
     #[inline(always)]
-    fn irq(vcpu: *mut Vcpu) -> *mut Vcpu {
+    pub unsafe fn irq(vcpu: *mut Vcpu) -> *mut Vcpu {
         let cpu = cpu::this();
         let mut reschedule = false;
         while let Some(intid) = gic::acknowledge() {

@@ -1,8 +1,9 @@
 //! The way in and out of a guest in trace builds: one record for each exception that comes from a guest, one for each return
-//! into one. The vectors call these in the handlers' place.
+//! into one. The vectors jump to these in the handlers' place.
 
 use super::syndrome::{self, Class};
 use crate::arch::sysreg::{self, read};
+use crate::arch::vectors::enter_guest;
 use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use shared_abi::trace::event::Conduit;
@@ -13,11 +14,11 @@ use shared_abi::trace::{Event, World};
 /// # Safety
 ///
 /// As there.
-pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> *mut Vcpu {
+pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
     // SAFETY: As the vectors promise; the reference ends before the handler's begins.
     came(unsafe { &mut *vcpu }, sysreg::esr());
     // SAFETY: As the vectors promise. The one call of the handler, so that it is a part of this function.
-    unsafe { enter(super::guest_sync(vcpu)) }
+    unsafe { enter_guest(super::sync(vcpu)) }
 }
 
 /// [`super::guest_irq`], recorded.
@@ -25,7 +26,7 @@ pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> *mut Vcpu {
 /// # Safety
 ///
 /// As there.
-pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> *mut Vcpu {
+pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
     {
         // SAFETY: As the vectors promise.
         let vcpu = unsafe { &*vcpu };
@@ -34,7 +35,7 @@ pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> *mut Vcpu {
         record(client(vcpu), || Event::Interrupt { vcpu: vcpu.index as u8, intid, pc: sysreg::elr() });
     }
     // SAFETY: As the vectors promise.
-    unsafe { enter(super::guest_irq(vcpu)) }
+    unsafe { enter_guest(super::irq(vcpu)) }
 }
 
 /// [`super::guest_serror`], recorded.
@@ -42,11 +43,11 @@ pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> *mut Vcpu {
 /// # Safety
 ///
 /// As there.
-pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> *mut Vcpu {
+pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
     // SAFETY: As the vectors promise.
     exit(unsafe { &*vcpu }, sysreg::esr(), false);
     // SAFETY: As the vectors promise.
-    unsafe { enter(super::guest_serror(vcpu)) }
+    unsafe { enter_guest(super::serror(vcpu)) }
 }
 
 #[inline(always)]
