@@ -191,11 +191,12 @@ pub fn clippy(workspace: &Workspace, progress: &Progress) -> Result<()> {
         let job = Job { features: &["trace"], ..Job::of(workspace, program.package()) };
         run_cargo(workspace, &toolchain, "clippy", &job, progress)?;
     }
-    Ok(())
+    let report = Job { features: &["trace", "as-reported"], ..Job::of(workspace, Program::Tee.package()) };
+    run_cargo(workspace, &toolchain, "clippy", &report, progress)
 }
 
 /// Programs with a feature `trace`.
-const TRACED: [Program; 1] = [Program::Hypervisor];
+const TRACED: [Program; 3] = [Program::Runtime, Program::Tee, Program::Hypervisor];
 
 /// What cargo is to do.
 struct Job<'j> {

@@ -8,6 +8,7 @@ pub fn failed(assertion: &str, line: u32, function: &str) -> ! {
         use crate::arch::aarch64::cpu;
         use crate::platform::console::last_words;
         let cpu = cpu::index();
+        crate::trace::panic(format_args!("bget: {assertion}"));
         let place = "tee-core/src/as_reported/bget.rs";
         last_words(format_args!("E/TC:{cpu} 0   assertion '{assertion}' failed at {place}:{line} <{function}>"));
         last_words(format_args!("E/TC:{cpu} 0   Panic at {}:{} <failed>", file!(), line!()));

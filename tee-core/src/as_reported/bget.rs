@@ -187,6 +187,46 @@ fn next(block: *mut Block, size: usize) -> *mut Head {
     block.cast::<u8>().wrapping_add(size).cast()
 }
 
+/// Tells of the list as it stands, whatever it is: its head, what the links forward lead to, what the last link backward leads to.
+/// Nothing outside `known` is looked at.
+///
+/// # Safety
+///
+/// `known` must be mapped. Nobody else may use the pool now.
+#[cfg(any(tracing, test))]
+pub unsafe fn tell(set: *mut Poolset, known: core::ops::Range<usize>) {
+    /// More are no picture, and the list may be a ring that the head isn't in.
+    const MOST: u8 = 16;
+    let list = set.cast::<Block>();
+    let is_known = |block: *mut Block| {
+        let at = block.addr();
+        block.is_aligned() && at >= known.start && at.checked_add(SMALLEST).is_some_and(|end| end <= known.end)
+    };
+    let tell = |index: u8, block: *mut Block| {
+        // SAFETY: the head, or known; promised by the caller.
+        let Block { head, ql } = unsafe { block.read() };
+        let (next, previous) = (ql.flink.addr() as u64, ql.blink.addr() as u64);
+        crate::trace::event!(FreeBlock {
+            index,
+            address: block.addr() as u64,
+            size: head.size.max(0) as u64,
+            next,
+            previous
+        });
+        ql
+    };
+    let first = tell(0, list);
+    let (mut index, mut block, mut last) = (1, first.flink, list);
+    while block != list && is_known(block) && index < MOST {
+        last = block;
+        block = tell(index, block).flink;
+        index += 1;
+    }
+    if first.blink != last && first.blink != list && is_known(first.blink) {
+        tell(index, first.blink);
+    }
+}
+
 /// Makes a block the list's last one.
 ///
 /// # Safety

@@ -5,7 +5,11 @@
 
 use super::bget::{self, Damaged, Poolset};
 use super::template;
+use crate::arch::aarch64::space;
+use crate::nexus::pages::PAGE_SIZE;
 use crate::partition::Partition;
+use crate::partition::layout::HEAP;
+use crate::trace;
 use core::alloc::Layout;
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -61,6 +65,11 @@ impl Malloc {
     ///
     /// As for [`bpool`](bget::bpool).
     pub unsafe fn bpool(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
+        if trace::ON {
+            let heap = space::BASE + HEAP * PAGE_SIZE;
+            // SAFETY: as below. The heap's pages follow each other, from its first to those that are given.
+            unsafe { bget::tell(self.set(), heap..base.saturating_add(len)) };
+        }
         // SAFETY: promised by the caller; a partition is current, and the heap's lock is held.
         unsafe { bget::bpool(self.set(), base, len) }
     }

@@ -5,6 +5,7 @@ use super::bget::Damaged;
 use super::ids;
 use crate::arch::Space;
 use crate::nexus::vms::SlotIndex;
+use crate::trace::event;
 use shared_abi::client::VmId;
 
 /// Gives a new partition its heap, as the report's TEE does in VM_CREATED.
@@ -15,8 +16,10 @@ use shared_abi::client::VmId;
 pub unsafe fn start(space: &Space, slot: SlotIndex, id: VmId) -> Result<(), Damaged> {
     log::info!("I/TC: Added guest {}", ids::number(id));
     space.select(slot);
+    event!(id => PartitionSelect { slot });
     // SAFETY: the partition is mapped now; its memory is given to its heap here alone.
     let started = unsafe { (*space.partition()).heap.try_add(space.heap()) };
     Space::deselect();
+    event!(id => PartitionLeave { slot });
     started
 }

@@ -101,7 +101,12 @@ pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
             (range.map(Buffer::contiguous), 0)
         }
     };
-    let Some(buffer) = message else { return refused!(BadAddress, from_halves(a1, a2), ReturnCode::EBadAddr) };
+    let Some(buffer) = message else {
+        return match start.function {
+            smc::OPTEE_SMC_CALL_WITH_REGD_ARG => refused!(UnknownCookie, from_halves(a1, a2), ReturnCode::EBadAddr),
+            _ => refused!(BadAddress, from_halves(a1, a2), ReturnCode::EBadAddr),
+        };
+    };
     let with_rpc = start.function != smc::OPTEE_SMC_CALL_WITH_ARG;
     let mut message = msg::Message::new();
     let Ok(rpc_at) = message.fetch(tee, &buffer, at, with_rpc) else {

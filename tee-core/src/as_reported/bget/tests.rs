@@ -1,4 +1,6 @@
 use super::*;
+use crate::arch::host::trace::Tape;
+use crate::trace::Event;
 
 const POOL: usize = 0x1_0000;
 
@@ -189,4 +191,39 @@ fn a_block_is_not_freed_twice() {
     let (block, _next) = (memory.get(64).unwrap(), memory.get(64));
     memory.free(block);
     memory.free(block);
+}
+
+/// The blocks that [`tell`] tells of: index, address, size.
+fn told(memory: &mut Memory) -> Vec<(u8, u64, u64)> {
+    let tape = Tape::begin();
+    let heap = memory.heap.as_mut_ptr().expose_provenance();
+    // SAFETY: the heap is there.
+    unsafe { tell(&raw mut *memory.set, heap..heap + POOL) };
+    let blocks = tape.take().into_iter().map(|(_, event)| match event {
+        Event::FreeBlock { index, address, size, .. } => (index, address, size),
+        other => panic!("{other:?}"),
+    });
+    blocks.collect()
+}
+
+#[test]
+fn a_list_is_told_as_it_stands_and_no_further_than_what_is_known() {
+    let mut memory = Memory::started();
+    let head = (&raw mut *memory.set).addr() as u64;
+    let first = memory.heap.as_ptr().addr() as u64;
+    let sizes = memory.list();
+    assert_eq!(told(&mut memory), [(0, head, 0), (1, first, sizes[0] as u64)]);
+
+    // The head of one pool before the memory of another: the report's second VM.
+    let mut dirty = Memory::new();
+    let links = Links { flink: dirty.heap.as_mut_ptr().cast(), blink: dirty.heap.as_mut_ptr().cast() };
+    dirty.set.freelist.ql = links;
+    let heap = dirty.heap.as_ptr().addr() as u64;
+    let head = (&raw mut *dirty.set).addr() as u64;
+    assert_eq!(told(&mut dirty), [(0, head, 0), (1, heap, 0)]);
+
+    dirty.set.freelist.ql.flink = without_provenance_mut(POOL);
+    assert_eq!(told(&mut dirty), [(0, head, 0), (1, heap, 0)], "what the last link leads to");
+    dirty.set.freelist.ql.blink = without_provenance_mut(usize::MAX - 15);
+    assert_eq!(told(&mut dirty), [(0, head, 0)]);
 }
