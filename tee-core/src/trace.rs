@@ -8,6 +8,7 @@
 use crate::entry::{Answer, Arguments};
 use crate::heap::Heap;
 use crate::nexus::pages::{PAGE_SIZE, Page};
+use crate::tee::Tee;
 use shared_abi::client::VmId;
 use shared_abi::layout;
 use shared_abi::trace::World;
@@ -55,6 +56,24 @@ pub fn called(x: &Arguments) {
 #[inline(always)]
 pub fn answered(x: &Answer) {
     event!(Answer { to: World::Normal, vcpu: 0, x: *x, pc: 0 });
+}
+
+/// A VM has its partition.
+#[inline(always)]
+pub fn created(tee: &Tee, id: VmId, pages: usize) {
+    if ON {
+        let (free, vms) = tee.figures();
+        event!(id => VmCreated { pages: pages as u64, free: free as u64, vms: vms as u64 });
+    }
+}
+
+/// A VM has nothing any more.
+#[inline(always)]
+pub fn reclaimed(tee: &Tee, id: VmId, pages: usize) {
+    if ON {
+        let (free, vms) = tee.figures();
+        event!(id => VmReclaimed { pages: pages as u64, free: free as u64, vms: vms as u64 });
+    }
 }
 
 /// How full a partition's heap is.

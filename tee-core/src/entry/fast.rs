@@ -90,12 +90,12 @@ impl Tee {
     /// Only the hypervisor may say who exists, and only ids that can be a VM's.
     fn life_cycle<E>(&self, client: ClientId, id: u32, change: fn(&Self, VmId) -> Result<(), E>) -> Answer {
         if client != ClientId::Hypervisor {
-            return refused!(NotForCaller, id.into(), only(ReturnCode::ENotAvail));
+            refused!(NotForCaller, id.into(), ());
+        } else if VmId::from_argument(id).is_none() {
+            refused!(NotAVm, id.into(), ());
         }
-        let Some(id) = VmId::from_argument(id) else {
-            return refused!(NotAVm, id.into(), only(ReturnCode::ENotAvail));
-        };
-        only(if change(self, id).is_ok() { ReturnCode::Ok } else { ReturnCode::ENotAvail })
+        let done = client == ClientId::Hypervisor && VmId::from_argument(id).is_some_and(|id| change(self, id).is_ok());
+        only(if done { ReturnCode::Ok } else { ReturnCode::ENotAvail })
     }
 
     /// What concerns a VM's own state; the hypervisor has none.

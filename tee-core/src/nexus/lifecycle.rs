@@ -53,11 +53,9 @@ impl Tee {
         if built.is_err() {
             self.vms.remove(id);
         } else {
-            if cfg!(not(as_reported)) {
-                log::info!("{id} created");
-            }
-            let (free, vms) = if trace::ON { self.figures() } else { (0, 0) };
-            event!(id => VmCreated { pages: GUARANTEED as u64, free: free as u64, vms: vms as u64 });
+            #[cfg(not(as_reported))]
+            log::info!("{id} created");
+            trace::created(self, id, GUARANTEED);
         }
         built
     }
@@ -67,16 +65,21 @@ impl Tee {
     pub fn destroy(&self, id: VmId) -> Result<(), Refused> {
         let drained = self.vms.with(id, |slot, state| {
             if !matches!(state.life, Life::Created | Life::Ready) {
-                return Err(refused!(VmIsGoing, id.get().into(), Refused));
+                return Err(Refused);
             }
             self.vms.slot(slot).set_live(None);
             let idle = state.inside == 0;
             state.life = if idle { Life::Building } else { Life::Draining };
             Ok(idle.then_some(slot))
         });
-        let drained = drained.unwrap_or_else(|| Err(refused!(UnknownVm, id.get().into(), Refused)))?;
-        event!(id => VmDestroyed { draining: drained.is_none() });
-        if let Some(slot) = drained {
+        if trace::ON {
+            match drained {
+                Some(Ok(idle)) => event!(id => VmDestroyed { draining: idle.is_none() }),
+                Some(Err(Refused)) => refused!(VmIsGoing, id.get().into(), ()),
+                None => refused!(UnknownVm, id.get().into(), ()),
+            }
+        }
+        if let Some(slot) = drained.unwrap_or(Err(Refused))? {
             self.reclaim(slot);
         }
         Ok(())
@@ -102,8 +105,7 @@ impl Tee {
         if let Some(id) = id {
             self.vms.remove(id);
             log::info!("{id} destroyed");
-            let (free, vms) = if trace::ON { self.figures() } else { (0, 0) };
-            event!(id => VmReclaimed { pages: pages as u64, free: free as u64, vms: vms as u64 });
+            trace::reclaimed(self, id, pages);
         }
     }
 
