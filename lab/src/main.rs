@@ -11,6 +11,7 @@ use lab::command::run::run_on;
 use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
+use lab::pictures::pictures;
 use lab::prepare::{self, Kit, Prepared};
 use lab::probe;
 use lab::progress::Progress;
@@ -96,6 +97,11 @@ enum Command {
     },
     /// Make the book of docs/ and follow its links; builds mdbook the first time.
     Book,
+    /// Draw the course's pictures anew, from traced runs.
+    Pictures {
+        /// Only those whose name begins with this.
+        only: Option<String>,
+    },
     /// Judge an exercise of the course (docs/course) by what machines make of it.
     Check {
         /// Which one; without a number they are listed.
@@ -192,6 +198,7 @@ fn execute(command: Command) -> Result<bool> {
             progress.finish();
             println!("{}", page.display());
         }
+        Command::Pictures { only } => pictures(&workspace, only.as_deref(), &progress)?,
         Command::Check { number, files } => return check::check(&workspace, number, files.as_deref(), &progress),
         Command::Build => {
             Firmware::build(&workspace, &Program::ALL, &progress)?;

@@ -74,6 +74,17 @@ impl Matrix {
         self.differences().is_empty()
     }
 
+    /// The TEEs' names: the columns.
+    pub fn tees(&self) -> impl Iterator<Item = &str> {
+        self.table.tees.iter().map(|tee| tee.name.as_str())
+    }
+
+    /// The sequences' names, and what became of each under each TEE.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, Vec<Option<Cell>>)> {
+        let rows = self.table.sequences.iter().zip(&self.played);
+        rows.map(|(sequence, row)| (sequence.name.as_str(), row.iter().map(|played| played.cell).collect()))
+    }
+
     fn cells(&self) -> impl Iterator<Item = (&table::Sequence, &table::Tee, &Played)> {
         let rows = self.table.sequences.iter().zip(&self.played);
         rows.flat_map(|(sequence, row)| {

@@ -1,0 +1,158 @@
+//! `lab pictures`: the pictures of the course, drawn from runs.
+//!
+//! Each is one traced run and what of its records is shown. They are committed, so that the course can be read without
+//! running anything, and drawn anew when what they show has changed.
+
+mod matrix;
+mod memory;
+mod steps;
+mod svg;
+
+use crate::command::run::keep;
+use crate::prepare::{Kit, Tracing, prepare};
+use crate::progress::Progress;
+use crate::reproduce::reproduce;
+use crate::run::run;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::workspace::{Workspace, write_if_changed};
+use anyhow::{Context, Result, ensure};
+use svg::Drawing;
+
+/// What of a run is shown.
+enum Show {
+    /// Calls, by the names of their functions, each after the one before.
+    Calls(&'static [&'static str]),
+    /// The layers' beginning.
+    Boot,
+    /// Where the VMs' RAM is.
+    Stage2,
+}
+
+/// A picture of a traced run.
+struct Picture {
+    /// Its name, without extension.
+    name: &'static str,
+    /// For those who can't see it.
+    title: &'static str,
+    /// What is run, from the root of the checkout.
+    scenario: &'static str,
+    /// What the TEE is built with.
+    tee: &'static [&'static str],
+    show: Show,
+}
+
+const PICTURES: [Picture; 7] = [
+    Picture {
+        name: "01-first-smc",
+        title: "Two SMCs of the probe: one that EL3 answers, one that goes to the TEE and back",
+        scenario: "docs/course/pictures/01.toml",
+        tee: &[],
+        show: Show::Calls(&["SMCCC_VERSION", "OPTEE_SMC_CALLS_UID"]),
+    },
+    Picture {
+        name: "02-boot",
+        title: "The layers begin, one after another",
+        scenario: "scenarios/guest-undefined-smc.toml",
+        tee: &[],
+        show: Show::Boot,
+    },
+    Picture {
+        name: "03-world-switch",
+        title: "A guest's fast call to the TEE, level by level, with instructions",
+        scenario: "scenarios/guest-undefined-smc.toml",
+        tee: &[],
+        show: Show::Calls(&["OPTEE_SMC_CALL_WITH_ARG"]),
+    },
+    Picture {
+        name: "04-two-guests",
+        title: "Where the RAM of two VMs is, as each sees it and as it is",
+        scenario: "docs/course/pictures/04.toml",
+        tee: &[],
+        show: Show::Stage2,
+    },
+    Picture {
+        name: "05-messages",
+        title: "A yielding call that asks for the time: the call, three RPCs and the end",
+        scenario: "docs/course/pictures/05.toml",
+        tee: &[],
+        show: Show::Calls(&[
+            "OPTEE_SMC_CALL_WITH_ARG",
+            "OPTEE_SMC_CALL_WITH_ARG",
+            "OPTEE_SMC_CALL_RETURN_FROM_RPC",
+            "OPTEE_SMC_CALL_RETURN_FROM_RPC",
+            "OPTEE_SMC_CALL_RETURN_FROM_RPC",
+        ]),
+    },
+    Picture {
+        name: "06-second-vm",
+        title: "The report's two calls, and the free list that does not close",
+        scenario: "docs/course/pictures/06.toml",
+        tee: &["as-reported"],
+        show: Show::Calls(&["OPTEE_SMC_VM_CREATED", "OPTEE_SMC_VM_CREATED"]),
+    },
+    Picture {
+        name: "08-break-it",
+        title: "A call that is resumed after its VM is gone, and once more as the next VM of that number",
+        scenario: "docs/course/pictures/08.toml",
+        tee: &[],
+        show: Show::Calls(&[
+            "OPTEE_SMC_VM_DESTROYED",
+            "OPTEE_SMC_CALL_RETURN_FROM_RPC",
+            "OPTEE_SMC_VM_CREATED",
+            "OPTEE_SMC_CALL_RETURN_FROM_RPC",
+        ]),
+    },
+];
+
+/// Draws those whose name begins with `only`, or all.
+pub fn pictures(workspace: &Workspace, only: Option<&str>, progress: &Progress) -> Result<()> {
+    let wanted = |name: &str| only.is_none_or(|only| name.starts_with(only));
+    for picture in PICTURES.iter().filter(|picture| wanted(picture.name)) {
+        let trace = record(workspace, picture, progress)?;
+        let drawing = match picture.show {
+            Show::Calls(names) => steps::calls(&trace, names)?,
+            Show::Boot => steps::boot(&trace),
+            Show::Stage2 => memory::stage2(&trace),
+        };
+        write(workspace, picture.name, picture.title, drawing)?;
+    }
+    if wanted("07-trust") {
+        let drawing = matrix::matrix(&reproduce(workspace, progress)?);
+        write(workspace, "07-trust", "Sequences, remedies, and what became of them", drawing)?;
+    }
+    Ok(())
+}
+
+fn write(workspace: &Workspace, name: &str, title: &str, drawing: Drawing) -> Result<()> {
+    let file = workspace.root().join("docs/course/pictures").join(name).with_extension("svg");
+    write_if_changed(&file, drawing.finish(title).as_bytes())
+}
+
+/// Runs a picture's scenario with layers that trace.
+fn record(workspace: &Workspace, picture: &Picture, progress: &Progress) -> Result<Trace> {
+    let scenario = Scenario::read(&workspace.root().join(picture.scenario))?;
+    let tee = picture.tee.iter().map(|feature| (*feature).to_owned()).collect();
+    let kit = Kit::traced(workspace, &scenario, Tracing { tee, ..Tracing::default() }, progress)?;
+    progress.step(&format!("drawing {}", picture.name));
+    let prepared = prepare(workspace, &scenario, &scenario.machine.cpu, &kit)?;
+    let mut outcome = run(&scenario, &scenario.machine.cpu, &prepared, &mut |_| {})?;
+    keep(&mut outcome, &scenario, &prepared)?;
+    ensure!(outcome.passed(), "{} is no picture of what it should show:\n{}", picture.name, outcome.report());
+    outcome.trace.context("the run left no trace")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_picture_has_a_scenario_that_can_be_read_and_is_drawn() {
+        let workspace = Workspace::locate().unwrap();
+        for picture in &PICTURES {
+            Scenario::read(&workspace.root().join(picture.scenario)).unwrap();
+            let file = workspace.root().join("docs/course/pictures").join(picture.name).with_extension("svg");
+            assert!(std::fs::read_to_string(&file).is_ok_and(|text| text.starts_with("<svg")), "{}", file.display());
+        }
+    }
+}

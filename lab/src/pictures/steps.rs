@@ -1,0 +1,147 @@
+//! Records of a trace, one below the other: at which level the CPU went on, and for how many instructions.
+
+use super::svg::Drawing;
+use crate::report::names;
+use crate::report::story::{LEVELS, Place, Request, Story, level};
+use crate::trace::{Entry, Trace};
+use anyhow::{Result, ensure};
+use shared_abi::trace::{Event, Layer, World};
+
+/// Width of a level's lane, and height of a record's row.
+const LANE: u32 = 46;
+const ROW: u32 = 19;
+/// The widest text of a row.
+const WIDEST: usize = 74;
+/// Where texts begin.
+const TEXTS: u32 = 12 + LANE * LEVELS.len() as u32;
+const CLASSES: [&str; LEVELS.len()] = ["vm", "el2", "el3", "tee"];
+
+/// A record and what the CPU did after it.
+struct Row {
+    text: String,
+    bad: bool,
+    place: Place,
+    ticks: u64,
+}
+
+/// The calls of a trace with these names, each the next one of its name after the call before.
+pub fn calls(trace: &Trace, names: &[&str]) -> Result<Drawing> {
+    let story = Story::of(trace, |_| {});
+    let mut from = 0;
+    let mut drawing = Lanes::default();
+    for name in names {
+        let found = story
+            .calls
+            .iter()
+            .find(|call| call.begin >= from && !call.steps.is_empty() && call.request.name() == *name);
+        ensure!(found.is_some(), "there is no further call of {name} in the trace");
+        let Some(call) = found else { continue };
+        from = call.end.max(call.begin + 1);
+        let rows = call.steps.iter().map(|step| row(&step.entry, Some(call.request), step.place, step.ticks));
+        let total = format!("{}: {} instructions, {}", call.title(), call.total(), call.outcome_words());
+        drawing.group(&total, rows);
+    }
+    Ok(drawing.drawing)
+}
+
+/// What happened before the normal world's first call: layers begin, and the TEE is entered.
+pub fn boot(trace: &Trace) -> Drawing {
+    let mut stretches = Vec::new();
+    Story::of(trace, |stretch| stretches.push(*stretch));
+    let first = |entry: &Entry| matches!(entry.record.event, Event::Call { from: World::Normal, .. });
+    let end = trace.entries.iter().position(first).unwrap_or(trace.entries.len());
+    let wanted = |entry: &&Entry| entry.cpu == 0 && !matches!(entry.record.event, Event::Calibration { .. });
+    let rows = trace.entries[..end].iter().filter(wanted).map(|entry| {
+        let after = stretches.iter().find(|stretch| stretch.cpu == 0 && stretch.begin == entry.record.time);
+        let begins = match entry.layer {
+            Layer::Monitor => Place::El3,
+            Layer::Tee => Place::Tee,
+            Layer::Hypervisor => Place::El2,
+        };
+        let (place, ticks) = after.map_or((begins, 0), |stretch| (stretch.place, stretch.ticks));
+        row(entry, None, if place == Place::Unknown { begins } else { place }, ticks)
+    });
+    let mut drawing = Lanes::default();
+    drawing.group("from the runtime's first record to the normal world's first call", rows);
+    drawing.drawing
+}
+
+fn row(entry: &Entry, asked: Option<Request>, place: Place, ticks: u64) -> Row {
+    let mut text = match entry.record.event {
+        // The list is the point of the picture that has one.
+        Event::FreeBlock { index, address, next, previous, .. } => {
+            let what = if index == 0 { "the list's head".to_owned() } else { format!("block {index}") };
+            format!("{what} at {address:#x}: flink {next:#x}, blink {previous:#x}")
+        }
+        Event::Memory { base, .. } => format!("{} at {base:#x}", names::title(entry, asked)),
+        Event::Call { x, .. } => format!("{}{}", names::title(entry, asked), arguments(&x)),
+        _ => names::title(entry, asked),
+    };
+    if text.chars().count() > WIDEST {
+        text = text.chars().take(WIDEST - 1).chain(['…']).collect();
+    }
+    let bad = matches!(entry.record.event, Event::Panic { .. } | Event::Refused { .. });
+    Row { text, bad, place, ticks }
+}
+
+/// x1 and x7 of a call, as far as they say something.
+fn arguments(x: &[u64; 8]) -> String {
+    [1, 7].into_iter().filter(|n| x[*n] != 0 && x[*n] < 1 << 32).map(|n| format!(" x{n}={:#x}", x[n])).collect()
+}
+
+/// The levels side by side, rows below each other.
+#[derive(Default)]
+struct Lanes {
+    drawing: Drawing,
+    y: u32,
+}
+
+impl Lanes {
+    fn group(&mut self, title: &str, rows: impl Iterator<Item = Row>) {
+        if self.y == 0 {
+            for (n, name) in LEVELS.iter().enumerate() {
+                self.drawing.text(6 + LANE * n as u32, 16, "dim", name);
+            }
+            self.y = 24;
+        }
+        self.y += ROW;
+        self.drawing.text(TEXTS, self.y, "head", title);
+        self.y += 6;
+        let top = self.y;
+        let mut last: Option<u32> = None;
+        for row in rows {
+            if let Some(lane) = level(row.place) {
+                let x = 6 + LANE * lane as u32;
+                if let Some(last) = last.filter(|last| *last != x) {
+                    let middle = LANE / 2 - 3;
+                    self.drawing.line((last + middle, self.y + 1), (x + middle, self.y + 1), "");
+                }
+                self.drawing.bar(x, self.y + 2, LANE - 6, ROW - 3, CLASSES[lane]);
+                last = Some(x);
+            }
+            self.drawing.text(TEXTS, self.y + 14, if row.bad { "bad" } else { "" }, &row.text);
+            if row.ticks != 0 {
+                self.drawing.text_to(TEXTS + 8 * WIDEST as u32 + 40, self.y + 14, "dim", row.ticks);
+            }
+            self.y += ROW;
+        }
+        for n in 0..=LEVELS.len() as u32 {
+            let x = 3 + LANE * n;
+            self.drawing.line((x, top), (x, self.y), "lane");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample::Sample;
+
+    #[test]
+    fn calls_are_drawn_in_their_order_and_missing_ones_are_named() {
+        let trace = Sample::new().trace();
+        assert!(calls(&trace, &["SMCCC_VERSION"]).is_err());
+        let svg = boot(&trace).finish("boot");
+        assert!(svg.contains("EL3 begins") && svg.contains("TEE begins"), "{svg}");
+    }
+}
