@@ -1,7 +1,7 @@
 //! Reads the rings of a running machine from the file behind its memory.
 //!
 //! QEMU maps the file as the machine's RAM; the lab only ever reads it, so the machine cannot notice. A thread looks every
-//! [`PERIOD`]: the fastest that a layer can write is a record in some forty instructions, and a ring holds tens of thousands.
+//! `PERIOD`: the fastest that a layer can write is a record in some forty instructions, and a ring holds tens of thousands.
 
 use super::merge;
 use super::{Entry, Trace};

@@ -9,7 +9,7 @@
 //! | [`frames`] | takes records out of what a serial port says, where there is no such memory |
 //! | [`recording`] | a trace in the making, by either way |
 //! | [`merge`] | many rings, each in its own order, become one sequence |
-//! | [`file`] | a trace as a file |
+//! | [`mod@file`] | a trace as a file |
 //! | [`text`] | records as lines of a log |
 //! | [`summary`] | how much there is of it, and its end |
 //! | [`verify`] | whether QEMU saw the same |

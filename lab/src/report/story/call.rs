@@ -119,7 +119,7 @@ pub struct Call {
     pub steps: Vec<Step>,
     /// Records of it that are not kept among its steps.
     pub more: u64,
-    /// Ticks by [`Level`](super::Level), all records counted.
+    /// Ticks by [level](super::LEVELS), all records counted.
     pub ticks: [u64; 4],
     /// Time of its first record.
     pub begin: u64,

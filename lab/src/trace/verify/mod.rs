@@ -4,7 +4,7 @@
 //! for exceptions that come from a VM. QEMU logs them too (`-d int`), and knows nothing of records. Here the two are laid side by
 //! side, on each CPU and for each level in order; the first that one has and the other hasn't is a [`Difference`].
 //!
-//! [`log`] reads QEMU's; [`compare`] goes through both.
+//! [`log`] reads QEMU's; [`mod@compare`] goes through both.
 
 pub mod compare;
 pub mod log;
