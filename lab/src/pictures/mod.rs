@@ -59,10 +59,10 @@ const PICTURES: [Picture; 7] = [
     },
     Picture {
         name: "03-world-switch",
-        title: "A guest's fast call to the TEE, level by level, with instructions",
+        title: "A guest's call to the TEE, level by level, with instructions",
         scenario: "scenarios/guest-undefined-smc.toml",
         tee: &[],
-        show: Show::Calls(&["OPTEE_SMC_CALL_WITH_ARG"]),
+        show: Show::Calls(&["OPTEE_SMC_CALL_WITH_REGD_ARG"]),
     },
     Picture {
         name: "04-two-guests",

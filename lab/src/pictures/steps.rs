@@ -2,7 +2,7 @@
 
 use super::svg::Drawing;
 use crate::report::names;
-use crate::report::story::{LEVELS, Place, Request, Story, level};
+use crate::report::story::{Caller, LEVELS, Outcome, Place, Request, Story, level};
 use crate::trace::{Entry, Trace};
 use anyhow::{Result, ensure};
 use shared_abi::trace::{Event, Layer, World};
@@ -37,11 +37,24 @@ pub fn calls(trace: &Trace, names: &[&str]) -> Result<Drawing> {
         ensure!(found.is_some(), "there is no further call of {name} in the trace");
         let Some(call) = found else { continue };
         from = call.end.max(call.begin + 1);
-        let rows = call.steps.iter().map(|step| row(&step.entry, Some(call.request), step.place, step.ticks));
+        let steps = call.steps.iter().map(|step| row(&step.entry, Some(call.request), step.place, step.ticks));
+        let (who, place) = caller(call.caller);
+        let said = |text: String| Row { text, bad: false, place, ticks: 0 };
+        let end = matches!(call.outcome, Outcome::Answered(_)).then(|| said(format!("{who} goes on")));
         let total = format!("{}: {} instructions, {}", call.title(), call.total(), call.outcome_words());
-        drawing.group(&total, rows);
+        drawing.group(&total, std::iter::once(said(format!("{who} calls"))).chain(steps).chain(end));
     }
     Ok(drawing.drawing)
+}
+
+/// Who calls, and where that is. In the hypervisor's place is the probe, which writes no records.
+fn caller(caller: Caller) -> (String, Place) {
+    match caller {
+        Caller::Vm(id) => (format!("vm{id}"), Place::Vm(id)),
+        Caller::Hypervisor => ("the hypervisor".into(), Place::El2),
+        Caller::NormalWorld(_) => ("the probe".into(), Place::El2),
+        Caller::Monitor => ("the monitor".into(), Place::El3),
+    }
 }
 
 /// What happened before the normal world's first call: layers begin, and the TEE is entered.
