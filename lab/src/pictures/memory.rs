@@ -26,10 +26,10 @@ pub fn stage2(trace: &Trace) -> Drawing {
         let class = ["vm", "tee", "el2"][usize::from(*vm) % 3];
         let (left, right) = (row(n), row(place));
         drawing.bar(6, left, COLUMN - 20, 32, class);
-        drawing.text(14, left + 20, "", format!("vm{vm}: {ipa:#x}, {}", bytes(*size)));
+        drawing.text(14, left + 20, "on", format!("vm{vm}: {ipa:#x}, {}", bytes(*size)));
         drawing.line((COLUMN - 14, left + 16), (6 + 2 * COLUMN, right + 16), "");
         drawing.bar(6 + 2 * COLUMN, right, COLUMN - 20, 32, class);
-        drawing.text(14 + 2 * COLUMN, right + 20, "", format!("{base:#x}..{:#x}", base + size));
+        drawing.text(14 + 2 * COLUMN, right + 20, "on", format!("{base:#x}..{:#x}", base + size));
     }
     drawing.text(6 + COLUMN, 18, "dim", "stage 2 of each VM");
     drawing
