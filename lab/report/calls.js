@@ -103,7 +103,7 @@ function select(index, step, fit) {
   mark();
   showDetail();
   if (fit) lookAtCall(index); else schedule();
-  cursors.forEach((moveCursor) => moveCursor());
+  Object.values(cursors).forEach((move) => move());
 }
 // On a narrow screen the fields stand below their step, else beside the steps.
 const narrow = matchMedia("(max-width: 46rem)");

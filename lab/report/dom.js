@@ -41,7 +41,8 @@ const breakable = (name) => name.split(/(?<=_)/).flatMap((part, i) => (i ? [el("
 // When, counted from the first record.
 const when = (time) => number(Math.max(0, time - data.begin));
 const MOODS = { good: "✓", wait: "…", bad: "✗", fatal: "✗" };
-const moodClass = (mood) => (mood === "fatal" ? "bad" : mood);
+// A refusal is an answer like others; red is for what killed a layer.
+const moodClass = (mood) => ({ fatal: "bad", bad: "wait", wait: "soft" })[mood] || mood;
 
 function section(id, title, note, ...children) {
   return el("section", { id, "aria-labelledby": id + "-h" }, el("h2", { id: id + "-h" }, title),

@@ -86,7 +86,7 @@ function drawCall(parts, place, x, left, width) {
   if (x1 < left || x0 > width) return 0;
   if (x1 - x0 < 3) {
     const tallest = Math.max(0, ...call.ticks.map((ticks, level) => (ticks ? level : 0)));
-    parts.push(svg("rect", { x: x0, y: laneTop(0), width: Math.max(0.7, x1 - x0), height: LANE * tallest + laneHeight, class: moodClass(call.mood) === "bad" ? "refusedbar" : "f1", fill: moodClass(call.mood) === "bad" ? "var(--bad)" : null, opacity: 0.6 }));
+    parts.push(svg("rect", { x: x0, y: laneTop(0), width: Math.max(0.7, x1 - x0), height: LANE * tallest + laneHeight, class: { bad: "f3", fatal: "fatal" }[call.mood] || "f1", opacity: 0.6 }));
     return 1;
   }
   let count = 0;

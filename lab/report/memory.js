@@ -19,6 +19,14 @@ function memory() {
     regions.forEach((region) => paint(region, changes, count));
     owned.replaceChildren(...ownersAt(changes, count).map(([name, pieces, size]) => el("tr", {}, el("td", {}, name), el("td", { class: "num" }, number(pieces)), el("td", { class: "num" }, bytes(size)))));
   };
+  // The map shows the time of the call that is selected.
+  cursors.memory = () => {
+    const call = data.calls[state.call];
+    if (!call || timer) return;
+    const after = changes.findIndex((change) => change[0] > call.end);
+    range.value = after < 0 ? changes.length : after;
+    show();
+  };
   range.addEventListener("input", () => { stop(); show(); });
   play.addEventListener("click", () => {
     if (timer) { stop(); return; }

@@ -1,5 +1,6 @@
 // The whole run on one axis: each VM's life, its calls, the heap of its partition.
-const cursors = [];
+// What moves when another call is selected.
+const cursors = {};
 function run() {
   if (!data.vms.length && !data.calls.length) return null;
   const figure = el("div", { class: "card figure", id: "run-figure" });
@@ -29,7 +30,7 @@ function runPicture(width) {
       const at = Math.round(x(call.begin) * 2) / 2, key = at + moodClass(call.mood);
       if (drawn.has(key)) continue;
       drawn.add(key);
-      root.append(svg("line", { x1: at, x2: at, y1: y + 6, y2: y + 32, class: "tick " + (call.mood === "good" || call.mood === "wait" ? "" : call.mood) }));
+      root.append(svg("line", { x1: at, x2: at, y1: y + 6, y2: y + 32, class: "tick " + ({ bad: "no", fatal: "fatal" }[call.mood] || "") }));
     }
     if (entry.vm) heap(root, entry.vm, x, y + 38, 26);
     root.append(svg("line", { x1: 0, x2: width, y1: y + row - (slim ? 22 : 4), y2: y + row - (slim ? 22 : 4), class: "gridline" }));
@@ -38,7 +39,7 @@ function runPicture(width) {
   const cursor = svg("line", { y1: top, y2: height - 24, class: "cursor" });
   root.append(cursor);
   const mark = () => { const at = x((data.calls[state.call] || { begin: data.begin }).begin); cursor.setAttribute("x1", at); cursor.setAttribute("x2", at); };
-  cursors.length = 0; cursors.push(mark); mark();
+  cursors.run = mark; mark();
   root.addEventListener("click", (event) => {
     const box = root.getBoundingClientRect(), px = (event.clientX - box.left) / box.width * width, py = (event.clientY - box.top) / box.height * height;
     const entry = rows[Math.floor((py - top) / row)];

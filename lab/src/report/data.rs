@@ -78,7 +78,8 @@ pub fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
 
 /// Whether somebody is worth a card: the hypervisor only where the TEE made a VM of it.
 fn is_shown(id: u16, vm: &Vm) -> bool {
-    id != 0 || vm.changes.iter().any(|(_, change)| matches!(change, Change::PartitionMade(_)))
+    let made = vm.changes.iter().any(|(_, change)| matches!(change, Change::PartitionMade(_)));
+    made || (id != 0 && (!vm.changes.is_empty() || !vm.exits.is_empty() || vm.calls > 0))
 }
 
 fn facts(kept: &Kept, trace: &Trace, story: &Story) -> Vec<[String; 2]> {
@@ -150,6 +151,7 @@ fn call(call: &Call, normal: &str, strings: &mut Strings) -> Value {
         "answered": matches!(call.outcome, Outcome::Answered(_) | Outcome::Left),
         "refusals": refusals,
         "begin": call.begin,
+        "end": call.end,
         "total": call.total(),
         "ticks": call.ticks,
         "more": call.more,

@@ -163,7 +163,11 @@ pub fn bytes(size: u64) -> String {
 pub const fn interrupt(intid: u32) -> &'static str {
     match intid {
         0..16 => "SGI",
+        25 => "GIC maintenance",
+        26 => "EL2 timer",
         27 => "virtual timer",
+        28 => "EL2 virtual timer",
+        29 => "secure timer",
         30 => "physical timer",
         16..32 => "PPI",
         33 => "PL011",

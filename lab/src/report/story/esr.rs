@@ -153,8 +153,8 @@ pub fn exit(esr: Esr) -> String {
             let (op0, op1, n, m, op2) = esr.operands();
             let way = if esr.bit(0) { "MRS" } else { "MSR" };
             match register(op0, op1, n, m, op2) {
+                _ if (op0, op1, n) == (3, 0, 0) => format!("{way} ID register"),
                 Some(name) => format!("{way} {name}"),
-                None if (op0, op1, n) == (3, 0, 0) => format!("{way} ID register"),
                 None => format!("{way} S{op0}_{op1}_C{n}_C{m}_{op2}"),
             }
         }

@@ -1,5 +1,6 @@
 //! A VM, as the layers told of it.
 
+use super::super::names::interrupt;
 use super::esr::{self, Esr};
 use crate::trace::Entry;
 use shared_abi::trace::event::{Conduit, VmState};
@@ -134,7 +135,7 @@ pub(super) fn exit(entry: &Entry) -> Option<String> {
         Event::Call { conduit: Conduit::Hvc, .. } => Some("HVC".into()),
         Event::Exit { esr, .. } => Some(esr::exit(Esr(esr))),
         Event::Interrupt { intid: 1020.., .. } => Some("interrupt that was gone".into()),
-        Event::Interrupt { intid, .. } => Some(format!("interrupt {intid}")),
+        Event::Interrupt { intid, .. } => Some(format!("interrupt {intid}, {}", interrupt(intid))),
         _ => None,
     }
 }
