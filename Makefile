@@ -15,8 +15,8 @@ setup: ## Install what is missing: QEMU, the Rust target, the crates.
 	@lab/setup.sh
 	@[ -x "$${CARGO_TARGET_DIR:-target}/debug/lab" ] || cargo build --package lab
 
-run: setup ## Boot SCENARIO (two-guests) and judge it.
-	@$(LAB) run $(SCENARIO) $(ARGS)
+run: setup ## Boot SCENARIO (two-guests), judge it, and write what happened as an HTML file.
+	@$(LAB) report $(SCENARIO) $(ARGS)
 
 shell: setup ## Boot SCENARIO and type into its VMs: Ctrl-A n next VM, Ctrl-A x quit.
 	@$(LAB) shell $(SCENARIO) $(ARGS)

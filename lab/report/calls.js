@@ -13,6 +13,7 @@ function calls() {
       button("‹", "Previous call", () => neighbour(-1)), button("›", "Next call", () => neighbour(1)),
       button("−", "Zoom out", () => zoom(1.8)), button("+", "Zoom in", () => zoom(0.55)),
       button("This call", "Fit the selected call", () => lookAtCall(state.call)), button("All", "Show every call", () => look(0, lanes.total))),
+    firstCalls(button),
     lanes.root, panes.legend = el("div", { class: "legend" }));
   onWidth(figure, () => { lanes.width = Math.max(280, figure.clientWidth); drawLanes(); });
   const view = section("calls", "Calls, to scale",
@@ -21,13 +22,28 @@ function calls() {
     figure, panes.home = el("div", { class: "three" }, callList(), stepList(), detail()));
   return view;
 }
+// The way to each VM's first call that reaches the TEE.
+function firstCalls(button) {
+  const firsts = data.vms.map((vm) => [vm, data.calls.findIndex((call) => call.vm === vm.id && call.ticks[3] > 0)]).filter(([, index]) => index >= 0);
+  if (!firsts.length) return null;
+  return el("div", { class: "tools firsts" }, el("span", { class: "soft" }, "First call to the TEE of"),
+    firsts.map(([vm, index]) => button(vm.name, `First call of ${vm.name} to the TEE`, () => { showAll(); select(index, 0, true); })));
+}
+// Takes the filter away.
+function showAll() {
+  for (const node of panes.filters) { if (node.type === "checkbox") node.checked = false; else node.value = ""; }
+  Object.assign(state, { words: "", who: "", level: "", bad: false });
+  filter();
+}
 function callList() {
+  panes.filters = [];
   const redraw = () => { filter(); };
   const options = (values, all) => [el("option", { value: "" }, all), ...values.map((value) => el("option", { value }, value))];
-  const field = (name, node) => { node.addEventListener("input", () => { state[name] = node.value; redraw(); }); return node; };
+  const field = (name, node) => { panes.filters.push(node); node.addEventListener("input", () => { state[name] = node.value; redraw(); }); return node; };
   panes.list = walkable(el("ol", { class: "rows", id: "call-list" }));
   panes.count = el("span", { class: "soft", id: "call-count", "aria-live": "polite" });
   const only = el("input", { type: "checkbox", id: "only-bad" });
+  panes.filters.push(only);
   only.addEventListener("change", () => { state.bad = only.checked; redraw(); });
   return el("div", { class: "card calls-pane" },
     el("div", { class: "pane-head" }, el("h3", {}, "Calls"), panes.count,

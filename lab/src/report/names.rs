@@ -177,9 +177,23 @@ pub const fn interrupt(intid: u32) -> &'static str {
     }
 }
 
+/// Whether a function of the trusted OS answers with words of its own where others have a return code.
+pub const fn answers_with_words(id: FunctionId) -> bool {
+    use optee_smc as o;
+    matches!(
+        id,
+        o::OPTEE_SMC_CALLS_COUNT
+            | o::OPTEE_SMC_CALLS_UID
+            | o::OPTEE_SMC_CALLS_REVISION
+            | o::OPTEE_SMC_CALL_GET_OS_UUID
+            | o::OPTEE_SMC_CALL_GET_OS_REVISION
+    )
+}
+
 /// x0 of an answer, in words.
 pub fn answer(asked: Request, x0: u64) -> String {
     match asked {
+        Request::Function(id) if answers_with_words(id) => format!("{x0:#x}"),
         Request::Function(id) if id.owner() == Owner::TrustedOs => ReturnCode::from_x0(x0)
             .map(|code| code.name())
             .or_else(|| Rpc::from_x0(x0).map(Rpc::name))
@@ -232,5 +246,7 @@ mod tests {
         assert_eq!(of(psci::PSCI_CPU_ON_64, smccc::in_x0(-4)), "ALREADY_ON (-4)");
         assert_eq!(of(smccc::SMCCC_ARCH_FEATURES, smccc::in_x0(-1)), "NOT_SUPPORTED (-1)");
         assert_eq!(of(smccc::SMCCC_VERSION, 0x1_0004), "0x10004");
+        // Revision 2.0 is not EBUSY.
+        assert_eq!(of(optee_smc::OPTEE_SMC_CALLS_REVISION, 2), "0x2");
     }
 }

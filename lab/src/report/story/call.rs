@@ -1,6 +1,7 @@
 //! A call, from the first record of it to the last.
 
 use super::place::Place;
+use crate::report::names::{self, answers_with_words};
 use crate::trace::Entry;
 use shared_abi::optee_msg::Cmd;
 use shared_abi::optee_smc::{ReturnCode, Rpc};
@@ -160,8 +161,8 @@ impl Call {
             Outcome::Answered(x) => match self.request {
                 _ if self.reply.is_some_and(|result| result != TeeResult::SUCCESS) => Mood::Bad,
                 Request::Errand(_) => Mood::Good,
+                Request::Function(id) if answers_with_words(id) => Mood::Good,
                 Request::Function(id) if id.owner() == Owner::TrustedOs => match ReturnCode::from_x0(x[0]) {
-                    // CALLS_UID and the like answer with words of their own.
                     Some(ReturnCode::Ok) => Mood::Good,
                     Some(_) => Mood::Bad,
                     None if Rpc::from_x0(x[0]).is_some() => Mood::Waiting,
@@ -182,7 +183,7 @@ impl Call {
             Outcome::Panicked(layer) => format!("{} panicked", layer.name()),
             Outcome::Answered(_) if matches!(self.request, Request::Errand(_)) => "done".into(),
             Outcome::Answered(x) => {
-                let code = super::super::names::answer(self.request, x[0]);
+                let code = names::answer(self.request, x[0]);
                 match self.reply {
                     Some(result) if x[0] == 0 => result.to_string(),
                     _ => code,

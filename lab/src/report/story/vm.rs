@@ -1,7 +1,7 @@
 //! A VM, as the layers told of it.
 
-use super::super::names::interrupt;
 use super::esr::{self, Esr};
+use crate::report::names::interrupt;
 use crate::trace::Entry;
 use shared_abi::trace::event::{Conduit, VmState};
 use shared_abi::trace::{Event, Layer};
