@@ -163,3 +163,23 @@ fn told_piece_by_piece_the_story_is_the_same() {
     assert_eq!(whole.calls.len(), pieces.calls.len());
     assert_eq!((whole.ticks, whole.records), (pieces.ticks, pieces.records));
 }
+
+#[test]
+fn a_layer_that_calibrates_within_a_call_does_nothing_in_it() {
+    let mut sample = Sample::new();
+    let event = Event::WorldSwitch { to: shared_abi::trace::World::Secure, errand: 1, pc: 0 };
+    sample.record(Layer::Monitor, 10, 0, event);
+    sample.record(Layer::Tee, 500, 0, Event::Start { base: 0, size: 4096 });
+    for round in 0..4 {
+        sample.record(Layer::Tee, 0, 0, Event::Calibration { round });
+    }
+    let x = [0xBE00_0000, 0, 0, 0, 0, 0, 0, 0];
+    let (conduit, from) = (shared_abi::trace::event::Conduit::Smc, shared_abi::trace::World::Secure);
+    sample.record(Layer::Monitor, 70, 0, Event::Call { conduit, from, vcpu: 0, x });
+    let event = Event::WorldSwitch { to: shared_abi::trace::World::Normal, errand: 1, pc: 0 };
+    sample.record(Layer::Monitor, 30, 0, event);
+    let story = story(&sample);
+    let ticks: Vec<_> = story.calls[0].steps.iter().map(|step| step.ticks).collect();
+    assert_eq!((ticks, story.calls[0].caller), (vec![500, 70, 30, 0], Caller::Monitor));
+    assert_eq!(story.calls[0].outcome_words(), "the caller goes on");
+}

@@ -77,10 +77,12 @@ impl Tracker {
                 call.ticks[index] = call.ticks[index].saturating_add(stretch.ticks);
             }
             if let Some(step) = call.steps.last_mut().filter(|_| call.more == 0) {
-                let works = level(stretch.place).is_some();
+                let waited = stretch.elsewhere.saturating_add(stretch.ticks);
+                let (ticks, elsewhere) =
+                    if level(stretch.place).is_some() { (stretch.ticks, stretch.elsewhere) } else { (0, waited) };
                 step.place = stretch.place;
-                step.ticks = if works { stretch.ticks } else { 0 };
-                step.elsewhere = if works { stretch.elsewhere } else { stretch.elsewhere + stretch.ticks };
+                step.ticks = step.ticks.saturating_add(ticks);
+                step.elsewhere = step.elsewhere.saturating_add(elsewhere);
             }
         }
         if gap {
@@ -90,7 +92,9 @@ impl Tracker {
         if let Some(call) = &mut self.call {
             call.learn(entry);
             call.end = entry.record.time;
-            if call.steps.len() < MOST_STEPS {
+            if matches!(entry.record.event, Event::Calibration { .. }) {
+                // Nothing happened, and what it took is off: the step before goes on.
+            } else if call.steps.len() < MOST_STEPS {
                 let place = Place::of(entry.layer);
                 call.steps.push(Step { entry: *entry, place, ticks: 0, elsewhere: 0 });
             } else {
