@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::ChildStdout;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -63,6 +64,11 @@ impl Machine {
         }
         let input = qemu.port(Port::NonSecure)?;
         Ok(Self { qemu, input, events })
+    }
+
+    /// What QEMU logs, if it was told to.
+    pub fn log(&mut self) -> Option<ChildStdout> {
+        self.qemu.log()
     }
 
     /// Types into the normal world's console.

@@ -94,6 +94,10 @@ enum Command {
         /// place of the BL33 in its firmware image package.
         #[arg(long, value_name = "FILE")]
         flash: Option<PathBuf>,
+        /// Say where the instructions of each figure go: exception level and function, from QEMU's log of them. Takes
+        /// some minutes.
+        #[arg(long)]
+        split: bool,
     },
     /// Make the book of docs/ and follow its links; builds mdbook the first time.
     Book,
@@ -190,8 +194,8 @@ fn execute(command: Command) -> Result<bool> {
             print!("{}", matrix.report());
             return Ok(matrix.passed());
         }
-        Command::Bench { flash } => {
-            return bench::bench(&workspace, &bench::Options { slow: true, flash }, &progress);
+        Command::Bench { flash, split } => {
+            return bench::bench(&workspace, &bench::Options { slow: true, flash, split }, &progress);
         }
         Command::Book => {
             let page = book(&workspace, &progress)?;

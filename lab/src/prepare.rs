@@ -123,6 +123,11 @@ impl Kit {
         Self { runtime: Some(runtime.to_path_buf()), normal_world: Some(normal_world.to_path_buf()), ..self }
     }
 
+    /// The programs.
+    pub const fn firmware(&self) -> &Firmware {
+        &self.firmware
+    }
+
     /// What was built, with another TEE.
     pub fn with_tee(firmware: &Firmware, tee: &Path) -> Self {
         Self {

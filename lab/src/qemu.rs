@@ -8,13 +8,14 @@ use crate::guests::Guest;
 use crate::prepare::Traced;
 use crate::scenario::Machine;
 use anyhow::{Context, Result, bail, ensure};
+use shared_abi::layout::Range;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -22,6 +23,10 @@ use tempfile::TempDir;
 pub const PROGRAM: &str = "qemu-system-aarch64";
 /// The first version whose `virt` has what the chain needs.
 const OLDEST: (u32, u32) = (7, 2);
+/// The first one that calls it one-insn-per-tb; to those before it was -singlestep.
+const ONE_INSTRUCTION: (u32, u32) = (8, 1);
+/// Where a log goes that is read while it is written.
+const STDOUT: &str = "/dev/stdout";
 /// Long enough for a loaded host to start a process.
 const START: Duration = Duration::from_secs(30);
 
@@ -79,6 +84,18 @@ impl CommandLine {
         self.flag("-S").flag("-s")
     }
 
+    /// Makes every instruction a block of its own, and logs those in these ranges to standard output.
+    pub fn log_instructions(&mut self, ranges: &[Range]) -> Result<&mut Self> {
+        let (line, version) = installed()?;
+        match version {
+            Some(version) if version >= ONE_INSTRUCTION => self.add("-accel", "tcg,one-insn-per-tb=on"),
+            Some(_) => self.flag("-singlestep"),
+            None => bail!("{line}: the version is not known"),
+        };
+        let ranges: Vec<_> = ranges.iter().map(|range| format!("{:#x}+{:#x}", range.base, range.size)).collect();
+        Ok(self.add("-d", "exec,nochain").add("-dfilter", ranges.join(",")).add("-D", STDOUT))
+    }
+
     fn add(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
         self.0.extend([option.into(), value.into()]);
         self
@@ -131,12 +148,19 @@ pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> 
     fs::read(&file).context("QEMU wrote no device tree")
 }
 
-/// Finds out whether QEMU is there and new enough; its version.
-pub fn check() -> Result<String> {
+/// What QEMU says about its version, and the version.
+fn installed() -> Result<(String, Option<(u32, u32)>)> {
     let output = command().arg("--version").output().map_err(missing)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let first = text.lines().next().unwrap_or_default().to_owned();
-    match version(&first) {
+    let version = version(&first);
+    Ok((first, version))
+}
+
+/// Finds out whether QEMU is there and new enough; its version.
+pub fn check() -> Result<String> {
+    let (first, version) = installed()?;
+    match version {
         Some(version) if version >= OLDEST => Ok(first),
         _ => bail!("{first}: the machine needs QEMU {}.{} or newer; {REMEDY}", OLDEST.0, OLDEST.1),
     }
@@ -178,7 +202,10 @@ impl Qemu {
         let complaints = logs.join("qemu.txt");
         let file = fs::File::create(&complaints).with_context(|| format!("cannot write {}", complaints.display()))?;
         let mut command = command();
-        command.args(&line.0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        command.args(&line.0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        if !line.0.iter().any(|argument| argument == STDOUT) {
+            command.stdout(Stdio::null());
+        }
         // A group of its own: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the machine's.
         command.process_group(0);
         let mut listeners = Vec::new();
@@ -222,6 +249,11 @@ impl Qemu {
         let index = Port::ALL.iter().position(|each| *each == port);
         let stream = index.and_then(|index| self.ports.get(index)).context("QEMU has no such serial port")?;
         stream.try_clone().context("cannot share a serial port")
+    }
+
+    /// What it logs to its standard output. It waits if nobody reads.
+    pub fn log(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// How it ended, if it has.

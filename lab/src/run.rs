@@ -8,10 +8,12 @@ use crate::scenario::{End, Scenario};
 use crate::trace::Trace;
 use crate::trace::recording::Recording;
 use crate::typist::Typist;
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use shared_abi::trace::Way;
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::process::ChildStdout;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A machine that should keep running is watched this much longer for what must not come.
@@ -113,28 +115,32 @@ fn is_figure(line: &Line) -> bool {
 
 /// Boots a prepared scenario and watches it to its end. `screen` gets every line as it comes.
 pub fn run(scenario: &Scenario, cpu: &str, prepared: &Prepared, screen: &mut dyn FnMut(&Line)) -> Result<Outcome> {
-    let frames = prepared.traced.as_ref().is_some_and(|traced| traced.way == Way::Frames);
-    let mut watch = Watch {
-        judge: Judge::new(&scenario.expects_on(cpu))?,
-        typist: Typist::new(&scenario.sends, scenario.console(0)),
-        listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
-        lines: Vec::new(),
-        recording: Recording::start(prepared, None)?,
-        damaged: [0; 2],
-    };
+    let mut watch = Watch::new(scenario, cpu, prepared)?;
     let mut machine = Machine::start(prepared)?;
-    let (end, interrupted) = watch.watch(scenario, &mut machine, screen)?;
+    let end = watch.watch(scenario, &mut machine, screen)?;
     drop(machine);
-    let mut verdicts = watch.judge.verdicts();
-    verdicts.push(end);
-    Ok(Outcome {
-        name: scenario.name.clone(),
-        verdicts,
-        lines: watch.lines,
-        folder: prepared.folder.clone(),
-        interrupted,
-        trace: watch.recording.map(|recording| recording.finish(watch.damaged.iter().sum())),
-    })
+    Ok(watch.outcome(scenario, prepared, end))
+}
+
+/// The same without a screen, while `read` reads what QEMU logs.
+pub fn run_logged<T: Send>(
+    scenario: &Scenario,
+    cpu: &str,
+    prepared: &Prepared,
+    read: impl FnOnce(ChildStdout) -> T + Send,
+) -> Result<(Outcome, T)> {
+    let mut watch = Watch::new(scenario, cpu, prepared)?;
+    let mut machine = Machine::start(prepared)?;
+    let log = machine.log().context("QEMU was not told to log")?;
+    let (end, read) = thread::scope(|scope| {
+        let reader = scope.spawn(|| read(log));
+        let end = watch.watch(scenario, &mut machine, &mut |_| {});
+        // With QEMU the log ends, too.
+        drop(machine);
+        (end, reader.join())
+    });
+    let Ok(read) = read else { bail!("the reader of QEMU's log panicked") };
+    Ok((watch.outcome(scenario, prepared, end?), read))
 }
 
 /// A run in progress.
@@ -149,6 +155,34 @@ struct Watch {
 }
 
 impl Watch {
+    /// Before anything was said.
+    fn new(scenario: &Scenario, cpu: &str, prepared: &Prepared) -> Result<Self> {
+        let frames = prepared.traced.as_ref().is_some_and(|traced| traced.way == Way::Frames);
+        Ok(Self {
+            judge: Judge::new(&scenario.expects_on(cpu))?,
+            typist: Typist::new(&scenario.sends, scenario.console(0)),
+            listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
+            lines: Vec::new(),
+            recording: Recording::start(prepared, None)?,
+            damaged: [0; 2],
+        })
+    }
+
+    /// What came of it, once the machine has ended like this.
+    fn outcome(self, scenario: &Scenario, prepared: &Prepared, (end, interrupted): (Verdict, bool)) -> Outcome {
+        let mut verdicts = self.judge.verdicts();
+        verdicts.push(end);
+        let damaged = self.damaged.iter().sum();
+        Outcome {
+            name: scenario.name.clone(),
+            verdicts,
+            lines: self.lines,
+            folder: prepared.folder.clone(),
+            interrupted,
+            trace: self.recording.map(|recording| recording.finish(damaged)),
+        }
+    }
+
     /// Watches until the machine ends, is as it should be, or can't get there any more. How it ended, and whether the
     /// user ended it.
     fn watch(

@@ -42,10 +42,18 @@ impl Measured {
     }
 }
 
+/// What one line says of a figure: a sample, or all of them summed up.
+pub fn line(value: &str) -> Option<Measured> {
+    match value.parse() {
+        Ok(sample) => Measured::of(vec![sample]),
+        Err(_) => Measured::summed_up(value),
+    }
+}
+
 /// The figure in what a run says.
 pub fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
     match &entry.source {
-        Some(source) => matched(lines, source),
+        Some(source) => matched(lines, source, 0.0),
         None => printed(lines, entry.printed()),
     }
 }
@@ -69,14 +77,14 @@ pub fn printed(lines: &[Line], name: &str) -> Option<Measured> {
     Measured::of(samples)
 }
 
-/// The figure that stands in other lines.
-fn matched(lines: &[Line], source: &Source) -> Option<Measured> {
+/// The figure that stands in other lines, with more added to its first group.
+pub fn matched(lines: &[Line], source: &Source, more: f64) -> Option<Measured> {
     let found = lines
         .iter()
         .filter(|line| line.speaker == source.from)
         .filter_map(|line| {
             let groups = source.regex.captures(&line.text)?;
-            let first: f64 = groups.get(1)?.as_str().parse().ok()?;
+            let first = groups.get(1)?.as_str().parse::<f64>().ok()? + more;
             match groups.get(2) {
                 None => Some(first),
                 Some(whole) => Some(first * 100.0 / whole.as_str().parse::<f64>().ok().filter(|whole| *whole > 0.0)?),
@@ -125,10 +133,11 @@ mod tests {
         let regex = Regex::new(r"^vm1: instructions EL2=(\d+) EL1\+EL0=(\d+)").unwrap();
         let source = Source { from: "HYP".into(), regex };
         let said = "vm1: instructions EL2=15 EL1+EL0=1000";
-        assert_eq!(matched(&lines(&[("HYP", said)]), &source), Measured::of(vec![1.5]));
-        assert_eq!(matched(&lines(&[("vm1", said)]), &source), None);
-        assert_eq!(matched(&lines(&[("HYP", "vm1: instructions EL2=1 EL1+EL0=0")]), &source), None);
+        assert_eq!(matched(&lines(&[("HYP", said)]), &source, 0.0), Measured::of(vec![1.5]));
+        assert_eq!(matched(&lines(&[("HYP", said)]), &source, 5.0), Measured::of(vec![2.0]));
+        assert_eq!(matched(&lines(&[("vm1", said)]), &source, 0.0), None);
+        assert_eq!(matched(&lines(&[("HYP", "vm1: instructions EL2=1 EL1+EL0=0")]), &source, 0.0), None);
         let source = Source { from: "probe".into(), regex: Regex::new(r"tick (\d+)").unwrap() };
-        assert_eq!(matched(&lines(&[("probe", "began at tick 42")]), &source), Measured::of(vec![42.0]));
+        assert_eq!(matched(&lines(&[("probe", "began at tick 42")]), &source, 0.0), Measured::of(vec![42.0]));
     }
 }

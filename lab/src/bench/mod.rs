@@ -7,11 +7,13 @@
 mod measured;
 mod other;
 mod report;
+pub mod split;
 mod table;
 
 pub use measured::Measured;
 pub use other::Found;
 pub use report::{Figure, Report, Row, Verdict};
+pub use split::Split;
 pub use table::{Check, Entry, Run, Source, Table, Unit};
 
 use crate::console::Line;
@@ -22,6 +24,7 @@ use crate::run::run;
 use crate::scenario::{NormalWorld, Scenario};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
+use split::Logged;
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
@@ -33,6 +36,8 @@ pub struct Options {
     pub slow: bool,
     /// A flash that is not ours, to be measured beside it.
     pub flash: Option<PathBuf>,
+    /// Where the instructions of each figure go.
+    pub split: bool,
 }
 
 /// Runs the benchmarks, prints their figures and writes `bench.json`. Whether every goal is met and nothing got worse.
@@ -60,9 +65,15 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
     let linux = runs.iter().any(|(_, scenario)| needs_linux(scenario));
     let kit = Kit::whole(workspace, linux, progress)?;
     let mut rows: Vec<Row> = Vec::new();
+    let mut splits = Vec::new();
     for (run, scenario) in &runs {
         progress.step(&format!("counting instructions: {}", scenario.name));
-        let (mut figures, lines) = figures(workspace, run, scenario, &kit)?;
+        let lines = play(workspace, run, scenario, &kit)?;
+        let mut logged = Logged::default();
+        if options.split || run.needs_log() {
+            progress.step(&format!("logging them: {}", scenario.name));
+            logged = split::log(workspace, run, scenario, &kit, &lines, options.split)?;
+        }
         let mut theirs = HashMap::new();
         if let Some(flash) = &options.flash
             && scenario.chain.normal_world == NormalWorld::Probe
@@ -72,7 +83,8 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             theirs = other::figures(workspace, run, scenario, &kit, flash, &lines)?;
         }
         for entry in &run.figures {
-            let mut measured = figures.remove(&entry.name).context("a figure is measured once")?;
+            let mut measured = figure(entry, &lines, &logged)
+                .with_context(|| format!("{} says nothing of {}", scenario.name, entry.name))?;
             if let Some(other) = &entry.minus {
                 let base = rows.iter().find(|row| row.entry.name == *other).context("`minus` names an earlier one")?;
                 measured = measured.minus(base.measured.median);
@@ -80,17 +92,25 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             let before = baseline.get(&entry.name).copied();
             rows.push(Row { entry: entry.clone(), measured, before, other: theirs.remove(&entry.name) });
         }
+        if options.split {
+            splits.extend(logged.splits);
+            splits.extend(logged.exits);
+        }
     }
-    Ok(Report { rows, flash: options.flash.clone() })
+    Ok(Report { rows, flash: options.flash.clone(), splits })
 }
 
-/// Runs one scenario and reads its figures, by their names in the table; and all that was said.
-fn figures(
-    workspace: &Workspace,
-    of: &Run,
-    scenario: &Scenario,
-    kit: &Kit,
-) -> Result<(HashMap<String, Measured>, Vec<Line>)> {
+/// What one figure is, by what was said and by what was logged.
+fn figure(entry: &Entry, lines: &[Line], logged: &Logged) -> Option<Measured> {
+    match (entry.level, entry.plus, &entry.source) {
+        (Some(level), ..) => logged.at(entry.printed(), level),
+        (None, Some(level), Some(source)) => measured::matched(lines, source, logged.between_exits(level)? as f64),
+        _ => measured::of(lines, entry),
+    }
+}
+
+/// Runs one scenario: all that was said.
+fn play(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> Result<Vec<Line>> {
     let cpu = &scenario.machine.cpu;
     let prepared = prepare(workspace, scenario, cpu, kit)?;
     let outcome = run(scenario, cpu, &prepared, &mut |_| {})?;
@@ -111,11 +131,5 @@ fn figures(
             check.reads
         );
     }
-    let mut figures = HashMap::new();
-    for entry in &of.figures {
-        let measured = measured::of(&outcome.lines, entry);
-        let measured = measured.with_context(|| format!("{} says nothing of {}", scenario.name, entry.name))?;
-        figures.insert(entry.name.clone(), measured);
-    }
-    Ok((figures, outcome.lines))
+    Ok(outcome.lines)
 }

@@ -2,6 +2,7 @@
 
 use super::measured::Measured;
 use super::other::Found;
+use super::split::Split;
 use super::table::Entry;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// The flash that was measured beside ours.
     pub flash: Option<PathBuf>,
+    /// Where instructions go.
+    pub splits: Vec<Split>,
 }
 
 /// One figure.
@@ -153,6 +156,12 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for split in &self.splits {
+            write!(f, "{split}")?;
+        }
+        if !self.splits.is_empty() {
+            writeln!(f)?;
+        }
         const HEADS: [&str; 8] = ["median", "min", "max", "samples", "goal", "reference", "ratio", "change"];
         let of = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         write!(f, "{:<26}", "")?;
@@ -218,13 +227,22 @@ mod tests {
 
     fn row(unit: Unit, now: f64, before: Option<f64>, goal: Option<f64>) -> Row {
         let measured = Measured { median: now, min: now, max: now, samples: 1 };
-        let entry =
-            Entry { name: "x".into(), unit, figure: None, source: None, minus: None, goal, reference: Some(100.0) };
+        let entry = Entry {
+            name: "x".into(),
+            unit,
+            figure: None,
+            source: None,
+            minus: None,
+            level: None,
+            plus: None,
+            goal,
+            reference: Some(100.0),
+        };
         Row { entry, measured, before, other: None }
     }
 
     fn report(row: Row) -> Report {
-        Report { rows: vec![row], flash: None }
+        Report { rows: vec![row], flash: None, splits: Vec::new() }
     }
 
     fn since(unit: Unit, now: f64, before: f64) -> Verdict {
@@ -289,7 +307,7 @@ mod tests {
             Row { other: Some(Err("step 3 fails".into())), ..good.clone() },
             good,
         ];
-        let report = Report { rows, flash: Some("tfa.bin".into()) };
+        let report = Report { rows, flash: Some("tfa.bin".into()), splits: Vec::new() };
         assert!(report.passed());
         let text = report.to_string();
         let line = |index| text.lines().nth(index).unwrap().split_whitespace().collect::<Vec<_>>();

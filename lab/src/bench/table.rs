@@ -1,5 +1,6 @@
 //! The table of figures: `lab/bench/figures.toml`.
 
+use super::split::Level;
 use anyhow::{Context, Result, ensure};
 use regex::Regex;
 use serde::Deserialize;
@@ -52,6 +53,10 @@ pub struct Entry {
     pub source: Option<Source>,
     /// The figure, of those before it, that is taken away from it.
     pub minus: Option<String>,
+    /// Only its instructions at this level, by QEMU's log of them.
+    pub level: Option<Level>,
+    /// What that log has at this level between a VM's exits is added to what a line says.
+    pub plus: Option<Level>,
     /// It must not be worse than this.
     pub goal: Option<f64>,
     /// What another system needs for the same.
@@ -119,6 +124,8 @@ struct RawEntry {
     from: Option<String>,
     regex: Option<String>,
     minus: Option<String>,
+    level: Option<Level>,
+    plus: Option<Level>,
     goal: Option<f64>,
     reference: Option<f64>,
 }
@@ -127,7 +134,7 @@ impl TryFrom<RawEntry> for Entry {
     type Error = String;
 
     fn try_from(raw: RawEntry) -> Result<Self, String> {
-        let RawEntry { name, unit, figure, from, regex, minus, goal, reference } = raw;
+        let RawEntry { name, unit, figure, from, regex, minus, level, plus, goal, reference } = raw;
         let source = match (from, regex) {
             (Some(from), Some(regex)) => {
                 Some(Source { from, regex: Regex::new(&regex).map_err(|error| error.to_string())? })
@@ -138,7 +145,20 @@ impl TryFrom<RawEntry> for Entry {
         if source.is_some() && figure.is_some() {
             return Err(format!("{name}: it is a `figure`, or it matches a `regex`"));
         }
-        Ok(Self { name, unit, figure, source, minus, goal, reference })
+        if source.is_some() && level.is_some() {
+            return Err(format!("{name}: a `level` is of a `figure`"));
+        }
+        if source.is_none() && plus.is_some() {
+            return Err(format!("{name}: `plus` is added to what matches a `regex`"));
+        }
+        Ok(Self { name, unit, figure, source, minus, level, plus, goal, reference })
+    }
+}
+
+impl Run {
+    /// Whether a figure of it is read from QEMU's log of instructions.
+    pub fn needs_log(&self) -> bool {
+        self.figures.iter().any(|entry| entry.level.is_some() || entry.plus.is_some())
     }
 }
 
@@ -185,6 +205,9 @@ mod tests {
         assert!(told(&format!("{a}from = 'HYP'")).contains("belong together"));
         assert!(told(&format!("{a}from = 'HYP'\nregex = '('")).contains("unclosed group"));
         assert!(told(&format!("{a}from = 'HYP'\nregex = 'x'\nfigure = 'b'")).contains("or it matches"));
+        assert!(told(&format!("{a}from = 'HYP'\nregex = 'x'\nlevel = 'EL3'")).contains("of a `figure`"));
+        assert!(told(&format!("{a}plus = 'EL3'")).contains("matches a `regex`"));
+        assert!(told(&format!("{a}level = 'EL4'")).contains("EL4"));
         assert!(told(&format!("{a}gaol = 3")).contains("gaol"));
         assert!(told(&format!("{a}minus = 'b'\n[[run.figure]]\nname = 'b'")).contains("no figure b"));
     }
