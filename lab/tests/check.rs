@@ -126,6 +126,14 @@ fn exercise_2_is_judged_by_the_machine() {
 }
 
 #[test]
+#[ignore = "builds monitors"]
+fn exercise_3_is_judged_by_the_machine() {
+    passes(3);
+    fails(3, "03.toml", "\"tpidr_el0\", ", "", "the other world's number is in tpidr_el0\n");
+    fails(3, "03.toml", "\"sp_el0\"", "\"vttbr_el2\"", "FAIL  vttbr_el2 needs to be kept");
+}
+
+#[test]
 #[ignore = "boots six machines"]
 fn exercise_4_is_judged_by_the_machine() {
     passes(4);
