@@ -193,7 +193,6 @@ fn next(block: *mut Block, size: usize) -> *mut Head {
 /// # Safety
 ///
 /// `known` must be mapped. Nobody else may use the pool now.
-#[cfg(any(tracing, test))]
 pub unsafe fn tell(set: *mut Poolset, known: core::ops::Range<usize>) {
     /// More are no picture, and the list may be a ring that the head isn't in.
     const MOST: u8 = 16;
