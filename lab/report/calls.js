@@ -13,21 +13,40 @@ function calls() {
       button("‹", "Previous call", () => neighbour(-1)), button("›", "Next call", () => neighbour(1)),
       button("−", "Zoom out", () => zoom(1.8)), button("+", "Zoom in", () => zoom(0.55)),
       button("This call", "Fit the selected call", () => lookAtCall(state.call)), button("All", "Show every call", () => look(0, lanes.total))),
-    firstCalls(button),
     lanes.root, panes.legend = el("div", { class: "legend" }));
   onWidth(figure, () => { lanes.width = Math.max(280, figure.clientWidth); drawLanes(); });
   const view = section("calls", "Calls, to scale",
     `Every step as wide as the ${unit} it took, what tracing itself cost taken off. What lies between calls is cut out. ` +
     "Drag to move, pinch or hold Ctrl and scroll to zoom, select a step for its registers.",
-    figure, panes.home = el("div", { class: "three" }, callList(), stepList(), detail()));
+    firstCalls(), figure, panes.home = el("div", { class: "three" }, callList(), stepList(), detail()));
   return view;
 }
-// The way to each VM's first call that reaches the TEE.
-function firstCalls(button) {
-  const firsts = data.vms.map((vm) => [vm, data.calls.findIndex((call) => call.vm === vm.id && call.ticks[3] > 0)]).filter(([, index]) => index >= 0);
+// Each VM's first call that reaches the TEE, all to one scale: small pictures that lead to the large one.
+function firstCalls() {
+  const firsts = data.vms.map((vm) => [vm, data.calls.findIndex((call) => call.vm === vm.id && call.ticks[3] > 0)]).filter(([, index]) => index >= 0).slice(0, 6);
   if (!firsts.length) return null;
-  return el("div", { class: "tools firsts" }, el("span", { class: "soft" }, "First call to the TEE of"),
-    firsts.map(([vm, index]) => button(vm.name, `First call of ${vm.name} to the TEE`, () => { showAll(); select(index, 0, true); })));
+  const most = Math.max(...firsts.map(([, index]) => data.calls[index].total));
+  return el("div", { class: "cards firsts" }, firsts.map(([vm, index]) => {
+    const call = data.calls[index];
+    return el("button", { type: "button", class: "card", "data-first": vm.id, onclick: () => { showAll(); select(index, 0, true); } },
+      el("span", { class: "row-top" }, el("b", {}, vm.name), el("span", { class: "name soft" }, "first call: " + brief(call.title)), el("span", { class: "num" }, number(call.total))),
+      smallPicture(call, most),
+      el("span", { class: "row-sub" }, LEVELS.slice(1).map((name, n) => el("span", {}, el("i", { class: "swatch b" + (n + 1) }), `${name} ${number(call.ticks[n + 1])}`))));
+  }));
+}
+function smallPicture(call, most) {
+  const width = 400, lane = 15, stub = 26, x = (u) => stub + u / most * (width - 2 * stub);
+  const root = svg("svg", { viewBox: `0 0 ${width} ${lane * 4 + 6}`, class: "small", "aria-hidden": "true" });
+  const rect = (from, to, level, shape) => root.append(svg("rect", { x: from, y: 3 + level * lane + 2, width: Math.max(0.8, to - from), height: lane - 4, rx: 2, class: `${shape || ""} f${level}` }));
+  rect(x(0) - stub + 4, x(0) - 1, 0, "stub");
+  let u = 0;
+  for (const step of call.steps) {
+    const next = u + step[STEP.ticks];
+    if (step[STEP.level] >= 0) rect(x(u), x(next) - 0.6, step[STEP.level]);
+    u = next;
+  }
+  if (call.answered) rect(x(u) + 1, x(u) + stub - 4, 0, "stub");
+  return root;
 }
 // Takes the filter away.
 function showAll() {

@@ -150,6 +150,7 @@ fn the_report_of_two_guests_shows_every_call_at_a_desk_on_a_phone_and_in_the_dar
         assert!(dom.contains(&format!("data-ready=\"calls={calls}\"")));
         assert_eq!(dom.matches("data-index=").count(), calls);
         assert!(dom.contains("PSCI") || dom.contains("OPTEE_SMC_CALL_WITH_ARG"));
+        assert!(["data-first=\"1\"", "data-first=\"2\""].iter().all(|first| dom.contains(first)));
         assert!(!dom.contains("<img src"), "what a guest says became markup");
         // A page that is wider than its window says so.
         assert!(dom.contains("data-overflow=\"0\""), "wider than {}", window.0);

@@ -100,11 +100,14 @@ fn facts(kept: &Kept, trace: &Trace, story: &Story) -> Vec<[String; 2]> {
     facts
 }
 
-/// The call that is shown first: the one that a layer died of, else the first that a VM made across every level.
+/// The call that is shown first: the one that a layer died of, else the first of a VM with a message to the TEE, which crosses
+/// every level and finds its partition.
 fn first(story: &Story) -> usize {
     let position = |wanted: &dyn Fn(&Call) -> bool| story.calls.iter().position(wanted);
+    let by_vm = |call: &Call| matches!(call.caller, Caller::Vm(_)) && call.ticks[3] > 0;
     position(&|call| call.mood() == Mood::Fatal)
-        .or_else(|| position(&|call| matches!(call.caller, Caller::Vm(_)) && call.ticks[3] > 0))
+        .or_else(|| position(&|call| by_vm(call) && call.message.is_some()))
+        .or_else(|| position(&by_vm))
         .or_else(|| position(&|call| call.ticks[3] > 0))
         .unwrap_or(0)
 }
