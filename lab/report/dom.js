@@ -65,14 +65,17 @@ function walkable(list) {
   });
   return list;
 }
-// Draws now that the node has a width, and again whenever that changes.
+// Draws when the page is put together, and again whenever the node's width changes.
+const drawings = [];
 function onWidth(node, draw) {
   let last = -1;
-  new ResizeObserver(() => requestAnimationFrame(() => {
+  const redraw = () => {
     if (node.clientWidth === last) return;
     last = node.clientWidth;
     draw();
-  })).observe(node);
+  };
+  drawings.push(redraw);
+  new ResizeObserver(() => requestAnimationFrame(redraw)).observe(node);
 }
 // Which level a speaker of the console belongs to.
 const speakerLevel = (speaker) => ({ HYP: 1, probe: 1, EL3: 2, TEE: 3 })[speaker] ?? (/^vm\d+$/.test(speaker) ? 0 : -1);

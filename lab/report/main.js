@@ -10,6 +10,7 @@ function page() {
     filter();
     select(state.call, 0, true);
   }
+  drawings.forEach((draw) => draw());
   // For tests: how far the page is wider than its window.
   document.documentElement.dataset.overflow = String(Math.max(0, document.body.scrollWidth - innerWidth));
   document.documentElement.dataset.ready = `calls=${data.calls.length}`;

@@ -28,7 +28,7 @@ function listPicture(list) {
   const blocks = list.blocks.slice(0, 8), width = 460, box = { x: 92, width: 276, height: 84, gap: 44 };
   const missing = list.defects.filter((defect) => defect.back === null).map((defect) => defect.to);
   const strangers = [...new Set(missing)].filter((to) => !blocks.some((block) => block.address === to)).slice(0, 2);
-  const count = blocks.length + strangers.length, height = count * (box.height + box.gap) + 6;
+  const count = blocks.length + strangers.length, height = count * (box.height + box.gap) - box.gap + 16;
   const top = (index) => 8 + index * (box.height + box.gap);
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": list.verdict || "A free list whose links lead back" });
   const wrong = (from, forward) => list.defects.some((defect) => defect.from === from && defect.forward === forward);
@@ -60,6 +60,6 @@ function listPicture(list) {
     into.append(svg("path", { d: `M${side},${y0}C${side + out * reach * 1.5},${y0} ${side + out * reach * 1.5},${y1} ${side + out * 7},${y1}`, class: shape }));
     into.append(svg("path", { d: `M${side},${y1}l${8 * out},-4.5v9z`, class: arrow }));
     const label = forward ? "flink" : "blink";
-    if (dirty) into.append(svg("text", { x: side + out * (reach + 10), y: (y0 + y1) / 2 + 4, class: "bad", "text-anchor": "middle", "font-weight": 650 }, label));
+    if (dirty) into.append(svg("text", { x: side + out * (reach * 1.13 + 7), y: (y0 + y1) / 2 + 4, class: "bad", "text-anchor": forward ? "start" : "end", "font-weight": 650 }, label));
   }
 }

@@ -3,13 +3,17 @@
 //! Where there is no Chromium the tests say so and pass: what the page is made of has tests of its own. With
 //! `TRIPTYCH_PICTURES=FOLDER` they leave their pictures there, to be looked at.
 
+use lab::command::report::{Options, report};
 use lab::console::Line;
 use lab::judge::Verdict;
+use lab::progress::Progress;
 use lab::report::kept::{Kept, KeptVm};
 use lab::report::page::page;
 use lab::report::sample::Sample;
-use lab::report::story::Story;
+use lab::report::story::{Caller, Story};
 use lab::trace::Trace;
+use lab::workspace::Workspace;
+use shared_abi::trace::Layer;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -149,6 +153,7 @@ fn the_report_of_two_guests_shows_every_call_at_a_desk_on_a_phone_and_in_the_dar
         let dom = browser.load("two-guests", &html, window);
         assert!(dom.contains(&format!("data-ready=\"calls={calls}\"")));
         assert_eq!(dom.matches("data-index=").count(), calls);
+        assert!(dom.contains("id=\"run-figure\"><svg") && dom.contains("id=\"lanes\""), "nothing is drawn");
         assert!(dom.contains("PSCI") || dom.contains("OPTEE_SMC_CALL_WITH_ARG"));
         assert!(["data-first=\"1\"", "data-first=\"2\""].iter().all(|first| dom.contains(first)));
         assert!(!dom.contains("<img src"), "what a guest says became markup");
@@ -176,4 +181,65 @@ fn an_empty_trace_and_a_huge_one_are_shown_too() {
     assert!(huge.len() < 10 << 20, "{} bytes", huge.len());
     let dom = browser.load("huge", &huge, PHONE);
     assert!(dom.contains("later calls"));
+}
+
+/// Boots a scenario traced and makes its report: whether it passed, its story, the page.
+fn report_of(scenario: &str, tee: &[&str]) -> (bool, Story, String) {
+    let workspace = Workspace::locate().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("report.html");
+    let options = Options {
+        scenario: Some(workspace.scenarios().join(scenario)),
+        cpu: Some("cortex-a57".into()),
+        tee: tee.iter().map(|feature| (*feature).to_owned()).collect(),
+        from: None,
+        output: Some(output.clone()),
+        perfetto: Some(folder.path().join("perfetto.json")),
+    };
+    let passed = report(&workspace, &options, &Progress::silent()).unwrap();
+    let run = workspace.target().join("runs").join(scenario.trim_end_matches(".toml")).join("cortex-a57");
+    let trace = Trace::read(&run.join("trace.bin")).unwrap();
+    assert_eq!((trace.lost, trace.damaged), (0, 0));
+    let again = Options { from: Some(run), scenario: None, output: Some(folder.path().join("again.html")), ..options };
+    assert_eq!(report(&workspace, &again, &Progress::silent()).unwrap(), passed);
+    let page = fs::read_to_string(&output).unwrap();
+    assert_eq!(fs::read_to_string(folder.path().join("again.html")).unwrap(), page, "made again it is another one");
+    (passed, Story::of(&trace, |_| {}), page)
+}
+
+#[test]
+#[ignore = "builds the layers anew, to trace"]
+fn what_the_reported_tee_dies_of_is_told_to_the_last_link() {
+    let (passed, story, page) = report_of("second-vm.toml", &["as-reported"]);
+    assert!(!passed);
+    let panic = story.crash.panics.first().expect("no panic in the trace");
+    let path: Vec<_> = story.path_to(panic, 8).into_iter().map(|index| story.calls[index].title()).collect();
+    assert_eq!(path, ["OPTEE_SMC_VM_CREATED", "OPTEE_SMC_VM_CREATED"]);
+    let verdicts: Vec<_> = story.crash.lists.iter().map(|list| list.verdict()).collect();
+    assert!(verdicts[0].is_none(), "{verdicts:?}");
+    assert!(verdicts.last().unwrap().as_ref().unwrap().contains("head.blink->flink == &head does not hold"));
+    let Some(browser) = Browser::find() else { return };
+    let dom = browser.load("real-second-vm", &page, DESK);
+    assert_eq!(dom.matches("data-list=\"dirty\"").count(), 1);
+}
+
+#[test]
+#[ignore = "builds the layers anew, to trace, and boots Linux"]
+fn both_guests_first_calls_are_told_across_every_level() {
+    let (passed, story, page) = report_of("two-guests.toml", &[]);
+    assert!(passed);
+    for vm in [1, 2] {
+        let mut calls = story.calls.iter().filter(|call| call.caller == Caller::Vm(vm) && call.touches(Layer::Tee));
+        let first = calls.next().expect("no call to the TEE");
+        assert!(Layer::ALL.iter().all(|layer| first.touches(*layer)), "vm{vm}");
+        assert_eq!(first.steps.iter().map(|step| step.ticks).sum::<u64>(), first.total());
+        assert!((200..2000).contains(&first.total()), "vm{vm}: {} instructions", first.total());
+        assert!(calls.any(|call| call.message.is_some() && call.outcome_words() == "TEE_SUCCESS"), "vm{vm}");
+    }
+    assert!(page.len() < 10 << 20, "{} bytes", page.len());
+    let Some(browser) = Browser::find() else { return };
+    for window in [DESK, PHONE] {
+        let dom = browser.load("real-two-guests", &page, window);
+        assert!(["data-first=\"1\"", "data-first=\"2\""].iter().all(|first| dom.contains(first)));
+    }
 }

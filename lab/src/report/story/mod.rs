@@ -117,9 +117,13 @@ impl Story {
         teller.finish()
     }
 
-    /// The path to a panic: the calls of that CPU that ended before it, and the one it happened in, newest last.
+    /// The path to a panic: what was asked on that CPU before it, and the call it happened in, newest last. The monitor's errands are
+    /// not among them, unless one is that call.
     pub fn path_to(&self, panic: &crash::Panic, most: usize) -> Vec<usize> {
-        let before = |call: &Call| call.cpu == panic.cpu && call.begin <= panic.time;
+        let before = |call: &Call| {
+            let asked = call.caller != Caller::Monitor || call.mood() == Mood::Fatal;
+            asked && call.cpu == panic.cpu && call.begin <= panic.time
+        };
         let mut path: Vec<_> = (0..self.calls.len()).filter(|index| before(&self.calls[*index])).collect();
         path.sort_by_key(|index| self.calls[*index].begin);
         path.split_off(path.len().saturating_sub(most))
