@@ -71,6 +71,48 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
 }
 
 #[test]
+fn what_is_no_answer_is_a_switch_or_a_resumption() {
+    let (_, mut cpu) = monitor();
+    (cpu.normal.elr, cpu.secure.elr) = (0x6000_0000, 0x0E10_0000);
+    let (normal, secure) = (trace::World::Normal, trace::World::Secure);
+    let switch = |to, errand, pc| Event::WorldSwitch { to, errand: errand as u8, pc };
+    let mut left = |came: fn(&mut Cpu) -> Came, leave: fn(Came, &mut Cpu), errand| {
+        cpu.errand = errand;
+        let came = came(&mut cpu);
+        tape::take();
+        leave(came, &mut cpu);
+        tape::take().pop().unwrap().1
+    };
+    let interrupt: fn(&mut Cpu) -> Came = |cpu| Came::by_interrupt(cpu, World::Normal, || 1023, || 8);
+    let trap: fn(&mut Cpu) -> Came = |cpu| Came::by_trap(cpu, World::Secure, 0, || 8, || 0);
+    let call: fn(&mut Cpu) -> Came = |cpu| Came::by_rare_call(cpu, World::Secure);
+
+    let to_normal: fn(Came, &mut Cpu) = |came, cpu| came.leave_rarely(cpu, Some(World::Normal), World::Normal, || 16);
+    assert_eq!(left(interrupt, to_normal, Errand::None), Event::Resume { to: normal, pc: 16 });
+    let to_tee: fn(Came, &mut Cpu) = |came, cpu| {
+        cpu.errand = Errand::Interrupt;
+        came.leave_rarely(cpu, Some(World::Normal), World::Secure, || 16);
+    };
+    assert_eq!(left(interrupt, to_tee, Errand::None), switch(secure, Errand::Interrupt, 0x0E10_0000));
+    let to_same: fn(Came, &mut Cpu) = |came, cpu| came.leave_rarely(cpu, Some(World::Secure), World::Secure, || 16);
+    assert_eq!(left(trap, to_same, Errand::Call), Event::Resume { to: secure, pc: 16 });
+
+    // A CPU that wakes up goes on in the TEE; one that comes back from there, or from being off, begins.
+    let redirected: fn(Came, &mut Cpu) = |came, cpu| came.begin(cpu, Some(World::Secure), World::Secure);
+    assert_eq!(left(call, redirected, Errand::Suspend), Event::Resume { to: secure, pc: 0x0E10_0000 });
+    let begins: fn(Came, &mut Cpu) = |came, cpu| {
+        cpu.errand = Errand::None;
+        came.begin(cpu, Some(World::Secure), World::Normal);
+    };
+    assert_eq!(left(call, begins, Errand::Resume), switch(normal, Errand::Resume, 0x6000_0000));
+    let was_off: fn(Came, &mut Cpu) = |came, cpu| {
+        cpu.errand = Errand::CpuOn;
+        came.begin(cpu, None, World::Secure);
+    };
+    assert_eq!(left(call, was_off, Errand::CpuOff), switch(secure, Errand::CpuOn, 0x0E10_0000));
+}
+
+#[test]
 fn errands_are_numbered_as_the_trace_names_them() {
     for (errand, name) in [
         (Errand::None, "nothing"),
