@@ -34,4 +34,5 @@ pub mod trace;
 pub mod transplant;
 pub mod tree;
 pub mod typist;
+pub mod watch;
 pub mod workspace;

@@ -12,12 +12,13 @@ use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
 use lab::pictures::pictures;
-use lab::prepare::{self, Kit, Prepared};
+use lab::prepare::{self, Kit, Prepared, Tracing};
 use lab::probe;
 use lab::progress::Progress;
 use lab::reproduce::reproduce;
 use lab::scenario::{Chain, Scenario};
 use lab::shell::shell;
+use lab::watch;
 use lab::workspace::{Workspace, write_if_changed};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,19 @@ enum Command {
     Shell {
         #[command(flatten)]
         which: Which,
+    },
+    /// Boot a scenario with layers that trace, and see every step: consoles, VMs, calls, world switches.
+    ///
+    /// On a terminal a live view; elsewhere lines. Pausing it stops the picture, not the machine.
+    Watch {
+        #[command(flatten)]
+        which: Which,
+        /// Count time in executed instructions, as `lab report` does.
+        #[arg(long)]
+        icount: bool,
+        /// Build the TEE with these features: as-reported, for one.
+        #[arg(long, value_delimiter = ',')]
+        tee_features: Vec<String>,
     },
     /// Boot a scenario halted, waiting for gdb.
     Debug {
@@ -182,6 +196,14 @@ fn execute(command: Command) -> Result<bool> {
             let (scenario, cpu) = which.read()?;
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             shell(&prepared)?;
+        }
+        Command::Watch { which, icount, tee_features } => {
+            let (scenario, cpu) = which.read()?;
+            let tracing = Tracing { icount, tee: tee_features, ..Tracing::default() };
+            let kit = Kit::traced(&workspace, &scenario, tracing, &progress)?;
+            progress.finish();
+            let prepared = prepare::prepare(&workspace, &scenario, &cpu, &kit)?;
+            return watch::watch(&scenario, &cpu, &prepared);
         }
         Command::Debug { which } => {
             let (scenario, cpu) = which.read()?;

@@ -18,12 +18,26 @@ pub struct Typist {
     armed: bool,
     /// The keyboard was asked for and is on its way.
     switching: bool,
+    /// Keys that a user pressed, and for whom.
+    pressed: VecDeque<(String, Vec<u8>)>,
+    /// How often the keyboard was passed on for them in vain.
+    passes: usize,
 }
+
+/// A VM that doesn't get the keyboard in so many turns is not there.
+const MOST_PASSES: usize = 64;
 
 impl Typist {
     /// The first VM has the keyboard.
     pub fn new(sends: &[Send], first: String) -> Self {
-        Self { waiting: sends.iter().cloned().collect(), selected: first, armed: false, switching: false }
+        Self {
+            waiting: sends.iter().cloned().collect(),
+            selected: first,
+            armed: false,
+            switching: false,
+            pressed: VecDeque::new(),
+            passes: 0,
+        }
     }
 
     /// Whether all was typed.
@@ -45,10 +59,10 @@ impl Typist {
     /// Sees a line that has not ended: a prompt, or the beginning of something else. So it does not say who has the
     /// keyboard: half of `console: vm2` would name another VM.
     pub fn glimpse(&mut self, line: &Line) -> Vec<u8> {
-        let Some(next) = self.waiting.front() else { return Vec::new() };
+        let Some(next) = self.waiting.front() else { return self.pressed() };
         self.armed |= line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.text.contains(&next.after);
         if !self.armed || self.switching {
-            return Vec::new();
+            return self.pressed();
         }
         if next.to != self.selected {
             self.switching = true;
@@ -58,6 +72,35 @@ impl Typist {
         self.waiting.pop_front();
         self.armed = false;
         text
+    }
+
+    /// A user presses keys for a VM; what to type now.
+    pub fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
+        match self.pressed.back_mut() {
+            Some((last, waiting)) if last == vm => waiting.extend_from_slice(keys),
+            _ => self.pressed.push_back((vm.to_owned(), keys.to_vec())),
+        }
+        self.pressed()
+    }
+
+    /// What to type of what a user pressed.
+    fn pressed(&mut self) -> Vec<u8> {
+        let Some((vm, _)) = self.pressed.front() else { return Vec::new() };
+        if self.switching {
+            return Vec::new();
+        }
+        if *vm == self.selected {
+            self.passes = 0;
+            return self.pressed.pop_front().map(|(_, keys)| keys).unwrap_or_default();
+        }
+        if self.passes == MOST_PASSES {
+            self.passes = 0;
+            self.pressed.pop_front();
+            return Vec::new();
+        }
+        self.passes += 1;
+        self.switching = true;
+        NEXT_VM.to_vec()
     }
 }
 
@@ -83,6 +126,26 @@ mod tests {
         assert!(!typist.is_done());
         assert_eq!(typist.hear(&line("vm1", "~ #")), b"poweroff\r");
         assert!(typist.is_done());
+    }
+
+    #[test]
+    fn keys_of_a_user_find_their_vm() {
+        let mut typist = Typist::new(&[], "vm1".into());
+        assert_eq!(typist.press("vm1", b"a"), b"a");
+        assert_eq!(typist.press("vm2", b"b"), NEXT_VM);
+        assert_eq!(typist.press("vm2", b"c"), b"");
+        assert_eq!(typist.press("vm1", b"d"), b"");
+        assert_eq!(typist.hear(&line("HYP", "console: vm2")), b"bc");
+        assert_eq!(typist.press("vm1", b"e"), NEXT_VM);
+        assert_eq!(typist.hear(&line("HYP", "console: vm1")), b"de");
+    }
+
+    #[test]
+    fn keys_for_nobody_are_given_up() {
+        let mut typist = Typist::new(&[], "vm1".into());
+        assert_eq!(typist.press("vm9", b"a"), NEXT_VM);
+        while typist.hear(&line("HYP", "console: vm1")) == NEXT_VM {}
+        assert_eq!(typist.press("vm1", b"b"), b"b");
     }
 
     #[test]

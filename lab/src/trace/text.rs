@@ -67,15 +67,16 @@ impl Log {
     /// The next record.
     pub fn line(&mut self, entry: &Entry) -> String {
         let Entry { layer, cpu, record } = entry;
-        if let Event::Call { x, .. } | Event::Send { x } = record.event {
-            self.called.insert((*layer, *cpu), FunctionId(x[0] as u32));
-        }
         let whose = if record.client == 0 { String::new() } else { format!("vm{}", record.client) };
         let what = self.what(entry);
         format!("{:>13} CPU{cpu} [{}] {:6} {whose:5} {what}", record.time, layer.name(), layer.exception_level())
     }
 
-    fn what(&self, entry: &Entry) -> String {
+    /// What the next record says, without when, where and whose.
+    pub fn what(&mut self, entry: &Entry) -> String {
+        if let Event::Call { x, .. } | Event::Send { x } = entry.record.event {
+            self.called.insert((entry.layer, entry.cpu), FunctionId(x[0] as u32));
+        }
         let hypervisor = entry.layer == Layer::Hypervisor;
         let on = |vcpu: u8| if hypervisor { format!(" vcpu{vcpu}") } else { String::new() };
         match entry.record.event {

@@ -1,0 +1,66 @@
+//! Lines, where there is no terminal: what is said, and the records that the view would show, as they come.
+
+use super::filter::Filter;
+use super::session::{Interrupted, Session};
+use crate::screen::Screen;
+use crate::trace::text::Log;
+use anyhow::Result;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// How often lines are printed.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Prints until the machine ends. Whether all that the scenario expects holds.
+pub fn watch(mut session: Session) -> Result<bool> {
+    let screen = Screen::new();
+    let (filter, mut log) = (Filter::default(), Log::default());
+    let (mut lines, mut heard) = (0, 0);
+    let mut out = std::io::stdout();
+    let begin = Instant::now();
+    loop {
+        let pumped = session.pump(Instant::now() + PERIOD);
+        let before = heard;
+        heard = session.history.heard();
+        let first = session.history.len() - ((heard - before) as usize).min(session.history.len());
+        for index in first..session.history.len() {
+            let Some(entry) = session.history.entry(index) else { break };
+            // Every record, so that answers find their calls.
+            let line = log.line(entry);
+            if filter.shows(entry) {
+                // A closed pipe ends printing, not the run.
+                let _ = writeln!(out, "{line}");
+            }
+        }
+        session.lines.iter().skip(lines).for_each(|line| screen.print(line));
+        lines = session.lines.len();
+        if let Err(Interrupted) = pumped {
+            println!("interrupted");
+            break;
+        }
+        match session.ended {
+            Some(_) if heard == before => break,
+            None if begin.elapsed() > session.timeout() => session.time_is_over(),
+            _ => {}
+        }
+    }
+    finish(session)
+}
+
+/// Ends a session: prints what it came to.
+pub fn finish(session: Session) -> Result<bool> {
+    let title = session.title.clone();
+    let result = session.finish()?;
+    let passed = result.verdicts.iter().all(|verdict| verdict.holds);
+    for verdict in &result.verdicts {
+        let mark = if verdict.holds { "ok  " } else { "FAIL" };
+        println!("{mark}  {}\n        {}", verdict.claim, verdict.evidence);
+    }
+    println!("{} records; trace and logs: {}", result.trace.entries.len(), result.folder.display());
+    match (result.verdicts.is_empty(), passed) {
+        (true, _) => println!("{title}: left before its end, so nothing is judged"),
+        (false, true) => println!("PASS {title}"),
+        (false, false) => println!("FAIL {title}"),
+    }
+    Ok(passed)
+}
