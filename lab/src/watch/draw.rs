@@ -106,12 +106,12 @@ fn title<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
         Some(_) => Span::from(format!(" STOPPED at {time:.6} s ")).black().on_yellow(),
         None => Span::from(format!(" {time:.3} s ")),
     });
-    let (hold, all) = scene.score;
-    spans.push(Span::from(format!(" {} records  {hold}/{all} expected ", scene.history.heard())));
     if let Some(ended) = scene.ended {
         let style = if ended.well { Style::new().green() } else { Style::new().red().bold() };
-        spans.push(Span::styled(ended.words.lines().next().unwrap_or_default().to_owned(), style));
+        spans.push(Span::styled(format!(" {} ", ended.words.lines().next().unwrap_or_default()), style));
     }
+    let (hold, all) = scene.score;
+    spans.push(Span::from(format!(" {} records  {hold}/{all} expected ", scene.history.heard())));
     Line::from(spans)
 }
 
