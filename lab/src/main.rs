@@ -91,6 +91,9 @@ enum Command {
         /// Build the TEE with these features: as-reported, for one.
         #[arg(long, value_delimiter = ',')]
         tee_features: Vec<String>,
+        /// Write what a terminal would show as a moving SVG instead.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
     },
     /// Boot a scenario halted, waiting for gdb.
     Debug {
@@ -197,13 +200,13 @@ fn execute(command: Command) -> Result<bool> {
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             shell(&prepared)?;
         }
-        Command::Watch { which, icount, tee_features } => {
+        Command::Watch { which, icount, tee_features, record } => {
             let (scenario, cpu) = which.read()?;
             let tracing = Tracing { icount, tee: tee_features, ..Tracing::default() };
             let kit = Kit::traced(&workspace, &scenario, tracing, &progress)?;
             progress.finish();
             let prepared = prepare::prepare(&workspace, &scenario, &cpu, &kit)?;
-            return watch::watch(&scenario, &cpu, &prepared);
+            return watch::watch(&scenario, &cpu, &prepared, record.as_deref());
         }
         Command::Debug { which } => {
             let (scenario, cpu) = which.read()?;

@@ -3,6 +3,7 @@
 use crate::trace::Entry;
 use shared_abi::smccc::{FunctionId, Owner};
 use shared_abi::trace::{Event, Layer};
+use std::collections::BTreeMap;
 
 /// A choice of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +23,11 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Whether it shows a record.
-    pub fn shows(&self, entry: &Entry) -> bool {
+    /// Whether it shows a record; `news` is what [`News`] says of it.
+    pub fn shows(&self, entry: &Entry, news: bool) -> bool {
         self.layers[entry.layer as usize]
             && self.vm.is_none_or(|vm| entry.record.client == vm)
-            && (self.all || is_notable(entry))
+            && (self.all || news)
     }
 
     /// The next VM of these, then all again.
@@ -44,24 +45,38 @@ impl Filter {
     }
 }
 
-/// Whether a record is part of the way to the TEE and back, or of something's life or death.
-pub fn is_notable(entry: &Entry) -> bool {
-    match entry.record.event {
-        Event::Calibration { .. }
-        | Event::Enter { .. }
-        | Event::Exit { .. }
-        | Event::Interrupt { .. }
-        | Event::Resume { .. }
-        | Event::VirtualInterrupt { .. }
-        | Event::VcpuSwitch { .. }
-        | Event::Memory { .. }
-        | Event::FreeBlock { .. }
-        | Event::Idle
-        | Event::Wake { .. } => false,
-        // A VM's own power calls are news, its console's traffic isn't; every call that reaches EL3 is.
-        Event::Call { x, .. } => entry.layer != Layer::Hypervisor || is_news(FunctionId(x[0] as u32)),
-        Event::Answer { .. } => true,
-        _ => true,
+/// Tells what is part of the way to the TEE and back, or of something's life or death, from what happens all the time.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// Whether the last call that came to a layer on a CPU was: its answer is, too.
+    calls: BTreeMap<(Layer, u8), bool>,
+}
+
+impl News {
+    /// Whether the next record is.
+    pub fn hear(&mut self, entry: &Entry) -> bool {
+        let place = (entry.layer, entry.cpu);
+        match entry.record.event {
+            Event::Calibration { .. }
+            | Event::Enter { .. }
+            | Event::Exit { .. }
+            | Event::Interrupt { .. }
+            | Event::Resume { .. }
+            | Event::VirtualInterrupt { .. }
+            | Event::VcpuSwitch { .. }
+            | Event::Memory { .. }
+            | Event::FreeBlock { .. }
+            | Event::Idle
+            | Event::Wake { .. } => false,
+            // Of a VM's calls those to the TEE and to PSCI; of those that reach EL3, every one.
+            Event::Call { x, .. } => {
+                let news = entry.layer != Layer::Hypervisor || is_news(FunctionId(x[0] as u32));
+                self.calls.insert(place, news);
+                news
+            }
+            Event::Answer { .. } => self.calls.get(&place).copied().unwrap_or(true),
+            _ => true,
+        }
     }
 }
 
@@ -73,6 +88,8 @@ fn is_news(function: FunctionId) -> bool {
 mod tests {
     use super::*;
     use crate::report::sample::Sample;
+    use shared_abi::trace::World;
+    use shared_abi::trace::event::Conduit;
 
     #[test]
     fn every_choice_narrows() {
@@ -80,7 +97,10 @@ mod tests {
         sample.guest_call(1);
         sample.guest_call(2);
         let entries = sample.trace().entries;
-        let count = |filter: Filter| entries.iter().filter(|entry| filter.shows(entry)).count();
+        let count = |filter: Filter| {
+            let mut news = News::default();
+            entries.iter().filter(|entry| filter.shows(entry, news.hear(entry))).count()
+        };
         let usual = count(Filter::default());
         assert!(count(Filter { all: true, ..Filter::default() }) > usual);
         let vm = count(Filter { vm: Some(1), ..Filter::default() });
@@ -88,6 +108,20 @@ mod tests {
         let layer = count(Filter { layers: [false, true, false], ..Filter::default() });
         assert!(layer > 0 && layer < usual);
         assert_eq!(count(Filter { layers: [false; 3], ..Filter::default() }), 0);
+    }
+
+    #[test]
+    fn an_answer_is_news_if_its_call_was() {
+        let mut sample = Sample::new();
+        let x = |id: FunctionId| core::array::from_fn(|n| if n == 0 { u64::from(id.0) } else { 0 });
+        for id in [shared_abi::smccc::SMCCC_VERSION, shared_abi::psci::PSCI_VERSION] {
+            let call = Event::Call { conduit: Conduit::Hvc, from: World::Normal, vcpu: 0, x: x(id) };
+            sample.record(Layer::Hypervisor, 10, 1, call);
+            sample.record(Layer::Hypervisor, 10, 1, Event::Answer { to: World::Normal, vcpu: 0, x: [1; 4], pc: 0 });
+        }
+        let mut news = News::default();
+        let told: Vec<_> = sample.trace().entries.iter().map(|entry| news.hear(entry)).collect();
+        assert!(told.ends_with(&[false, false, true, true]), "{told:?}");
     }
 
     #[test]

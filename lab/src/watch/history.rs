@@ -1,6 +1,6 @@
 //! Every record so far, and what was going on at each.
 
-use super::filter::Filter;
+use super::filter::{Filter, News};
 use super::status::Status;
 use crate::trace::Entry;
 
@@ -14,6 +14,9 @@ const MOST: usize = 512 * STRIDE;
 pub struct History {
     frequency: u64,
     entries: Vec<Entry>,
+    /// Whether each is news.
+    told: Vec<bool>,
+    news: News,
     /// Before the entries at multiples of [`STRIDE`].
     checkpoints: Vec<Status>,
     now: Status,
@@ -24,7 +27,15 @@ pub struct History {
 impl History {
     /// Nothing yet; `frequency` ticks of a record's time are a second.
     pub fn new(frequency: u64) -> Self {
-        Self { frequency, entries: Vec::new(), checkpoints: Vec::new(), now: Status::default(), forgotten: 0 }
+        Self {
+            frequency,
+            entries: Vec::new(),
+            told: Vec::new(),
+            news: News::default(),
+            checkpoints: Vec::new(),
+            now: Status::default(),
+            forgotten: 0,
+        }
     }
 
     /// Takes note of a record. How many of the oldest were given up for it.
@@ -33,6 +44,7 @@ impl History {
         if self.entries.len() == MOST {
             given_up = MOST / 4;
             self.entries.drain(..given_up);
+            self.told.drain(..given_up);
             self.checkpoints.drain(..given_up / STRIDE);
             self.forgotten += given_up as u64;
         }
@@ -40,6 +52,7 @@ impl History {
             self.checkpoints.push(self.now.clone());
         }
         self.now.hear(&entry, self.frequency);
+        self.told.push(self.news.hear(&entry));
         self.entries.push(entry);
         given_up
     }
@@ -84,10 +97,16 @@ impl History {
         status
     }
 
+    /// Whether a filter shows a record.
+    pub fn shows(&self, index: usize, filter: &Filter) -> bool {
+        let entry = self.entries.get(index).zip(self.told.get(index));
+        entry.is_some_and(|(entry, news)| filter.shows(entry, *news))
+    }
+
     /// The last `count` records up to `end` (not included) that a filter shows, oldest first.
     pub fn window(&self, end: usize, count: usize, filter: &Filter) -> Vec<usize> {
         let end = end.min(self.entries.len());
-        let shown = (0..end).rev().filter(|index| filter.shows(&self.entries[*index]));
+        let shown = (0..end).rev().filter(|index| self.shows(*index, filter));
         let mut window: Vec<_> = shown.take(count).collect();
         window.reverse();
         window
@@ -95,12 +114,12 @@ impl History {
 
     /// The next record after `index` that a filter shows.
     pub fn after(&self, index: usize, filter: &Filter) -> Option<usize> {
-        (index + 1..self.entries.len()).find(|index| filter.shows(&self.entries[*index]))
+        (index + 1..self.entries.len()).find(|index| self.shows(*index, filter))
     }
 
     /// The last record before `index` that a filter shows.
     pub fn before(&self, index: usize, filter: &Filter) -> Option<usize> {
-        (0..index.min(self.entries.len())).rev().find(|index| filter.shows(&self.entries[*index]))
+        (0..index.min(self.entries.len())).rev().find(|index| self.shows(*index, filter))
     }
 }
 

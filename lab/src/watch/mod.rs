@@ -14,12 +14,14 @@
 //! | [`draw`] | the picture |
 //! | [`terminal`] | the terminal, and how it is given back |
 //! | [`plain`] | lines, where there is no terminal |
+//! | [`recorder`] | a moving picture of it, for documents |
 
 pub mod draw;
 pub mod filter;
 pub mod history;
 pub mod keys;
 pub mod plain;
+pub mod recorder;
 pub mod session;
 pub mod status;
 pub mod terminal;
@@ -30,10 +32,17 @@ use crate::scenario::Scenario;
 use anyhow::Result;
 use session::Session;
 use std::io::{IsTerminal, stdin, stdout};
+use std::path::Path;
 
 /// Watches a prepared scenario to its end, or until the user has seen enough. Whether all that it expects holds; true if the
 /// user left before that could be known.
-pub fn watch(scenario: &Scenario, cpu: &str, prepared: &Prepared) -> Result<bool> {
+pub fn watch(scenario: &Scenario, cpu: &str, prepared: &Prepared, record: Option<&Path>) -> Result<bool> {
     let session = Session::start(scenario, cpu, prepared)?;
-    if stdout().is_terminal() && stdin().is_terminal() { terminal::watch(session) } else { plain::watch(session) }
+    if let Some(file) = record {
+        recorder::watch(session, file)
+    } else if stdout().is_terminal() && stdin().is_terminal() {
+        terminal::watch(session)
+    } else {
+        plain::watch(session)
+    }
 }

@@ -27,7 +27,7 @@ pub fn watch(mut session: Session) -> Result<bool> {
             let Some(entry) = session.history.entry(index) else { break };
             // Every record, so that answers find their calls.
             let line = log.line(entry);
-            if filter.shows(entry) {
+            if session.history.shows(index, &filter) {
                 // A closed pipe ends printing, not the run.
                 let _ = writeln!(out, "{line}");
             }

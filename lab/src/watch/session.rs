@@ -96,10 +96,10 @@ impl Session {
                 Ok(Event::Interrupted) => return Err(Interrupted),
                 Ok(Event::Ended { success, complaints }) => {
                     let well = success && self.end == End::PowersOff;
-                    let words = if success {
-                        "the machine powered off".to_owned()
-                    } else {
-                        format!("QEMU failed: {}", complaints.trim())
+                    let words = match (success, complaints.trim()) {
+                        (true, _) => "the machine powered off".to_owned(),
+                        (false, "") => "QEMU ended without a word; was it killed?".to_owned(),
+                        (false, complaints) => format!("QEMU failed: {complaints}"),
                     };
                     self.end_with(Ended { well, words });
                 }
