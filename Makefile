@@ -6,7 +6,7 @@ SCENARIO ?= scenarios/two-guests.toml
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell debug test test-all reproduce bench check docs lint clean
+.PHONY: help setup run watch shell debug test test-all reproduce bench check docs lint clean
 
 help: ## Say what there is.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,6 +17,9 @@ setup: ## Install what is missing: QEMU, the Rust target, the crates.
 
 run: setup ## Boot SCENARIO (two-guests), judge it, and write what happened as an HTML file.
 	@$(LAB) report $(SCENARIO) $(ARGS)
+
+watch: setup ## Boot SCENARIO and see every step live: consoles, VMs, calls, world switches.
+	@$(LAB) watch $(SCENARIO) $(ARGS)
 
 shell: setup ## Boot SCENARIO and type into its VMs: Ctrl-A n next VM, Ctrl-A x quit.
 	@$(LAB) shell $(SCENARIO) $(ARGS)

@@ -25,9 +25,7 @@ impl Default for Filter {
 impl Filter {
     /// Whether it shows a record; `news` is what [`News`] says of it.
     pub fn shows(&self, entry: &Entry, news: bool) -> bool {
-        self.layers[entry.layer as usize]
-            && self.vm.is_none_or(|vm| entry.record.client == vm)
-            && (self.all || news)
+        self.layers[entry.layer as usize] && self.vm.is_none_or(|vm| entry.record.client == vm) && (self.all || news)
     }
 
     /// The next VM of these, then all again.

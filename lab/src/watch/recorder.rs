@@ -32,8 +32,7 @@ pub fn watch(mut session: Session, file: &Path) -> Result<bool> {
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).context("cannot draw")?;
     let (mut pictures, mut view): (Vec<Buffer>, _) = (Vec::new(), View::default());
     let begin = Instant::now();
-    loop {
-        let Ok(forgotten) = session.pump(Instant::now() + PERIOD) else { break };
+    while let Ok(forgotten) = session.pump(Instant::now() + PERIOD) {
         view.forget(forgotten);
         let over = session.ended.is_some();
         if !over && begin.elapsed() > session.timeout() {
