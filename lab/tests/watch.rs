@@ -67,7 +67,7 @@ impl Watched {
     }
 
     /// After the lab has ended the terminal is as it was: its usual screen, echo, lines, signals.
-    fn is_given_back(mut self) -> Result<String> {
+    fn gives_back(mut self) -> Result<String> {
         let begin = Instant::now();
         while self.lab.try_wait()?.is_none() {
             ensure!(begin.elapsed() < Duration::from_secs(30), "didn't end: {}", self.screen());
@@ -113,7 +113,7 @@ fn the_view_is_shown_and_left_with_q() -> Result<()> {
         ensure!(watched.screen().contains(what), "no {what}: {}", watched.screen());
     }
     watched.terminal.write_all(b"q")?;
-    let after = watched.is_given_back()?;
+    let after = watched.gives_back()?;
     ensure!(after.contains("PASS second-vm"), "{after}");
     Ok(())
 }
@@ -123,7 +123,7 @@ fn ctrl_c_gives_the_terminal_back() -> Result<()> {
     let mut watched = Watched::start("ten-thousand-cycles.toml", 200, 60)?;
     watched.wait_for("S-EL1 TEE")?;
     watched.terminal.write_all(b"\x03")?;
-    let after = watched.is_given_back()?;
+    let after = watched.gives_back()?;
     ensure!(after.contains("nothing is judged"), "{after}");
     Ok(())
 }
@@ -137,7 +137,7 @@ fn a_crash_of_qemu_is_shown_and_the_terminal_is_given_back() -> Result<()> {
     Command::new("kill").args(["-KILL", &watched.qemu()?.to_string()]).status()?;
     watched.wait_for("QEMU ended without a word")?;
     watched.terminal.write_all(b"q")?;
-    let after = watched.is_given_back()?;
+    let after = watched.gives_back()?;
     ensure!(after.contains("FAIL ten-thousand-cycles"), "{after}");
     Ok(())
 }
