@@ -91,7 +91,13 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     // SAFETY: Once, and the devices are mapped.
     unsafe { gic::init(machine.cpus.len().max(1)) };
     trap::system::init();
+    if machine.harden_branch_predictor {
+        arch::predictor::want();
+    }
     Cpu::init(0);
+    if let Some(outcome) = arch::predictor::outcome() {
+        info!("{outcome}");
+    }
     #[cfg(feature = "trace")]
     begin_trace(&mut map, trace::way(&tree, &machine.memory, &[image, dtb]), image);
     for range in [image, others, heap] {

@@ -38,6 +38,9 @@ pub struct Machine {
     pub cpus: heapless::Vec<u64, MAX_CPUS>,
     /// VMs that are asked for.
     pub domains: usize,
+    /// Whether no guest is to leave the branch predictor as it trained it (`triptych,harden-predictor` in
+    /// `/chosen`).
+    pub harden_branch_predictor: bool,
 }
 
 /// A VM, checked.
@@ -112,6 +115,7 @@ pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
     }
     machine.loadable = machine.free.clone();
     if let Some(chosen) = tree.find_node("/chosen") {
+        machine.harden_branch_predictor = chosen.property("triptych,harden-predictor").is_some();
         for domain in domains(chosen) {
             machine.domains += 1;
             // Also a skipped VM's modules: something is there.

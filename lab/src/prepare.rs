@@ -218,6 +218,9 @@ fn with_tree(
     if scenario.machine.tree_ballast.0 != 0 {
         bytes = tree::with_ballast(&bytes, scenario.machine.tree_ballast)?;
     }
+    if scenario.chain.harden_branch_predictor {
+        bytes = tree::with_hardened_predictor(&bytes)?;
+    }
     if let Some(traced) = &traced {
         bytes = tree::with_trace(&bytes, traced.way)?;
     }

@@ -3,6 +3,7 @@
 //! Plain structs whose offsets the assembly in `arch/` knows; the assertions at the end hold both together. Assembly
 //! saves and restores, Rust decides.
 
+use crate::predictor::Predictor;
 use core::mem::offset_of;
 
 /// The two worlds that the monitor switches between.
@@ -196,6 +197,8 @@ pub struct Cpu {
     pub tee_vectors: u64,
     /// Where the normal world goes on after a suspension that loses its context: entry point and x0.
     pub resume: (u64, u64),
+    /// Its branch predictor.
+    pub predictor: Predictor,
 }
 
 impl Cpu {
@@ -208,6 +211,7 @@ impl Cpu {
         errand: Errand::None,
         tee_vectors: 0,
         resume: (0, 0),
+        predictor: Predictor::Unknown,
     };
 
     /// The registers of `world`.

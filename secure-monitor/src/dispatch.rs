@@ -1,6 +1,7 @@
 //! From a function id to the service that owns it, and from its answer to what the CPU does next.
 
 use crate::context::{Context, Cpu, World};
+use crate::predictor::Predictor;
 use crate::services::arch;
 use crate::services::opteed::{self, Opteed};
 use crate::services::psci::{self, Psci};
@@ -85,7 +86,20 @@ impl Monitor {
         Some(World::Normal)
     }
 
-    /// The same of the TEE: the return from a call.
+    /// What a hypervisor may call whenever a guest leaves: frequent where it is called at all, and looked for after the
+    /// others so that those do not pay for it. Whether it was that.
+    #[inline(always)]
+    pub fn forgetting(&self, cpu: &mut Cpu) -> bool {
+        let called = function(cpu.normal.gpr[0] as u32) == Some(smccc::SMCCC_ARCH_WORKAROUND_1);
+        let served = called && cpu.predictor != Predictor::Unknown;
+        if served {
+            cpu.predictor.forget();
+            cpu.normal.answer([0; 4]);
+        }
+        served
+    }
+
+    /// The frequent calls of the TEE: the return from a call.
     #[inline(always)]
     pub fn frequent_of_tee(&self, cpu: &mut Cpu) -> Option<World> {
         opteed::out_of_tee(cpu).then_some(World::Normal)
@@ -96,7 +110,7 @@ impl Monitor {
         let Some(id) = function(cpu.context(from).gpr[0] as u32) else { return unknown(cpu, from) };
         match from {
             _ if arch::Arch::owns(id) => {
-                let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32);
+                let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32, cpu.predictor);
                 cpu.context(from).answer(results);
                 Next::Enter(from)
             }

@@ -30,5 +30,6 @@ pub mod monitor;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod platform;
+pub mod predictor;
 pub mod services;
 pub mod trace;

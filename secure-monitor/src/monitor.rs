@@ -6,6 +6,7 @@ use crate::context::{Context, Cpu, World};
 use crate::dispatch::{Monitor, Next, UNKNOWN};
 use crate::fault;
 use crate::platform::{gic, memory, power};
+use crate::predictor::Predictor;
 use crate::trace::{self, Came, Refusal};
 use core::cell::UnsafeCell;
 use shared_abi::layout::MAX_CPUS;
@@ -77,6 +78,7 @@ pub unsafe fn own(index: usize) -> &'static mut Cpu {
     (cpu.normal.scr, cpu.normal.cptr) = (normal.scr, normal.cptr);
     (cpu.secure.scr, cpu.secure.cptr) = (secure.scr, secure.cptr);
     cpu.index = index;
+    cpu.predictor = Predictor::of(sysreg::read!("midr_el1"), sysreg::read!("id_aa64pfr0_el1") >> 56 & 0xF);
     cpu.stack_top = (STACKS.0.get().addr() + (index + 1) * STACK_SIZE) as u64;
     if trace::ON {
         // SAFETY: the register is the monitor's own, and this is the value that it gets when the CPU leaves.
@@ -105,7 +107,17 @@ pub extern "C" fn handle_smc(cpu: &mut Cpu) -> Transition {
     let came = Came::by_call(cpu, World::Normal);
     match MONITOR.frequent_of_normal_world(cpu) {
         Some(to) => enter(cpu, came, World::Normal, to),
-        None => handle_rare(cpu, came, World::Normal),
+        None => handle_less_frequent(cpu, came),
+    }
+}
+
+/// Called last, as [`handle_rare`] is.
+#[inline(never)]
+fn handle_less_frequent(cpu: &mut Cpu, came: Came) -> Transition {
+    if MONITOR.forgetting(cpu) {
+        enter(cpu, came, World::Normal, World::Normal)
+    } else {
+        handle_rare(cpu, came, World::Normal)
     }
 }
 

@@ -104,7 +104,7 @@ pub fn init() {
         write!("s3_4_c3_c1_5", 0);
     }
     super::debug::init();
-    VBAR_EL2.set(super::vectors::address());
+    VBAR_EL2.set(super::vectors::address(super::predictor::is_needed()));
     isb();
 }
 

@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod debug;
 pub mod mmu;
 pub mod pmu;
+pub mod predictor;
 pub mod smc;
 pub mod stack;
 pub mod sysreg;

@@ -2,6 +2,7 @@
 
 use crate::mediator::Tee;
 use crate::trace::{Client, record};
+use shared_abi::smccc::{SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1};
 use shared_abi::trace::Event;
 
 #[cfg(feature = "trace")]
@@ -76,6 +77,12 @@ pub fn cpu_on(affinity: u64, secondary: &'static super::boot::Secondary) -> Resu
     let argument = core::ptr::from_ref(secondary) as u64;
     super::cpu::clean_to_memory(argument, size_of::<super::boot::Secondary>() as u64);
     smccc::psci::cpu_on::<Smc>(affinity, super::boot::secondary_entry as *const () as u64, argument)
+}
+
+/// What the firmware says of SMCCC_ARCH_WORKAROUND_1 on the CPU that asks: 0 it helps, 1 it need not, -1 it is not there.
+pub fn workaround_1() -> i32 {
+    let function = SMCCC_ARCH_FEATURES.0;
+    <Smc as smccc::Call>::call32(function, [SMCCC_ARCH_WORKAROUND_1.0, 0, 0, 0, 0, 0, 0])[0] as i32
 }
 
 /// Switches the machine off.

@@ -4,8 +4,12 @@
 //! stores them there, takes the CPU's stack, which the vCPU names in the next field, and goes to Rust. Nothing else is
 //! saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until the CPU takes up another
 //! vCPU. Rust ends by entering the vCPU to go on with.
+//!
+//! There are two tables. With the second, an exit first asks the firmware to make the branch predictor forget what the
+//! guest trained it to ([`super::predictor`]); the first has not one instruction for that.
 
 use core::arch::global_asm;
+use shared_abi::smccc::SMCCC_ARCH_WORKAROUND_1;
 
 #[cfg(not(feature = "trace"))]
 use crate::trap as handlers;
@@ -17,10 +21,14 @@ pub const STACK_OFFSET: usize = 31 * 8;
 
 global_asm!(
     r#"
-    .macro exit handler
+    .macro exit handler, hardened
     .balign 128
     stp     x0, x1, [sp, #0]
     stp     x2, x3, [sp, #16]
+    .if     \hardened
+    orr     w0, wzr, #{workaround_1} // changes x0 to x3 at most (SMCCC 1.4 §2.6)
+    smc     #0
+    .endif
     stp     x4, x5, [sp, #32]
     stp     x6, x7, [sp, #48]
     stp     x8, x9, [sp, #64]
@@ -53,10 +61,8 @@ global_asm!(
     b       {own}
     .endm
 
-    .pushsection .vectors, "ax"
+    .macro table hardened
     .balign 2048
-    .global vectors
-vectors:
     own     0                   // SP_EL0 is never used
     own     1
     own     2
@@ -65,14 +71,24 @@ vectors:
     own     1
     own     2
     own     3
-    exit    {sync}              // AArch64 below
-    exit    {irq}
-    exit    {irq}
-    exit    {serror}
-    exit    {sync}              // AArch32 below, at EL0 only
-    exit    {irq}
-    exit    {irq}
-    exit    {serror}
+    exit    {sync}, \hardened   // AArch64 below
+    exit    {irq}, \hardened
+    exit    {irq}, \hardened
+    exit    {serror}, \hardened
+    exit    {sync}, \hardened   // AArch32 below, at EL0 only
+    exit    {irq}, \hardened
+    exit    {irq}, \hardened
+    exit    {serror}, \hardened
+    .endm
+
+    .pushsection .vectors, "ax"
+    .balign 2048
+    .global vectors
+vectors:
+    table   0
+    .global hardened_vectors
+hardened_vectors:
+    table   1
 
     // x0 = the vCPU: where every handler ends, and where a CPU goes when it enters its first guest.
     .balign 64
@@ -101,6 +117,7 @@ enter_guest:
     .popsection
 "#,
     stack = const STACK_OFFSET,
+    workaround_1 = const SMCCC_ARCH_WORKAROUND_1.0,
     sync = sym handlers::guest_sync,
     irq = sym handlers::guest_irq,
     serror = sym handlers::guest_serror,
@@ -111,6 +128,7 @@ enter_guest:
 
 unsafe extern "C" {
     static vectors: u8;
+    static hardened_vectors: u8;
     #[link_name = "enter_guest"]
     fn enter(registers: *mut u64) -> !;
 }
@@ -130,8 +148,8 @@ pub unsafe fn enter_guest(vcpu: *mut crate::vcpu::Vcpu) -> ! {
 }
 
 /// Address of the vectors, for VBAR_EL2.
-pub fn address() -> u64 {
-    (&raw const vectors) as u64
+pub fn address(hardened: bool) -> u64 {
+    if hardened { (&raw const hardened_vectors) as u64 } else { (&raw const vectors) as u64 }
 }
 
 /// An exception of EL2's own code: a bug of ours, whatever a guest did.

@@ -192,3 +192,10 @@ fn what_no_vm_can_have_is_told_too() {
     let most = u64::MAX / 1024;
     assert!(patched(&65536u64.to_be_bytes(), &most.to_be_bytes()).contains("such as 66060288"));
 }
+
+#[test]
+fn hardening_is_a_wish_that_the_tree_says() {
+    assert!(!read(&tree(|_| {})).0.harden_branch_predictor);
+    let (machine, ..) = read(&tree(|fdt| fdt.property_null("triptych,harden-predictor").unwrap()));
+    assert!(machine.harden_branch_predictor);
+}

@@ -2,13 +2,16 @@
 #![forbid(unsafe_code)]
 
 use super::Next;
+use crate::arch::predictor;
 use crate::arch::smc::Monitor;
 use crate::cpu;
 use crate::machine::End;
 use crate::trace::{Client, ON, record, refusal};
 use crate::vcpu::Vcpu;
 use crate::vpsci::{self, Outcome};
-use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_VERSION, SUCCESS, in_x0};
+use shared_abi::smccc::{
+    self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_VERSION, SUCCESS, in_x0,
+};
 use shared_abi::trace::{Event, Refusal};
 
 /// Serves a call. Its registers are x0 to x7; what it does not return in x0 to x3 stays as it was.
@@ -60,8 +63,11 @@ fn arch(function: FunctionId, argument: u64) -> i32 {
         SMCCC_VERSION => smccc::VERSION as i32,
         SMCCC_ARCH_FEATURES => match FunctionId(argument as u32) {
             SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
+            SMCCC_ARCH_WORKAROUND_1 if predictor::is_in_use() => SUCCESS,
             _ => NOT_SUPPORTED,
         },
+        // The exit has done it.
+        SMCCC_ARCH_WORKAROUND_1 if predictor::is_in_use() => SUCCESS,
         _ => NOT_SUPPORTED,
     }
 }

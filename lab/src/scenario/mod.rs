@@ -122,11 +122,19 @@ pub struct Chain {
     pub images: Option<Size>,
     /// What is wrong with the flash.
     pub damage: Option<Damage>,
+    /// The hypervisor makes the branch predictor forget at every exit of a guest.
+    pub harden_branch_predictor: bool,
 }
 
 impl Default for Chain {
     fn default() -> Self {
-        Self { tee: true, normal_world: NormalWorld::default(), images: None, damage: None }
+        Self {
+            tee: true,
+            normal_world: NormalWorld::default(),
+            images: None,
+            damage: None,
+            harden_branch_predictor: false,
+        }
     }
 }
 

@@ -144,3 +144,23 @@ pub unsafe extern "C" fn join() {
 pub fn fault_address() -> u64 {
     sysreg::read!("far_el3")
 }
+
+/// Switches the MMU off and on again, which on some CPUs is what makes the branch predictor forget
+/// ([`crate::predictor`]).
+pub fn toggle() {
+    // SAFETY: translation is the identity, so the instructions are found at the same address without it; they access no
+    // memory, and what the caches hold stays there.
+    unsafe {
+        core::arch::asm!(
+            "mrs {on}, sctlr_el3",
+            "bic {off}, {on}, #1",
+            "msr sctlr_el3, {off}",
+            "isb",
+            "msr sctlr_el3, {on}",
+            "isb",
+            on = out(reg) _,
+            off = out(reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! Branch predictors that one exception level can train for another (CVE-2017-5715, "Spectre v2"), and what the firmware
+//! does about them when asked: SMCCC_ARCH_WORKAROUND_1 (SMCCC 1.4 §7.5).
+//!
+//! The call is an offer to the normal world. The monitor does not do it for itself at each entry, as firmware on silicon
+//! must: QEMU predicts nothing, and it would cost every call.
+
+use shared_abi::smccc::{NOT_SUPPORTED, SUCCESS};
+
+/// How a CPU's branch predictor is made to forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Predictor {
+    /// Nobody here knows: the call is not offered.
+    #[default]
+    Unknown,
+    /// It need not forget: what is trained in one context is not used in another.
+    Harmless,
+    /// By switching EL3's MMU off and on.
+    ForgetsWithMmu,
+}
+
+/// What ARCH_FEATURES answers where the call does nothing because nothing is needed.
+const NOT_NEEDED: i32 = 1;
+
+impl Predictor {
+    /// The predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs say
+    /// themselves that they need nothing.
+    pub const fn of(midr: u64, csv2: u64) -> Self {
+        const ARM: u64 = 0x41;
+        let (implementer, part) = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF);
+        match (implementer, part) {
+            _ if csv2 != 0 => Self::Harmless,
+            // Cortex-A53, A35, A55: in order, and not affected (Arm's advisory on CVE-2017-5715).
+            (ARM, 0xD03..=0xD05) => Self::Harmless,
+            // Cortex-A57, A72.
+            (ARM, 0xD07 | 0xD08) => Self::ForgetsWithMmu,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What ARCH_FEATURES answers about the call.
+    pub const fn feature(self) -> i32 {
+        match self {
+            Self::Unknown => NOT_SUPPORTED,
+            Self::Harmless => NOT_NEEDED,
+            Self::ForgetsWithMmu => SUCCESS,
+        }
+    }
+
+    /// Makes the predictor of the CPU this runs on forget, if that is how.
+    #[inline(always)]
+    pub fn forget(self) {
+        #[cfg(target_os = "none")]
+        if self == Self::ForgetsWithMmu {
+            crate::arch::mmu::toggle();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_is_known_by_its_name_or_speaks_for_itself() {
+        let arm = |part: u64| 0x410F_0000 | part << 4 | 3;
+        assert_eq!(Predictor::of(arm(0xD07), 0), Predictor::ForgetsWithMmu);
+        assert_eq!(Predictor::of(arm(0xD08), 0), Predictor::ForgetsWithMmu);
+        // Cortex-A72 from r1p0 on says so.
+        assert_eq!(Predictor::of(arm(0xD08), 1), Predictor::Harmless);
+        assert_eq!(Predictor::of(arm(0xD03), 0), Predictor::Harmless);
+        assert_eq!(Predictor::of(arm(0xD0A), 0), Predictor::Unknown);
+        assert_eq!(Predictor::of(0x430F_0D07_u64 << 4, 0), Predictor::Unknown);
+        let answers = [Predictor::Unknown, Predictor::Harmless, Predictor::ForgetsWithMmu].map(Predictor::feature);
+        assert_eq!(answers, [-1, 1, 0]);
+    }
+}
