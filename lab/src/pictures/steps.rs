@@ -5,6 +5,8 @@ use crate::report::names;
 use crate::report::story::{Caller, LEVELS, Outcome, Place, Request, Story, level};
 use crate::trace::{Entry, Trace};
 use anyhow::{Result, ensure};
+use shared_abi::optee_smc::OPTEE_SMC_VM_CREATED;
+use shared_abi::smccc::FunctionId;
 use shared_abi::trace::{Event, Layer, World};
 
 /// Width of a level's lane, and height of a record's row.
@@ -83,8 +85,14 @@ fn row(entry: &Entry, asked: Option<Request>, place: Place, ticks: u64) -> Row {
     let mut text = match entry.record.event {
         // The list is the point of the picture that has one.
         Event::FreeBlock { index, address, next, previous, .. } => {
-            let what = if index == 0 { "the list's head".to_owned() } else { format!("block {index}") };
-            format!("{what} at {address:#x}: flink {next:#x}, blink {previous:#x}")
+            let what = if index == 0 { "the list's head".to_owned() } else { format!("block {index} of it") };
+            let link = |to: u64| match to {
+                0 => "0".to_owned(),
+                _ if to == address => "itself".to_owned(),
+                // All of them begin with the same 32 bits.
+                _ => format!("..{:08x}", to as u32),
+            };
+            format!("{what}, ..{:08x}: flink {}, blink {}", address as u32, link(next), link(previous))
         }
         Event::Memory { base, .. } => format!("{} at {base:#x}", names::title(entry, asked)),
         Event::Call { x, .. } => format!("{}{}", names::title(entry, asked), arguments(&x)),
@@ -99,7 +107,9 @@ fn row(entry: &Entry, asked: Option<Request>, place: Place, ticks: u64) -> Row {
 
 /// x1 and x7 of a call, as far as they say something.
 fn arguments(x: &[u64; 8]) -> String {
-    [1, 7].into_iter().filter(|n| x[*n] != 0 && x[*n] < 1 << 32).map(|n| format!(" x{n}={:#x}", x[n])).collect()
+    // Of a VM that is created, 0 says something too.
+    let all = FunctionId(x[0] as u32) == OPTEE_SMC_VM_CREATED;
+    [1, 7].into_iter().filter(|n| all || x[*n] != 0 && x[*n] < 1 << 32).map(|n| format!(" x{n}={:#x}", x[n])).collect()
 }
 
 /// The levels side by side, rows below each other.
