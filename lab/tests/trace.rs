@@ -1,0 +1,131 @@
+//! What the layers tell is what QEMU saw, it is whole, and it costs what it says.
+
+use lab::command::run::keep;
+use lab::console::Line;
+use lab::prepare::{Kit, Tracing, prepare};
+use lab::progress::Progress;
+use lab::run::{Outcome, run};
+use lab::scenario::Scenario;
+use lab::trace::text::kind;
+use lab::trace::{Entry, Trace, file};
+use lab::workspace::Workspace;
+use shared_abi::optee_smc::{OPTEE_SMC_CALL_WITH_ARG, OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES};
+use shared_abi::trace::{Event, Layer, Way, World};
+use std::collections::BTreeMap;
+
+/// What the compiler makes of a trace point beside the record itself may differ from what it makes of a calibration by so much: a
+/// calibration has its registers at hand, a call's are loaded from the context, four instructions for eight of them.
+const TOLERANCE: i64 = 8;
+
+/// Runs a scenario whose layers trace, if asked to.
+fn boot(name: &str, tracing: Option<Tracing>) -> Outcome {
+    let workspace = Workspace::locate().unwrap();
+    let mut scenario = Scenario::read(&workspace.scenarios().join(name).with_extension("toml")).unwrap();
+    let kit = match tracing {
+        Some(tracing) => Kit::traced(&workspace, &scenario, tracing, &Progress::silent()),
+        None => Kit::of(&workspace, &scenario, &Progress::silent()),
+    };
+    // A folder of its own: the scenario is also a test.
+    scenario.name = format!("trace/{name}");
+    let cpu = &scenario.machine.cpu;
+    let prepared = prepare(&workspace, &scenario, cpu, &kit.unwrap()).unwrap();
+    let mut outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
+    keep(&mut outcome, &scenario, &prepared).unwrap();
+    assert!(outcome.passed(), "\n{}", outcome.report());
+    outcome
+}
+
+/// Boots a scenario whose trace must be what QEMU saw.
+fn verified(name: &str) -> (Trace, Outcome) {
+    let mut outcome = boot(name, Some(Tracing { exceptions: true, ..Tracing::default() }));
+    let trace = outcome.trace.take().unwrap();
+    assert_eq!((trace.lost, trace.damaged, trace.instructions), (0, 0, true));
+    assert!(outcome.verdicts.iter().any(|verdict| verdict.claim == "the trace is what QEMU saw"));
+    (trace, outcome)
+}
+
+fn count(trace: &Trace, layer: Layer, is: impl Fn(&Event) -> bool) -> usize {
+    trace.entries.iter().filter(|entry| entry.layer == layer && is(&entry.record.event)).count()
+}
+
+#[test]
+fn the_second_vm_is_told_as_qemu_saw_it_and_kept() {
+    let (trace, outcome) = verified("second-vm");
+    // Of 29 steps of the probe: two VM_CREATED that are done, and one after them that reuses an id.
+    assert_eq!(count(&trace, Layer::Tee, |event| matches!(event, Event::VmCreated { .. })), 3);
+    assert_eq!(count(&trace, Layer::Tee, |event| matches!(event, Event::VmReclaimed { .. })), 3);
+    assert!(count(&trace, Layer::Tee, |event| matches!(event, Event::Refused { .. })) >= 10);
+    assert_eq!(count(&trace, Layer::Hypervisor, |_| true), 0);
+    assert_eq!(Trace::read(&outcome.folder.join(file::NAME)).unwrap(), trace);
+}
+
+#[test]
+fn two_cpus_and_a_hypervisor_are_told_as_qemu_saw_them() {
+    let (trace, _) = verified("hostile-guest");
+    for layer in Layer::ALL {
+        assert!(!trace.cpus(layer).is_empty(), "{layer:?}");
+        for cpu in trace.cpus(layer) {
+            assert!(trace.cost(layer, cpu).is_some(), "{layer:?} {cpu}");
+        }
+    }
+    assert!(count(&trace, Layer::Hypervisor, |event| matches!(event, Event::Enter { .. })) > 0);
+}
+
+#[test]
+#[ignore = "boots Linux"]
+fn two_guests_are_told_as_qemu_saw_them() {
+    verified("two-guests");
+}
+
+#[test]
+fn frames_on_the_uarts_tell_what_rings_tell() {
+    let told = |way| {
+        let trace = boot("second-vm", Some(Tracing { way, ..Tracing::default() })).trace.unwrap();
+        assert_eq!((trace.lost, trace.damaged), (0, 0));
+        let events = |layer| trace.of(layer, 0).map(|record| (record.client, kind(&record.event))).collect::<Vec<_>>();
+        (events(Layer::Monitor), events(Layer::Tee))
+    };
+    assert_eq!(told(Way::Frames), told(Way::Rings));
+}
+
+/// The figures that the probe printed, their medians by name.
+fn figures(lines: &[Line]) -> BTreeMap<String, i64> {
+    let said = lines.iter().filter(|line| line.speaker == "probe");
+    let figures = said.filter_map(|line| line.text.strip_prefix("figure ")?.split_once(' '));
+    let median = |text: &str| text.split(' ').find_map(|word| word.strip_prefix("median="))?.parse().ok();
+    figures.filter_map(|(name, text)| Some((name.to_owned(), median(text)?))).collect()
+}
+
+/// What the records of the last call of this function by VM 1 cost, from EL3's first to its last.
+fn overhead(trace: &Trace, function: u32) -> i64 {
+    let calls = |entry: &Entry| {
+        let asked = matches!(entry.record.event, Event::Call { from: World::Normal, x, .. } if x[0] as u32 == function);
+        entry.layer == Layer::Monitor && entry.record.client == 1 && asked
+    };
+    let begin = trace.entries.iter().rposition(calls).unwrap();
+    let back = |entry: &Entry| {
+        entry.layer == Layer::Monitor
+            && matches!(entry.record.event, Event::WorldSwitch { to: World::Normal, .. } | Event::Answer { to: World::Normal, .. })
+    };
+    let end = begin + trace.entries[begin..].iter().position(back).unwrap();
+    trace.entries[begin..=end].iter().map(|entry| trace.cost(entry.layer, entry.cpu).unwrap() as i64).sum()
+}
+
+/// The probe is not traced: what it measures from outside with layers that trace, less what their records cost, is what
+/// it measures with layers that do not.
+#[test]
+fn a_call_takes_as_long_as_without_tracing_after_the_records_are_taken_off() {
+    let mut traced = boot("bench-calls", Some(Tracing::default()));
+    let trace = traced.trace.take().unwrap();
+    let (with, without) = (figures(&traced.lines), figures(&boot("bench-calls", None).lines));
+    for (name, function) in [
+        ("calls_uid_vm", OPTEE_SMC_CALLS_UID),
+        ("exchange_capabilities_vm", OPTEE_SMC_EXCHANGE_CAPABILITIES),
+        ("invoke_with_buffer@full", OPTEE_SMC_CALL_WITH_ARG),
+    ] {
+        let records = overhead(&trace, function.0);
+        let left = with[name] - records - without[name];
+        eprintln!("{name}: {} with tracing, of which {records} are records; {} without", with[name], without[name]);
+        assert!(left.abs() <= TOLERANCE, "{name}: {left} instructions are unaccounted for");
+    }
+}
