@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const SETTLE: Duration = Duration::from_secs(1);
 /// What a layer still says after its panic.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How many times as long as else a traced machine may take.
+const TRACED: u32 = 3;
 /// How many of a speaker's last lines a failure shows.
 const LAST_LINES: usize = 4;
 /// How many of a layer's last trace records it shows.
@@ -191,7 +193,9 @@ impl Watch {
         machine: &mut Machine,
         screen: &mut dyn FnMut(&Line),
     ) -> Result<(Verdict, bool)> {
-        let timeout = Instant::now() + scenario.timeout();
+        // Counting instructions, QEMU runs all CPUs in turn.
+        let patience = if self.recording.is_some() { TRACED } else { 1 };
+        let timeout = Instant::now() + scenario.timeout() * patience;
         let mut deadline = timeout;
         let claim = match scenario.end {
             End::PowersOff => "the machine powers off",
@@ -231,7 +235,7 @@ impl Watch {
                     } else {
                         verdict(
                             scenario.end == End::KeepsRunning,
-                            format!("still running after {} s", scenario.timeout),
+                            format!("still running after {} s", (scenario.timeout() * patience).as_secs()),
                         )
                     };
                     return Ok((end, false));

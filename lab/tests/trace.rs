@@ -105,7 +105,10 @@ fn overhead(trace: &Trace, function: u32) -> i64 {
     let begin = trace.entries.iter().rposition(calls).unwrap();
     let back = |entry: &Entry| {
         entry.layer == Layer::Monitor
-            && matches!(entry.record.event, Event::WorldSwitch { to: World::Normal, .. } | Event::Answer { to: World::Normal, .. })
+            && matches!(
+                entry.record.event,
+                Event::WorldSwitch { to: World::Normal, .. } | Event::Answer { to: World::Normal, .. }
+            )
     };
     let end = begin + trace.entries[begin..].iter().position(back).unwrap();
     trace.entries[begin..=end].iter().map(|entry| trace.cost(entry.layer, entry.cpu).unwrap() as i64).sum()

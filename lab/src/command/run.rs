@@ -27,9 +27,9 @@ pub struct Options {
     /// Trace in real time, not in executed instructions.
     #[arg(long, requires = "trace", conflicts_with = "verify_trace")]
     pub no_icount: bool,
-    /// Trace a TEE that is built with these features: as-reported, for one.
-    #[arg(long, value_delimiter = ',')]
-    pub tee_features: Vec<String>,
+    /// Trace a TEE that is built with these features: as-reported, and with it client-id, pristine-template or fallible-pool.
+    #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
+    pub tee: Vec<String>,
     /// Write the expectations with their evidence as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -47,14 +47,14 @@ pub enum TraceWay {
 impl Options {
     /// How the run is traced, if it is.
     pub fn tracing(&self) -> Option<Tracing> {
-        if self.trace.is_none() && !self.verify_trace && self.tee_features.is_empty() {
+        if self.trace.is_none() && !self.verify_trace && self.tee.is_empty() {
             return None;
         }
         Some(Tracing {
             way: if self.trace == Some(TraceWay::Uart) { Way::Frames } else { Way::Rings },
             icount: !self.no_icount,
             exceptions: self.verify_trace,
-            tee: self.tee_features.clone(),
+            tee: self.tee.clone(),
         })
     }
 }
@@ -136,6 +136,6 @@ mod tests {
         assert!(!tracing(&["--trace", "--no-icount"]).unwrap().icount);
         assert!(tracing(&["--verify-trace"]).unwrap().exceptions);
         assert!(tracing(&["--verify-trace", "--no-icount"]).is_none());
-        assert_eq!(tracing(&["--tee-features=as-reported,client-id"]).unwrap().tee, ["as-reported", "client-id"]);
+        assert_eq!(tracing(&["--tee=as-reported,client-id"]).unwrap().tee, ["as-reported", "client-id"]);
     }
 }

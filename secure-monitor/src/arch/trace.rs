@@ -50,8 +50,9 @@ pub fn begin(index: usize) {
     }
 }
 
-/// Writes a record of this CPU. Before [`begin`], and where nothing is asked for, there is nobody to write it.
-#[inline(always)]
+/// Writes a record of this CPU. Before [`begin`], and where nothing is asked for, there is nobody to write it. Out of line: there are many
+/// places that do, and one of them is where it is measured what that costs.
+#[inline(never)]
 pub fn write(event: &Encoded) {
     if let Some(tracer) = own() {
         let time = sysreg::read!("cntpct_el0");

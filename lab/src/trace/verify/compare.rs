@@ -121,6 +121,13 @@ struct Track {
     beyond: Option<usize>,
 }
 
+impl Track {
+    /// The place in the trace of the record that is next.
+    fn next(&self) -> Option<usize> {
+        self.entries.get(self.matched).copied()
+    }
+}
+
 fn tracks(trace: &Trace) -> Vec<Track> {
     let mut tracks: Vec<Track> = Vec::new();
     for layer in [Layer::Monitor, Layer::Hypervisor] {
@@ -202,8 +209,7 @@ impl Sides<'_> {
 
     /// The record that this CPU's side of the trace has next.
     fn next(&self, track: usize) -> Option<&Event> {
-        let track = &self.tracks[track];
-        track.entries.get(track.matched).map(|index| &self.trace.entries[*index].record.event)
+        self.tracks[track].next().map(|index| &self.trace.entries[index].record.event)
     }
 
     /// The CPU that returns: one that is at the level that is left, if possible one whose record says the same.
@@ -212,7 +218,9 @@ impl Sides<'_> {
             let track = &self.tracks[*track];
             track.layer == layer && self.levels[usize::from(track.cpu)] == returned.from
         };
-        let candidates: Vec<_> = (0..self.tracks.len()).filter(there).collect();
+        let mut candidates: Vec<_> = (0..self.tracks.len()).filter(there).collect();
+        // Guests begin at the same address. Both sides are in order of time, so the CPU that tells of it first did it first.
+        candidates.sort_by_key(|track| self.tracks[*track].next().unwrap_or(usize::MAX));
         let says_so =
             |track: &&usize| self.next(**track).is_some_and(|event| fits(&Seen::Returned(*returned), event).is_ok());
         // Else one that is expected to leave, so that a difference names the CPU that it most likely is about.

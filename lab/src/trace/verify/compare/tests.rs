@@ -108,6 +108,19 @@ fn returns_find_their_cpu_when_many_are_at_el3_at_once() {
 }
 
 #[test]
+fn cpus_that_go_to_the_same_place_are_told_apart_by_time() {
+    let mut run = Run::default();
+    (0..2).for_each(|cpu| run.switch(cpu, World::Normal, PROBE));
+    for cpu in [1, 0] {
+        run.tell(Layer::Hypervisor, cpu, Event::Enter { vcpu: 0, pc: GUEST, pstate: 0x3c5 });
+        run.returned(2, 1, GUEST);
+        run.taken(cpu, "IRQ", (1, 2), None, GUEST + 24);
+        run.tell(Layer::Hypervisor, cpu, Event::Interrupt { vcpu: 0, intid: 27, pc: GUEST + 24 });
+    }
+    assert_eq!(run.compare(true), Ok(Agreement { to_el3: 0, from_el3: 2, to_el2: 2, from_el2: 2 }));
+}
+
+#[test]
 fn a_record_that_is_dropped_is_missed() {
     for (run, hypervisor) in [(Run::of_cpus(1), false), (Run::of_cpus(3), false), (Run::of_a_guest(), true)] {
         for index in 0..run.entries.len() {
