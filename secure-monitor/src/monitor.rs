@@ -145,7 +145,7 @@ pub extern "C" fn handle_trap(cpu: &mut Cpu, context: *mut Context) -> Transitio
     let esr = sysreg::read!("esr_el3");
     let class = (esr >> 26) & 0x3F;
     let came = match class {
-        CLASS_SMC32 | CLASS_SMC64 => Came::by_rare_call(cpu, from),
+        CLASS_SMC32 | CLASS_SMC64 => Came::by_call(cpu, from),
         _ => Came::by_trap(cpu, from, esr, arch::return_address, arch::mmu::fault_address),
     };
     let next = match class {
@@ -206,7 +206,7 @@ fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) 
         };
         next = match next {
             Next::Enter(to) => {
-                came.leave_rarely(cpu, from, to, arch::return_address);
+                came.leave(cpu, from, to, arch::return_address);
                 return Transition { to: cpu.context(to), save: saved };
             }
             Next::BeginNormal => {

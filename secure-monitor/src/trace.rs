@@ -8,7 +8,7 @@ use crate::dispatch::Service;
 use crate::services::opteed::Opteed;
 use shared_abi::smccc::FunctionId;
 pub use shared_abi::trace::Refusal;
-use shared_abi::trace::event::{Conduit, Encoded, Event};
+use shared_abi::trace::event::{Conduit, Event};
 
 /// Whether this build tells anything.
 pub const ON: bool = cfg!(tracing);
@@ -51,16 +51,11 @@ impl Came {
     #[inline(always)]
     pub fn by_call(cpu: &mut Cpu, from: World) -> Self {
         if ON {
-            write(&call(cpu, from).encode());
-        }
-        Self([How { by_call: true, errand: cpu.errand }; ON as usize])
-    }
-
-    /// The same, for what is not called so often that it should be quick to tell.
-    #[inline(always)]
-    pub fn by_rare_call(cpu: &mut Cpu, from: World) -> Self {
-        if ON {
-            tell(call(cpu, from));
+            let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = cpu.context(from).gpr;
+            let to_tee = Opteed::owns(FunctionId(x0 as u32));
+            let client = caller(from, if to_tee { x7 as u16 } else { 0 });
+            let x = [x0, x1, x2, x3, x4, x5, x6, x7];
+            write(client, &Event::Call { conduit: Conduit::Smc, from: from.into(), vcpu: 0, x }.encode());
         }
         Self([How { by_call: true, errand: cpu.errand }; ON as usize])
     }
@@ -69,8 +64,8 @@ impl Came {
     #[inline(always)]
     pub fn by_trap(cpu: &Cpu, from: World, esr: u64, pc: impl FnOnce() -> u64, far: impl FnOnce() -> u64) -> Self {
         if ON {
-            about_caller(from, 0);
-            tell(Event::Exit { vcpu: 0, esr, pc: pc(), far: far(), ipa: 0 });
+            let exit = Event::Exit { vcpu: 0, esr, pc: pc(), far: far(), ipa: 0 };
+            write(caller(from, 0), &exit.encode());
         }
         Self([How { by_call: false, errand: cpu.errand }; ON as usize])
     }
@@ -79,8 +74,8 @@ impl Came {
     #[inline(always)]
     pub fn by_interrupt(cpu: &Cpu, from: World, intid: impl FnOnce() -> u32, pc: impl FnOnce() -> u64) -> Self {
         if ON {
-            about_caller(from, 0);
-            tell(Event::Interrupt { vcpu: 0, intid: intid(), pc: pc() });
+            let interrupt = Event::Interrupt { vcpu: 0, intid: intid(), pc: pc() };
+            write(caller(from, 0), &interrupt.encode());
         }
         Self([How { by_call: false, errand: cpu.errand }; ON as usize])
     }
@@ -88,13 +83,6 @@ impl Came {
     /// Tells that the CPU leaves for the world `to`: at `pc` if that is the one that came, and else where it is to go on.
     #[inline(always)]
     pub fn leave(self, cpu: &mut Cpu, from: Option<World>, to: World, pc: impl FnOnce() -> u64) {
-        let Some(how) = self.0.first() else { return };
-        write(&how.leave(cpu, from, to, pc).encode());
-    }
-
-    /// The same, for what is not called so often that it should be quick to tell.
-    #[inline(always)]
-    pub fn leave_rarely(self, cpu: &mut Cpu, from: Option<World>, to: World, pc: impl FnOnce() -> u64) {
         let Some(how) = self.0.first() else { return };
         tell(how.leave(cpu, from, to, pc));
     }
@@ -131,14 +119,6 @@ impl How {
     }
 }
 
-#[inline(always)]
-fn call(cpu: &mut Cpu, from: World) -> Event {
-    let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = cpu.context(from).gpr;
-    let to_tee = Opteed::owns(FunctionId(x0 as u32));
-    about_caller(from, if to_tee { x7 as u16 } else { 0 });
-    Event::Call { conduit: Conduit::Smc, from: from.into(), vcpu: 0, x: [x0, x1, x2, x3, x4, x5, x6, x7] }
-}
-
 impl From<World> for shared_abi::trace::World {
     #[inline(always)]
     fn from(world: World) -> Self {
@@ -149,37 +129,26 @@ impl From<World> for shared_abi::trace::World {
     }
 }
 
-/// From now on records of this CPU are about this client, if it is the normal world that came. The TEE works for whom it worked before.
+/// The client that records of this CPU are about from now on, if it is the normal world that came. The TEE works for whom it worked before.
 #[inline(always)]
-fn about_caller(from: World, client: u16) {
-    if ON && from == World::Normal {
-        about(client);
-    }
+fn caller(from: World, client: u16) -> Option<u16> {
+    (from == World::Normal).then_some(client)
 }
 
-/// Writes a record, where its cost doesn't matter but its code's size does.
+/// Writes a record about whom this CPU works for.
 #[inline(always)]
 pub(crate) fn tell(event: Event) {
-    tell_encoded(&event.encode());
-}
-
-#[inline(never)]
-fn tell_encoded(event: &Encoded) {
-    write(event);
+    write(None, &event.encode());
 }
 
 #[cfg(target_os = "none")]
-use crate::arch::trace::{about, write};
+use crate::arch::trace::write;
 #[cfg(all(test, not(target_os = "none")))]
-use tape::{about, write};
+use tape::write;
 
 /// On the host there is nobody to tell but tests.
 #[cfg(not(any(test, target_os = "none")))]
-fn write(_: &Encoded) {}
-
-/// See [`write`].
-#[cfg(not(any(test, target_os = "none")))]
-fn about(_: u16) {}
+fn write(_: Option<u16>, _: &shared_abi::trace::event::Encoded) {}
 
 #[cfg(test)]
 mod tests;
@@ -196,13 +165,10 @@ pub mod tape {
         static EVENTS: RefCell<Vec<(u16, Event)>> = const { RefCell::new(Vec::new()) };
     }
 
-    pub(super) fn write(event: &Encoded) {
+    pub(super) fn write(client: Option<u16>, event: &Encoded) {
+        CLIENT.set(client.unwrap_or(CLIENT.get()));
         let event = Event::decode(event).expect("what can be told can be read");
         EVENTS.with_borrow_mut(|events| events.push((CLIENT.get(), event)));
-    }
-
-    pub(super) fn about(client: u16) {
-        CLIENT.set(client);
     }
 
     /// What was told since it was asked last.

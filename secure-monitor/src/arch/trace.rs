@@ -46,25 +46,20 @@ pub fn begin(index: usize) {
     unsafe { *TRACERS.0[index].get() = recorder.map(|recorder| Tracer { recorder, client: 0 }) };
     tell(Event::Start { base: MONITOR_RUNTIME.base, size: MONITOR_RUNTIME.size });
     for round in 0..CALIBRATIONS {
-        write(&Event::Calibration { round }.encode());
+        write(None, &Event::Calibration { round }.encode());
     }
 }
 
-/// Writes a record of this CPU. Before [`begin`], and where nothing is asked for, there is nobody to write it. Out of line: there are many
-/// places that do, and one of them is where it is measured what that costs.
+/// Writes a record of this CPU, which works for this client from now on, or goes on for the one before. Before [`begin`], and where nothing is
+/// asked for, there is nobody to write it.
+///
+/// Out of line: there are many places that do, and one of them is where it is measured what that costs.
 #[inline(never)]
-pub fn write(event: &Encoded) {
+pub fn write(client: Option<u16>, event: &Encoded) {
     if let Some(tracer) = own() {
         let time = sysreg::read!("cntpct_el0");
+        tracer.client = client.unwrap_or(tracer.client);
         tracer.recorder.write_encoded(time, tracer.client, event, console::frame);
-    }
-}
-
-/// From now on this CPU's records are about this client.
-#[inline(always)]
-pub fn about(client: u16) {
-    if let Some(tracer) = own() {
-        tracer.client = client;
     }
 }
 

@@ -184,6 +184,9 @@ impl Sides<'_> {
             Seen::Returned(returned) => self.returning(layer, returned),
         };
         let Some(track) = track else { return Ok(false) };
+        if matches!(seen, Seen::Taken(_)) {
+            self.take_back(track);
+        }
         if let Some(first) = self.tracks[track].beyond {
             return Err(self.difference(track, first, "QEMU saw what the layer did not tell"));
         }
@@ -226,6 +229,28 @@ impl Sides<'_> {
         // Else one that is expected to leave, so that a difference names the CPU that it most likely is about.
         let leaves = |track: &&usize| self.next(**track).is_some_and(|event| !is_entry(event));
         candidates.iter().find(says_so).or_else(|| candidates.iter().find(leaves)).or(candidates.first()).copied()
+    }
+
+    /// A CPU takes an exception, so it did return before. If the log's last return to that place was thought to be another CPU's, which was to go there
+    /// too, that one has yet to.
+    fn take_back(&mut self, track: usize) {
+        let Some(event) = self.next(track).filter(|event| !is_entry(event)) else { return };
+        let layer = self.tracks[track].layer;
+        let fitting = |other: &Track| {
+            let line = *other.lines.last()?;
+            let Seen::Returned(returned) = self.log[line].seen else { return None };
+            let there = self.levels[usize::from(other.cpu)] == returned.to;
+            (other.layer == layer && there && fits_returned(&returned, event).is_ok()).then_some((line, returned))
+        };
+        let found = self.tracks.iter().enumerate().find_map(|(index, other)| Some((index, fitting(other)?)));
+        if let Some((index, (line, returned))) = found.filter(|(index, _)| *index != track) {
+            let other = &mut self.tracks[index];
+            other.matched -= 1;
+            other.lines.pop();
+            self.levels[usize::from(other.cpu)] = returned.from;
+            self.tracks[track].matched += 1;
+            self.tracks[track].lines.push(line);
+        }
     }
 
     /// The log is at its end: what the trace has beyond it?

@@ -121,6 +121,25 @@ fn cpus_that_go_to_the_same_place_are_told_apart_by_time() {
 }
 
 #[test]
+fn a_cpu_that_tells_first_and_returns_last_is_told_apart_by_what_comes_after() {
+    let mut run = Run::default();
+    let enter = Event::Enter { vcpu: 0, pc: GUEST, pstate: 0x3c5 };
+    (0..2).for_each(|cpu| run.switch(cpu, World::Normal, PROBE));
+    run.tell(Layer::Hypervisor, 0, enter);
+    run.tell(Layer::Hypervisor, 1, enter);
+    run.returned(2, 1, GUEST);
+    run.taken(1, "IRQ", (1, 2), None, GUEST + 24);
+    run.tell(Layer::Hypervisor, 1, Event::Interrupt { vcpu: 0, intid: 27, pc: GUEST + 24 });
+    run.returned(2, 1, GUEST);
+    run.taken(0, "IRQ", (1, 2), None, GUEST + 28);
+    run.tell(Layer::Hypervisor, 0, Event::Interrupt { vcpu: 0, intid: 27, pc: GUEST + 28 });
+    assert_eq!(run.compare(true), Ok(Agreement { to_el3: 0, from_el3: 2, to_el2: 2, from_el2: 2 }));
+    run.entries.pop();
+    run.entries.remove(2);
+    assert!(run.compare(true).is_err());
+}
+
+#[test]
 fn a_record_that_is_dropped_is_missed() {
     for (run, hypervisor) in [(Run::of_cpus(1), false), (Run::of_cpus(3), false), (Run::of_a_guest(), true)] {
         for index in 0..run.entries.len() {
