@@ -1,5 +1,5 @@
 // The calls: the diagram, the list with its filters, the steps of the selected one, the fields of the selected step.
-const state = { call: 0, step: 0, words: "", who: "", level: "", bad: false };
+const state = { call: 0, step: 0, words: "", who: "", level: "", what: "", bad: false };
 const panes = {};
 
 function calls() {
@@ -28,7 +28,7 @@ function firstCalls() {
   const most = Math.max(...firsts.map(([, index]) => data.calls[index].total));
   return el("div", { class: "cards firsts" }, firsts.map(([vm, index]) => {
     const call = data.calls[index];
-    return el("button", { type: "button", class: "card", "data-first": vm.id, onclick: () => { showAll(); select(index, 0, true); } },
+    return el("button", { type: "button", class: "card", "data-first": vm.id, onclick: () => goTo(index, 0) },
       el("span", { class: "row-top" }, el("b", {}, vm.name), el("span", { class: "name soft" }, "first call: " + brief(call.title)), el("span", { class: "num" }, number(call.total))),
       smallPicture(call, most),
       el("span", { class: "row-sub" }, LEVELS.slice(1).map((name, n) => el("span", {}, el("i", { class: "swatch b" + (n + 1) }), `${name} ${number(call.ticks[n + 1])}`))));
@@ -49,10 +49,18 @@ function smallPicture(call, most) {
   return root;
 }
 // Takes the filter away.
-function showAll() {
+function showAll(what = "") {
   for (const node of panes.filters) { if (node.type === "checkbox") node.checked = false; else node.value = ""; }
-  Object.assign(state, { words: "", who: "", level: "", bad: false });
+  if (panes.what) panes.what.value = what;
+  Object.assign(state, { words: "", who: "", level: "", what, bad: false });
   filter();
+}
+// Brings a call or an exit onto the screen from elsewhere on the page.
+function goTo(index, step) {
+  const what = data.calls[index].exit ? "exits" : "";
+  if (state.what !== what || !lanes.shown.includes(index)) showAll(what);
+  select(index, step, true);
+  document.getElementById("lanes").scrollIntoView({ block: "center" });
 }
 function callList() {
   panes.filters = [];
@@ -69,6 +77,7 @@ function callList() {
       field("words", el("input", { type: "search", placeholder: "Function, answer, refusal…", "aria-label": "Search the calls" })),
       field("who", el("select", { "aria-label": "Who called" }, options([...new Set(data.calls.map((call) => call.caller))], "Anyone"))),
       field("level", el("select", { "aria-label": "Which level it reached" }, options(LEVELS, "Any level"))),
+      data.calls.some((call) => call.exit) ? panes.what = field("what", el("select", { "aria-label": "Calls, or exits that are none" }, el("option", { value: "" }, "Calls"), el("option", { value: "exits" }, "Other exits"))) : null,
       el("label", { class: "soft", for: "only-bad" }, only, " not as hoped")),
     panes.listScroll = el("div", { class: "scroll" }, panes.list));
 }
@@ -76,12 +85,13 @@ function callList() {
 function filter() {
   const words = state.words.toLowerCase().split(/\s+/).filter(Boolean);
   const level = LEVELS.indexOf(state.level);
-  const matches = (call) => (!state.who || call.caller === state.who) && (level < 0 || call.ticks[level] > 0 || (level === 0 && call.vm !== null)) &&
+  const matches = (call) => call.exit === (state.what === "exits") && (!state.who || call.caller === state.who) && (level < 0 || call.ticks[level] > 0 || (level === 0 && call.vm !== null)) &&
     (!state.bad || call.mood !== "good") && words.every((word) => call.search.includes(word));
   const shown = [];
   data.calls.forEach((call, index) => { if (matches(call)) shown.push(index); });
   layOut(shown);
-  panes.count.textContent = shown.length === data.calls.length ? number(shown.length) : `${number(shown.length)} of ${number(data.calls.length)}`;
+  const all = data.calls.filter((call) => call.exit === (state.what === "exits")).length;
+  panes.count.textContent = shown.length === all ? number(all) : `${number(shown.length)} of ${number(all)}`;
   panes.first = 0;
   rows();
   if (!shown.includes(state.call) && shown.length) select(shown[0], 0, true);

@@ -8,7 +8,7 @@ function panicCard(panic) {
   const last = panic.path.length - 1;
   const row = (index, n) => {
     const call = data.calls[index], fatal = n === last && call.mood === "fatal";
-    const jump = el("button", { type: "button", onclick: () => { select(index, Math.max(0, call.steps.length - 1), true); document.getElementById("calls").scrollIntoView(); } }, call.title);
+    const jump = el("button", { type: "button", onclick: () => goTo(index, Math.max(0, call.steps.length - 1)) }, call.title);
     const steps = fatal ? call.steps.slice(-8).filter((step) => step[STEP.kind] !== 3).map((step) => el("p", {}, chip(data.layers[step[STEP.layer]].name, data.layers[step[STEP.layer]].level), text(step[STEP.title]))) : null;
     return el("li", { class: fatal ? "fatal" : null }, el("p", {}, chip(call.caller, call.vm === null ? 1 : 0), jump, call.argument ? el("span", { class: "soft" }, " " + call.argument) : null, el("span", { class: moodClass(call.mood) }, "  " + call.outcome)), steps);
   };

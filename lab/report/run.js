@@ -1,10 +1,11 @@
 // The whole run on one axis: each VM's life, its calls, the heap of its partition.
 // What moves when another call is selected.
 const cursors = {};
+const asked = () => data.calls.filter((call) => !call.exit);
 function run() {
   if (!data.vms.length && !data.calls.length) return null;
   const figure = el("div", { class: "card figure", id: "run-figure" });
-  const note = `${plural(data.calls.length, "call")} from the first record to the last, ${number(data.end - data.begin)} ${unit} later. ` +
+  const note = `${plural(asked().length, "call")} from the first record to the last, ${number(data.end - data.begin)} ${unit} later. ` +
     "Each line is a call: select it to see its steps below. Bars show how long a VM lived, and how long the TEE had a partition for it.";
   const draw = () => figure.replaceChildren(runPicture(figure.clientWidth || 900));
   onWidth(figure, draw);
@@ -13,8 +14,8 @@ function run() {
 function runPicture(width) {
   // On a narrow screen names stand above their rows.
   const slim = width < 600, left = slim ? 12 : 124, right = 14, row = slim ? 92 : 74, top = slim ? 34 : 14;
-  const rows = data.vms.map((vm) => ({ vm, name: vm.name, calls: data.calls.filter((call) => call.vm === vm.id) }));
-  const others = data.calls.filter((call) => call.vm === null || !data.vms.some((vm) => vm.id === call.vm));
+  const rows = data.vms.map((vm) => ({ vm, name: vm.name, calls: asked().filter((call) => call.vm === vm.id) }));
+  const others = asked().filter((call) => call.vm === null || !data.vms.some((vm) => vm.id === call.vm));
   if (others.length) rows.unshift({ vm: null, name: data.normal, calls: others });
   const height = top + rows.length * row + 26;
   const span = Math.max(1, data.end - data.begin);
@@ -44,7 +45,7 @@ function runPicture(width) {
     const box = root.getBoundingClientRect(), px = (event.clientX - box.left) / box.width * width, py = (event.clientY - box.top) / box.height * height;
     const entry = rows[Math.floor((py - top) / row)];
     const near = (calls) => calls.reduce((best, call) => Math.abs(x(call.begin) - px) < Math.abs(x(best.begin) - px) ? call : best, calls[0]);
-    if (entry && entry.calls.length) select(data.calls.indexOf(near(entry.calls)), 0, true);
+    if (entry && entry.calls.length) goTo(data.calls.indexOf(near(entry.calls)), 0);
   });
   return root;
 }

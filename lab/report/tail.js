@@ -20,7 +20,7 @@ function measured() {
   const notes = [
     data.instructions ? "The machine ran under QEMU's -icount with a counter of 1 GHz: a tick of the counter is an executed instruction, and the same run repeats exactly." : `The machine ran in real time: figures are ticks of a counter of ${number(data.frequency)} Hz and not instructions. Differences between two runs mean nothing.`,
     "A step begins with the record that names it and ends with the next record of the same CPU. Where one level hands over to another, the instructions before the receiver's first record count for the sender's last step.",
-    "What writing a record takes was measured by each layer when it began, and is taken off each step once.",
+    "What writing a record takes was measured by each layer when it began, and is taken off each step once. One in the middle of a call takes up to ten instructions more than that: it has registers to load and to save.",
   ];
   const losses = [[m.lost, "overwritten before they were read"], [m.missing, "missing in the layers' numbering"], [m.damaged, "damaged"], [m.dropped, "of very long traces not kept here"]].filter(([count]) => count);
   return section("measured", "How this was measured", null,

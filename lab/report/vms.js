@@ -8,7 +8,10 @@ function vmCard(vm) {
   const last = vm.heap[vm.heap.length - 1], shared = vm.shared[vm.shared.length - 1];
   const figure = (value, name) => el("div", {}, el("b", {}, value), name);
   const most = Math.max(1, ...vm.exits.map((exit) => exit[1]));
-  const exitRow = ([name, times, ticks]) => [name, number(times), number(ticks), bar(times / most, 1)];
+  // The first exits of a reason are kept, with their registers.
+  const sample = (name) => data.calls.findIndex((call) => call.exit && call.vm === vm.id && call.title === name);
+  const reason = (name) => { const index = sample(name); return index < 0 ? name : el("button", { type: "button", class: "link-button", onclick: () => goTo(index, 0) }, name); };
+  const exitRow = ([name, times, ticks]) => [reason(name), number(times), number(ticks), bar(times / most, 1)];
   return el("article", { class: "card pad" },
     el("h3", {}, vm.name, chip("client id " + vm.id, 0), vm.kernel ? el("span", { class: "soft" }, vm.kernel) : null),
     el("div", { class: "big" }, figure(short(vm.ticks), unit + " at EL1"), figure(number(vm.calls), "calls"), figure(number(vm.refusals), "refusals"),

@@ -78,9 +78,14 @@ impl Browser {
 
     /// The page after its script has run. A complaint on the console fails the test.
     fn load(&self, name: &str, html: &str, window: Window) -> String {
+        self.load_at(name, html, window, "")
+    }
+
+    /// The same, opened at a place of the page.
+    fn load_at(&self, name: &str, html: &str, window: Window, place: &str) -> String {
         let file = self.folder.path().join(format!("{name}.html"));
         fs::write(&file, html).unwrap();
-        let url = format!("file://{}", file.display());
+        let url = format!("file://{}{place}", file.display());
         let (dom, log) = self.run(window, &["--dump-dom".into(), url.clone()]);
         let complaints: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
         assert!(complaints.is_empty(), "{complaints:#?}");
@@ -170,6 +175,21 @@ fn the_report_of_the_second_vm_draws_the_path_and_the_dirty_list() {
     assert_eq!(dom.matches("data-list=\"dirty\"").count(), 1);
     assert!(dom.contains("head.blink-&gt;flink == &amp;head does not hold"));
     browser.load("second-vm", &html(&kept("second-vm", &[], true), &Sample::second_vm().trace()), PHONE);
+}
+
+#[test]
+fn an_exit_is_opened_with_its_syndrome_by_field() {
+    let Some(browser) = Browser::find() else { return };
+    let trace = Sample::two_guests(20).trace();
+    let story = Story::of(&trace, |_| {});
+    let exit = format!("#call-{}", story.calls.len());
+    for window in [DESK, PHONE] {
+        let dom = browser.load_at("exit", &html(&guests(), &trace), window, &exit);
+        assert_eq!(dom.matches("data-index=").count(), story.exits.len());
+        for field in ["EC [31:26]", "IL [25]", "ISS [24:0]", "TI [1:0]"] {
+            assert!(dom.contains(field), "{field}");
+        }
+    }
 }
 
 #[test]

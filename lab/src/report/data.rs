@@ -25,7 +25,8 @@ pub fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
     let mut strings = Strings::default();
     let (begin, end) = story.span.unwrap_or((0, 1));
     let normal = if kept.probe { "probe" } else { "hypervisor" };
-    let calls: Vec<Value> = story.calls.iter().map(|c| call(c, normal, &mut strings)).collect();
+    // Exits come behind the calls: a panic's path names calls by their place.
+    let calls: Vec<Value> = story.calls.iter().chain(&story.exits).map(|c| call(c, normal, &mut strings)).collect();
     let vms: Vec<Value> =
         story.vms.iter().filter(|(id, vm)| is_shown(**id, vm)).map(|(id, vm)| self::vm(*id, vm, kept)).collect();
     let lists: Vec<Value> = story.crash.lists.iter().map(list).collect();
@@ -144,6 +145,7 @@ fn call(call: &Call, normal: &str, strings: &mut Strings) -> Value {
     };
     json!({
         "cpu": call.cpu,
+        "exit": call.request.is_exit(),
         "caller": who,
         "vm": vm,
         "title": title,

@@ -165,7 +165,7 @@ impl Sample {
         self.record(Layer::Tee, 300, vm, Event::ThreadSuspend { thread: 1, rpc });
         self.leave_tee(vm, [rpc[0], 0, 0, 1]);
         self.record(Layer::Hypervisor, 20, vm, Event::Receive { x: [rpc[0], 0, 0, 1] });
-        self.record(Layer::Hypervisor, 20, vm, Event::Interrupt { vcpu: 0, intid: 27, pc: BL33_BASE });
+        self.record(Layer::Hypervisor, 20, vm, Event::Wake { intid: 27 });
         self.record(Layer::Hypervisor, 20, vm, Event::VirtualInterrupt { vcpu: 0, intid: 27 });
         let x = [u64::from(OPTEE_SMC_CALL_RETURN_FROM_RPC.0), 0, 0, 1, 0, 0, 0, vm.into()];
         self.record(Layer::Hypervisor, 90, vm, Event::Send { x });

@@ -1,5 +1,6 @@
 //! A call, from the first record of it to the last.
 
+use super::esr::{self, Esr};
 use super::place::Place;
 use crate::report::names::{self, answers_with_words};
 use crate::trace::Entry;
@@ -35,6 +36,10 @@ pub enum Request {
     Function(FunctionId),
     /// The monitor's errand to the TEE.
     Errand(u8),
+    /// Nothing: a VM left its CPU by an exception with this ESR_EL2.
+    Exit(u64),
+    /// Nothing: a VM left its CPU by this interrupt.
+    Interrupt(u32),
 }
 
 impl Request {
@@ -43,6 +48,8 @@ impl Request {
         match self {
             Self::Function(id) => id.to_string(),
             Self::Errand(number) => format!("errand: {}", errand(number)),
+            Self::Exit(esr) => esr::exit(Esr(esr)),
+            Self::Interrupt(intid) => interrupt_exit(intid),
         }
     }
 
@@ -51,7 +58,21 @@ impl Request {
         match self {
             Self::Function(id) => matches!(id.owner(), Owner::TrustedOs | Owner::TrustedApp),
             Self::Errand(_) => true,
+            Self::Exit(_) | Self::Interrupt(_) => false,
         }
+    }
+
+    /// Whether nobody asked for anything: an exit that is no call.
+    pub const fn is_exit(self) -> bool {
+        matches!(self, Self::Exit(_) | Self::Interrupt(_))
+    }
+}
+
+/// An interrupt as a reason to leave a CPU.
+pub fn interrupt_exit(intid: u32) -> String {
+    match intid {
+        1020.. => "interrupt that was gone".into(),
+        _ => format!("interrupt {intid}, {}", names::interrupt(intid)),
     }
 }
 
@@ -160,7 +181,7 @@ impl Call {
             Outcome::Left => Mood::Good,
             Outcome::Answered(x) => match self.request {
                 _ if self.reply.is_some_and(|result| result != TeeResult::SUCCESS) => Mood::Bad,
-                Request::Errand(_) => Mood::Good,
+                Request::Errand(_) | Request::Exit(_) | Request::Interrupt(_) => Mood::Good,
                 Request::Function(id) if answers_with_words(id) => Mood::Good,
                 Request::Function(id) if id.owner() == Owner::TrustedOs => match ReturnCode::from_x0(x[0]) {
                     Some(ReturnCode::Ok) => Mood::Good,
@@ -179,6 +200,7 @@ impl Call {
         match self.outcome {
             Outcome::Open => "no answer in this trace".into(),
             Outcome::Cut => "records lost before its end".into(),
+            Outcome::Left if self.request.is_exit() => "the VM goes on".into(),
             Outcome::Left => "the caller goes on".into(),
             Outcome::Panicked(layer) => format!("{} panicked", layer.name()),
             Outcome::Answered(_) if matches!(self.request, Request::Errand(_)) => "done".into(),

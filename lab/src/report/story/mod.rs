@@ -37,6 +37,8 @@ use vm::Vm;
 const MOST_MINOR: u64 = 64;
 /// Records of calls that are kept; after that calls keep only what they took and came to.
 const MOST_STEPS: usize = 80_000;
+/// Exits that are no calls of which all records are kept, for each VM and reason.
+const MOST_EXITS: u64 = 3;
 /// Calls that are kept.
 const MOST_CALLS: usize = 20_000;
 
@@ -68,6 +70,8 @@ pub struct Left {
 pub struct Story {
     /// Calls in the order in which they ended.
     pub calls: Vec<Call>,
+    /// The first exits of each VM and reason that were no calls.
+    pub exits: Vec<Call>,
     /// Calls that are only counted: who, function's name.
     pub minor: BTreeMap<(Caller, String), Left>,
     /// By client id.
@@ -220,6 +224,14 @@ impl Teller {
 
     /// Keeps a call that is over, whole if it is worth it.
     fn keep(&mut self, mut call: Call) {
+        if call.request.is_exit() {
+            let nth = self.counts.entry((call.caller, call.request.name())).or_insert(0);
+            *nth += 1;
+            if *nth <= MOST_EXITS {
+                self.story.exits.push(call);
+            }
+            return;
+        }
         if let Caller::Vm(id) = call.caller {
             self.story.vms.entry(id).or_default().calls += 1;
         }

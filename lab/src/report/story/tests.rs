@@ -183,3 +183,20 @@ fn a_layer_that_calibrates_within_a_call_does_nothing_in_it() {
     assert_eq!((ticks, story.calls[0].caller), (vec![500, 70, 30, 0], Caller::Monitor));
     assert_eq!(story.calls[0].outcome_words(), "the caller goes on");
 }
+
+#[test]
+fn an_exit_is_followed_to_the_next_entry_also_when_another_vm_runs_in_between() {
+    let mut sample = Sample::new();
+    let exit = Event::Exit { vcpu: 0, esr: 1 << 26, pc: 0, far: 0, ipa: 0 };
+    let enter = Event::Enter { vcpu: 0, pc: 0, pstate: 0 };
+    for (client, event) in [(1, exit), (2, enter), (2, exit), (1, enter), (1, exit), (1, enter)] {
+        sample.record(Layer::Hypervisor, 100, client, event);
+    }
+    let story = story(&sample);
+    let exits: Vec<_> = story.exits.iter().map(|exit| (exit.caller, exit.steps.len(), exit.ticks[1])).collect();
+    // VM 1's first exit: 100 to VM 2's entry, 100 from VM 2's exit on, which are VM 2's.
+    assert_eq!(exits, [(Caller::Vm(1), 2, 100), (Caller::Vm(1), 2, 100), (Caller::Vm(2), 1, 100)]);
+    assert_eq!((story.exits[0].outcome_words(), story.exits[0].title()), ("the VM goes on".into(), "WFI".into()));
+    assert!(story.calls.is_empty());
+    assert_eq!(story.vms[&1].exits["WFI"].times, 2);
+}

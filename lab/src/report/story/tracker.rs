@@ -1,7 +1,8 @@
 //! Which records belong to which call.
 //!
 //! On each CPU at most one call is under way. It begins where somebody asks: a VM at EL2, the hypervisor itself by SMC, at
-//! EL3 whoever is in the hypervisor's place, or the monitor that has an errand. It ends where that somebody goes on.
+//! EL3 whoever is in the hypervisor's place, or the monitor that has an errand. It ends where that somebody goes on. A VM's exit
+//! for which nobody asked is followed in the same way, from the exception to the next entry.
 
 use super::call::{Call, Caller, Outcome, Request, Step};
 use super::level;
@@ -142,13 +143,25 @@ impl Tracker {
                 }
                 Some(Outcome::Answered(x))
             }
-            (Layer::Hypervisor, Event::Enter { vcpu, .. }) => {
-                let call = self.call.as_ref()?;
-                if by_vm(call, vcpu) {
-                    return Some(Outcome::Left);
-                }
+            (Layer::Hypervisor, Event::Exit { vcpu, .. } | Event::Interrupt { vcpu, .. }) => {
                 self.park();
+                let request = match entry.record.event {
+                    Event::Exit { esr, .. } => Request::Exit(esr),
+                    Event::Interrupt { intid, .. } => Request::Interrupt(intid),
+                    _ => return None,
+                };
+                self.call = Some(begun(entry, Caller::Vm(client), vcpu, request));
                 None
+            }
+            (Layer::Hypervisor, Event::Enter { vcpu, .. }) => {
+                if !self.call.as_ref().is_some_and(|call| by_vm(call, vcpu)) {
+                    self.park();
+                    // A vCPU that had left for another one goes on.
+                    let left = |call: &Call| by_vm(call, vcpu) && call.request.is_exit();
+                    let index = self.parked.iter().position(left)?;
+                    self.call = Some(self.parked.remove(index));
+                }
+                Some(Outcome::Left)
             }
             (Layer::Hypervisor, Event::Send { x }) => {
                 if self.call.is_none() {

@@ -1,7 +1,7 @@
 //! A VM, as the layers told of it.
 
+use super::call::interrupt_exit;
 use super::esr::{self, Esr};
-use crate::report::names::interrupt;
 use crate::trace::Entry;
 use shared_abi::trace::event::{Conduit, VmState};
 use shared_abi::trace::{Event, Layer};
@@ -134,8 +134,7 @@ pub(super) fn exit(entry: &Entry) -> Option<String> {
         Event::Call { conduit: Conduit::Smc, .. } => Some("SMC".into()),
         Event::Call { conduit: Conduit::Hvc, .. } => Some("HVC".into()),
         Event::Exit { esr, .. } => Some(esr::exit(Esr(esr))),
-        Event::Interrupt { intid: 1020.., .. } => Some("interrupt that was gone".into()),
-        Event::Interrupt { intid, .. } => Some(format!("interrupt {intid}, {}", interrupt(intid))),
+        Event::Interrupt { intid, .. } => Some(interrupt_exit(intid)),
         _ => None,
     }
 }
