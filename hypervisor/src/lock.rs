@@ -29,6 +29,10 @@ impl<const KIND: usize> RelaxStrategy for Counted<KIND> {
     #[inline]
     fn relax() {
         count(KIND);
+        // The lock's holder may be on a CPU that shares its host with this one.
+        #[cfg(target_os = "none")]
+        crate::arch::sysreg::relax();
+        #[cfg(not(target_os = "none"))]
         core::hint::spin_loop();
     }
 }

@@ -83,7 +83,8 @@ pub unsafe fn own(index: usize) -> &'static mut Cpu {
     if trace::ON {
         // SAFETY: the register is the monitor's own, and this is the value that it gets when the CPU leaves.
         unsafe { sysreg::write!("tpidr_el3", core::ptr::from_mut(cpu).addr() as u64) };
-        arch::trace::begin(index);
+        // SAFETY: the index is this CPU's, says the caller, and it is owned once.
+        unsafe { arch::trace::begin(index) };
     }
     cpu
 }

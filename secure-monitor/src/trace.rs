@@ -54,7 +54,11 @@ impl Came {
             let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = cpu.context(from).gpr;
             let to_tee = Opteed::owns(FunctionId(x0 as u32));
             let client = caller(from, if to_tee { x7 as u16 } else { 0 });
-            let x = [x0, x1, x2, x3, x4, x5, x6, x7];
+            // Of the TEE's what its answer is made of, and nothing that it left in the others.
+            let x = match from {
+                World::Normal => [x0, x1, x2, x3, x4, x5, x6, x7],
+                World::Secure => [x0, x1, x2, x3, x4, 0, 0, 0],
+            };
             write(client, &Event::Call { conduit: Conduit::Smc, from: from.into(), vcpu: 0, x }.encode());
         }
         Self([How { by_call: true, errand: cpu.errand }; ON as usize])

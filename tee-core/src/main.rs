@@ -48,7 +48,8 @@ mod boot {
             log::warn!("no device tree, so no non-secure RAM is known: no shared memory");
         }
         if trace::ON {
-            arch::aarch64::trace::choose(device_tree::trace(tree, shared.ranges()));
+            // SAFETY: it asks for rings only in RAM that has just been mapped, where the tree reserves their memory.
+            unsafe { arch::aarch64::trace::choose(device_tree::trace(tree, shared.ranges())) };
             arch::aarch64::trace::begin();
         }
         TEE.set_ns_ram(shared);

@@ -107,9 +107,12 @@ impl Translated {
     /// The buffer's pieces, for the trace: from the shadow list, before the TEE gets it.
     pub fn pieces<M: GuestMemory + ?Sized>(&self, pages: &'static [ShadowPage; LIST_PAGES], memory: &M) -> Pieces {
         let mut pieces = Pieces::NONE;
+        if !ON {
+            return pieces;
+        }
         let named = |pa: Pa| pages.iter().find(|page| page.pa() == pa).map(ShadowPage::words);
         let mut list = named(self.buf_ptr.page());
-        let mut left = if ON { self.pages } else { 0 };
+        let mut left = self.pages;
         while let Some(words) = list.filter(|_| left != 0) {
             for word in words.iter().take(left.min(PageList::ENTRIES)) {
                 let pa = Pa(word.load(Ordering::Relaxed));

@@ -26,16 +26,24 @@ static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
 
 static WAY: Once<Way> = Once::new();
 
-/// Says once, before the first CPU begins, which way the records take; with rings, [`shared_abi::layout::TRACE`] is mapped.
-pub fn choose(way: Way) {
+/// Says once, before the first CPU begins, which way the records take.
+///
+/// # Safety
+///
+/// With rings, [`shared_abi::layout::TRACE`] must be mapped, and used for nothing else.
+pub unsafe fn choose(way: Way) {
     WAY.call_once(|| way);
 }
 
 /// Begins telling on this CPU, whose number is `index`, and tells what telling costs.
-pub fn begin(index: usize) {
+///
+/// # Safety
+///
+/// `index` must be this CPU's, and the CPU comes here once.
+pub unsafe fn begin(index: usize) {
     let recorder = match WAY.get() {
         Some(Way::Rings) => {
-            // SAFETY: `choose` says that the memory is mapped; this CPU comes here once.
+            // SAFETY: `choose` demands that the memory is mapped; this CPU comes here once.
             let words = ring::place(Layer::Monitor, index).map(|place| unsafe { memory::ring(place) });
             words.and_then(|words| Recorder::ring(words, Layer::Monitor, index, super::counter().1))
         }

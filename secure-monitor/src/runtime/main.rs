@@ -74,7 +74,10 @@ mod stage {
         // SAFETY: once, with the UART mapped.
         unsafe { console::init(false) };
         #[cfg(tracing)]
-        arch::trace::choose(Way::from_number(handoff.trace));
+        // SAFETY: the boot stage asks for rings only where the tree reserves their memory, and `mappings` has it then.
+        unsafe {
+            arch::trace::choose(Way::from_number(handoff.trace))
+        };
         if handoff.dtb_with_tee_size != 0 {
             // SAFETY: the boot stage left it there, in memory mapped as constants.
             monitor::keep_tree_with_tee(unsafe {

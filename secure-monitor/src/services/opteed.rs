@@ -233,7 +233,13 @@ impl Monitor {
 
 /// Why a call of the normal world does not reach the TEE.
 pub(crate) fn why_not(id: FunctionId) -> Refusal {
-    if is_return(id) { Refusal::NotForCaller } else { Refusal::NoTee }
+    if is_return(id) {
+        Refusal::NotForCaller
+    } else if id.is_64() {
+        Refusal::UnknownFunction
+    } else {
+        Refusal::NoTee
+    }
 }
 
 /// Whether the id is one of those by which the TEE returns.

@@ -33,7 +33,8 @@ fn a_call_of_the_tee_is_four_records_and_the_third_has_the_answer() {
     let errand = Errand::Call as u8;
     assert_eq!(told, [(7, call), (7, Event::WorldSwitch { to: trace::World::Secure, errand, pc })]);
     let x = [TEESMC_OPTEED_RETURN_CALL_DONE.0.into(), 11, 22, 33, 44, 0, 0, 0];
-    let told = smc(&monitor, &mut cpu, World::Secure, x);
+    let [x0, x1, x2, x3, x4, ..] = x;
+    let told = smc(&monitor, &mut cpu, World::Secure, [x0, x1, x2, x3, x4, 0x5EC, 0x5EC, 0x5EC]);
     let call = Event::Call { conduit: Conduit::Smc, from: trace::World::Secure, vcpu: 0, x };
     let switch = Event::WorldSwitch { to: trace::World::Normal, errand, pc: 0x6000_0000 };
     assert_eq!(told, [(7, call), (7, switch)]);
@@ -55,6 +56,7 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
         (World::Normal, 0x8400_001F, true, Refusal::UnknownFunction),
         (World::Normal, TEESMC_OPTEED_RETURN_CALL_DONE.0, true, Refusal::NotForCaller),
         (World::Normal, optee_smc::OPTEE_SMC_CALLS_UID.0, false, Refusal::NoTee),
+        (World::Normal, 0xF200_0001, true, Refusal::UnknownFunction),
         (World::Secure, psci::PSCI_SYSTEM_OFF.0, true, Refusal::NotForCaller),
         (World::Secure, 0xB200_0001, true, Refusal::UnknownFunction),
     ] {
@@ -85,16 +87,16 @@ fn what_is_no_answer_is_a_switch_or_a_resumption() {
     };
     let interrupt: fn(&mut Cpu) -> Came = |cpu| Came::by_interrupt(cpu, World::Normal, || 1023, || 8);
     let trap: fn(&mut Cpu) -> Came = |cpu| Came::by_trap(cpu, World::Secure, 0, || 8, || 0);
-    let call: fn(&mut Cpu) -> Came = |cpu| Came::by_rare_call(cpu, World::Secure);
+    let call: fn(&mut Cpu) -> Came = |cpu| Came::by_call(cpu, World::Secure);
 
-    let to_normal: fn(Came, &mut Cpu) = |came, cpu| came.leave_rarely(cpu, Some(World::Normal), World::Normal, || 16);
+    let to_normal: fn(Came, &mut Cpu) = |came, cpu| came.leave(cpu, Some(World::Normal), World::Normal, || 16);
     assert_eq!(left(interrupt, to_normal, Errand::None), Event::Resume { to: normal, pc: 16 });
     let to_tee: fn(Came, &mut Cpu) = |came, cpu| {
         cpu.errand = Errand::Interrupt;
-        came.leave_rarely(cpu, Some(World::Normal), World::Secure, || 16);
+        came.leave(cpu, Some(World::Normal), World::Secure, || 16);
     };
     assert_eq!(left(interrupt, to_tee, Errand::None), switch(secure, Errand::Interrupt, 0x0E10_0000));
-    let to_same: fn(Came, &mut Cpu) = |came, cpu| came.leave_rarely(cpu, Some(World::Secure), World::Secure, || 16);
+    let to_same: fn(Came, &mut Cpu) = |came, cpu| came.leave(cpu, Some(World::Secure), World::Secure, || 16);
     assert_eq!(left(trap, to_same, Errand::Call), Event::Resume { to: secure, pc: 16 });
 
     // A CPU that wakes up goes on in the TEE; one that comes back from there, or from being off, begins.

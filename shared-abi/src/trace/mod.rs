@@ -59,7 +59,8 @@
 //! | [`Event::Interrupt`] | a physical interrupt | | [`Event::Enter`] | any other |
 //! | [`Event::Exit`] | everything else | | | |
 //!
-//! In between: [`Event::Send`] and [`Event::Receive`] around each SMC of the hypervisor's own, whose client is x7's; [`Event::Wake`] for
+//! In between: [`Event::Send`] and [`Event::Receive`] around each SMC of the hypervisor's own but the one that hardens the branch
+//! predictor at an exit, whose client is x7's; [`Event::Wake`] for
 //! an interrupt that comes while no VM runs, or together with another; [`Event::Idle`] when there is no vCPU to run. A
 //! [`Event::Refused`] stands before the `Answer` of the call that is refused. [`Event::Memory`] says whose memory becomes: at boot,
 //! when a VM is made, reset or ends, and of the buffers that a VM registers, of each the first sixteen pieces. A page that is in two

@@ -57,7 +57,8 @@ impl<'a> Call<'a> {
         });
         Ok(OwnedBlock::new(
             heap,
-            block.map_err(|_| refused!(NoMemory, (len * size_of::<T>()) as u64, TeeResult::OUT_OF_MEMORY))?,
+            block
+                .map_err(|_| refused!(NoMemory, len.saturating_mul(size_of::<T>()) as u64, TeeResult::OUT_OF_MEMORY))?,
         ))
     }
 

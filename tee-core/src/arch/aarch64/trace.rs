@@ -28,8 +28,12 @@ static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
 
 static WAY: spin::Once<Way> = spin::Once::new();
 
-/// Says once, on the first CPU, which way the records take; with rings, the memory that they are made in is mapped.
-pub fn choose(way: Way) {
+/// Says once, on the first CPU, which way the records take.
+///
+/// # Safety
+///
+/// With rings, the memory that they are made in must be mapped, and used for nothing else.
+pub unsafe fn choose(way: Way) {
     WAY.call_once(|| way);
 }
 
@@ -44,7 +48,7 @@ pub fn begin() {
         let recorder = match WAY.get() {
             Some(Way::Rings) => ring::place(Layer::Tee, index).and_then(|place| {
                 let words = (place.base as *const AtomicU64, place.size as usize / 8);
-                // SAFETY: the memory is mapped, says `choose`, and aligned. The TEE uses it for this alone; that others write to it too
+                // SAFETY: the memory is mapped, as `choose` demands, and aligned. The TEE uses it for this alone; that others write to it too
                 // is what the type allows.
                 let words = unsafe { core::slice::from_raw_parts(words.0, words.1) };
                 Recorder::ring(words, Layer::Tee, index, CNTFRQ_EL0.get())
