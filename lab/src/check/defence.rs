@@ -154,6 +154,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_tee_asks_the_question_that_the_exercise_replaces_once() {
+        let root = crate::workspace::Workspace::locate().unwrap();
+        let source = std::fs::read_to_string(root.root().join(PLACE)).unwrap();
+        assert_eq!(source.matches(QUESTION).count(), 1);
+    }
+
+    #[test]
     fn references_are_of_both_kinds_and_the_hole_lets_some_through() {
         let ram = Range::new(DRAM_BASE, 2 << 30);
         let all = Reference::some(ram);
