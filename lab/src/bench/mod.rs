@@ -70,7 +70,7 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
         progress.step(&format!("counting instructions: {}", scenario.name));
         let lines = play(workspace, run, scenario, &kit)?;
         let mut logged = Logged::default();
-        if options.split || run.needs_log() {
+        if scenario.machine.icount && (options.split || run.needs_log()) {
             progress.step(&format!("logging them: {}", scenario.name));
             logged = split::log(workspace, run, scenario, &kit, &lines, options.split)?;
         }

@@ -280,6 +280,8 @@ mod tests {
         assert_eq!(judge(Unit::Instructions, 99.0, Some(71.0)), Verdict::Regressed);
         assert_eq!(judge(Unit::Vms, 70.0, None), Verdict::Good);
         assert_eq!(judge(Unit::Vms, 69.0, None), Verdict::Missed);
+        assert_eq!(row(Unit::Waits, 1.0, Some(0.0), Some(0.0)).verdict(), Verdict::Missed);
+        assert_eq!(row(Unit::Waits, 0.0, Some(0.0), Some(0.0)).verdict(), Verdict::Good);
     }
 
     #[test]

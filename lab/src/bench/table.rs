@@ -90,6 +90,8 @@ pub enum Unit {
     Percent,
     /// Virtual machines: the more the better.
     Vms,
+    /// Looks at a lock that somebody else had.
+    Waits,
 }
 
 impl Unit {
@@ -100,14 +102,14 @@ impl Unit {
             Self::Instructions => 4.0,
             // Shares of a run of a billion instructions, which meets an interrupt more or less.
             Self::Percent => 0.01,
-            Self::Vms => 0.0,
+            Self::Vms | Self::Waits => 0.0,
         }
     }
 
     /// By how much the first is worse than the second.
     pub fn worse_by(self, now: f64, before: f64) -> f64 {
         match self {
-            Self::Instructions | Self::Percent => now - before,
+            Self::Instructions | Self::Percent | Self::Waits => now - before,
             Self::Vms => before - now,
         }
     }
