@@ -77,6 +77,7 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
         let mut theirs = HashMap::new();
         if let Some(flash) = &options.flash
             && scenario.chain.normal_world == NormalWorld::Probe
+            && scenario.machine.icount
             && scenario.chain.images.is_none()
         {
             progress.step(&format!("the same of {}: {}", flash.display(), scenario.name));
