@@ -88,9 +88,9 @@ enum Command {
         /// Count time in executed instructions, as `lab report` does.
         #[arg(long)]
         icount: bool,
-        /// Build the TEE with these features: as-reported, for one.
-        #[arg(long, value_delimiter = ',')]
-        tee_features: Vec<String>,
+        /// Build the TEE with these features: as-reported, and with it client-id, pristine-template or fallible-pool.
+        #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
+        tee: Vec<String>,
         /// Write what a terminal would show as a moving SVG instead.
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
@@ -200,9 +200,9 @@ fn execute(command: Command) -> Result<bool> {
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             shell(&prepared)?;
         }
-        Command::Watch { which, icount, tee_features, record } => {
+        Command::Watch { which, icount, tee, record } => {
             let (scenario, cpu) = which.read()?;
-            let tracing = Tracing { icount, tee: tee_features, ..Tracing::default() };
+            let tracing = Tracing { icount, tee, ..Tracing::default() };
             let kit = Kit::traced(&workspace, &scenario, tracing, &progress)?;
             progress.finish();
             let prepared = prepare::prepare(&workspace, &scenario, &cpu, &kit)?;
