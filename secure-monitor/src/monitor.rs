@@ -9,7 +9,7 @@ use crate::platform::{gic, memory, power};
 use crate::predictor::Predictor;
 use crate::trace::{self, Came, Refusal};
 use core::cell::UnsafeCell;
-use shared_abi::layout::MAX_CPUS;
+use shared_abi::layout::{self, MAX_CPUS, Range};
 use spin::Once;
 
 /// The monitor's stack on each CPU. Handlers nest no deeper than one call and one log line.
@@ -24,6 +24,22 @@ unsafe impl Sync for Stacks {}
 
 /// See [`Stacks`].
 pub static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_SIZE]; MAX_CPUS]));
+
+/// Where the handlers have the stacks, each above a page that is not mapped: a handler that runs off its own meets that
+/// and not the next CPU's. Of this part of the address space the runtime maps nothing else; it shares a table with the
+/// runtime's own memory.
+const GUARDED_STACKS: u64 = 0x0E18_0000;
+const _: () = assert!(GUARDED_STACKS >> 21 == layout::MONITOR_RUNTIME.base >> 21 && STACK_SIZE.is_multiple_of(4096));
+
+/// The guarded stack of a CPU.
+fn guarded_stack(index: usize) -> Range {
+    Range::new(GUARDED_STACKS + (2 * index as u64 + 1) * STACK_SIZE as u64, STACK_SIZE as u64)
+}
+
+/// Where the guarded stacks are, and the memory of each.
+pub fn guarded_stacks() -> [(Range, u64); MAX_CPUS] {
+    core::array::from_fn(|index| (guarded_stack(index), (STACKS.0.get().addr() + index * STACK_SIZE) as u64))
+}
 
 /// The affinities of the CPUs in the order of the device tree, for those that come from the pen to find their place.
 #[repr(C)]
@@ -79,7 +95,7 @@ pub unsafe fn own(index: usize) -> &'static mut Cpu {
     (cpu.secure.scr, cpu.secure.cptr) = (secure.scr, secure.cptr);
     cpu.index = index;
     cpu.predictor = Predictor::of(sysreg::read!("midr_el1"), sysreg::read!("id_aa64pfr0_el1") >> 56 & 0xF);
-    cpu.stack_top = (STACKS.0.get().addr() + (index + 1) * STACK_SIZE) as u64;
+    cpu.stack_top = guarded_stack(index).end();
     if trace::ON {
         // SAFETY: the register is the monitor's own, and this is the value that it gets when the CPU leaves.
         unsafe { sysreg::write!("tpidr_el3", core::ptr::from_mut(cpu).addr() as u64) };

@@ -91,17 +91,20 @@ impl Translation<El23Attributes> for Fixed {
     }
 }
 
-/// Builds the tables for `ranges` and turns MMU and caches on.
+/// Builds the tables for `ranges`, which stand where they are, and for `elsewhere`, virtual ranges of data with the
+/// physical address of each; turns MMU and caches on.
 ///
 /// # Safety
 ///
 /// Called once, by the first CPU, with the MMU off. The ranges must cover all that the image uses, and be of the kind
 /// they are said to be of.
-pub unsafe fn enable(ranges: &[(Range, Kind)]) -> Result<(), MapError> {
+pub unsafe fn enable(ranges: &[(Range, Kind)], elsewhere: &[(Range, u64)]) -> Result<(), MapError> {
     let mut mapping = Mapping::new(Fixed { used: 0 }, ROOT_LEVEL, El3);
-    for (range, kind) in ranges {
+    let identical = ranges.iter().map(|(range, kind)| (range, range.base, *kind));
+    let elsewhere = elsewhere.iter().map(|(range, at)| (range, *at, Kind::Data));
+    for (range, at, kind) in identical.chain(elsewhere) {
         let region = MemoryRegion::new(range.base as usize, range.end() as usize);
-        mapping.map_range(&region, PhysicalAddress(range.base as usize), kind.attributes(), Constraints::empty())?;
+        mapping.map_range(&region, PhysicalAddress(at as usize), kind.attributes(), Constraints::empty())?;
     }
     // `Mapping::activate` writes TTBR0_EL3 alone; the registers beside it belong together with it, so `join` writes all.
     // The tables live as long as the image does.

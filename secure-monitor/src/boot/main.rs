@@ -47,7 +47,7 @@ mod stage {
     #[unsafe(no_mangle)]
     extern "C" fn boot_main() -> ! {
         // SAFETY: called once, first; the mappings cover the flash this runs in and the SRAM its data is in.
-        if unsafe { mmu::enable(&MAPPINGS) }.is_err() {
+        if unsafe { mmu::enable(&MAPPINGS, &[]) }.is_err() {
             arch::stop()
         }
         // SAFETY: once, with the UART mapped.

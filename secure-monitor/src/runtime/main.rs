@@ -68,7 +68,7 @@ mod stage {
             (trace_memory(magic, handoff), Kind::NormalWorld),
         ];
         // SAFETY: called once, first; the linker's symbols enclose the image's sections.
-        if magic != handoff::MAGIC || unsafe { mmu::enable(&mappings) }.is_err() {
+        if magic != handoff::MAGIC || unsafe { mmu::enable(&mappings, &monitor::guarded_stacks()) }.is_err() {
             arch::stop()
         }
         // SAFETY: once, with the UART mapped.
