@@ -111,6 +111,10 @@ impl Monitor {
         match from {
             _ if arch::Arch::owns(id) => {
                 let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32, cpu.predictor);
+                // That a feature is not there is an answer.
+                if results == UNKNOWN && id != smccc::SMCCC_ARCH_FEATURES {
+                    refused!(Refusal::UnknownFunction, id.0.into(), ());
+                }
                 cpu.context(from).answer(results);
                 Next::Enter(from)
             }

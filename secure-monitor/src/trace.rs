@@ -3,10 +3,12 @@
 //! In others there is nothing of it: what `refused!` is given is not even evaluated, and [`Came`] has no bytes. On the host the tests
 //! are told.
 
-use crate::context::{Cpu, Errand, World};
+use crate::context::{Context, Cpu, Errand, World};
 use crate::dispatch::Service;
 use crate::services::opteed::Opteed;
+use shared_abi::layout;
 use shared_abi::smccc::FunctionId;
+use shared_abi::trace::Owner;
 pub use shared_abi::trace::Refusal;
 use shared_abi::trace::event::{Conduit, Event};
 
@@ -23,6 +25,14 @@ macro_rules! refused {
     }};
 }
 pub(crate) use refused;
+
+/// Tells which memory is the monitor's.
+#[inline(always)]
+pub fn memory() {
+    if ON {
+        tell(Event::Memory { owner: Owner::Monitor, base: layout::MONITOR.base, size: layout::MONITOR.size, ipa: 0 });
+    }
+}
 
 /// Tells the first of the monitor's last words.
 #[inline(always)]
@@ -51,15 +61,7 @@ impl Came {
     #[inline(always)]
     pub fn by_call(cpu: &mut Cpu, from: World) -> Self {
         if ON {
-            let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = cpu.context(from).gpr;
-            let to_tee = Opteed::owns(FunctionId(x0 as u32));
-            let client = caller(from, if to_tee { x7 as u16 } else { 0 });
-            // Of the TEE's what its answer is made of, and nothing that it left in the others.
-            let x = match from {
-                World::Normal => [x0, x1, x2, x3, x4, x5, x6, x7],
-                World::Secure => [x0, x1, x2, x3, x4, 0, 0, 0],
-            };
-            write(client, &Event::Call { conduit: Conduit::Smc, from: from.into(), vcpu: 0, x }.encode());
+            tell_call(cpu.context(from), from);
         }
         Self([How { by_call: true, errand: cpu.errand }; ON as usize])
     }
@@ -123,6 +125,20 @@ impl How {
     }
 }
 
+/// Tells of a call straight from where its registers are kept: on the way that most calls take nothing else is to be saved for it.
+#[inline(never)]
+fn tell_call(context: &Context, from: World) {
+    let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = context.gpr;
+    let to_tee = Opteed::owns(FunctionId(x0 as u32));
+    let client = caller(from, if to_tee { x7 as u16 } else { 0 });
+    // Of the TEE's what its answer is made of, and nothing that it left in the others.
+    let x = match from {
+        World::Normal => [x0, x1, x2, x3, x4, x5, x6, x7],
+        World::Secure => [x0, x1, x2, x3, x4, 0, 0, 0],
+    };
+    record(client, &Event::Call { conduit: Conduit::Smc, from: from.into(), vcpu: 0, x }.encode());
+}
+
 impl From<World> for shared_abi::trace::World {
     #[inline(always)]
     fn from(world: World) -> Self {
@@ -146,13 +162,15 @@ pub(crate) fn tell(event: Event) {
 }
 
 #[cfg(target_os = "none")]
-use crate::arch::trace::write;
+use crate::arch::trace::{record, write};
 #[cfg(all(test, not(target_os = "none")))]
-use tape::write;
+use tape::{write, write as record};
 
 /// On the host there is nobody to tell but tests.
 #[cfg(not(any(test, target_os = "none")))]
 fn write(_: Option<u16>, _: &shared_abi::trace::event::Encoded) {}
+#[cfg(not(any(test, target_os = "none")))]
+use write as record;
 
 #[cfg(test)]
 mod tests;

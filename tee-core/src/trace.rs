@@ -12,7 +12,6 @@ use crate::tee::Tee;
 use shared_abi::client::VmId;
 use shared_abi::layout;
 use shared_abi::trace::World;
-use shared_abi::trace::event::Conduit;
 pub use shared_abi::trace::{Event, Owner, Refusal};
 
 /// Whether this build tells anything.
@@ -47,8 +46,7 @@ pub(crate) use refused;
 #[inline(always)]
 pub fn called(x: &Arguments) {
     if ON {
-        crate::arch::trace::about(x[7] as u16);
-        event!(Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x: *x });
+        crate::arch::trace::called(x);
     }
 }
 

@@ -5,11 +5,11 @@ use crate::monitor;
 use crate::platform::{console, memory};
 use crate::trace::tell;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout::{MAX_CPUS, MONITOR_RUNTIME};
 use shared_abi::trace::event::{Encoded, Event};
 use shared_abi::trace::recorder::CALIBRATIONS;
 use shared_abi::trace::{Layer, Recorder, Way, ring};
-use spin::Once;
 
 /// A CPU's recorder, and about whom it tells.
 struct Tracer {
@@ -24,7 +24,8 @@ unsafe impl Sync for Tracers {}
 
 static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
 
-static WAY: Once<Way> = Once::new();
+/// A [`Way`], by number.
+static WAY: AtomicU64 = AtomicU64::new(Way::Nowhere as u64);
 
 /// Says once, before the first CPU begins, which way the records take.
 ///
@@ -32,7 +33,7 @@ static WAY: Once<Way> = Once::new();
 ///
 /// With rings, [`shared_abi::layout::TRACE`] must be mapped, and used for nothing else.
 pub unsafe fn choose(way: Way) {
-    WAY.call_once(|| way);
+    WAY.store(way as u64, Ordering::Relaxed);
 }
 
 /// Begins telling on this CPU, whose number is `index`, and tells what telling costs.
@@ -41,14 +42,14 @@ pub unsafe fn choose(way: Way) {
 ///
 /// `index` must be this CPU's, and the CPU comes here once.
 pub unsafe fn begin(index: usize) {
-    let recorder = match WAY.get() {
-        Some(Way::Rings) => {
+    let recorder = match Way::from_number(WAY.load(Ordering::Relaxed)) {
+        Way::Rings => {
             // SAFETY: `choose` demands that the memory is mapped; this CPU comes here once.
             let words = ring::place(Layer::Monitor, index).map(|place| unsafe { memory::ring(place) });
             words.and_then(|words| Recorder::ring(words, Layer::Monitor, index, super::counter().1))
         }
-        Some(Way::Frames) => Some(Recorder::frames(Layer::Monitor, index)),
-        _ => None,
+        Way::Frames => Some(Recorder::frames(Layer::Monitor, index)),
+        Way::Nowhere => None,
     };
     // SAFETY: this CPU's own; nothing is told before this.
     unsafe { *TRACERS.0[index].get() = recorder.map(|recorder| Tracer { recorder, client: 0 }) };
@@ -64,6 +65,12 @@ pub unsafe fn begin(index: usize) {
 /// Out of line: there are many places that do, and one of them is where it is measured what that costs.
 #[inline(never)]
 pub fn write(client: Option<u16>, event: &Encoded) {
+    record(client, event);
+}
+
+/// The same in line.
+#[inline(always)]
+pub fn record(client: Option<u16>, event: &Encoded) {
     if let Some(tracer) = own() {
         let time = sysreg::read!("cntpct_el0");
         tracer.client = client.unwrap_or(tracer.client);

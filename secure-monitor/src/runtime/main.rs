@@ -19,6 +19,7 @@ mod stage {
     use secure_monitor::monitor::{self, MONITOR};
     use secure_monitor::platform::{console, gic, memory};
     use secure_monitor::services::psci::Cpus;
+    use secure_monitor::trace;
     use shared_abi::layout::{self, Range};
     #[cfg(tracing)]
     use shared_abi::trace::Way;
@@ -88,6 +89,7 @@ mod stage {
         let boot = start_cpus(handoff);
         // SAFETY: the index is this CPU's.
         let cpu = unsafe { monitor::own(boot) };
+        trace::memory();
         wait_for_cpus();
         let size = &raw const __image_end as usize - &raw const __text_start as usize;
         log::info!("runtime {} KiB", size.div_ceil(1024));

@@ -57,6 +57,7 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
         (World::Normal, TEESMC_OPTEED_RETURN_CALL_DONE.0, true, Refusal::NotForCaller),
         (World::Normal, optee_smc::OPTEE_SMC_CALLS_UID.0, false, Refusal::NoTee),
         (World::Normal, 0xF200_0001, true, Refusal::UnknownFunction),
+        (World::Normal, 0x8000_7777, true, Refusal::UnknownFunction),
         (World::Secure, psci::PSCI_SYSTEM_OFF.0, true, Refusal::NotForCaller),
         (World::Secure, 0xB200_0001, true, Refusal::UnknownFunction),
     ] {

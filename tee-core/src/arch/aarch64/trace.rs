@@ -5,13 +5,14 @@
 //! others are faults of the TEE, of which there is none in writing to memory that is mapped, and after which nothing goes on.
 
 use super::cpu;
+use crate::entry::Arguments;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, DAIF, Readable, Writeable};
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicU64;
 use shared_abi::layout::{MAX_CPUS, TEE};
-use shared_abi::trace::event::{Encoded, Event};
+use shared_abi::trace::event::{Conduit, Encoded, Event};
 use shared_abi::trace::recorder::CALIBRATIONS;
-use shared_abi::trace::{Layer, Recorder, Way, ring};
+use shared_abi::trace::{Layer, Recorder, Way, World, ring};
 
 /// A CPU's recorder, and about whom it tells.
 struct Tracer {
@@ -58,7 +59,7 @@ pub fn begin() {
         };
         *tracer = recorder.map(|recorder| Tracer { recorder, client: 0 });
     }
-    about(0);
+    own(|tracer| tracer.client = 0);
     write(None, &Event::Start { base: TEE.base, size: image }.encode());
     for round in 0..if first { CALIBRATIONS } else { 0 } {
         write(None, &Event::Calibration { round }.encode());
@@ -74,18 +75,22 @@ pub fn write(client: Option<u16>, event: &Encoded) {
     });
 }
 
-/// The same for the last words, which nobody who holds the console may keep back.
+/// A call has arrived; from now on this CPU's records are about who makes it.
+#[inline(never)]
+pub fn called(x: &Arguments) {
+    own(|tracer| {
+        tracer.client = x[7] as u16;
+        let call = Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x: *x };
+        tracer.recorder.write_encoded(CNTPCT_EL0.get(), tracer.client, &call.encode(), crate::platform::console::frame);
+    });
+}
+
+/// [`write`] for the last words, which nobody who holds the console may keep back.
 #[cold]
 pub fn write_last(event: &Encoded) {
     own(|tracer| {
         tracer.recorder.write_encoded(CNTPCT_EL0.get(), tracer.client, event, crate::platform::console::last_frame);
     });
-}
-
-/// From now on this CPU's records are about this client.
-#[inline(always)]
-pub fn about(client: u16) {
-    own(|tracer| tracer.client = client);
 }
 
 /// Runs `f`, which tells nothing itself, on this CPU's.

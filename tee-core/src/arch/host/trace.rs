@@ -1,6 +1,8 @@
 //! Where records go on the host: to the test that asks for them.
 
-use shared_abi::trace::event::{Encoded, Event};
+use crate::entry::Arguments;
+use shared_abi::trace::World;
+use shared_abi::trace::event::{Conduit, Encoded, Event};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
@@ -52,11 +54,12 @@ pub fn write(client: Option<u16>, event: &Encoded) {
     }
 }
 
-/// From now on what this CPU tells is about this client.
-pub fn about(client: u16) {
+/// A call has arrived; from now on what this CPU tells is about who makes it.
+pub fn called(x: &Arguments) {
     if let Some(tape) = Tape::own() {
-        tape.0.lock().unwrap().client = client;
+        tape.0.lock().unwrap().client = x[7] as u16;
     }
+    write(None, &Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x: *x }.encode());
 }
 
 /// The same for last words.
