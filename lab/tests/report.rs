@@ -234,7 +234,8 @@ fn what_the_reported_tee_dies_of_is_told_to_the_last_link() {
     assert!(!passed);
     let panic = story.crash.panics.first().expect("no panic in the trace");
     let path: Vec<_> = story.path_to(panic, 8).into_iter().map(|index| story.calls[index].title()).collect();
-    assert_eq!(path, ["OPTEE_SMC_VM_CREATED", "OPTEE_SMC_VM_CREATED"]);
+    // Before them the pool is measured, with VMs that come and go.
+    assert!(path.ends_with(&["OPTEE_SMC_VM_CREATED".into(), "OPTEE_SMC_VM_CREATED".into()]), "{path:?}");
     let verdicts: Vec<_> = story.crash.lists.iter().map(|list| list.verdict()).collect();
     assert!(verdicts[0].is_none(), "{verdicts:?}");
     assert!(verdicts.last().unwrap().as_ref().unwrap().contains("head.blink->flink == &head does not hold"));
