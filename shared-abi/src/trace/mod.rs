@@ -18,6 +18,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`event`] | what can happen, as a type |
+//! | [`terms`] | the words of which events are made |
+//! | [`encoding`] | how an event stands in a record |
 //! | [`refusal`] | why a layer said no |
 //! | [`record`] | an event with its time, as 80 bytes |
 //! | [`ring`] | many of them in memory: writer and reader |
@@ -71,12 +73,14 @@
 //! [`Event::Call`] when it is entered for a call and [`Event::Answer`] before it is left, and in between what the call does. The records
 //! of a thread that is suspended go on, on whatever CPU, after [`Event::ThreadResume`].
 
+pub mod encoding;
 pub mod event;
 pub mod frame;
 pub mod record;
 pub mod recorder;
 pub mod refusal;
 pub mod ring;
+pub mod terms;
 
 pub use event::{Event, Owner, World};
 pub use record::Record;

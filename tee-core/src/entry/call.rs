@@ -62,8 +62,8 @@ impl<'a> Call<'a> {
         ))
     }
 
-    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. A VM learns nothing of
-    /// others' but what its own calls could time.
+    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets a VM count what it
+    /// could also time: that another was at the shared tables in the same moment.
     pub fn lock_waits(&self) -> (u32, u32) {
         let slot = self.tee.vms.slot(self.slot);
         let own = slot.state.waits().get().wrapping_add(self.partition.lock_waits());
