@@ -44,7 +44,7 @@ pub enum Owner {
     Dirty = 8,
 }
 
-/// What the monitor enters the TEE for ([`Event::WorldSwitch`]), by number.
+/// What the monitor enters the TEE for ([`WorldSwitch`](super::Event::WorldSwitch)), by number.
 pub const ERRANDS: [&str; 10] =
     ["nothing", "entry", "call", "interrupt", "CPU on", "CPU off", "suspend", "resume", "system off", "system reset"];
 
