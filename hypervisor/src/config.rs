@@ -19,7 +19,7 @@ use shared_abi::layout::{DTB, MAX_CPUS, OPTEE_RESERVED_SHM, Range};
 /// The most RAM a VM can have: what fits below the 36 bits of address that guests are told of.
 pub const MAX_MEMORY: u64 = 63 << 30;
 /// The longest command line. Linux takes 2048 bytes; a VM's device tree has room for more.
-const MAX_BOOTARGS: usize = 4096;
+pub const MAX_BOOTARGS: usize = 4096;
 /// VMs the hypervisor takes: a VMID each.
 pub const MAX_VMS: usize = 64;
 

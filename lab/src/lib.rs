@@ -18,6 +18,7 @@ pub mod judge;
 pub mod junit;
 pub mod linux;
 pub mod machine;
+pub mod models;
 pub mod pictures;
 pub mod prepare;
 pub mod probe;

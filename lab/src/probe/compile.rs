@@ -47,8 +47,17 @@ pub struct Mistake {
     pub nearest: Option<String>,
 }
 
+/// A script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// As the probe reads it.
+    pub bytes: Vec<u8>,
+    /// The lists in it: by name, or the one without.
+    pub played: Vec<Option<String>>,
+}
+
 /// Compiles the script whose first list is the one of this name; the first source's nameless one without a name.
-pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: bool) -> Result<Vec<u8>, Mistake> {
+pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: bool) -> Result<Compiled, Mistake> {
     let mut compiler = Compiler::new(sources, ram)?;
     compiler.queue.push(main.map(str::to_owned));
     compiler.check_nesting()?;
@@ -59,6 +68,13 @@ pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: 
             None => (0, sources[0].main),
             Some(name) => compiler.named(name).ok_or_else(|| at(0, 0..0, format!("there is no list `{name}`")))?,
         };
+        if steps.is_empty() {
+            let message = match &name {
+                None => "the probe has nothing to play: there is no [[step]]".to_owned(),
+                Some(name) => format!("the list `{name}` has no step"),
+            };
+            return Err(at(file, 0..0, message));
+        }
         let steps = compiler.list(file, steps)?;
         Steps::of(&steps).write(&mut lists);
         next += 1;
@@ -84,7 +100,7 @@ pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: 
         return Err(at(0, 0..0, format!("the script has {} bytes, at most {LARGEST} are possible", out.len())));
     }
     Script::parse(&out).map_err(|damage| at(0, 0..0, format!("the probe would refuse the script: {damage}")))?;
-    Ok(out)
+    Ok(Compiled { bytes: out, played: compiler.queue })
 }
 
 pub(super) fn at(file: usize, span: Range<usize>, message: String) -> Mistake {

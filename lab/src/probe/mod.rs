@@ -14,6 +14,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use compile::{Mistake, Source, compile};
+pub use compile::{Compiled, Mistake, Source, compile};
 pub use names::{Ram, all as numbers};
 pub use play::{append, prepare};

@@ -3,11 +3,12 @@
 use super::compile::{Mistake, Source, compile};
 use super::names::Ram;
 use super::source::Included;
-use crate::scenario::{End, Error, Expect, NormalWorld, Scenario};
+use crate::scenario::{End, Error, Expect, Fault, NormalWorld, Scenario};
 use anyhow::bail;
 use probe::image::{self, Unfit};
 use shared_abi::layout::DRAM_BASE;
 use std::path::Path;
+use toml::Spanned;
 
 /// What a probe ends with when all is well.
 const DONE: &str = r"done(?:| but for .*): \d+ steps, \d+ expectations, 0 failed$";
@@ -23,11 +24,18 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
         return blame("with the probe in the hypervisor's place there are no VMs", "[[vm]]");
     }
     if !in_place && players.is_empty() {
-        if !scenario.steps.is_empty() || !scenario.lists.is_empty() {
-            let key = if scenario.steps.is_empty() { "[[steps." } else { "[[step]]" };
-            return blame("nobody plays steps: no VM has the kernel `probe`, and it is not the normal world", key);
-        }
-        return Ok(());
+        let keys = [
+            ("[[step]]", !scenario.steps.is_empty()),
+            ("[[steps.", !scenario.lists.is_empty()),
+            ("[buffers]", !scenario.buffers.is_empty()),
+            ("include", !scenario.include.is_empty()),
+        ];
+        return match keys.iter().find(|(_, there)| *there) {
+            Some((key, _)) => {
+                blame("nobody plays steps: no VM has the kernel `probe`, and it is not the normal world", key)
+            }
+            None => Ok(()),
+        };
     }
     let included = read_included(scenario, text, file)?;
     let name = file_name(file);
@@ -44,29 +52,42 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
         Error::at(&path, text, mistake.span, mistake.message, mistake.nearest)
     };
     let power_off = scenario.end == End::PowersOff;
-    let memory = if in_place { scenario.machine.memory.0 } else { 0 };
     let ram = |memory| Ram { base: DRAM_BASE, end: DRAM_BASE + memory };
+    let memory = if in_place { scenario.machine.memory.0 } else { 0 };
     let script = in_place.then(|| compile(&sources, None, ram(memory), power_off)).transpose().map_err(&located)?;
     let mut scripts = Vec::new();
     for &index in &players {
         let vm = &scenario.vms[index];
-        if vm.initramfs.is_some() {
-            return blame("the probe's script is its RAM disk", "initramfs");
-        }
-        if let Some(name) = &vm.play
-            && !scenario.lists.contains_key(name)
-            && !included.iter().any(|(_, _, included)| included.steps.contains_key(name))
-        {
-            return blame(&format!("there is no list `{name}` to play"), "play");
+        let fault = |key, message| Fault { table: "[[vm]]", index, key, message }.at(file, text);
+        match &vm.play {
+            Some(name) if !sources.iter().any(|source| source.lists.contains_key(name)) => {
+                return Err(fault("play", format!("there is no list `{name}` to play")));
+            }
+            None if scenario.steps.is_empty() => {
+                return Err(fault(
+                    "kernel",
+                    "its probe has nothing to play: there is no [[step]], and no `play`".into(),
+                ));
+            }
+            _ => {}
         }
         scripts.push(compile(&sources, vm.play.as_deref(), ram(vm.memory.0), power_off).map_err(&located)?);
+    }
+    let played: Vec<_> = script.iter().chain(&scripts).flat_map(|script| &script.played).collect();
+    if !scenario.steps.is_empty() && played.iter().all(|list| list.is_some()) {
+        return blame("nobody plays [[step]]: each probe plays a list of its own", "[[step]]");
+    }
+    let idle = |name: &&String| !played.iter().any(|list| list.as_ref() == Some(name));
+    if let Some(name) = scenario.lists.keys().find(idle) {
+        let span = scenario.lists[name].first().map_or(0..0, Spanned::span);
+        return Err(Error::at(file, text, span, format!("nobody plays the list `{name}`"), None));
     }
     if in_place {
         scenario.expects.extend(expects("probe", ""));
     }
-    scenario.script = script;
+    scenario.script = script.map(|script| script.bytes);
     for (&index, script) in players.iter().zip(scripts) {
-        scenario.vms[index].script = Some(script);
+        scenario.vms[index].script = Some(script.bytes);
         scenario.expects.extend(expects(&scenario.console(index), r"\[probe\] "));
     }
     Ok(())

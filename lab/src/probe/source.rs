@@ -175,8 +175,7 @@ pub struct RawStep {
     #[serde(rename = "loop")]
     pub repeat: Option<Number>,
     /// Plays steps once for each of these values.
-    #[serde(default)]
-    pub each: Vec<Number>,
+    pub each: Option<Vec<Number>>,
     /// The variable that counts rounds, or has the value.
     #[serde(rename = "as")]
     pub variable: Option<Spanned<String>>,
@@ -231,7 +230,7 @@ impl RawStep {
 
     /// Whether it plays other steps more than once.
     pub fn repeats(&self) -> bool {
-        self.repeat.is_some() || !self.each.is_empty()
+        self.repeat.is_some() || self.each.is_some()
     }
 
     /// The actions that are named, as the scenario spells them.
@@ -247,7 +246,7 @@ impl RawStep {
             ("start", self.start.is_some()),
             ("join", self.join.is_some()),
             ("loop", self.repeat.is_some()),
-            ("each", !self.each.is_empty()),
+            ("each", self.each.is_some()),
             // A loop may play a list.
             ("play", self.play.is_some() && !self.repeats()),
             ("barrier", self.barrier.is_some()),

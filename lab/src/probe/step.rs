@@ -29,11 +29,9 @@ impl Compiler<'_> {
             return place.mistake(format!("`{first}` and `{second}` are two steps"));
         }
         check_keys(raw, place)?;
-        if raw.each.is_empty() {
-            return self.one(raw, None, number, place, out);
-        }
+        let Some(each) = &raw.each else { return self.one(raw, None, number, place, out) };
         let inside = self.steps;
-        for value in &raw.each {
+        for value in each {
             // However often a step is played, its number is its place among the steps.
             self.steps = inside;
             self.one(raw, Some(value), number, place, out)?;
@@ -437,9 +435,26 @@ fn check_keys(raw: &RawStep, place: &Place) -> Result<(), Mistake> {
         ("value", raw.value.is_some(), raw.figure.is_some()),
         ("x1 to x17", raw.registers().iter().any(|register| register.is_some()), call),
     ];
+    let never = raw.returns == Some(false);
+    // What is never done, or never looked at.
+    let idle = [
+        ("each", raw.each.as_ref().is_some_and(Vec::is_empty), "has no value, so nothing is played"),
+        ("loop", raw.repeat.as_ref().is_some_and(is_zero), "is 0, so nothing is played"),
+        ("times", raw.times.as_ref().is_some_and(is_zero), "is 0, so nothing is written"),
+        ("returns", raw.returns.is_some() && !call && raw.execute.is_none(), "is about a call"),
+        ("expect", never && !raw.expect.is_empty(), "is of no use where nothing comes back"),
+        ("keep", never && !raw.keep.is_empty(), "is of no use where nothing comes back"),
+    ];
+    if let Some((key, _, why)) = idle.iter().find(|(_, there, _)| *there) {
+        return place.mistake(format!("`{key}` {why}"));
+    }
     match stray.iter().find(|(_, there, belongs)| *there && !belongs) {
         Some((key, ..)) => place.mistake(format!("`{key}` means nothing in this step")),
         None if raw.client.is_some() && raw.x7.is_some() => place.mistake("`client` and `x7` are the same register"),
         None => Ok(()),
     }
+}
+
+fn is_zero(number: &Number) -> bool {
+    *number.get_ref() == Value::Number(0)
 }

@@ -209,7 +209,17 @@ fn mistakes_are_told_with_file_line_and_what_was_meant() {
         ("[[step]]\nloop = 2\n", 11, "`loop` and `each` need"),
         ("[[step]]\nloop = 2\nsteps = [\n  { wait-ms = 1 },\n  { smc = 'x' },\n]\n", 15, "unknown name"),
         ("[[step]]\nread = 'msg'\nwidth = 16\n", 13, "8, 32 or 64"),
-        ("[[vm]]\nname = 'a'\nmemory = '1M'\n", 11, "no VMs"),
+        ("[[vm]]\nname = 'a'\nmemory = '2M'\n", 11, "no VMs"),
+        ("[[step]]\nsmc = 1\n[[steps.idle]]\nsmc = 1\n", 13, "nobody plays the list `idle`"),
+        ("[[step]]\nsmc = 1\n[[steps.a]]\nplay = 'b'\n[[steps.b]]\nsmc = 1\n", 13, "nobody plays the list `a`"),
+        ("[[steps.only]]\nsmc = 1\n", 1, "the probe has nothing to play: there is no [[step]]"),
+        ("[[step]]\nplay = 'none'\n[steps]\nnone = []\n", 1, "the list `none` has no step"),
+        ("[[step]]\neach = []\nas = 'n'\nsteps = [{ smc = 1 }]\n", 11, "`each` has no value, so nothing is played"),
+        ("[[step]]\nloop = 0\nsteps = [{ smc = 1 }]\n", 11, "`loop` is 0, so nothing is played"),
+        ("[[step]]\nwrite = 'msg'\nvalues = [1]\ntimes = 0\n", 11, "`times` is 0, so nothing is written"),
+        ("[[step]]\nwait-ms = 1\nreturns = false\n", 11, "`returns` is about a call"),
+        ("[[step]]\nsmc = 1\nreturns = false\nexpect = { x0 = 0 }\n", 11, "`expect` is of no use where nothing"),
+        ("[[step]]\nsmc = 1\nreturns = false\nkeep = { a = 'x0' }\n", 11, "`keep` is of no use where nothing"),
     ] {
         let said = parse(steps).expect_err(steps);
         assert!(said.starts_with(&format!("scenarios/hostile.toml:{line}: ")), "{said} for {steps}");
@@ -220,8 +230,27 @@ fn mistakes_are_told_with_file_line_and_what_was_meant() {
 #[test]
 fn steps_that_nobody_plays_are_a_mistake() {
     let text = "name = 'a'\nsummary = 'b'\n[[step]]\nwait-ms = 1\n[[expect]]\nfrom = 'HYP'\n";
-    let said = Scenario::parse(text, Path::new("a.toml")).unwrap_err().to_string();
-    assert!(said.starts_with("a.toml:3: nobody plays"), "{said}");
+    let said = |text: &str| Scenario::parse(text, Path::new("a.toml")).unwrap_err().to_string();
+    let nobody = "nobody plays steps: no VM has the kernel `probe`, and it is not the normal world";
+    assert_eq!(said(text), format!("a.toml:3: {nobody}"));
+    for idle in ["[[steps.list]]\nwait-ms = 1\n", "[buffers]\nmsg = '4K'\n"] {
+        let text = text.replace("[[step]]\nwait-ms = 1\n", idle);
+        assert_eq!(said(&text), format!("a.toml:3: {nobody}"));
+    }
+    let include = text.replace("[[step]]\nwait-ms = 1\n", "include = ['steps/x.toml']\n");
+    assert_eq!(said(&include), format!("a.toml:3: {nobody}"));
+
+    let vm = "name = 'a'\nsummary = 'b'\n[[vm]]\nname = 'one'\nkernel = 'probe'\nmemory = '16M'\n";
+    assert_eq!(said(vm), "a.toml:5: its probe has nothing to play: there is no [[step]], and no `play`");
+    let list = "play = 'other'\n[[steps.other]]\nwait-ms = 1\n";
+    assert_eq!(
+        said(&format!("{vm}{list}[[step]]\nwait-ms = 1\n")),
+        "a.toml:10: nobody plays [[step]]: each probe plays a list of its own"
+    );
+    assert_eq!(
+        said(&format!("{vm}{}", list.replace("= 'other'", "= 'othr'"))),
+        "a.toml:7: there is no list `othr` to play"
+    );
 }
 
 #[test]

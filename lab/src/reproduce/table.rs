@@ -136,7 +136,7 @@ impl Table {
             Source { name: &name, text: &self.text, main: &NOTHING, lists: &self.steps, buffers: &self.buffers };
         let ram = Ram { base: DRAM_BASE, end: DRAM_BASE + self.machine.memory.0 };
         let script = compile(&[source], Some(list), ram, true);
-        Ok(script.map_err(|mistake| self.error(mistake.span, mistake.message, mistake.nearest))?)
+        Ok(script.map_err(|mistake| self.error(mistake.span, mistake.message, mistake.nearest))?.bytes)
     }
 
     fn error(&self, span: std::ops::Range<usize>, message: String, nearest: Option<String>) -> Error {

@@ -51,7 +51,7 @@ impl std::error::Error for Error {}
 
 /// A mistake that no grammar finds: in which entry of which table, and what.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// The header of the table, as in `[[vm]]`; empty for the top of the file.
     pub table: &'static str,
     /// Which of several tables with that header.
@@ -64,7 +64,7 @@ pub(super) struct Fault {
 
 impl Fault {
     /// Finds the line to blame.
-    pub(super) fn at(self, file: &Path, text: &str) -> Error {
+    pub(crate) fn at(self, file: &Path, text: &str) -> Error {
         let mut lines = text.lines().enumerate();
         let mut line = None;
         if !self.table.is_empty() {

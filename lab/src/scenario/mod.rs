@@ -6,12 +6,14 @@ mod check;
 mod error;
 
 pub use error::Error;
-pub(crate) use error::distance;
+pub(crate) use error::{Fault, distance};
 
+use crate::models;
 use crate::probe;
 use crate::probe::source::RawSteps;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
@@ -302,6 +304,16 @@ impl TryFrom<String> for Size {
     }
 }
 
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = [(30, "G"), (20, "M"), (10, "K")].into_iter().find(|(shift, _)| self.0.trailing_zeros() >= *shift);
+        match unit {
+            Some((shift, name)) if self.0 != 0 => write!(f, "{}{name}", self.0 >> shift),
+            _ => write!(f, "{}", self.0),
+        }
+    }
+}
+
 const fn default_timeout() -> u64 {
     120
 }
@@ -315,20 +327,34 @@ const fn once() -> usize {
 }
 
 impl Scenario {
-    /// Reads and checks a file.
+    /// Reads and checks a file, with QEMU's knowledge of CPUs.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         use anyhow::Context;
         let text =
             std::fs::read_to_string(file).with_context(|| format!("cannot read the scenario {}", file.display()))?;
-        Ok(Self::parse(&text, file)?)
+        let scenario = Self::parse(&text, file)?;
+        scenario.check_models().map_err(|fault| fault.at(file, &text))?;
+        Ok(scenario)
+    }
+
+    /// Whether QEMU has its CPU models.
+    fn check_models(&self) -> Result<(), Fault> {
+        for (index, cpu) in self.cpus().enumerate() {
+            if let Some(message) = models::mistake(cpu) {
+                let key = if index == 0 { "cpu" } else { "also-on" };
+                return Err(Fault { table: "[machine]", index: 0, key, message });
+            }
+        }
+        Ok(())
     }
 
     /// Parses and checks a scenario's text; `file` is for messages, and its folder where relative paths start.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
         let mut scenario: Self = toml::from_str(text).map_err(|error| Error::from_toml(file, text, &error))?;
         scenario.folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
+        check::what_boots(&scenario).map_err(|fault| fault.at(file, text))?;
         probe::prepare(&mut scenario, text, file)?;
-        check::check(&scenario).map_err(|fault| fault.at(file, text))?;
+        check::what_is_seen(&scenario).map_err(|fault| fault.at(file, text))?;
         Ok(scenario)
     }
 
