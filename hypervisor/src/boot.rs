@@ -12,7 +12,6 @@ use hypervisor::arch::stack::Stacks;
 use hypervisor::arch::{self, timer, vectors};
 use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu::{self, Cpu};
-use hypervisor::device_tree;
 use hypervisor::mediator::{Mediator, Shadow};
 use hypervisor::memory::{BLOCK, FreeMemory};
 #[cfg(feature = "trace")]
@@ -24,6 +23,7 @@ use hypervisor::trap;
 use hypervisor::vcpu::Vcpu;
 use hypervisor::vm::{self, Vm};
 use log::{error, info, warn};
+use shared_abi::dtb::{self, Checked};
 use shared_abi::layout::{DRAM_BASE, GICD, GICR, RTC, Range, UART_NS};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Owner};
@@ -38,7 +38,7 @@ unsafe extern "C" {
 }
 
 /// The first four bytes of a device tree.
-const DTB_MAGIC: [u8; 4] = [0xD0, 0x0D, 0xFE, 0xED];
+const DTB_MAGIC: [u8; 4] = dtb::MAGIC.to_be_bytes();
 /// The largest device tree that is taken: what is mapped before its size is known.
 const DTB_MAX: u64 = 2 << 20;
 /// Heap for each VM: its vCPUs, tables and device tree, and the TEE's shadow pages.
@@ -69,12 +69,13 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let header = unsafe { memory::bytes(Range::new(dtb, 8)) };
     let size = u64::from(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
     assert!(header[..4] == DTB_MAGIC && size <= DTB_MAX, "there is no device tree at {dtb:#x}");
-    let dtb = Range::new(dtb, size);
-    // SAFETY: As above; nobody else refers to it yet.
-    let stripped = device_tree::strip_nops(unsafe { memory::bytes_mut(dtb) });
-    assert!(stripped.is_ok(), "the device tree at {:#x} is damaged", dtb.base);
-    // SAFETY: As above, and from here on nobody writes to it.
-    let tree = Fdt::new(unsafe { memory::bytes(dtb) }).expect("the device tree is whole");
+    // SAFETY: As above; nobody else refers to it.
+    let tree = match Checked::new(unsafe { memory::bytes_mut(Range::new(dtb, size)) }) {
+        Ok(tree) => tree.bytes(),
+        Err(how) => panic!("the device tree at {dtb:#x} is damaged: {how}"),
+    };
+    let dtb = Range::new(dtb, tree.len() as u64);
+    let tree = Fdt::new(tree).expect("it was checked");
     let mut machine = config::machine(&tree, image, dtb);
     let others = machine.free.take(Stacks::size(machine.cpus.len()), PAGE_SIZE).expect("there is memory for stacks");
     let stacks = Stacks::new(others);

@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `main.rs` | boot, in the order in which it happens |
-//! | [`device_tree`], [`config`] | what the device tree asks for |
+//! | [`config`] | what the device tree asks for |
 //! | [`memory`], [`stage2`] | who owns which memory |
 //! | `vm`, `vcpu`, [`machine`] | a VM, its CPUs, its devices |
 //! | [`loader`], [`guest_dtb`], [`refill`] | what a VM starts with |
@@ -28,7 +28,6 @@ extern crate alloc;
 pub mod address;
 pub mod config;
 pub mod console;
-pub mod device_tree;
 pub mod guest_dtb;
 pub mod id_registers;
 pub mod loader;

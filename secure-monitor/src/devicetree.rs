@@ -5,10 +5,13 @@
 
 mod complete;
 
+pub use complete::complete;
+
 use crate::services::psci::Ram;
 use core::fmt;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
+use shared_abi::dtb::{Checked, Malformed};
 use shared_abi::layout::{MAX_CPUS, Range};
 use shared_abi::trace;
 
@@ -16,6 +19,8 @@ use shared_abi::trace;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// There is none, or it is damaged.
+    Malformed(Malformed),
+    /// It is damaged in a way that only shows in what is made of it.
     Unreadable,
     /// It describes no CPU.
     NoCpus,
@@ -33,12 +38,22 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable => f.write_str("none there, or damaged"),
+            Self::Malformed(how) => write!(f, "{how}"),
+            Self::Unreadable => f.write_str("damaged"),
             Self::NoCpus => f.write_str("describes no CPU"),
             Self::NoMemory => f.write_str("describes no memory"),
             Self::TooLarge { size, room } => {
                 write!(f, "{size} bytes when complete, and at most {room} are possible: give the machine a smaller one")
             }
+        }
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(how: Malformed) -> Self {
+        match how {
+            Malformed::Cut { size, room } => Self::TooLarge { size, room },
+            how => Self::Malformed(how),
         }
     }
 }
@@ -54,9 +69,6 @@ pub struct Machine {
     pub ram: Ram,
 }
 
-/// What a flattened tree begins with (Devicetree Specification 0.4 §5.2).
-const MAGIC: u32 = 0xD00D_FEED;
-
 /// A device tree in its place.
 #[derive(Clone, Copy)]
 pub struct Tree<'a> {
@@ -66,21 +78,14 @@ pub struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     /// The tree at the start of `area`, checked.
-    ///
-    /// What it claims to have behind its last byte is taken from it: QEMU hands over a tree that it read from a file
-    /// with as much space again.
     pub fn parse(area: &'a mut [u8]) -> Result<Self, Error> {
-        let word = |at| area.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-        let [Some(MAGIC), Some(total), Some(structure), Some(strings)] = [0, 4, 8, 12].map(word) else {
-            return Err(Error::Unreadable);
-        };
-        let [Some(strings_size), Some(structure_size)] = [32, 36].map(word) else { return Err(Error::Unreadable) };
-        let end = |at: u32, size| at.checked_add(size).filter(|end| *end <= total).ok_or(Error::Unreadable);
-        let used = end(structure, structure_size)?.max(end(strings, strings_size)?);
-        let (size, room) = (used as usize, area.len());
-        let bytes = area.get_mut(..size).ok_or(Error::TooLarge { size, room })?;
-        bytes.get_mut(4..8).ok_or(Error::Unreadable)?.copy_from_slice(&used.to_be_bytes());
+        let bytes = Checked::new(area)?.bytes();
         Ok(Self { fdt: Fdt::new(bytes).map_err(|_| Error::Unreadable)?, bytes })
+    }
+
+    /// Its bytes.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What it says of the machine.

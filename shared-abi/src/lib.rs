@@ -14,6 +14,7 @@
 //! | [`opteed`] | monitor to TEE | TF-A `services/spd/opteed` |
 //! | [`client`] | who speaks: the hypervisor or a VM | OP-TEE virtualization |
 //! | [`fip`] | the flash image: package and manifest | TF-A `firmware_image_package.h`; the manifest is ours |
+//! | [`dtb`] | the flattened device tree: what a whole one is | Devicetree Specification 0.4 §5 |
 //! | [`image`] | the arm64 `Image` header | Linux `Documentation/arch/arm64/booting.rst` |
 //! | [`trace`] | what the layers tell about themselves, for the people outside | ours |
 //! | [`layout`] | physical addresses of the machine | QEMU `hw/arm/virt.c`; ours where it leaves a choice |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod dtb;
 pub mod fip;
 pub mod image;
 pub mod layout;

@@ -12,7 +12,9 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod boot {
+    use shared_abi::dtb::Checked;
     use shared_abi::layout::{self, DTB};
+    use shared_abi::trace::Way;
     use tee_core::arch;
     use tee_core::arch::aarch64::nexus_map::{self, NexusMap};
     use tee_core::arch::aarch64::smc::{TEE, vectors};
@@ -36,20 +38,21 @@ mod boot {
         log::info!("Triptych TEE core {}", env!("CARGO_PKG_VERSION"));
 
         let mut shared = NsRam::new();
-        // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody changes it: the normal
-        // world does not run yet.
+        // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody else looks at it: the
+        // normal world does not run yet.
         let tree = unsafe { read_device_tree(device_tree) };
-        for range in device_tree::ns_ram(tree).ranges() {
+        for range in tree.map(device_tree::ns_ram).iter().flat_map(NsRam::ranges) {
             if map.add_ns_ram(*range, device_tree) && shared.add(*range).is_ok() {
                 log::info!("non-secure RAM {:#x}..{:#x}", range.base, range.end());
             }
         }
         if shared.ranges().is_empty() {
-            log::warn!("no device tree, so no non-secure RAM is known: no shared memory");
+            log::warn!("no non-secure RAM is known: no shared memory");
         }
         if trace::ON {
+            let way = tree.map_or(Way::Nowhere, |tree| device_tree::trace(tree, shared.ranges()));
             // SAFETY: it asks for rings only in RAM that has just been mapped, where the tree reserves their memory.
-            unsafe { arch::aarch64::trace::choose(device_tree::trace(tree, shared.ranges())) };
+            unsafe { arch::aarch64::trace::choose(way) };
             arch::aarch64::trace::begin();
         }
         TEE.set_ns_ram(shared);
@@ -74,13 +77,15 @@ mod boot {
 
     /// # Safety
     ///
-    /// The tree is there, mapped, and nobody changes it.
-    unsafe fn read_device_tree(address: u64) -> &'static [u8] {
+    /// The tree is there, mapped, and nobody else reads or changes it for now.
+    unsafe fn read_device_tree(address: u64) -> Option<Checked<'static>> {
         if address == 0 {
-            return &[];
+            log::warn!("there is no device tree");
+            return None;
         }
         // SAFETY: as the caller says.
-        unsafe { core::slice::from_raw_parts(address as *const u8, DTB.size as usize) }
+        let area = unsafe { core::slice::from_raw_parts_mut(address as *mut u8, DTB.size as usize) };
+        Checked::new(area).inspect_err(|how| log::warn!("the device tree at {address:#x} is not read: {how}")).ok()
     }
 
     #[panic_handler]

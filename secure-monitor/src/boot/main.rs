@@ -14,7 +14,7 @@ fn main() {
 #[cfg(target_os = "none")]
 mod stage {
     use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind, sha256};
-    use secure_monitor::devicetree::Tree;
+    use secure_monitor::devicetree::{self, Tree};
     use secure_monitor::handoff::Handoff;
     use secure_monitor::platform::{console, memory};
     use secure_monitor::{arch, loader};
@@ -58,7 +58,7 @@ mod stage {
         // SAFETY: the one borrow of each: the tree's memory, and SRAM that boot.ld leaves to nothing else.
         let (area, scratch) =
             unsafe { (memory::device_tree(), memory::destination(scratch.start as u64, scratch.len())) };
-        let tree = parse(area);
+        let tree = Tree::parse(area).unwrap_or_else(|error| refuse("device tree", &error));
         let machine = tree.machine().unwrap_or_else(|error| refuse("device tree", &error));
         let manifest = Manifest::parse(memory::manifest()).unwrap_or_else(|error| refuse("manifest", &error));
         let package = Fip::parse(memory::package()).unwrap_or_else(|error| refuse("package", &error));
@@ -71,9 +71,9 @@ mod stage {
         #[cfg(tracing)]
         let way = tree.trace(&machine);
         // The tree without the TEE's node in its place, the one with it in this stage's SRAM.
-        let plain = complete(tree, false, scratch);
+        let plain = complete(tree.bytes(), false, scratch);
         area[..plain].copy_from_slice(&scratch[..plain]);
-        let with_tee = if tee.is_some() { complete(parse(area), true, scratch) } else { 0 };
+        let with_tee = if tee.is_some() { complete(&area[..plain], true, scratch) } else { 0 };
 
         if machine.left_out != 0 {
             log::warn!("{} CPUs more than the {} there is room for stay off", machine.left_out, layout::MAX_CPUS);
@@ -109,13 +109,9 @@ mod stage {
         Some(candidate.place)
     }
 
-    fn parse(area: &mut [u8]) -> Tree<'_> {
-        Tree::parse(area).unwrap_or_else(|error| refuse("device tree", &error))
-    }
-
     /// Writes the complete tree to `room`, and says how long it is.
-    fn complete(tree: Tree<'_>, tee: bool, room: &mut [u8]) -> usize {
-        tree.complete(tee, room).unwrap_or_else(|error| refuse("device tree", &error))
+    fn complete(tree: &[u8], tee: bool, room: &mut [u8]) -> usize {
+        devicetree::complete(tree, tee, room).unwrap_or_else(|error| refuse("device tree", &error))
     }
 
     fn required(image: Image, place: Option<Range>) -> Range {

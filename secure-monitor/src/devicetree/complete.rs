@@ -3,13 +3,13 @@
 //! It is copied token by token from one piece of memory to another, for a model of it would need many times its size,
 //! and how large it is only the machine knows (Devicetree Specification 0.4 §5: flattened format).
 
-use super::{Error, MAGIC, Tree};
+use super::Error;
 use core::ops::Range;
+use shared_abi::dtb::{MAGIC, VERSION};
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
 const PROP: u32 = 3;
-const NOP: u32 = 4;
 const END: u32 = 9;
 
 /// The header's length; the reservations follow, aligned as they must be.
@@ -20,68 +20,74 @@ const OFF_DT_STRINGS: usize = 12;
 const OFF_MEM_RSVMAP: usize = 16;
 const BOOT_CPUID: Range<usize> = 28..32;
 const SIZE_DT_STRINGS: usize = 32;
-/// The format's version, and the oldest that it is compatible with.
-const VERSION: u32 = 17;
+/// The oldest version of the format that what is written is compatible with.
 const COMPATIBLE: u32 = 16;
 
 /// Names of the properties that are added.
 const NAMES: [&[u8]; 3] = [b"compatible\0", b"method\0", b"enable-method\0"];
 
-impl Tree<'_> {
-    /// Writes the tree with PSCI, and with the TEE's node as well if `tee`, to `room`; everything else stays as it is.
-    /// Returns its length.
-    pub fn complete(&self, tee: bool, room: &mut [u8]) -> Result<usize, Error> {
-        let strings = self.part(OFF_DT_STRINGS, SIZE_DT_STRINGS)?;
-        let (reservations, structure) = (self.reservations()?, self.from(OFF_DT_STRUCT)?);
-        let space = room.len();
-        let mut out = Output { room, at: HEADER };
-        out.bytes(reservations);
-        let start = out.at;
-        let end = strings.len();
-        let mut added = 0;
-        // Where each name stands, or will.
-        let names = NAMES.map(|name| {
-            strings.windows(name.len()).position(|there| there == name).unwrap_or_else(|| {
-                added += name.len();
-                end + added - name.len()
-            })
-        });
-        let firmware = Firmware { tee, strings, names: names.map(|at| at as u32) };
-        firmware.write(structure, &mut out)?;
-        let strings_start = out.at;
-        out.bytes(strings);
-        for (name, _) in NAMES.iter().zip(names).filter(|(_, at)| *at >= end) {
-            out.bytes(name);
-        }
-        let size = out.at;
-        if size > space {
-            return Err(Error::TooLarge { size, room: space });
-        }
-        out.at = 0;
-        for field in [MAGIC, size as u32, start as u32, strings_start as u32, HEADER as u32, VERSION, COMPATIBLE] {
-            out.word(field);
-        }
-        out.bytes(self.bytes.get(BOOT_CPUID).ok_or(Error::Unreadable)?);
-        out.word((size - strings_start) as u32);
-        out.word((strings_start - start) as u32);
-        Ok(size)
+/// Writes a tree with PSCI, and with the TEE's node as well if `tee`, to `room`; everything else stays as it is. Returns its
+/// length.
+pub fn complete(tree: &[u8], tee: bool, room: &mut [u8]) -> Result<usize, Error> {
+    let strings = part(tree, OFF_DT_STRINGS, SIZE_DT_STRINGS)?;
+    let (reservations, structure) = (reservations(tree)?, from(tree, OFF_DT_STRUCT)?);
+    let space = room.len();
+    let mut out = Output { room, at: HEADER };
+    out.bytes(reservations);
+    let start = out.at;
+    let end = strings.len();
+    let mut added = 0;
+    // Where each name stands, or will.
+    let names = NAMES.map(|name| {
+        find(strings, name).unwrap_or_else(|| {
+            added += name.len();
+            end + added - name.len()
+        })
+    });
+    let firmware = Firmware { tee, strings, names: names.map(|at| at as u32) };
+    firmware.write(structure, &mut out)?;
+    let strings_start = out.at;
+    out.bytes(strings);
+    for (name, _) in NAMES.iter().zip(names).filter(|(_, at)| *at >= end) {
+        out.bytes(name);
     }
+    let size = out.at;
+    if size > space {
+        return Err(Error::TooLarge { size, room: space });
+    }
+    out.at = 0;
+    for field in [MAGIC, size as u32, start as u32, strings_start as u32, HEADER as u32, VERSION, COMPATIBLE] {
+        out.word(field);
+    }
+    out.bytes(tree.get(BOOT_CPUID).ok_or(Error::Unreadable)?);
+    out.word((size - strings_start) as u32);
+    out.word((strings_start - start) as u32);
+    Ok(size)
+}
 
-    /// The tree from the place on that a field of the header names.
-    fn from(&self, field: usize) -> Result<&[u8], Error> {
-        self.bytes.get(word(self.bytes, field)? as usize..).ok_or(Error::Unreadable)
-    }
+/// The tree from the place on that a field of the header names.
+fn from(tree: &[u8], field: usize) -> Result<&[u8], Error> {
+    tree.get(word(tree, field)? as usize..).ok_or(Error::Unreadable)
+}
 
-    fn part(&self, offset: usize, size: usize) -> Result<&[u8], Error> {
-        self.from(offset)?.get(..word(self.bytes, size)? as usize).ok_or(Error::Unreadable)
-    }
+fn part(tree: &[u8], offset: usize, size: usize) -> Result<&[u8], Error> {
+    from(tree, offset)?.get(..word(tree, size)? as usize).ok_or(Error::Unreadable)
+}
 
-    /// The memory reservations with the two zeroes that end them.
-    fn reservations(&self) -> Result<&[u8], Error> {
-        let from = self.from(OFF_MEM_RSVMAP)?;
-        let last = from.chunks_exact(16).position(|entry| entry.iter().all(|byte| *byte == 0));
-        from.get(..(last.ok_or(Error::Unreadable)? + 1) * 16).ok_or(Error::Unreadable)
-    }
+/// The memory reservations with the two zeroes that end them.
+fn reservations(tree: &[u8]) -> Result<&[u8], Error> {
+    let from = from(tree, OFF_MEM_RSVMAP)?;
+    let last = from.chunks_exact(16).position(|entry| entry.iter().all(|byte| *byte == 0));
+    from.get(..(last.ok_or(Error::Unreadable)? + 1) * 16).ok_or(Error::Unreadable)
+}
+
+/// Where a name stands among the strings, or at the end of one.
+fn find(strings: &[u8], name: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    strings.split_inclusive(|byte| *byte == 0).find_map(|there| {
+        end += there.len();
+        there.ends_with(name).then(|| end - name.len())
+    })
 }
 
 /// What the firmware says.
@@ -151,7 +157,6 @@ impl Firmware<'_> {
                         continue;
                     }
                 }
-                Kind::Nothing => continue,
                 Kind::Last => {
                     out.word(END);
                     return if depth == 0 { Ok(()) } else { Err(Error::Unreadable) };
@@ -183,7 +188,6 @@ enum Kind<'a> {
     /// A property whose name stands there.
     Property(u32),
     End,
-    Nothing,
     Last,
 }
 
@@ -197,7 +201,6 @@ impl<'a> Token<'a> {
             }
             PROP => (Kind::Property(word(rest, 8)?), (word(rest, 4)? as usize).saturating_add(12)),
             END_NODE => (Kind::End, 4),
-            NOP => (Kind::Nothing, 4),
             END => (Kind::Last, 4),
             _ => return Err(Error::Unreadable),
         };

@@ -65,7 +65,7 @@ fn read(area: &[u8]) -> Result<Machine, Error> {
 /// The complete tree, in the form with a TEE if `tee`.
 fn complete(area: &[u8], tee: bool) -> Result<Vec<u8>, Error> {
     let mut room = vec![0xBB; area.len()];
-    let size = Tree::parse(&mut area.to_vec())?.complete(tee, &mut room)?;
+    let size = super::complete(Tree::parse(&mut area.to_vec())?.bytes(), tee, &mut room)?;
     assert!(room[size..].iter().all(|byte| *byte == 0xBB));
     room.truncate(size);
     Ok(room)
@@ -189,13 +189,13 @@ fn a_tree_that_does_not_fit_is_an_error_with_what_it_needs() {
     let mut area = bytes.clone();
     let tree = Tree::parse(&mut area).unwrap();
     let mut room = vec![0xBB; 1 << 12];
-    let size = tree.complete(true, &mut room).unwrap();
+    let size = super::complete(tree.bytes(), true, &mut room).unwrap();
     assert!(size > bytes.len());
     for room in 0..size {
         let mut short = vec![0xBB; room];
-        assert_eq!(tree.complete(true, &mut short), Err(Error::TooLarge { size, room }));
+        assert_eq!(super::complete(tree.bytes(), true, &mut short), Err(Error::TooLarge { size, room }));
     }
-    assert_eq!(tree.complete(true, &mut room[..size]), Ok(size));
+    assert_eq!(super::complete(tree.bytes(), true, &mut room[..size]), Ok(size));
 
     let cut = &bytes[..bytes.len() - 1];
     assert_eq!(read(cut).unwrap_err(), Error::TooLarge { size: bytes.len(), room: cut.len() });
@@ -217,9 +217,9 @@ fn a_large_tree_is_no_more_than_its_size() {
 
 #[test]
 fn no_tree_is_an_error_and_so_is_one_that_says_too_little() {
-    assert_eq!(read(&[]).unwrap_err(), Error::Unreadable);
-    assert_eq!(read(&vec![0; 1 << 16]).unwrap_err(), Error::Unreadable);
-    assert_eq!(read(&vec![0xFF; 1 << 16]).unwrap_err(), Error::Unreadable);
+    assert_eq!(read(&[]).unwrap_err(), Error::Malformed(Malformed::Absent));
+    assert_eq!(read(&vec![0; 1 << 16]).unwrap_err(), Error::Malformed(Malformed::Absent));
+    assert_eq!(read(&vec![0xFF; 1 << 16]).unwrap_err(), Error::Malformed(Malformed::Absent));
     assert_eq!(read(&area(&machine(&[]))).unwrap_err(), Error::NoCpus);
     let mut nowhere = machine(&[0]);
     nowhere.root.remove_child("memory@40000000");

@@ -3,16 +3,16 @@
 use super::ns_ram::NsRam;
 use fdt::Fdt;
 use fdt::node::FdtNode;
+use shared_abi::dtb::Checked;
 use shared_abi::layout::Range;
 use shared_abi::trace::{CHOSEN, COMPATIBLE, Way};
 
-/// The memory nodes the normal world may use. Read once at boot, before the normal world runs, in a tree that the
-/// monitor vouches for.
+/// The memory nodes the normal world may use. Read once at boot, before the normal world runs.
 ///
 /// QEMU describes secure memory as a memory node too (`secram@…`): `status = "disabled"` is the normal world's view of it.
-pub fn ns_ram(tree: &[u8]) -> NsRam {
+pub fn ns_ram(tree: Checked<'_>) -> NsRam {
     let mut ram = NsRam::new();
-    let Ok(fdt) = Fdt::new(tree) else { return ram };
+    let Ok(fdt) = Fdt::new(tree.bytes()) else { return ram };
     let Some(root) = fdt.find_node("/") else { return ram };
     for node in root.children() {
         let text = |name| node.property(name).and_then(|property| property.as_str());
@@ -30,8 +30,8 @@ pub fn ns_ram(tree: &[u8]) -> NsRam {
 }
 
 /// By which way trace records are to leave the machine, of which `ram` is known to be non-secure. Read as [`ns_ram`] is.
-pub fn trace(tree: &[u8], ram: &[Range]) -> Way {
-    let Ok(fdt) = Fdt::new(tree) else { return Way::Nowhere };
+pub fn trace(tree: Checked<'_>, ram: &[Range]) -> Way {
+    let Ok(fdt) = Fdt::new(tree.bytes()) else { return Way::Nowhere };
     let reserved = fdt.find_node("/reserved-memory").and_then(|memory| {
         let compatible = |node: &FdtNode<'_, '_>| node.compatible().is_some_and(|with| with.first() == COMPATIBLE);
         let region = memory.children().find(compatible)?.reg()?.next()?;
@@ -57,13 +57,13 @@ mod tests {
         node
     }
 
-    fn tree(nodes: impl IntoIterator<Item = DeviceTreeNode>) -> Vec<u8> {
+    fn tree(nodes: impl IntoIterator<Item = DeviceTreeNode>) -> Checked<'static> {
         let mut tree = DeviceTree::new();
         for cells in ["#address-cells", "#size-cells"] {
             tree.root.add_property(DeviceTreeProperty::new(cells, [2u32]).unwrap());
         }
         nodes.into_iter().for_each(|node| tree.root.add_child(node));
-        tree.to_dtb()
+        Checked::new(tree.to_dtb().leak()).unwrap()
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         ]);
         let expected = [(0x4000_0000, 0x4000_0000), (0x1_0000_0000, 0x1000_0000), (0x2_0000_0000, 0x1000)]
             .map(|(b, s)| Range::new(b, s));
-        assert_eq!(ns_ram(&tree).ranges(), expected);
+        assert_eq!(ns_ram(tree).ranges(), expected);
     }
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
             memory("memory@0", "memory", None, &[0, 0, 0, 0x8000_0000]),
             memory("memory@e000000", "memory", None, &[0, 0xE00_0000, 0, 0x100_0000]),
         ]);
-        assert!(ns_ram(&tree).ranges().is_empty());
+        assert!(ns_ram(tree).ranges().is_empty());
     }
 
     #[test]
@@ -104,16 +104,9 @@ mod tests {
             reserved
         };
         let chosen = || node("chosen").property(text(CHOSEN, "uart")).build();
-        assert_eq!(trace(&tree([trace_at(0x4400_0000), chosen()]), &ram), Way::Rings);
-        assert_eq!(trace(&tree([trace_at(0x4400_0000)]), &ram[..0]), Way::Nowhere);
-        assert_eq!(trace(&tree([trace_at(0x4500_0000), chosen()]), &ram), Way::Frames);
-        assert_eq!(trace(&tree([]), &ram), Way::Nowhere);
-        assert_eq!(trace(&[], &ram), Way::Nowhere);
-    }
-
-    #[test]
-    fn what_is_no_tree_names_no_ram() {
-        assert!(ns_ram(&[0; 64]).ranges().is_empty());
-        assert!(ns_ram(&[]).ranges().is_empty());
+        assert_eq!(trace(tree([trace_at(0x4400_0000), chosen()]), &ram), Way::Rings);
+        assert_eq!(trace(tree([trace_at(0x4400_0000)]), &ram[..0]), Way::Nowhere);
+        assert_eq!(trace(tree([trace_at(0x4500_0000), chosen()]), &ram), Way::Frames);
+        assert_eq!(trace(tree([]), &ram), Way::Nowhere);
     }
 }
