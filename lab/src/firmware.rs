@@ -26,6 +26,8 @@ pub enum Program {
     BareGuest,
     /// The probe.
     Probe,
+    /// What a guest sees of its hardware, line by line.
+    Contract,
     /// Both worlds, each of which overwrites the other's registers.
     Worlds,
     /// The client that the Linux guest runs; an ELF file, not a raw image.
@@ -34,13 +36,14 @@ pub enum Program {
 
 impl Program {
     /// All of them, in the order in which they start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Boot,
         Self::Runtime,
         Self::Tee,
         Self::Hypervisor,
         Self::BareGuest,
         Self::Probe,
+        Self::Contract,
         Self::Worlds,
         Self::LinuxClient,
     ];
@@ -56,6 +59,7 @@ impl Program {
             Self::Hypervisor => "hypervisor",
             Self::BareGuest => "bare-guest",
             Self::Probe => "probe",
+            Self::Contract => "contract",
             Self::Worlds => "worlds",
             Self::LinuxClient => "linux-client",
         }

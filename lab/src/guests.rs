@@ -53,6 +53,9 @@ pub fn programs(scenario: &Scenario) -> Vec<Program> {
     if uses("probe") {
         programs.push(Program::Probe);
     }
+    if uses("contract") {
+        programs.push(Program::Contract);
+    }
     if needs_linux(scenario) {
         programs.push(Program::LinuxClient);
     }
@@ -88,6 +91,7 @@ pub fn place<'a>(
                 ("linux", Some(linux)) => linux.initramfs.clone(),
                 ("bare-guest", _) if role == Role::Kernel => firmware.image(Program::BareGuest),
                 ("probe", _) if role == Role::Kernel => firmware.image(Program::Probe),
+                ("contract", _) if role == Role::Kernel => firmware.image(Program::Contract),
                 _ => absolute(&scenario.folder.join(name))?,
             };
             let file = match vm.kernel_ballast {

@@ -9,6 +9,7 @@ pub mod book;
 pub mod check;
 pub mod command;
 pub mod console;
+pub mod contract;
 pub mod debug;
 pub mod elf;
 pub mod firmware;

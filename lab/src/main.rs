@@ -131,6 +131,11 @@ enum Command {
         #[arg(long = "in", value_name = "FOLDER")]
         files: Option<PathBuf>,
     },
+    /// Hold what a guest sees of its hardware against plain QEMU, and show what differs (images/contract).
+    Contract {
+        #[command(flatten)]
+        options: command::contract::Options,
+    },
     /// Build every program that runs in the machine.
     Build,
     /// Run clippy over them, warnings denied.
@@ -229,6 +234,7 @@ fn execute(command: Command) -> Result<bool> {
         }
         Command::Pictures { only } => pictures(&workspace, only.as_deref(), &progress)?,
         Command::Check { number, files } => return check::check(&workspace, number, files.as_deref(), &progress),
+        Command::Contract { options } => return command::contract::contract(&workspace, &options, &progress),
         Command::Build => {
             Firmware::build(&workspace, &Program::ALL, &progress)?;
         }

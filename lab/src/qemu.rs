@@ -50,10 +50,26 @@ impl CommandLine {
         // A reset that nobody asked for must not start the run again.
         line.flag("-no-reboot");
         if machine.icount {
-            line.add("-icount", "shift=0,sleep=off").add("-rtc", "clock=vm").add("-seed", "1");
+            line.count_instructions(machine.icount_shift);
         }
         line.add("-bios", flash);
         line
+    }
+
+    /// The board without firmware, EL2 and EL3, and a kernel on it as QEMU starts Linux. Its time is the count of
+    /// instructions.
+    pub fn plain(machine: &Machine, cpu: &str, kernel: &Path, bootargs: &str) -> Self {
+        let mut line = Self::default();
+        line.add("-M", "virt,gic-version=3").add("-cpu", format!("{cpu},cntfrq={}", frequency(machine)));
+        line.add("-smp", machine.cpus.to_string()).add("-m", format!("{}K", machine.memory.0 / 1024));
+        line.add("-display", "none").add("-monitor", "none").add("-net", "none").flag("-nodefaults");
+        line.count_instructions(machine.icount_shift);
+        line.add("-kernel", kernel).add("-append", bootargs);
+        line
+    }
+
+    fn count_instructions(&mut self, shift: u32) -> &mut Self {
+        self.add("-icount", format!("shift={shift},sleep=off")).add("-rtc", "clock=vm").add("-seed", "1")
     }
 
     /// The tree that the chain boots with, and the guests' files.

@@ -51,6 +51,11 @@ impl Workspace {
         self.root.join("scenarios")
     }
 
+    /// The contract's program and its lists.
+    pub fn contract(&self) -> PathBuf {
+        self.root.join("images/contract")
+    }
+
     /// What setup found out about the toolchain.
     pub fn toolchain_file(&self) -> PathBuf {
         self.root.join("target/setup/toolchain.toml")

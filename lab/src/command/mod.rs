@@ -1,5 +1,6 @@
 //! What commands of the lab do that is more than one call of another module.
 
+pub mod contract;
 pub mod report;
 pub mod run;
 pub mod trace;

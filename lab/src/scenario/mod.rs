@@ -95,6 +95,8 @@ pub struct Machine {
     pub memory: Size,
     /// Virtual time is the count of executed instructions, and runs repeat exactly.
     pub icount: bool,
+    /// With `icount`, an instruction takes two to the power of this nanoseconds.
+    pub icount_shift: u32,
     /// So many bytes that mean nothing make its device tree larger.
     pub tree_ballast: Size,
 }
@@ -107,6 +109,7 @@ impl Default for Machine {
             cpus: 2,
             memory: Size(2 << 30),
             icount: false,
+            icount_shift: 0,
             tree_ballast: Size(0),
         }
     }
@@ -189,7 +192,7 @@ pub enum Image {
 pub struct Vm {
     /// What it is called in the hypervisor's lines.
     pub name: String,
-    /// `linux`, `bare-guest`, `probe`, or the path of an arm64 `Image`. Without one the VM has no kernel module.
+    /// `linux`, `bare-guest`, `probe`, `contract`, or the path of an arm64 `Image`. Without one the VM has no kernel module.
     pub kernel: Option<String>,
     /// `linux` or a path.
     pub initramfs: Option<String>,

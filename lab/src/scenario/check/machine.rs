@@ -7,6 +7,8 @@ use shared_abi::layout::{BL33_BASE, DRAM_BASE, MAX_CPUS};
 
 /// The longest that a machine may take: a day.
 const LONGEST: u64 = 24 * 60 * 60;
+/// QEMU takes no greater one.
+const LARGEST_SHIFT: u32 = 10;
 /// Memory comes in whole ones.
 const MIB: u64 = 1 << 20;
 
@@ -27,6 +29,10 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     let least = Size(BL33_BASE - DRAM_BASE + MIB);
     if machine.memory.0 < least.0 || !machine.memory.0.is_multiple_of(MIB) {
         return fault("memory", format!("{}; the machine needs {least} or more, in whole megabytes", machine.memory));
+    }
+    if machine.icount_shift > LARGEST_SHIFT || machine.icount_shift != 0 && !machine.icount {
+        let message = format!("{}; 0 to {LARGEST_SHIFT} are possible, and only with `icount`", machine.icount_shift);
+        return fault("icount-shift", message);
     }
     for (index, cpu) in machine.also_on.iter().enumerate() {
         let before = std::iter::once(&machine.cpu).chain(&machine.also_on[..index]);

@@ -74,6 +74,7 @@ fn a_machine_that_the_layers_do_not_take_is_refused() {
         ("'two'", "'../two'", "1: a name is made of a-z, 0-9 and `-`: it names a folder"),
         ("[machine]", "timeout = 0\n[machine]", "4: 0 seconds; 1 to 86400 are possible"),
         ("[machine]", "timeout = 9999999999\n[machine]", "4: 9999999999 seconds; 1 to 86400 are possible"),
+        ("memory = '2G'", "icount-shift = 4", "7: 4; 0 to 10 are possible, and only with `icount`"),
         ("memory = '2G'", "cpus = 9", "7: 9 CPUs; the layers have room for 1 to 8"),
         ("memory = '2G'", "cpus = 0", "7: 0 CPUs; the layers have room for 1 to 8"),
         ("memory = '2G'", "memory = '512M'", "7: 512M; the machine needs 513M or more, in whole megabytes"),
@@ -133,7 +134,7 @@ fn a_key_of_a_vm_that_would_be_ignored_is_refused() {
         (
             "kernel = 'bare-guest'",
             "kernel = 'bare-gest'",
-            "21: there is no file s/bare-gest; `linux`, `bare-guest` and `probe` need none",
+            "21: there is no file s/bare-gest; `linux`, `bare-guest`, `probe` and `contract` need none",
         ),
         ("initramfs = 'linux'", "initramfs = 'lnux'", "15: there is no file s/lnux; `linux` needs none"),
         ("'16M'", "'16M'\ninitramfs = 'linux'", "23: the bare guest reads no RAM disk"),

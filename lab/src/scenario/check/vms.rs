@@ -69,15 +69,17 @@ fn kernel(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
             None => Ok(()),
         };
     };
-    let ours = ["linux", "bare-guest", "probe"].contains(&kernel);
+    let ours = ["linux", "bare-guest", "probe", "contract"].contains(&kernel);
     if !ours && missing(kernel) {
         let file = scenario.folder.join(kernel);
-        let message = format!("there is no file {}; `linux`, `bare-guest` and `probe` need none", file.display());
+        let none = "`linux`, `bare-guest`, `probe` and `contract` need none";
+        let message = format!("there is no file {}; {none}", file.display());
         return mistake("kernel", message);
     }
     if let Some(initramfs) = vm.initramfs.as_deref() {
         match kernel {
             "bare-guest" => return mistake("initramfs", "the bare guest reads no RAM disk"),
+            "contract" => return mistake("initramfs", "the contract's program reads no RAM disk"),
             "probe" => return mistake("initramfs", "the probe's script is its RAM disk"),
             _ if initramfs != "linux" && missing(initramfs) => {
                 let file = scenario.folder.join(initramfs);

@@ -1,0 +1,181 @@
+//! Exceptions: what a check asked for is noted, all else ends the check.
+
+use super::cpu::Cpu;
+use core::arch::global_asm;
+
+unsafe extern "C" {
+    /// The vector table (Arm ARM D1.4.1).
+    pub fn contract_vectors();
+    /// Behind the call of a snippet: where one goes on that branched to nowhere.
+    fn contract_snippet_back();
+}
+
+/// An exception that was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    /// The vector's number: 0 to 3 with SP_EL0, 4 to 7 with SP_EL1, 8 to 11 from EL0, 12 to 15 from AArch32.
+    pub vector: u64,
+    /// ESR_EL1.
+    pub esr: u64,
+    /// ELR_EL1.
+    pub elr: u64,
+    /// SPSR_EL1.
+    pub spsr: u64,
+    /// FAR_EL1.
+    pub far: u64,
+}
+
+impl Exception {
+    /// ESR_EL1.EC.
+    pub fn class(&self) -> u64 {
+        self.esr >> 26
+    }
+}
+
+/// What the vectors save.
+#[repr(C)]
+pub struct Frame {
+    /// x0 to x30.
+    pub x: [u64; 31],
+    /// ELR_EL1.
+    pub elr: u64,
+    /// SPSR_EL1.
+    pub spsr: u64,
+    /// ESR_EL1.
+    pub esr: u64,
+    /// FAR_EL1.
+    pub far: u64,
+    padding: u64,
+}
+
+const _: () = assert!(core::mem::size_of::<Frame>() == 288);
+
+global_asm!(
+    r#"
+    .pushsection .vectors, "ax"
+    .balign 2048
+    .global contract_vectors
+contract_vectors:
+    .set    n, 0
+    .rept   16
+    .balign 128
+    sub     sp, sp, #288
+    stp     x0, x1, [sp, #0]
+    mov     x1, #n
+    b       contract_save
+    .set    n, n + 1
+    .endr
+
+contract_save:
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+    stp     x28, x29, [sp, #224]
+    mrs     x2, elr_el1
+    stp     x30, x2, [sp, #240]
+    mrs     x2, spsr_el1
+    mrs     x3, esr_el1
+    stp     x2, x3, [sp, #256]
+    mrs     x2, far_el1
+    str     x2, [sp, #272]
+    mov     x0, sp
+    bl      contract_exception
+    cbnz    x0, contract_escape
+    ldp     x2, x3, [sp, #248]
+    msr     elr_el1, x2
+    msr     spsr_el1, x3
+    ldp     x0, x1, [sp, #0]
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x8, x9, [sp, #64]
+    ldp     x10, x11, [sp, #80]
+    ldp     x12, x13, [sp, #96]
+    ldp     x14, x15, [sp, #112]
+    ldp     x16, x17, [sp, #128]
+    ldp     x18, x19, [sp, #144]
+    ldp     x20, x21, [sp, #160]
+    ldp     x22, x23, [sp, #176]
+    ldp     x24, x25, [sp, #192]
+    ldp     x26, x27, [sp, #208]
+    ldp     x28, x29, [sp, #224]
+    ldr     x30, [sp, #240]
+    add     sp, sp, #288
+    eret
+
+    // contract_attempt(call, data, escape): 0 once `call` has returned, 1 if an exception ended it. `escape` has the stack
+    // pointer to go back to.
+    .global contract_attempt
+contract_attempt:
+    stp     x29, x30, [sp, #-112]!
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    str     x2, [sp, #96]
+    mov     x9, sp
+    str     x9, [x2]
+    mov     x9, x0
+    mov     x0, x1
+    blr     x9
+    mov     x0, xzr
+1:  ldr     x2, [sp, #96]
+    str     xzr, [x2]
+    ldp     x19, x20, [sp, #16]
+    ldp     x21, x22, [sp, #32]
+    ldp     x23, x24, [sp, #48]
+    ldp     x25, x26, [sp, #64]
+    ldp     x27, x28, [sp, #80]
+    ldp     x29, x30, [sp], #112
+    ret
+contract_escape:
+    mov     sp, x0
+    mov     x0, #1
+    b       1b
+    .popsection
+"#
+);
+
+/// From the vectors. Where the exception goes on: 0 for the frame, else the stack of the attempt that it ends.
+#[unsafe(no_mangle)]
+extern "C" fn contract_exception(frame: &mut Frame, vector: u64) -> u64 {
+    let cpu = Cpu::this();
+    let exception = Exception { vector, esr: frame.esr, elr: frame.elr, spsr: frame.spsr, far: frame.far };
+    match vector % 4 {
+        0 => {
+            if let Some(answer) = cpu.on_fault(frame, exception) {
+                return answer;
+            }
+        }
+        1 | 2 => {
+            if let Some(take) = cpu.taker() {
+                take(frame, vector % 4 == 2);
+                return 0;
+            }
+        }
+        _ => {}
+    }
+    cpu.end_attempt(exception)
+}
+
+/// Goes on behind the instruction, or behind the snippet if it branched to where there is none.
+pub fn skip(frame: &mut Frame) {
+    const INSTRUCTION_ABORT: u64 = 0x21;
+    const PC_ALIGNMENT: u64 = 0x22;
+    if matches!(frame.esr >> 26, INSTRUCTION_ABORT | PC_ALIGNMENT) {
+        frame.elr = contract_snippet_back as *const () as u64;
+    } else {
+        frame.elr += 4;
+    }
+}

@@ -1,0 +1,47 @@
+//! The contract's programs. What they do says the library's documentation.
+#![cfg_attr(target_os = "none", no_std)]
+#![cfg_attr(target_os = "none", no_main)]
+
+#[cfg(target_os = "none")]
+mod firmware {
+    use contract::arch::boot::AT_ENTRY;
+    use contract::arch::cpu::Cpu;
+    use contract::arch::{others, psci};
+    use contract::console::Console;
+    use contract::machine;
+    use contract::topic::TOPICS;
+    use core::fmt::Write;
+    use core::panic::PanicInfo;
+    use fdt::Fdt;
+
+    /// From `arch::boot`, on the boot CPU, with what its registers were at the first instruction.
+    #[unsafe(no_mangle)]
+    extern "C" fn contract_main(_: usize, registers: &[u64; AT_ENTRY]) -> ! {
+        Cpu::install(0);
+        others::note_entry(0, *registers);
+        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to it.
+        let tree = unsafe { Fdt::from_ptr(registers[0] as *const u8) };
+        let Ok(tree) = tree else {
+            let _ = writeln!(Console, "contract: x0 = {:#x} is no device tree", registers[0]);
+            psci::power_off();
+        };
+        let (smc, bootargs) = machine::read(&tree);
+        psci::set_conduit(smc);
+        let wanted = |name| bootargs.is_empty() || bootargs.split(' ').any(|word| word == name);
+        let lines: usize = TOPICS.iter().filter(|topic| wanted(topic.name)).map(|topic| topic.look()).sum();
+        let _ = writeln!(Console, "contract: {lines} lines");
+        psci::power_off()
+    }
+
+    #[panic_handler]
+    fn panic(info: &PanicInfo<'_>) -> ! {
+        let _ = writeln!(Console, "contract: PANIC {info}");
+        psci::power_off()
+    }
+}
+
+/// On the host there is nothing to run: the lab boots it.
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("the contract's programs run in a machine: cargo lab contract");
+}

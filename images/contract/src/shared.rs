@@ -1,0 +1,47 @@
+//! Words by which CPUs tell each other something.
+
+use crate::clock;
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// Sixteen words.
+pub struct Words([AtomicU64; 16]);
+
+impl Words {
+    /// All zero.
+    pub const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; 16])
+    }
+
+    /// Back to zero.
+    pub fn clear(&self) {
+        for word in &self.0 {
+            word.store(0, SeqCst);
+        }
+    }
+
+    /// Sets one.
+    pub fn set(&self, index: usize, value: u64) {
+        self.0[index].store(value, SeqCst);
+    }
+
+    /// What one is.
+    pub fn get(&self, index: usize) -> u64 {
+        self.0[index].load(SeqCst)
+    }
+
+    /// Adds to one.
+    pub fn add(&self, index: usize, value: u64) {
+        self.0[index].fetch_add(value, SeqCst);
+    }
+
+    /// Waits until one is at least so much, for a time; whether it is.
+    pub fn wait(&self, index: usize, value: u64) -> bool {
+        clock::until(1000, || self.get(index) >= value)
+    }
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,54 @@
+//! `lab contract`: the guest contract, or topics of it, on one machine.
+
+use crate::contract::compare::compare;
+use crate::contract::lists::Lists;
+use crate::contract::{CPUS, Place, as_guest, kit, on_plain};
+use crate::progress::Progress;
+use crate::scenario::model;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use clap::Args;
+
+/// What is compared.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Topics; all of them if none is named.
+    topics: Vec<String>,
+    /// The CPU model.
+    #[arg(long, default_value = "cortex-a57")]
+    cpu: String,
+    /// How many CPUs.
+    #[arg(long, default_value_t = 2)]
+    cpus: u32,
+    /// Beside another VM, which shares all of them.
+    #[arg(long)]
+    noise: bool,
+    /// Print all that plain QEMU says.
+    #[arg(long)]
+    show: bool,
+}
+
+/// Compares, and prints what differs. Whether nothing does that is not known.
+pub fn contract(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
+    let cpu = CPUS.iter().find(|cpu| model(cpu) == options.cpu);
+    let cpu = cpu.with_context(|| format!("the contract is for {}", CPUS.map(model).join(" and ")))?;
+    let place = Place { cpu: (*cpu).to_owned(), cpus: options.cpus, beside_noise: options.noise };
+    let kit = kit(workspace, progress)?;
+    progress.finish();
+    let plain = on_plain(workspace, &kit, &place, &options.topics)?;
+    let guest = as_guest(workspace, &kit, &place, &options.topics)?;
+    if options.show {
+        for observation in &plain.observations {
+            println!("{observation}");
+        }
+    }
+    let lists = Lists::read(&workspace.contract())?;
+    let result = compare(&plain, &guest, &lists, &place);
+    for check in &result.known {
+        let point = lists.fault(check).map_or("", |fault| &fault.point);
+        println!("known: {check} ({point})");
+    }
+    print!("{}", result.complaints);
+    println!("{} agree, {} are known faults", result.agreed, result.known.len());
+    Ok(result.passed())
+}

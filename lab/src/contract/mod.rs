@@ -1,0 +1,119 @@
+//! The guest contract: the same bare program on plain QEMU and as our guest, whose lines must be the same.
+//!
+//! The program is `images/contract`; beside it stand the lists of what may differ. Time is the count of instructions on
+//! both machines, so that what a check sees does not depend on how busy the host is.
+
+pub mod compare;
+pub mod lists;
+pub mod said;
+
+use crate::console::{Listener, Port};
+use crate::firmware::Program;
+use crate::machine::{Event, Machine};
+use crate::prepare::{Kit, Prepared, prepare};
+use crate::qemu::CommandLine;
+use crate::scenario::{Scenario, Size, model};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use said::Said;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// CPU models that the contract holds on.
+pub const CPUS: [&str; 2] = ["cortex-a57", "max,pauth-impdef=on"];
+/// An instruction takes 16 ns: seconds of a clock that is waited for are not too many of them.
+const ICOUNT_SHIFT: u32 = 4;
+/// After so long a machine counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where the program runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// QEMU's CPU model with its properties.
+    pub cpu: String,
+    /// How many CPUs the program has.
+    pub cpus: u32,
+    /// Whether another VM shares all of them.
+    pub beside_noise: bool,
+}
+
+impl Place {
+    /// Its name.
+    pub fn name(&self) -> String {
+        format!("{}::{}{}", model(&self.cpu), self.cpus, if self.beside_noise { "::noise" } else { "" })
+    }
+
+    fn folder(&self) -> String {
+        format!("{}-{}{}", model(&self.cpu), self.cpus, if self.beside_noise { "-noise" } else { "" })
+    }
+}
+
+/// Builds what both machines need.
+pub fn kit(workspace: &Workspace, progress: &crate::progress::Progress) -> Result<Kit> {
+    let place = Place { cpu: CPUS[0].into(), cpus: 1, beside_noise: false };
+    Kit::of(workspace, &scenario(&place, &[])?, progress)
+}
+
+/// Runs it on plain QEMU.
+pub fn on_plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
+    let folder = workspace.fresh_run(&format!("contract-plain/{}", place.folder()))?;
+    let machine = crate::scenario::Machine {
+        cpus: place.cpus,
+        memory: Size(64 << 20),
+        icount: true,
+        icount_shift: ICOUNT_SHIFT,
+        ..Default::default()
+    };
+    let image = kit.firmware().image(Program::Contract);
+    let line = CommandLine::plain(&machine, &place.cpu, &image, &topics.join(" "));
+    let by_hand = folder.join("qemu.sh");
+    fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
+    hear(Machine::with_line(&line, &folder)?, "?ns")
+}
+
+/// Runs it as our guest.
+pub fn as_guest(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
+    let scenario = scenario(place, topics)?;
+    let prepared: Prepared = prepare(workspace, &scenario, &place.cpu, kit)?;
+    hear(Machine::start(&prepared)?, "vm1")
+}
+
+/// The chain with the program as its first VM.
+fn scenario(place: &Place, topics: &[String]) -> Result<Scenario> {
+    let Place { cpu, cpus, beside_noise } = place;
+    let vm = |name: &str, bootargs: &str| {
+        format!(
+            "[[vm]]\nname = '{name}'\nkernel = 'contract'\nmemory = '64M'\ncpus = {cpus}\nbootargs = '{bootargs}'\n"
+        )
+    };
+    let text = format!(
+        "name = 'contract'\nsummary = 'The guest contract.'\n\
+         [machine]\ncpu = '{cpu}'\ncpus = {cpus}\nicount = true\nicount-shift = {ICOUNT_SHIFT}\n{}{}\
+         [[expect]]\nfrom = 'vm1'\nline = 'contract'\n",
+        vm("contract", &topics.join(" ")),
+        if *beside_noise { vm("noise", "noise") } else { String::new() },
+    );
+    let mut scenario = Scenario::parse(&text, Path::new("contract.toml"))?;
+    scenario.name = format!("contract-{}", place.folder());
+    Ok(scenario)
+}
+
+/// Listens to a machine until its program has ended.
+fn hear(mut machine: Machine, speaker: &str) -> Result<Said> {
+    let (mut said, mut listener) = (Said::default(), Listener::new(Port::NonSecure));
+    let deadline = Instant::now() + PATIENCE;
+    while said.end.is_none() {
+        match machine.next(deadline)? {
+            Event::Bytes(Port::NonSecure, bytes) => {
+                for line in listener.hear(&bytes).iter().filter(|line| line.speaker == speaker) {
+                    said.hear(&line.text);
+                }
+            }
+            Event::Bytes(Port::Secure, _) => {}
+            Event::Ended { success: true, .. } | Event::Silence | Event::Interrupted => break,
+            Event::Ended { complaints, .. } => anyhow::bail!("QEMU failed: {}", complaints.trim()),
+        }
+    }
+    Ok(said)
+}
