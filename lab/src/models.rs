@@ -1,13 +1,13 @@
 //! Which CPU models the installed QEMU has for the machine. Asked of QEMU itself: each release knows others.
 
-use crate::qemu::PROGRAM;
+use crate::qemu::{PROGRAM, doubled};
 use crate::scenario::{distance, model};
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// The machine, which QEMU makes and leaves at once.
-const BOARD: &str = "virt,secure=on,virtualization=on,gic-version=3,dumpdtb=/dev/null";
+/// The machine, which QEMU makes, and leaves once it has written its tree.
+const BOARD: &str = "virt,secure=on,virtualization=on,gic-version=3,dumpdtb=";
 /// A model that is 64-bit in every release.
 const KNOWN: &str = "max";
 /// As many models are proposed for one that isn't there, and so far from it.
@@ -45,7 +45,10 @@ fn ask(cpu: &str) -> Option<String> {
 
 /// What QEMU says against a 64-bit CPU of this model, if it says anything.
 fn refusal(cpu: &str) -> Option<String> {
-    let arguments = ["-M", BOARD, "-cpu", &format!("{cpu},aarch64=on"), "-display", "none", "-nodefaults"];
+    // QEMU puts a new file in the place of the one that it is given, even of a device like /dev/null.
+    let folder = tempfile::tempdir().ok()?;
+    let board = format!("{BOARD}{}", doubled(&folder.path().join("tree.dtb")));
+    let arguments = ["-M", &board, "-cpu", &format!("{cpu},aarch64=on"), "-display", "none", "-nodefaults"];
     let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
     (!output.status.success()).then(|| said.trim().trim_start_matches(PROGRAM).trim_start_matches(": ").to_owned())

@@ -146,7 +146,7 @@ pub const fn frequency(machine: &Machine) -> u64 {
 }
 
 /// A path within an option's value, which a comma would end unless it is doubled.
-fn doubled(path: &Path) -> String {
+pub(crate) fn doubled(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 
