@@ -14,6 +14,7 @@ pub mod debug;
 pub mod elf;
 pub mod firmware;
 pub mod flash;
+pub mod gdb;
 pub mod guests;
 pub mod judge;
 pub mod junit;

@@ -1,9 +1,12 @@
 //! A running machine as a stream of events: bytes of either port, the end, Ctrl-C.
 
 use crate::console::Port;
+use crate::gdb::Gdb;
 use crate::prepare::Prepared;
 use crate::qemu::{CommandLine, Qemu};
+use crate::scenario;
 use anyhow::{Context, Result};
+use shared_abi::layout;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,9 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long to wait before looking again whether the user wants to stop.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the other CPUs run before the first one. On a busy host they may get less far; it is no test that fails then.
+const HEAD_START: Duration = Duration::from_millis(200);
 
 /// Something happened.
 #[derive(Debug)]
@@ -42,12 +48,57 @@ pub struct Machine {
     qemu: Qemu,
     input: UnixStream,
     events: Receiver<(Port, Vec<u8>)>,
+    /// Who holds some CPUs back.
+    debugger: Option<Gdb>,
 }
 
 impl Machine {
     /// Starts a prepared scenario; what the ports say is kept in its folder too.
     pub fn start(prepared: &Prepared) -> Result<Self> {
         Self::with_line(&prepared.line, &prepared.folder)
+    }
+
+    /// Starts it as a scenario's machine starts: maybe with something in its secure memory, with the first CPU last, or with the others
+    /// held back before their first instruction until [`Machine::release`].
+    pub fn start_as(prepared: &Prepared, how: &scenario::Machine) -> Result<Self> {
+        if how.late_cpus.is_none() && how.secure_memory.is_none() {
+            return Self::start(prepared);
+        }
+        let (mut machine, mut debugger) = Self::start_halted(prepared)?;
+        if let Some(word) = how.secure_memory {
+            debugger.fill(0, layout::MONITOR, word)?;
+            debugger.fill(0, layout::TEE, word)?;
+            let cpus = how.cpus as usize;
+            if how.late_cpus.is_none() && cpus > 1 {
+                debugger.let_run(1..cpus)?;
+                thread::sleep(HEAD_START);
+                debugger.stop()?;
+            }
+        }
+        if how.late_cpus.is_some() {
+            debugger.let_run(0..1)?;
+            machine.debugger = Some(debugger);
+        } else {
+            debugger.detach()?;
+        }
+        Ok(machine)
+    }
+
+    /// Starts it with all CPUs halted before their first instruction, and with who can change that.
+    pub fn start_halted(prepared: &Prepared) -> Result<(Self, Gdb)> {
+        let folder = TempDir::with_prefix("triptych-").context("cannot make a temporary folder")?;
+        let socket = folder.path().join("gdb");
+        let mut line = prepared.line.clone();
+        line.wait_for_debugger(&socket);
+        let machine = Self::with_line(&line, &prepared.folder)?;
+        Ok((machine, Gdb::connect(&socket)?))
+    }
+
+    /// Lets the CPUs go that were held back, if any were.
+    pub fn release(&mut self) -> Result<()> {
+        let Some(mut debugger) = self.debugger.take() else { return Ok(()) };
+        debugger.stop()?;
+        debugger.detach()
     }
 
     /// Starts it with another command line.
@@ -63,7 +114,7 @@ impl Machine {
             thread::spawn(move || listen(port, stream, log, &sender));
         }
         let input = qemu.port(Port::NonSecure)?;
-        Ok(Self { qemu, input, events })
+        Ok(Self { qemu, input, events, debugger: None })
     }
 
     /// What QEMU logs, if it was told to.

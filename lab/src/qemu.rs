@@ -47,8 +47,10 @@ impl CommandLine {
             .add("-smp", machine.cpus.to_string());
         line.add("-m", format!("{}K", machine.memory.0 / 1024));
         line.add("-display", "none").add("-monitor", "none").add("-net", "none").flag("-nodefaults");
-        // A reset that nobody asked for must not start the run again.
-        line.flag("-no-reboot");
+        if !machine.resets {
+            // A reset that nobody asked for must not start the run again.
+            line.flag("-no-reboot");
+        }
         if machine.icount {
             line.count_instructions(machine.icount_shift);
         }
@@ -98,6 +100,11 @@ impl CommandLine {
     /// Waits for gdb before the first instruction.
     pub fn wait_for_gdb(&mut self) -> &mut Self {
         self.flag("-S").flag("-s")
+    }
+
+    /// Waits before the first instruction for who speaks gdb's protocol on a socket.
+    pub fn wait_for_debugger(&mut self, socket: &Path) -> &mut Self {
+        self.flag("-S").add("-gdb", format!("unix:{},server=on,wait=off", doubled(socket)))
     }
 
     /// Makes every instruction a block of its own, and logs those in these ranges to standard output.

@@ -4,7 +4,7 @@ use crate::console::{Line, Listener, Port};
 use crate::judge::{Judge, Verdict};
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
-use crate::scenario::{End, Scenario};
+use crate::scenario::{Cue, End, Scenario};
 use crate::trace::Trace;
 use crate::trace::recording::Recording;
 use crate::typist::Typist;
@@ -118,7 +118,7 @@ fn is_figure(line: &Line) -> bool {
 /// Boots a prepared scenario and watches it to its end. `screen` gets every line as it comes.
 pub fn run(scenario: &Scenario, cpu: &str, prepared: &Prepared, screen: &mut dyn FnMut(&Line)) -> Result<Outcome> {
     let mut watch = Watch::new(scenario, cpu, prepared)?;
-    let mut machine = Machine::start(prepared)?;
+    let mut machine = Machine::start_as(prepared, &scenario.machine)?;
     let end = watch.watch(scenario, &mut machine, screen)?;
     drop(machine);
     Ok(watch.outcome(scenario, prepared, end))
@@ -132,7 +132,7 @@ pub fn run_logged<T: Send>(
     read: impl FnOnce(ChildStdout) -> T + Send,
 ) -> Result<(Outcome, T)> {
     let mut watch = Watch::new(scenario, cpu, prepared)?;
-    let mut machine = Machine::start(prepared)?;
+    let mut machine = Machine::start_as(prepared, &scenario.machine)?;
     let log = machine.log().context("QEMU was not told to log")?;
     let (end, read) = thread::scope(|scope| {
         let reader = scope.spawn(|| read(log));
@@ -148,6 +148,8 @@ pub fn run_logged<T: Send>(
 /// A run in progress.
 struct Watch {
     judge: Judge,
+    /// When the other CPUs may begin, and whether that was seen.
+    late_cpus: Option<(Cue, bool)>,
     typist: Typist,
     listeners: [Listener; 2],
     lines: Vec<Line>,
@@ -162,6 +164,7 @@ impl Watch {
         let frames = prepared.traced.as_ref().is_some_and(|traced| traced.way == Way::Frames);
         Ok(Self {
             judge: Judge::new(&scenario.expects_on(cpu))?,
+            late_cpus: scenario.machine.late_cpus.clone().map(|cue| (cue, false)),
             typist: Typist::new(&scenario.sends, scenario.console(0)),
             listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
             lines: Vec::new(),
@@ -173,6 +176,11 @@ impl Watch {
     /// What came of it, once the machine has ended like this.
     fn outcome(self, scenario: &Scenario, prepared: &Prepared, (end, interrupted): (Verdict, bool)) -> Outcome {
         let mut verdicts = self.judge.verdicts();
+        verdicts.extend(self.late_cpus.map(|(cue, seen)| Verdict {
+            holds: seen,
+            claim: format!("the other CPUs begin when {} says {:?}", cue.from, cue.line),
+            evidence: if seen { "they did" } else { "NOT SEEN" }.into(),
+        }));
         verdicts.push(end);
         let damaged = self.damaged.iter().sum();
         Outcome {
@@ -207,6 +215,9 @@ impl Watch {
                 Event::Bytes(port, bytes) => {
                     for key in self.hear(port, &bytes, screen) {
                         machine.type_in(&key);
+                    }
+                    if self.late_cpus.as_ref().is_some_and(|(_, seen)| *seen) {
+                        machine.release()?;
                     }
                     let now = Instant::now();
                     if self.judge.is_hopeless() {
@@ -255,6 +266,9 @@ impl Watch {
         for line in self.listeners[index].hear(bytes) {
             self.judge.hear(&line);
             keys.push(self.typist.hear(&line));
+            if let Some((cue, seen)) = &mut self.late_cpus {
+                *seen |= line.speaker == cue.from && line.text.contains(&cue.line);
+            }
             screen(&line);
             self.lines.push(line);
         }

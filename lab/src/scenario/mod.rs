@@ -99,6 +99,12 @@ pub struct Machine {
     pub icount_shift: u32,
     /// So many bytes that mean nothing make its device tree larger.
     pub tree_ballast: Size,
+    /// Until this is seen only the first CPU executes anything.
+    pub late_cpus: Option<Cue>,
+    /// A reset starts it again, with memory as it was. Else it is the end.
+    pub resets: bool,
+    /// What every word of the secure memory is before the first instruction, instead of 0; and the other CPUs begin before the first one.
+    pub secure_memory: Option<u64>,
 }
 
 impl Default for Machine {
@@ -111,8 +117,21 @@ impl Default for Machine {
             icount: false,
             icount_shift: 0,
             tree_ballast: Size(0),
+            late_cpus: None,
+            resets: false,
+            secure_memory: None,
         }
     }
+}
+
+/// A line at which something is done.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cue {
+    /// Who says it.
+    pub from: String,
+    /// Part of it.
+    pub line: String,
 }
 
 /// What is in the flash beside the monitor.

@@ -1,5 +1,6 @@
 //! The machine, and what is in its flash.
 
+use super::expects::{nobody, not_part_of_a_line, speakers};
 use super::is_plain;
 use crate::scenario::error::Fault;
 use crate::scenario::{Damage, Image, NormalWorld, Scenario, Size, model};
@@ -33,6 +34,20 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     if machine.icount_shift > LARGEST_SHIFT || machine.icount_shift != 0 && !machine.icount {
         let message = format!("{}; 0 to {LARGEST_SHIFT} are possible, and only with `icount`", machine.icount_shift);
         return fault("icount-shift", message);
+    }
+    if let Some(cue) = &machine.late_cpus {
+        if machine.cpus == 1 {
+            return fault("late-cpus", "the machine has one CPU, and the first one is never late".into());
+        }
+        if !speakers(scenario).contains(&cue.from) {
+            return fault("late-cpus", nobody(&cue.from, scenario));
+        }
+        if let Some(why) = not_part_of_a_line(&cue.line) {
+            return fault("late-cpus", format!("{why}; name the line to wait for"));
+        }
+    }
+    if machine.secure_memory == Some(0) {
+        return fault("secure-memory", "it is zero at the start as it is".into());
     }
     for (index, cpu) in machine.also_on.iter().enumerate() {
         let before = std::iter::once(&machine.cpu).chain(&machine.also_on[..index]);

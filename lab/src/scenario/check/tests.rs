@@ -81,7 +81,24 @@ fn a_machine_that_the_layers_do_not_take_is_refused() {
         ("memory = '2G'", "memory = '2097153K'", "7: 2097153K; the machine needs 513M or more, in whole megabytes"),
         ("['cortex-a57']", "['cortex-a57', 'max']", "6: `max` is named twice, and each run is called after its model"),
         ("tee = true", "tee = false\ndamage = { flip = 'bl32' }", "11: there is no BL32 to damage: `tee` is false"),
+        ("memory = '2G'", "secure-memory = 0", "7: it is zero at the start as it is"),
+        (
+            "memory = '2G'",
+            "late-cpus = { from = 'probe', line = 'a' }",
+            "7: `probe` is nobody here: EL3, TEE, HYP, vm1 and vm2 speak",
+        ),
+        (
+            "memory = '2G'",
+            "late-cpus = { from = 'HYP', line = '' }",
+            "7: it is part of every line; name the line to wait for",
+        ),
+        (
+            "memory = '2G'",
+            "cpus = 1\nlate-cpus = { from = 'HYP', line = 'a' }",
+            "8: the machine has one CPU, and the first one is never late",
+        ),
     ]);
+    taken(&[("memory = '2G'", "resets = true\nsecure-memory = 1\nlate-cpus = { from = 'vm2', line = 'a' }")]);
     let probe = "name = 'a'\nsummary = 'b'\n[chain]\nnormal-world = 'probe'\nharden-branch-predictor = true\n\
                  [[step]]\nwait-ms = 1\n";
     let message = "5: it is the hypervisor that would do this, and `normal-world` is the probe";
