@@ -2,21 +2,24 @@
 //!
 //! The runtime is entered at its first byte at EL3 with MMU and caches off, every image in its place and clean to
 //! memory, x0 = [`MAGIC`] and x1 = the address of a [`Handoff`] in the boot stage's SRAM. The other CPUs wait in the boot
-//! stage's pen until [`MAILBOX`] holds an address; then they go there at EL3, MMU off.
+//! stage's pen for the group 0 interrupt [`CALL`], with which the runtime calls each; then they go to [`SECONDARY_ENTRY`]
+//! at EL3, MMU off. What calls them is an interrupt and not a word in memory, because a reset leaves memory as it was and
+//! no interrupt pending: whenever a CPU comes to the pen, it is called once the runtime is ready, and never before.
 //!
 //! All reading of the device tree happens in the boot stage: the runtime parses nothing that others wrote.
 
 use crate::services::psci::{MAX_RAM, Ram};
 use heapless::Vec;
-use shared_abi::layout::{MAX_CPUS, MONITOR_BOOT, Range};
+use shared_abi::layout::{MAX_CPUS, MONITOR_RUNTIME, Range};
 
 /// In x0, and names the version of this interface: a runtime of another build is not started by accident.
-pub const MAGIC: u64 = if crate::trace::ON { 0x5452_4950_8002 } else { 0x5452_4950_0002 };
+pub const MAGIC: u64 = if crate::trace::ON { 0x5452_4950_8003 } else { 0x5452_4950_0003 };
 
-/// Where the waiting CPUs look for the address to go to; 0 keeps them waiting. Zeroed by the boot stage before any
-/// image is read, and again by the runtime when all have come, so that none finds an old address after a reset, which
-/// does not clear SRAM.
-pub const MAILBOX: u64 = MONITOR_BOOT.end() - 16;
+/// The SGI that calls a CPU from the pen, as later from its wait while it is off.
+pub const CALL: u32 = 15;
+
+/// Where a CPU goes that was called from the pen: the runtime's second instruction.
+pub const SECONDARY_ENTRY: u64 = MONITOR_RUNTIME.base + 4;
 
 /// What was found and loaded.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! From reset to the boot stage's `main`, and the pen.
 
 use super::switch::PARK_PRIORITY;
-use crate::handoff::{Handoff, MAGIC, MAILBOX};
+use crate::handoff::{CALL, Handoff, MAGIC, SECONDARY_ENTRY};
 use core::arch::{asm, naked_asm};
 
 /// SCTLR_EL3 with MMU and data cache off: RES1 bits, instruction cache on, stack alignment checked.
@@ -30,9 +30,6 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         "ldr x1, ={affinity}",
         "and x0, x0, x1",
         "cbnz x0, {pen}",
-        // A reset leaves SRAM as it was: before anything else, no CPU in the pen may find an old address.
-        "ldr x0, ={mailbox}",
-        "str xzr, [x0]",
         // Initialised data from the flash to SRAM, 16 bytes at a time (boot.ld aligns it).
         "adrp x0, __data_start",
         "add x0, x0, :lo12:__data_start",
@@ -62,13 +59,13 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         sctlr = const SCTLR_EL3_OFF,
         vectors = sym super::vectors::boot_vectors,
         affinity = const super::MPIDR_AFFINITY,
-        mailbox = const MAILBOX,
         pen = sym pen,
     )
 }
 
-/// Where the other CPUs wait for the runtime. It wakes them with a group 0 SGI, so the CPU interface lets group 0
-/// through; WFI ends with a pending interrupt though all are masked, so a waiting CPU costs the host nothing.
+/// Where the other CPUs wait until the runtime calls them with a group 0 SGI: the CPU interface lets group 0 through, and
+/// WFI ends with a pending interrupt though all are masked. The SGI stays pending for a CPU that comes here after it was
+/// sent. No memory is looked at: nobody knows yet what is in it.
 ///
 /// # Safety
 ///
@@ -86,18 +83,26 @@ unsafe extern "C" fn pen() -> ! {
         "mov x0, #1",
         "msr S3_0_C12_C12_6, x0",
         "isb",
-        "ldr x1, ={mailbox}",
-        "1: ldr x0, [x1]",
-        "cbnz x0, 2f",
+        "1: dsb sy",
         "wfi",
-        "b 1b",
-        "2: dsb sy",
+        // ICC_IAR0_EL1; from 1020 on a number is no interrupt's.
+        "mrs x0, S3_0_C12_C8_0",
+        "cmp x0, #1020",
+        "b.hs 1b",
+        // ICC_EOIR0_EL1.
+        "msr S3_0_C12_C8_1, x0",
+        "isb",
+        "cmp x0, #{call}",
+        "b.ne 1b",
+        "ldr x0, ={entry}",
+        "dsb sy",
         "ic iallu",
         "dsb sy",
         "isb",
         "br x0",
         priority = const PARK_PRIORITY,
-        mailbox = const MAILBOX,
+        call = const CALL,
+        entry = const SECONDARY_ENTRY,
     )
 }
 

@@ -4,14 +4,24 @@ use super::boot_entry::SCTLR_EL3_OFF;
 use crate::monitor::STACK_SIZE;
 use core::arch::naked_asm;
 
-/// The runtime's first byte: EL3, MMU off, x0 and x1 as [`crate::handoff`] says.
+/// The runtime's first bytes, where [`crate::handoff`] says that it is entered.
 ///
 /// # Safety
 ///
-/// Entered by the boot stage alone.
+/// For the boot stage alone.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.runtime_entry")]
-pub unsafe extern "C" fn runtime_entry() -> ! {
+pub unsafe extern "C" fn entries() -> ! {
+    naked_asm!("b {first}", "b {secondary}", first = sym first_entry, secondary = sym secondary_entry)
+}
+
+/// The CPU that booted: EL3, MMU off, x0 and x1 as [`crate::handoff`] says.
+///
+/// # Safety
+///
+/// Entered from [`entries`] alone.
+#[unsafe(naked)]
+unsafe extern "C" fn first_entry() -> ! {
     naked_asm!(
         "msr daifset, #0xf",
         "ldr x4, ={sctlr}",
@@ -58,9 +68,9 @@ pub unsafe extern "C" fn runtime_entry() -> ! {
 ///
 /// # Safety
 ///
-/// Entered from the pen alone, after the runtime on the first CPU has built tables and the table of CPUs.
+/// Entered from [`entries`] alone, after the runtime on the first CPU has built tables and the table of CPUs.
 #[unsafe(naked)]
-pub unsafe extern "C" fn secondary_entry() -> ! {
+unsafe extern "C" fn secondary_entry() -> ! {
     naked_asm!(
         "msr daifset, #0xf",
         "ldr x0, ={sctlr}",

@@ -3,6 +3,7 @@
 use arm_pl011_uart::{DataBits, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer};
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
 use log::{LevelFilter, Log, Metadata, Record};
 use shared_abi::layout::UART_S;
 use shared_abi::trace::frame::LENGTH;
@@ -11,12 +12,18 @@ use spin::mutex::SpinMutex;
 /// What QEMU's board feeds the UART with; it does not time characters by it.
 const CLOCK: u32 = 24_000_000;
 const BAUD: u32 = 115_200;
-/// How long a line waits for another CPU's to end. A CPU that died inside a line must not silence the others.
-const PATIENCE: usize = 10_000_000;
 
-struct Console(SpinMutex<Option<Uart<'static>>>);
+/// Whoever prints a line has the UART until its end, however long that takes: no line is lost to a clock.
+struct Console {
+    uart: SpinMutex<Option<Uart<'static>>>,
+    /// The affinities of the CPU that prints; [`NOBODY`] while none does.
+    printing: AtomicU64,
+}
 
-static CONSOLE: Console = Console(SpinMutex::new(None));
+/// No CPU's affinities.
+const NOBODY: u64 = u64::MAX;
+
+static CONSOLE: Console = Console { uart: SpinMutex::new(None), printing: AtomicU64::new(NOBODY) };
 
 struct Line<'a>(&'a mut Uart<'static>);
 
@@ -41,15 +48,17 @@ impl Write for Line<'_> {
 impl Console {
     #[inline(always)]
     fn line(&self, print: impl FnOnce(Line<'_>) -> fmt::Result) {
-        for _ in 0..PATIENCE {
-            if let Some(mut uart) = self.0.try_lock() {
-                if let Some(uart) = uart.as_mut() {
-                    // Writing to a UART does not fail.
-                    let _ = print(Line(uart));
-                }
-                return;
+        let mut uart = loop {
+            match self.uart.try_lock() {
+                Some(uart) => break uart,
+                None => crate::arch::relax(),
             }
-            crate::arch::relax();
+        };
+        if let Some(uart) = uart.as_mut() {
+            self.printing.store(crate::arch::mpidr(), Ordering::Relaxed);
+            // Writing to a UART does not fail.
+            let _ = print(Line(uart));
+            self.printing.store(NOBODY, Ordering::Relaxed);
         }
     }
 }
@@ -76,17 +85,13 @@ impl Log for Console {
     fn flush(&self) {}
 }
 
-/// Makes sure that the next line of this CPU is heard, whoever is in the middle of one: for last words only.
+/// Before the last words of a CPU: if it died inside a line of its own, nobody else would be heard any more.
 pub fn seize() {
-    for _ in 0..PATIENCE {
-        if !CONSOLE.0.is_locked() {
-            return;
-        }
-        crate::arch::relax();
+    if CONSOLE.printing.load(Ordering::Relaxed) == crate::arch::mpidr() {
+        CONSOLE.printing.store(NOBODY, Ordering::Relaxed);
+        // SAFETY: this CPU holds the lock, and does not go on with its line.
+        unsafe { CONSOLE.uart.force_unlock() }
     }
-    // SAFETY: the holder has had the time of thousands of lines: it is this CPU, which will not go on with its line, or
-    // one that is stuck in it. The worst that can come of it is a line in a line.
-    unsafe { CONSOLE.0.force_unlock() }
 }
 
 /// Opens the console. `first` also sets the UART up: in the boot stage, before anyone used it.
@@ -104,7 +109,7 @@ pub unsafe fn init(first: bool) {
         let line = LineConfig { data_bits: DataBits::Bits8, parity: Parity::None, stop_bits: StopBits::One };
         uart.enable(line, BAUD, CLOCK).expect("the divisor is in range");
     }
-    *CONSOLE.0.lock() = Some(uart);
+    *CONSOLE.uart.lock() = Some(uart);
     // The one logger of this image; a second call changes nothing.
     let _ = log::set_logger(&CONSOLE);
     log::set_max_level(LevelFilter::Info);

@@ -5,6 +5,7 @@
 //! (Arm IHI 0069, 2.2.1).
 
 use crate::arch::{el3, switch::PARK_PRIORITY, sysreg};
+use crate::handoff::CALL;
 use arm_gic::gicv3::registers::{Gicd, GicdCtlr, GicrSgi};
 use arm_gic::gicv3::{
     GicCpuInterface, GicDistributor, GicError, GicRedistributor, GicRedistributorIterator, Group, SecureIntGroup,
@@ -12,11 +13,12 @@ use arm_gic::gicv3::{
 };
 use arm_gic::{IntId, InterruptGroup};
 use core::ptr::NonNull;
+use heapless::Vec;
 use safe_mmio::UniqueMmioPointer;
-use shared_abi::layout::{GICD, GICR};
+use shared_abi::layout::{GICD, GICR, MAX_CPUS};
 
 /// Wakes a waiting CPU.
-const WAKE: IntId = IntId::sgi(15);
+const WAKE: IntId = IntId::sgi(CALL);
 /// The secure physical timer, PPI 13 (Arm BSA: INTID 29).
 const SECURE_TIMER: IntId = IntId::ppi(13);
 /// More urgent than anything non-secure.
@@ -58,18 +60,20 @@ pub unsafe fn init_distributor() {
     distributor.modify_control(GicdCtlr::EnableGrp0 | GicdCtlr::EnableGrp1S | GicdCtlr::EnableGrp1NS, true);
 }
 
-/// Wakes and sets up the redistributor of each of `cpus`, so that their SGIs reach them in the pen. Says whose it did
-/// not find.
+/// Wakes and sets up the redistributor of each of `cpus`, so that their SGIs reach them in the pen, or wait there for
+/// them. Returns those of `cpus` that have one.
 ///
 /// # Safety
 ///
 /// As for [`init_distributor`], after it.
-pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<(), GicError> {
+pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<Vec<u64, MAX_CPUS>, GicError> {
+    let mut found: Vec<u64, MAX_CPUS> = Vec::new();
     let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(GICR.base as usize))
         .expect("the GIC is not at address 0");
     // SAFETY: the caller vouches for the mapping, and this is the one use of the redistributors.
     for mut redistributor in unsafe { GicRedistributorIterator::new(registers)? } {
-        if !cpus.contains(&redistributor.typer().core_mpidr()) {
+        let mpidr = redistributor.typer().core_mpidr();
+        if !cpus.contains(&mpidr) {
             continue;
         }
         redistributor.power_on();
@@ -83,8 +87,10 @@ pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<(), GicError> {
         redistributor.set_group(SECURE_TIMER, Group::Secure(SecureIntGroup::Group1S))?;
         redistributor.set_interrupt_priority(SECURE_TIMER, SECURE_PRIORITY)?;
         listen(&mut redistributor)?;
+        // There is room for all that the device tree names.
+        let _ = found.push(mpidr);
     }
-    Ok(())
+    Ok(cpus.iter().copied().filter(|mpidr| found.contains(mpidr)).collect())
 }
 
 /// Makes this CPU's redistributor pass the wake-up on, whatever the TEE made of it: OP-TEE's driver puts SGIs 8 to 15

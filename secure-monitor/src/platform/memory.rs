@@ -1,6 +1,5 @@
 //! Memory that is not Rust's own: flash, the places images are copied to, the device tree.
 
-use crate::handoff::MAILBOX;
 use core::sync::atomic::AtomicU64;
 use shared_abi::layout::{DTB, FLASH_FIP, FLASH_MANIFEST, Range};
 
@@ -59,16 +58,4 @@ pub unsafe fn ring(range: Range) -> &'static [AtomicU64] {
     unsafe {
         core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize / 8)
     }
-}
-
-/// Puts an address into the pen's mailbox, where CPUs with their caches off look.
-///
-/// # Safety
-///
-/// The address is where they go, or 0.
-pub unsafe fn set_mailbox(address: u64) {
-    let mailbox: *mut u64 = core::ptr::with_exposed_provenance_mut(MAILBOX as usize);
-    // SAFETY: the mailbox is mapped, aligned, and written by the first CPU alone.
-    unsafe { mailbox.write_volatile(address) };
-    crate::arch::cache::clean(MAILBOX, 8);
 }

@@ -24,13 +24,6 @@ mod stage {
     #[cfg(tracing)]
     use shared_abi::trace::Way;
 
-    /// How long the CPUs of the pen have to come, in fractions of a second.
-    const PATIENCE: u64 = 10;
-
-    /// The boot stage's SRAM: what it hands over, to be read, and the mailbox, to be written.
-    const BOOT_LEFT: Range = Range::new(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size - 0x1000);
-    const MAILBOX_PAGE: Range = Range::new(BOOT_LEFT.end(), 0x1000);
-
     unsafe extern "C" {
         static __text_start: u8;
         static __text_end: u8;
@@ -44,9 +37,9 @@ mod stage {
 
     /// The image's first byte: what makes the linker keep it.
     #[used]
-    static ENTRY: unsafe extern "C" fn() -> ! = runtime_entry::runtime_entry;
+    static ENTRY: unsafe extern "C" fn() -> ! = runtime_entry::entries;
 
-    /// From [`runtime_entry`], once, on the first CPU's stack.
+    /// From `arch::runtime_entry`, once, on the first CPU's stack.
     #[unsafe(no_mangle)]
     extern "C" fn runtime_main(magic: u64, handoff: &'static Handoff) -> ! {
         let (text, constants, data) = (
@@ -58,8 +51,7 @@ mod stage {
             (text, Kind::Code),
             (constants, Kind::Constants),
             (data, Kind::Data),
-            (BOOT_LEFT, Kind::Constants),
-            (MAILBOX_PAGE, Kind::Data),
+            (layout::MONITOR_BOOT, Kind::Constants),
             (layout::GICD, Kind::Device),
             (layout::GICR, Kind::Device),
             (layout::UART_S, Kind::Device),
@@ -86,11 +78,11 @@ mod stage {
             });
         }
 
-        let boot = start_cpus(handoff);
+        let boot = learn_cpus(handoff);
         // SAFETY: the index is this CPU's.
         let cpu = unsafe { monitor::own(boot) };
         trace::memory();
-        wait_for_cpus();
+        call_cpus();
         let size = &raw const __image_end as usize - &raw const __text_start as usize;
         log::info!("runtime {} KiB", size.div_ceil(1024));
 
@@ -111,25 +103,29 @@ mod stage {
         Range::new(layout::TRACE.base, if rings { layout::TRACE.size } else { 0 })
     }
 
-    /// Learns which CPUs there are and calls those that wait in the pen. Returns this CPU's index.
-    fn start_cpus(handoff: &Handoff) -> usize {
-        let mpidrs = handoff.cpus();
+    /// Learns which CPUs there are, and makes ready what those that will come from the pen need. Returns this CPU's index.
+    fn learn_cpus(handoff: &Handoff) -> usize {
+        // SAFETY: once, before the other CPUs are called, with the GIC mapped.
+        let found = unsafe {
+            gic::init_distributor();
+            gic::init_redistributors(&handoff.cpus())
+        };
+        let mpidrs = found.unwrap_or_else(|error| {
+            log::error!("GIC: {error:?}; stopped");
+            arch::stop()
+        });
+        let absent = handoff.cpus().len() - mpidrs.len();
+        if absent != 0 {
+            log::warn!("{absent} CPUs of the device tree have no redistributor: they are not there");
+        }
         let own = arch::mpidr();
         let Some(boot) = mpidrs.iter().position(|mpidr| *mpidr == own) else {
             log::error!("device tree: this CPU, {own:#x}, is not in it; stopped");
             arch::stop()
         };
         let cpus = MONITOR.psci.set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
-        // SAFETY: once, before the other CPUs are called, with the GIC mapped. The mailbox is the pen's.
-        unsafe {
-            monitor::publish(cpus.mpidrs());
-            gic::init_distributor();
-            if let Err(error) = gic::init_redistributors(cpus.mpidrs()) {
-                log::error!("GIC: {error:?}; stopped");
-                arch::stop()
-            }
-            memory::set_mailbox(runtime_entry::secondary_entry as *const () as u64);
-        }
+        // SAFETY: once, before the other CPUs are called.
+        unsafe { monitor::publish(cpus.mpidrs()) };
         cache::clean(layout::MONITOR_RUNTIME.base, layout::MONITOR_RUNTIME.size.min(size_of_image()));
         boot
     }
@@ -138,23 +134,17 @@ mod stage {
         between(&raw const __text_start, &raw const __image_end).size
     }
 
-    /// Waits until every CPU of the device tree has come from the pen; those that do not come are not there.
-    fn wait_for_cpus() {
-        let cpus = MONITOR.psci.cpus();
+    /// Calls the CPUs that wait in the pen, and waits for none: each is off, as PSCI has it, until it is switched on, and one that was
+    /// switched on before it came begins when it comes.
+    fn call_cpus() {
+        let cpus = MONITOR.psci.cpus().mpidrs();
         let own = arch::mpidr();
-        for mpidr in cpus.mpidrs().iter().filter(|mpidr| **mpidr != own) {
+        for mpidr in cpus.iter().filter(|mpidr| **mpidr != own) {
             gic::wake(*mpidr);
         }
-        let (start, hz) = arch::counter();
-        while cpus.present() < cpus.mpidrs().len() && arch::counter().0 - start < hz / PATIENCE {
-            arch::relax();
-        }
-        // SAFETY: the mailbox is the pen's, and whoever was going to look has looked.
-        unsafe { memory::set_mailbox(0) };
-        match (cpus.present(), cpus.mpidrs().len()) {
-            (1, 1) => log::info!("1 CPU"),
-            (present, all) if present == all => log::info!("{all} CPUs"),
-            (present, all) => log::warn!("{present} CPUs; the device tree names {all}"),
+        match cpus.len() {
+            1 => log::info!("1 CPU"),
+            all => log::info!("{all} CPUs"),
         }
     }
 
@@ -163,7 +153,6 @@ mod stage {
     extern "C" fn runtime_secondary(index: usize) -> ! {
         // SAFETY: the index is this CPU's, from the table.
         let cpu = unsafe { monitor::own(index) };
-        MONITOR.psci.cpus().set_off(index);
         monitor::run(cpu, Next::Park)
     }
 }

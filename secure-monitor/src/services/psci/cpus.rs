@@ -1,9 +1,9 @@
 //! The machine's CPUs and the state each is in.
 
 use arm_psci::{AffinityInfo, ErrorCode};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, Range};
-use spin::mutex::SpinMutex;
 
 /// Ranges of RAM that a device tree may have.
 pub const MAX_RAM: usize = 8;
@@ -20,30 +20,38 @@ pub struct Entry {
     pub argument: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Named by the device tree, but it has not come from the pen.
-    Absent,
-    Off,
-    /// CPU_ON was called; it has not begun yet.
-    OnPending(Entry),
-    On,
+/// A CPU's state. Whoever switches it on changes `OFF`, and nobody else; from there on it is the CPU's own.
+///
+/// A CPU that has not come from the pen yet is off like any other: what it is to do it finds when it comes.
+struct Power {
+    state: AtomicU8,
+    address: AtomicU64,
+    argument: AtomicU64,
 }
+
+const OFF: u8 = 0;
+/// CPU_ON was called, and says in a moment where the CPU begins.
+const CLAIMED: u8 = 1;
+/// CPU_ON was called; the CPU has not begun yet.
+const ON_PENDING: u8 = 2;
+const ON: u8 = 3;
 
 /// The CPUs of the device tree, and the RAM in which they may begin.
 pub struct Cpus {
     mpidrs: Vec<u64, MAX_CPUS>,
     ram: Ram,
-    /// One lock decides between CPUs that switch the same one on.
-    states: SpinMutex<[State; MAX_CPUS]>,
+    powers: [Power; MAX_CPUS],
 }
 
 impl Cpus {
-    /// All absent but the one that boots, which is on.
+    /// All off but the one that boots.
     pub fn new(mpidrs: Vec<u64, MAX_CPUS>, ram: Ram, boot: usize) -> Self {
-        let mut states = [State::Absent; MAX_CPUS];
-        states[boot] = State::On;
-        Self { mpidrs, ram, states: SpinMutex::new(states) }
+        let power = |index| Power {
+            state: AtomicU8::new(if index == boot { ON } else { OFF }),
+            address: AtomicU64::new(0),
+            argument: AtomicU64::new(0),
+        };
+        Self { mpidrs, ram, powers: core::array::from_fn(power) }
     }
 
     /// The affinities of every CPU, in the device tree's order.
@@ -51,8 +59,9 @@ impl Cpus {
         &self.mpidrs
     }
 
-    fn index(&self, mpidr: u64) -> Result<usize, ErrorCode> {
-        self.mpidrs.iter().position(|known| *known == mpidr).ok_or(ErrorCode::InvalidParameters)
+    fn power(&self, mpidr: u64) -> Result<&Power, ErrorCode> {
+        let known = self.mpidrs.iter().zip(&self.powers).find(|(known, _)| **known == mpidr);
+        known.map(|(_, power)| power).ok_or(ErrorCode::InvalidParameters)
     }
 
     /// Whether the normal world may begin at `address`: an instruction in non-secure RAM.
@@ -63,50 +72,45 @@ impl Cpus {
 
     /// AFFINITY_INFO at the level of CPUs (PSCI 1.1 §5.7).
     pub fn affinity_info(&self, mpidr: u64) -> Result<AffinityInfo, ErrorCode> {
-        let index = self.index(mpidr)?;
-        Ok(match self.states.lock()[index] {
-            State::Absent | State::Off => AffinityInfo::Off,
-            State::OnPending(_) => AffinityInfo::OnPending,
-            State::On => AffinityInfo::On,
+        Ok(match self.power(mpidr)?.state.load(Ordering::Acquire) {
+            OFF => AffinityInfo::Off,
+            ON => AffinityInfo::On,
+            _ => AffinityInfo::OnPending,
         })
     }
 
     /// CPU_ON (PSCI 1.1 §5.6): of several at once, one wins.
     pub fn request_on(&self, mpidr: u64, entry: Entry) -> Result<(), ErrorCode> {
-        let index = self.index(mpidr)?;
+        let power = self.power(mpidr)?;
         self.check_entry(entry.address)?;
-        let state = &mut self.states.lock()[index];
-        match state {
-            State::Off => {
-                *state = State::OnPending(entry);
+        match power.state.compare_exchange(OFF, CLAIMED, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => {
+                power.address.store(entry.address, Ordering::Relaxed);
+                power.argument.store(entry.argument, Ordering::Relaxed);
+                power.state.store(ON_PENDING, Ordering::Release);
                 Ok(())
             }
-            State::Absent => Err(ErrorCode::InternalFailure),
-            State::OnPending(_) => Err(ErrorCode::OnPending),
-            State::On => Err(ErrorCode::AlreadyOn),
+            Err(ON) => Err(ErrorCode::AlreadyOn),
+            Err(_) => Err(ErrorCode::OnPending),
         }
     }
 
     /// Where CPU `index` is to begin, if it was switched on. It stays "pending" until [`Cpus::set_on`].
     pub fn requested(&self, index: usize) -> Option<Entry> {
-        match self.states.lock()[index] {
-            State::OnPending(entry) => Some(entry),
-            _ => None,
-        }
+        let power = &self.powers[index];
+        (power.state.load(Ordering::Acquire) == ON_PENDING).then(|| Entry {
+            address: power.address.load(Ordering::Relaxed),
+            argument: power.argument.load(Ordering::Relaxed),
+        })
     }
 
     /// CPU `index` begins.
     pub fn set_on(&self, index: usize) {
-        self.states.lock()[index] = State::On;
+        self.powers[index].state.store(ON, Ordering::Release);
     }
 
-    /// CPU `index` is off, or has come from the pen.
+    /// CPU `index`, which was on, is off.
     pub fn set_off(&self, index: usize) {
-        self.states.lock()[index] = State::Off;
-    }
-
-    /// CPUs that have come from the pen, the one that booted among them.
-    pub fn present(&self) -> usize {
-        self.states.lock().iter().filter(|state| **state != State::Absent).count()
+        self.powers[index].state.store(OFF, Ordering::Release);
     }
 }

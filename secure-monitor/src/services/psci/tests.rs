@@ -14,16 +14,12 @@ const NOT_SUPPORTED: i64 = -1;
 const INVALID_PARAMETERS: i64 = -2;
 const ALREADY_ON: i64 = -4;
 const ON_PENDING: i64 = -5;
-const INTERNAL_FAILURE: i64 = -6;
 const INVALID_ADDRESS: i64 = -9;
 
 fn monitor_waking(wake: fn(u64)) -> Monitor {
     let monitor = Monitor::new(wake);
     let ram: Ram = [Range::new(DRAM_BASE, 1 << 30)].into_iter().collect();
-    // CPU 3 never comes from the pen.
-    let cpus = monitor.psci.set_cpus(Cpus::new([0, 1, 0x102, 3].into_iter().collect(), ram, 0));
-    cpus.set_off(1);
-    cpus.set_off(2);
+    monitor.psci.set_cpus(Cpus::new([0, 1, 0x102, 3].into_iter().collect(), ram, 0));
     monitor
 }
 
@@ -123,8 +119,24 @@ fn only_a_cpu_of_the_machine_can_be_switched_on() {
         assert_eq!(answer(&monitor, PSCI_CPU_ON_64, &[target, ENTRY, 0]), INVALID_PARAMETERS, "{target:#x}");
         assert_eq!(answer(&monitor, PSCI_AFFINITY_INFO_64, &[target, 0]), INVALID_PARAMETERS, "{target:#x}");
     }
-    assert_eq!(answer(&monitor, PSCI_CPU_ON_64, &[3, ENTRY, 0]), INTERNAL_FAILURE, "it never came from the pen");
     assert_eq!(answer(&monitor, PSCI_CPU_ON_64, &[0, ENTRY, 0]), ALREADY_ON);
+}
+
+#[test]
+fn a_cpu_that_has_not_come_from_the_pen_is_off_and_begins_when_it_comes() {
+    let monitor = monitor();
+    let affinity = || answer(&monitor, PSCI_AFFINITY_INFO_64, &[3, 0]);
+    assert_eq!(affinity(), 1);
+    assert_eq!(monitor.psci.cpus().requested(3), None);
+    assert_eq!(answer(&monitor, PSCI_CPU_ON_64, &[3, ENTRY, 9]), SUCCESS);
+    assert_eq!(affinity(), 2);
+    // It comes: that it is there changes nothing of what was asked for.
+    let mut cpu = Cpu { index: 3, ..Cpu::default() };
+    let entry = monitor.psci.cpus().requested(cpu.index).unwrap();
+    assert_eq!(entry, Entry { address: ENTRY, argument: 9 });
+    cpu.resume = (entry.address, entry.argument);
+    assert_eq!(monitor.switched_on(&mut cpu), Next::BeginNormal);
+    assert_eq!(affinity(), 0);
 }
 
 #[test]
