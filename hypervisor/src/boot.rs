@@ -9,7 +9,7 @@ use hypervisor::address::PAGE_SIZE;
 use hypervisor::arch::mmu::{Map, Use};
 use hypervisor::arch::smc::{self, Monitor};
 use hypervisor::arch::stack::Stacks;
-use hypervisor::arch::{self, timer, vectors};
+use hypervisor::arch::{self, vectors};
 use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu::{self, Cpu};
 use hypervisor::mediator::{Mediator, Shadow};
@@ -105,7 +105,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
         trace::memory::own(Client::HYPERVISOR, Owner::Hypervisor, range);
     }
     arch::mmu::flush_all_guests();
-    let running = start_cpus(&map, &machine, stacks);
+    let started = start_cpus(&map, &machine, stacks);
 
     // 5. The TEE.
     match Mediator::probe(&mut Monitor) {
@@ -123,7 +123,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     for skipped in &skipped {
         warn!("{} {}; skipped", skipped.node, skipped.reason);
     }
-    let vms = create_vms(configs, machine, running, stacks);
+    let vms = create_vms(configs, machine, started, stacks);
     if vms.is_empty() {
         error!("no VM to run: describe one under /chosen");
         smc::system_off();
@@ -209,31 +209,26 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
     platform::trace::begin(cpu::this());
 }
 
-/// Starts the other CPUs, in order; those behind one that doesn't start are left alone. How many run.
+/// Starts the other CPUs, in order; those behind one that the firmware doesn't start are left alone. How many there are.
+///
+/// Waits for none: vCPUs have their places on a CPU that is still on its way, and run when it has come.
 fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
-    let mut running = 1;
+    let mut started = 1;
     if machine.cpus.len() > 1 && !smc::has_psci() {
         warn!("no PSCI by SMC: one CPU of {} is used", machine.cpus.len());
-        return running;
+        return started;
     }
     for (index, affinity) in machine.cpus.iter().enumerate().skip(1) {
         let secondary = Box::leak(Box::new(map.secondary(index, stacks.top(index))));
+        cpu::expect(index, *affinity);
         if let Err(error) = smc::cpu_on(*affinity, secondary) {
             warn!("CPU {index} ({affinity:#x}) does not start: {error}");
             break;
         }
-        let deadline = timer::now() + timer::frequency();
-        while !cpu::is_up(index) && timer::now() < deadline {
-            arch::sysreg::relax();
-        }
-        if !cpu::is_up(index) {
-            warn!("CPU {index} ({affinity:#x}) was started but does not come");
-            break;
-        }
-        running += 1;
+        started += 1;
     }
-    info!("{running} of {} CPUs run", machine.cpus.len().max(1));
-    running
+    info!("{started} of {} CPUs start", machine.cpus.len().max(1));
+    started
 }
 
 /// Makes the VMs; one that does not fit is named and left out.

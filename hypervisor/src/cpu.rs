@@ -40,7 +40,7 @@ struct Slot {
     deadline: Cell<Option<u64>>,
 }
 
-/// A physical CPU. Of its fields, other CPUs touch `queue`, `affinity` and `is_up`.
+/// A physical CPU. Of its fields, other CPUs touch `queue` and `affinity`.
 pub struct Cpu {
     /// Its number.
     pub index: usize,
@@ -48,8 +48,8 @@ pub struct Cpu {
     #[cfg(feature = "trace")]
     pub sink: crate::platform::trace::Sink,
     queue: RunQueue,
+    /// By which it is kicked; [`UNUSED`] as long as it was not started.
     affinity: AtomicU64,
-    is_up: AtomicBool,
     slots: UnsafeCell<Vec<Slot, SLOTS>>,
     /// Whose registers it has.
     loaded: Cell<Option<usize>>,
@@ -64,6 +64,9 @@ pub struct Cpu {
 
 // SAFETY: What is not atomic is used by the CPU that it belongs to alone, or by the first CPU before that one runs guests.
 unsafe impl Sync for Cpu {}
+
+/// No CPU's affinity.
+const UNUSED: u64 = u64::MAX;
 
 static CPUS: [Cpu; MAX_CPUS] =
     [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
@@ -94,11 +97,19 @@ pub fn wake(place: Place) {
     }
 }
 
-/// Lets all other CPUs that are up look around.
+/// Lets all other CPUs look around. One that is still on its way finds the kick pending when it has come.
 pub fn kick_others() {
-    for cpu in CPUS.iter().filter(|cpu| cpu.index != this().index && is_up(cpu.index)) {
-        gic::kick(cpu.affinity.load(Ordering::Relaxed));
+    for cpu in CPUS.iter().filter(|cpu| cpu.index != this().index) {
+        let affinity = cpu.affinity.load(Ordering::Relaxed);
+        if affinity != UNUSED {
+            gic::kick(affinity);
+        }
     }
+}
+
+/// A CPU is about to be started: from now on it may be woken, though it may take its time to come.
+pub fn expect(index: usize, affinity: u64) {
+    CPUS[index].affinity.store(affinity, Ordering::Relaxed);
 }
 
 /// The CPU this runs on.
@@ -109,11 +120,6 @@ pub fn this() -> &'static Cpu {
     unsafe { &*pointer }
 }
 
-/// Whether a CPU has come up.
-pub fn is_up(index: usize) -> bool {
-    CPUS[index].is_up.load(Ordering::Acquire)
-}
-
 impl Cpu {
     const fn new(index: usize) -> Self {
         Self {
@@ -121,8 +127,7 @@ impl Cpu {
             #[cfg(feature = "trace")]
             sink: crate::platform::trace::Sink::new(),
             queue: RunQueue::new(),
-            affinity: AtomicU64::new(0),
-            is_up: AtomicBool::new(false),
+            affinity: AtomicU64::new(UNUSED),
             slots: UnsafeCell::new(Vec::new()),
             loaded: Cell::new(None),
             last: Cell::new(0),
@@ -136,7 +141,7 @@ impl Cpu {
     pub fn init(index: usize) -> &'static Self {
         let cpu = &CPUS[index];
         write!("tpidr_el2", core::ptr::from_ref(cpu).expose_provenance() as u64);
-        cpu.affinity.store(sysreg::affinity(), Ordering::Relaxed);
+        expect(index, sysreg::affinity());
         crate::arch::cpu::init();
         crate::arch::mmu::init_stage2();
         timer::stop_guest_timer();
@@ -145,7 +150,6 @@ impl Cpu {
         if pmu::init() {
             cpu.counts.set(Some(pmu::sample()));
         }
-        cpu.is_up.store(true, Ordering::Release);
         cpu
     }
 
