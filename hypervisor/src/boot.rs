@@ -12,6 +12,7 @@ use hypervisor::arch::stack::Stacks;
 use hypervisor::arch::{self, vectors};
 use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu::{self, Cpu};
+use hypervisor::mediator::buffer::Buffers;
 use hypervisor::mediator::{Mediator, Shadow};
 use hypervisor::memory::{BLOCK, FreeMemory};
 #[cfg(feature = "trace")]
@@ -41,8 +42,8 @@ unsafe extern "C" {
 const DTB_MAGIC: [u8; 4] = dtb::MAGIC.to_be_bytes();
 /// The largest device tree that is taken: what is mapped before its size is known.
 const DTB_MAX: u64 = 2 << 20;
-/// Heap for each VM: its vCPUs, tables and device tree, and the TEE's shadow pages.
-const HEAP_PER_VM: u64 = size_of::<Shadow>() as u64 + (128 << 10);
+/// Heap for each VM: its vCPUs, tables and device tree, the TEE's shadow pages (256 KiB) and the table of its buffers (32 KiB).
+const HEAP_PER_VM: u64 = (size_of::<Shadow>() + Buffers::HEAP) as u64 + (128 << 10);
 
 /// The first CPU comes here from `arch::boot`: MMU off, the image relocated.
 #[unsafe(no_mangle)]

@@ -264,8 +264,9 @@ fn a_page_list_that_loops_ends() {
         let param = |size| Param::Tmem { dir: Direction::Out, buf_ptr: list, size, shm_ref: 5, noncontig: true };
         let register = |size| world.call(1, Cmd::REGISTER_SHM, 0, 0, &[param(size).to_msg()]).result();
         assert_eq!(register(1 << 32), TeeResult::BAD_PARAMETERS);
+        assert_eq!(register(16385 << 12), TeeResult::BAD_PARAMETERS);
         // Within the bound a loop is but a list that names pages several times.
-        assert_eq!(register(2048 << 12), TeeResult::SUCCESS);
+        assert_eq!(register(16384 << 12), TeeResult::SUCCESS);
     });
 }
 

@@ -3,18 +3,19 @@
 use crate::address::{Ipa, PAGE_SIZE};
 use crate::mediator::page_list::Translated;
 use crate::trace::memory::Pieces;
-use crate::trace::{Client, ON, record, refuse};
-use heapless::Vec;
+use crate::trace::{Client, ON, record};
+use alloc::vec::Vec;
+use shared_abi::optee_msg::pages_of;
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::{Event, Owner, Refusal};
 
-/// Most buffers of a VM at a time. Xen's mediator allows 16, which OP-TEE's own test suite fits into; a Linux guest with
-/// several clients has some more.
-pub const MAX_BUFFERS: usize = 32;
-
-/// Most pages of all of them, 64 MiB (Xen's mediator: the same). The TEE has a record of every page: this bounds what
-/// one VM makes it keep.
+/// Most pages of all buffers of a VM, 64 MiB (Xen's mediator: the same). The TEE has a record of every page: this bounds
+/// what one VM makes it keep.
 pub const MAX_PINNED_PAGES: usize = 16384;
+
+/// Most buffers of a VM at a time (Xen's mediator: 16): one for each 64 KiB of the most that all of them can have, which
+/// makes a table of 32 KiB.
+pub const MAX_BUFFERS: usize = 1024;
 
 /// How many pages at the start of a buffer can hold messages of `CALL_WITH_REGD_ARG`. The mediator reads messages by
 /// their IPA, which it keeps for these pages only; Linux keeps its messages in buffers of one page.
@@ -29,44 +30,77 @@ pub enum Kind {
     Registered,
     /// The guest gave it because the TEE asked for memory.
     Allocated,
+    /// The guest registered it, and the mediator is about to end that: it cannot be used any more.
+    Leaving,
 }
 
 /// One buffer.
 #[derive(Clone, Copy, Debug)]
 struct Buffer {
     cookie: u64,
-    kind: Kind,
+    /// Numbers of its first pages.
+    first: [u32; MESSAGE_PAGES],
+    size: u32,
     /// Offset of the first byte in the first page.
     offset: u16,
-    pages: u16,
-    size: u64,
-    first: [Ipa; MESSAGE_PAGES],
+    kind: Kind,
+    /// It is older than the driver that now speaks for the VM, and that has not spoken of it.
+    earlier: bool,
     /// For the trace.
     pieces: Pieces,
 }
 
+const _: () = assert!(size_of::<Buffer>() == 32 + size_of::<Pieces>());
+
 impl Buffer {
+    /// How many pages it has.
+    fn pages(&self) -> usize {
+        pages_of(self.offset.into(), self.size.into()).map_or(0, |pages| pages as usize)
+    }
+
     /// The event of its registration.
     fn registered(&self) -> Event {
-        Event::ShmRegister { cookie: self.cookie, pages: self.pages.into(), first: self.pieces.first() }
+        Event::ShmRegister { cookie: self.cookie, pages: self.pages() as u64, first: self.pieces.first() }
     }
+}
+
+/// Why a buffer is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// For the trace.
+    pub reason: Refusal,
+    /// What is refused.
+    pub value: u64,
+    /// What the guest is told.
+    pub result: TeeResult,
+    /// What an earlier driver left is in the way.
+    pub crowded: bool,
 }
 
 /// The buffers of a VM, by their cookies.
 ///
 /// The pages of a buffer that stands here are *pinned*: the TEE may write to them at any time. Nothing takes memory away
 /// from a VM that lives, and when it dies `VM_DESTROYED` comes first, so the count of pinned pages is all that is kept.
+///
+/// A kernel that is replaced by another one (kexec) leaves its buffers registered, as Linux does; how they go says
+/// `reclaim.rs`.
 pub struct Buffers {
-    list: Vec<Buffer, MAX_BUFFERS>,
+    /// In the order of their cookies; it never grows beyond what it began with.
+    list: Vec<Buffer>,
     pinned: usize,
     /// Whose they are, for the trace.
     client: Client,
 }
 
 impl Buffers {
-    /// No buffers of a client.
-    pub const fn new(client: Client) -> Self {
-        Self { list: Vec::new(), pinned: 0, client }
+    /// Bytes of heap for one VM's.
+    pub const HEAP: usize = (size_of::<Buffer>() * MAX_BUFFERS).next_power_of_two();
+
+    /// No buffers of a client, with room for all that it may have. `None` if there is no memory for that.
+    pub fn new(client: Client) -> Option<Self> {
+        let mut list = Vec::new();
+        list.try_reserve_exact(MAX_BUFFERS).ok()?;
+        Some(Self { list, pinned: 0, client })
     }
 
     /// Forgets all buffers.
@@ -88,19 +122,29 @@ impl Buffers {
         size: u64,
         buffer: &Translated,
         pieces: Pieces,
-    ) -> Result<(), TeeResult> {
-        if self.find(cookie).is_some() {
-            return Err(refuse(self.client, Refusal::InUse, cookie, TeeResult::BAD_PARAMETERS));
-        }
+    ) -> Result<(), NoRoom> {
+        let place = match self.place_of(cookie) {
+            Ok(at) => {
+                let (reason, result) = (Refusal::InUse, TeeResult::BAD_PARAMETERS);
+                return Err(NoRoom { reason, value: cookie, result, crowded: self.list[at].can_leave() });
+            }
+            Err(place) => place,
+        };
+        let no_room = |reason, value| {
+            let crowded = self.list.iter().any(Buffer::can_leave);
+            NoRoom { reason, value, result: TeeResult::OUT_OF_MEMORY, crowded }
+        };
         let pinned = self.pinned.saturating_add(buffer.pages);
-        if pinned > MAX_PINNED_PAGES {
-            return Err(refuse(self.client, Refusal::NoMemory, pinned as u64, TeeResult::OUT_OF_MEMORY));
+        let size = u32::try_from(size).ok().filter(|_| pinned <= MAX_PINNED_PAGES);
+        let size = size.ok_or_else(|| no_room(Refusal::NoMemory, pinned as u64))?;
+        if self.list.len() == MAX_BUFFERS {
+            return Err(no_room(Refusal::Full, cookie));
         }
         let offset = buffer.buf_ptr.offset() as u16;
-        let (pages, first) = (buffer.pages as u16, buffer.first);
-        let entry = Buffer { cookie, kind, offset, size, pages, first, pieces };
-        let full = |_| refuse(self.client, Refusal::Full, cookie, TeeResult::OUT_OF_MEMORY);
-        self.list.push(entry).map_err(full)?;
+        // 44 bits of address: more than any VM has.
+        let first = buffer.first.map(|page| (page.0 / PAGE_SIZE) as u32);
+        let entry = Buffer { cookie, first, size, offset, kind, earlier: false, pieces };
+        self.list.insert(place, entry);
         self.pinned = pinned;
         // From here on the TEE may use it, whether the guest may yet or not.
         pieces.record(self.client, Owner::Shared);
@@ -112,40 +156,69 @@ impl Buffers {
 
     /// The TEE has accepted a buffer that was being registered.
     pub fn registered(&mut self, cookie: u64) {
-        if let Some(buffer) = self.list.iter_mut().find(|buffer| buffer.cookie == cookie) {
+        let client = self.client;
+        if let Some(buffer) = self.find(cookie) {
             buffer.kind = Kind::Registered;
-            record(self.client, || buffer.registered());
+            record(client, || buffer.registered());
         }
     }
 
     /// Forgets a buffer, if it is of one of these kinds.
     pub fn remove(&mut self, cookie: u64, kinds: &[Kind]) {
-        let found = self.list.iter().position(|buffer| buffer.cookie == cookie && kinds.contains(&buffer.kind));
-        if let Some(index) = found {
-            let buffer = self.list.swap_remove(index);
-            self.pinned -= usize::from(buffer.pages);
+        if let Ok(at) = self.place_of(cookie)
+            && kinds.contains(&self.list[at].kind)
+        {
+            let buffer = self.list.remove(at);
+            self.pinned -= buffer.pages();
             self.trace_removal(&buffer);
         }
     }
 
-    /// Whether `size` bytes from `offset` on lie in the buffer of this cookie.
-    pub fn covers(&self, cookie: u64, offset: u64, size: u64) -> bool {
-        self.usable(cookie).is_some_and(|buffer| offset.checked_add(size).is_some_and(|end| end <= buffer.size))
+    /// Whether `size` bytes from `offset` on lie in the buffer of this cookie, which the guest has spoken of now.
+    pub fn covers(&mut self, cookie: u64, offset: u64, size: u64) -> bool {
+        let covers = |buffer: &mut Buffer| offset.checked_add(size).is_some_and(|end| end <= buffer.size.into());
+        self.usable(cookie).is_some_and(covers)
     }
 
     /// Where a message at `offset` of a buffer begins, and how many bytes of its page from there on are the buffer's.
-    pub fn place(&self, cookie: u64, offset: u64) -> Option<(Ipa, u64)> {
+    pub fn place(&mut self, cookie: u64, offset: u64) -> Option<(Ipa, u64)> {
         let buffer = self.usable(cookie)?;
-        let left = buffer.size.checked_sub(offset)?;
+        let left = u64::from(buffer.size).checked_sub(offset).filter(|left| *left != 0)?;
         let at = offset.checked_add(u64::from(buffer.offset))?;
-        let page = buffer.first.get(..usize::from(buffer.pages).min(MESSAGE_PAGES))?.get((at / PAGE_SIZE) as usize)?;
+        // As there is a byte left, the page is the buffer's.
+        let page = *buffer.first.get((at / PAGE_SIZE) as usize)?;
         let in_page = at % PAGE_SIZE;
-        Some((page.checked_add(in_page)?, left.min(PAGE_SIZE - in_page)))
+        Some((Ipa(u64::from(page) * PAGE_SIZE + in_page), left.min(PAGE_SIZE - in_page)))
     }
 
-    /// Whether the guest is registering the buffer of this cookie: the TEE may know it by now, or not yet.
-    pub fn is_registering(&self, cookie: u64) -> bool {
-        self.find(cookie).is_some_and(|buffer| buffer.kind == Kind::Registering)
+    /// Whether the buffer of this cookie is being registered, or the opposite: the TEE may know it by now, or not yet.
+    pub fn is_changing(&mut self, cookie: u64) -> bool {
+        self.find(cookie).is_some_and(|buffer| matches!(buffer.kind, Kind::Registering | Kind::Leaving))
+    }
+
+    /// Another driver speaks for the VM from now on: what is registered is an earlier one's, until it speaks of it.
+    pub fn begin_anew(&mut self) {
+        self.list.iter_mut().for_each(|buffer| buffer.earlier = true);
+    }
+
+    /// Whether an earlier driver's buffer could go.
+    pub fn has_earlier(&self) -> bool {
+        self.list.iter().any(Buffer::can_leave)
+    }
+
+    /// One of an earlier driver's buffers, which nobody can use from now on.
+    pub fn take_earlier(&mut self) -> Option<u64> {
+        let buffer = self.list.iter_mut().find(|buffer| buffer.can_leave())?;
+        buffer.kind = Kind::Leaving;
+        Some(buffer.cookie)
+    }
+
+    /// A buffer that was about to go stays; for good, if the TEE will not let go of it.
+    pub fn stays(&mut self, cookie: u64, for_good: bool) {
+        if let Some(buffer) = self.find(cookie).filter(|buffer| buffer.kind == Kind::Leaving) {
+            buffer.kind = Kind::Registered;
+            buffer.earlier = !for_good;
+        }
     }
 
     /// Records that a buffer is the VM's alone again, but for what another one shares of it.
@@ -163,11 +236,26 @@ impl Buffers {
         }
     }
 
-    fn find(&self, cookie: u64) -> Option<&Buffer> {
-        self.list.iter().find(|buffer| buffer.cookie == cookie)
+    fn place_of(&self, cookie: u64) -> Result<usize, usize> {
+        self.list.binary_search_by_key(&cookie, |buffer| buffer.cookie)
     }
 
-    fn usable(&self, cookie: u64) -> Option<&Buffer> {
-        self.find(cookie).filter(|buffer| buffer.kind != Kind::Registering)
+    fn find(&mut self, cookie: u64) -> Option<&mut Buffer> {
+        let at = self.place_of(cookie).ok()?;
+        self.list.get_mut(at)
+    }
+
+    /// The buffer of this cookie, if it can be used: whoever names it is the driver that it belongs to.
+    fn usable(&mut self, cookie: u64) -> Option<&mut Buffer> {
+        let buffer = self.find(cookie).filter(|buffer| matches!(buffer.kind, Kind::Registered | Kind::Allocated))?;
+        buffer.earlier = false;
+        Some(buffer)
+    }
+}
+
+impl Buffer {
+    /// Whether it is an earlier driver's, and the TEE could forget it. What the TEE asked for is its own to free.
+    fn can_leave(&self) -> bool {
+        self.earlier && self.kind == Kind::Registered
     }
 }

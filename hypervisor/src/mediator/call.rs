@@ -76,6 +76,8 @@ pub enum Effect {
     Register(u64),
     /// It no longer is.
     Unregister(u64),
+    /// The mediator's own call, in which the TEE is to forget the buffer of this cookie before the guest's begins.
+    Reclaim(u64),
 }
 
 /// One call. Its message is the shadow message of the same index.
@@ -86,7 +88,9 @@ pub struct Call {
     pub thread: u32,
     /// The guest's message.
     pub guest: Ipa,
-    /// How many parameters that has.
+    /// Bytes that it may have.
+    pub room: u16,
+    /// How many parameters it has.
     pub params: usize,
     /// Whether an RPC's message stands behind it.
     pub rpc_behind: bool,
@@ -101,6 +105,8 @@ pub struct Call {
     pub has_rpc_memory: bool,
     /// RPCs in a row that could not be shown to the guest.
     pub undelivered: u8,
+    /// Whether what an earlier driver left has been reclaimed for it: once is enough.
+    pub reclaimed: bool,
 }
 
 impl Call {
@@ -109,6 +115,7 @@ impl Call {
         progress: Progress::Free,
         thread: 0,
         guest: Ipa(0),
+        room: 0,
         params: 0,
         rpc_behind: false,
         effect: Effect::None,
@@ -116,5 +123,6 @@ impl Call {
         answer_list: ListPages::NONE,
         has_rpc_memory: false,
         undelivered: 0,
+        reclaimed: false,
     };
 }

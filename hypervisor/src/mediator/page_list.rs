@@ -6,19 +6,19 @@
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
 use crate::mediator::GuestMemory;
-use crate::mediator::buffer::MESSAGE_PAGES;
+use crate::mediator::buffer::{MAX_PINNED_PAGES, MESSAGE_PAGES};
 use crate::mediator::shadow::{LIST_PAGES, ListPages, ShadowPage, WORDS};
 use crate::trace::memory::Pieces;
 use crate::trace::{Client, ON, refuse};
 use core::sync::atomic::{AtomicU64, Ordering};
-use heapless::Vec;
 use shared_abi::optee_msg::{PageList, pages_of};
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::Refusal;
 
-/// Most pages of one buffer, 4 MiB: eight times what GlobalPlatform asks for (GPD_SPE_007 §4.3.2: 512 KiB), and little
-/// enough that a whole list is checked in some twenty thousand instructions.
-pub const MAX_BUFFER_PAGES: usize = 1024;
+/// Most pages of one buffer: as many as all buffers of the VM can have. A page costs some twenty instructions, so the
+/// largest list is checked in 330,000; and all lists of a call together come out of the VM's
+/// [`LIST_PAGES`], so that no call costs more than a half of that besides.
+pub const MAX_BUFFER_PAGES: usize = MAX_PINNED_PAGES;
 
 /// Most pages of a list.
 pub const MAX_LIST_PAGES: usize = MAX_BUFFER_PAGES.div_ceil(PageList::ENTRIES);
@@ -146,36 +146,25 @@ impl<'m> Source<'m> {
     }
 }
 
-/// A reader of the guest's list. It reads each word once.
+/// A reader of the guest's list. It reads each word once. One that comes back to itself is but a list that names pages
+/// several times: the buffer's size ends it.
 struct GuestList<'m> {
     words: &'m [AtomicU64],
     at: usize,
-    /// The pages of the list so far. A list that comes back to one of them is refused: the size of the buffer bounds the
-    /// work anyway, but such a list is never meant.
-    seen: Vec<Ipa, MAX_LIST_PAGES, u8>,
 }
 
 impl<'m> GuestList<'m> {
     fn new<M: GuestMemory + ?Sized>(page: Ipa, memory: &'m M) -> Result<Self, TeeResult> {
-        let mut list = Self { words: &[], at: 0, seen: Vec::new() };
-        list.open(page, memory)?;
-        Ok(list)
-    }
-
-    fn open<M: GuestMemory + ?Sized>(&mut self, page: Ipa, memory: &'m M) -> Result<(), TeeResult> {
-        if self.seen.contains(&page) || !page.is_aligned(PAGE_SIZE) {
+        if !page.is_aligned(PAGE_SIZE) {
             return Err(TeeResult::BAD_PARAMETERS);
         }
-        self.seen.push(page).map_err(|_| TeeResult::OUT_OF_MEMORY)?;
-        self.words = memory.words(page, WORDS).ok_or(TeeResult::BAD_PARAMETERS)?;
-        self.at = 0;
-        Ok(())
+        Ok(Self { words: memory.words(page, WORDS).ok_or(TeeResult::BAD_PARAMETERS)?, at: 0 })
     }
 
     fn next<M: GuestMemory + ?Sized>(&mut self, memory: &'m M) -> Result<Ipa, TeeResult> {
         if self.at == PageList::ENTRIES {
             let next = self.read()?;
-            self.open(next, memory)?;
+            *self = Self::new(next, memory)?;
         }
         let ipa = self.read()?;
         if ipa.is_aligned(PAGE_SIZE) { Ok(ipa) } else { Err(TeeResult::BAD_PARAMETERS) }

@@ -38,15 +38,23 @@ impl fmt::Display for NoTee {
     }
 }
 
-/// The TEE refused to take a VM; the code it gave.
+/// Why a VM has no TEE although there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreateError(pub u64);
+pub enum CreateError {
+    /// The TEE refused to take it; the code it gave.
+    Refused(u64),
+    /// There is no memory for the table of its buffers.
+    NoMemory,
+}
 
 impl fmt::Display for CreateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match ReturnCode::from_x0(self.0) {
-            Some(code) => write!(f, "the TEE refused the VM: {code}"),
-            None => write!(f, "the TEE refused the VM: {:#x}", self.0),
+        match self {
+            Self::Refused(x0) => match ReturnCode::from_x0(*x0) {
+                Some(code) => write!(f, "the TEE refused the VM: {code}"),
+                None => write!(f, "the TEE refused the VM: {x0:#x}"),
+            },
+            Self::NoMemory => f.write_str("the heap has no room for its buffers"),
         }
     }
 }
@@ -112,10 +120,11 @@ impl Mediator {
         shadow: &'static Shadow,
         tee: &mut (impl Tee + ?Sized),
     ) -> Result<VmTee, CreateError> {
+        let vm = VmTee::new(*self, id, shadow).ok_or(CreateError::NoMemory)?;
         let [x0, ..] = ask(tee, OPTEE_SMC_VM_CREATED, u64::from(id.get()));
         match ReturnCode::from_x0(x0) {
-            Some(ReturnCode::Ok) => Ok(VmTee::new(*self, id, shadow)),
-            _ => Err(CreateError(x0)),
+            Some(ReturnCode::Ok) => Ok(vm),
+            _ => Err(CreateError::Refused(x0)),
         }
     }
 }

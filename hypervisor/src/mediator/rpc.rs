@@ -243,7 +243,11 @@ impl State {
         let mut lists = Lists { pages: &self.shadow.lists, free, held, client };
         let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists).map_err(|_| unusable)?;
         let pieces = list.pieces(&self.shadow.lists, memory);
-        self.buffers.add(shm_ref, Kind::Allocated, size, &list, pieces).map_err(|_| unusable)?;
+        let added = self.buffers.add(shm_ref, Kind::Allocated, size, &list, pieces);
+        added.map_err(|no_room| {
+            self.refuse(no_room.reason, no_room.value, no_room.result);
+            unusable
+        })?;
         let dir = Direction::Out;
         shadow.set_param(0, Param::Tmem { dir, buf_ptr: list.buf_ptr.0, size, shm_ref, noncontig: true }.to_msg());
         shadow.set_header(MsgHeader { ret: result.0.0, ret_origin: result.1, ..header });

@@ -1,7 +1,7 @@
 //! What a VM's lock protects: its calls, and the way of each one's message to the TEE and back.
 
 use crate::address::{Ipa, PAGE_SIZE};
-use crate::mediator::buffer::{Buffers, Kind};
+use crate::mediator::buffer::{Buffers, Kind, NoRoom};
 use crate::mediator::call::{Call, Effect, MAX_CALLS, Progress};
 use crate::mediator::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
 use crate::mediator::page_list::{Alleged, Lists, translate};
@@ -41,32 +41,53 @@ pub struct State {
 }
 
 /// Where a guest's message is.
-struct Found {
-    ipa: Ipa,
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    pub(super) ipa: Ipa,
     /// Bytes that it may have.
-    room: usize,
+    pub(super) room: usize,
     /// Whether an RPC's message stands behind it.
-    rpc_behind: bool,
+    pub(super) rpc_behind: bool,
+}
+
+/// Why a message does not go to the TEE.
+enum Stop {
+    /// That is its result.
+    Refused(TeeResult),
+    /// The buffer that it registers is one too many.
+    NoRoom(NoRoom),
+}
+
+impl From<TeeResult> for Stop {
+    fn from(result: TeeResult) -> Self {
+        Self::Refused(result)
+    }
 }
 
 impl State {
-    /// A VM that has called nothing yet.
-    pub fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Self {
-        Self {
+    /// A VM that has called nothing yet; `None` if there is no memory for what it may do.
+    pub fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Option<Self> {
+        let buffers = Buffers::new(Client::of(id))?;
+        Some(Self {
             tee,
             id,
             shadow,
             calls: [const { Call::FREE }; MAX_CALLS],
             rpc_memories: [const { None }; MAX_CALLS],
-            buffers: Buffers::new(Client::of(id)),
+            buffers,
             free_lists: ListPages::ALL,
             open: true,
-        }
+        })
     }
 
     /// Pages that the TEE may write to at any time.
     pub fn pinned_pages(&self) -> usize {
         self.buffers.pinned()
+    }
+
+    /// Another driver speaks for the VM from now on.
+    pub fn begin_anew(&mut self) {
+        self.buffers.begin_anew();
     }
 
     /// No yielding call is taken from now on.
@@ -107,11 +128,11 @@ impl State {
         if x0 & Rpc::PREFIX == Rpc::PREFIX && x0 != ReturnCode::UnknownFunction as u32 {
             self.suspended(index, answer, memory)
         } else {
-            Next::Guest([self.finish(index, x0, memory), 0, 0, 0])
+            self.finish(index, x0, memory)
         }
     }
 
-    /// Copies a new call's message into its shadow page.
+    /// Finds a new call's message, and a place for it.
     fn start<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<usize, ReturnCode>
     where
         M: GuestMemory + ?Sized,
@@ -119,6 +140,19 @@ impl State {
         let found = self.find_message(args)?;
         let free = |call: &Call| call.progress == Progress::Free;
         let index = self.calls.iter().take(self.tee.threads).position(free).ok_or(ReturnCode::EThreadLimit)?;
+        self.begin(index, found, false, memory)?;
+        Ok(index)
+    }
+
+    /// Puts a new call's message into its shadow page: the guest's, or one of the mediator's own that must come before it.
+    /// `reclaimed` tells whether that was tried before, and what an earlier
+    /// driver left has gone since.
+    // On the way of every call, and in a way that few go besides.
+    #[inline(always)]
+    pub(super) fn begin<M>(&mut self, index: usize, found: Found, reclaimed: bool, memory: &M) -> Result<(), ReturnCode>
+    where
+        M: GuestMemory + ?Sized,
+    {
         let words = memory.words(found.ipa, words_to_page_end(found.ipa)).ok_or(ReturnCode::EBadAddr)?;
         let header = peek(words).ok_or(ReturnCode::EBadAddr)?;
         let params = usize::try_from(header.num_params).unwrap_or(usize::MAX);
@@ -135,31 +169,41 @@ impl State {
         }
 
         let mut lists = ListPages::NONE;
-        match self.copy_in(index, header, &guest, &mut lists, memory) {
+        let copied = self.copy_in(index, header, &guest, &mut lists, memory);
+        let call = |effect| Call {
+            progress: Progress::Running,
+            guest: found.ipa,
+            room: found.room as u16,
+            params,
+            rpc_behind: found.rpc_behind,
+            effect,
+            lists,
+            reclaimed,
+            ..Call::FREE
+        };
+        let result = match copied {
             Ok(effect) => {
                 // What an earlier call left there is not this one's.
                 self.shadow.messages[index].clear(words_of(params), rpc_words);
-                self.calls[index] = Call {
-                    progress: Progress::Running,
-                    guest: found.ipa,
-                    params,
-                    rpc_behind: found.rpc_behind,
-                    effect,
-                    lists,
-                    ..Call::FREE
-                };
-                Ok(index)
+                self.calls[index] = call(effect);
+                return Ok(());
             }
-            Err(result) => {
-                lists.give_back(&mut self.free_lists);
-                guest.set_result(result, Origin::Comms);
-                Err(ReturnCode::Ok)
+            Err(stop) => {
+                self.calls[index] = call(Effect::None);
+                match stop {
+                    Stop::Refused(result) => result,
+                    Stop::NoRoom(no_room) if no_room.crowded && !reclaimed && self.reclaim(index) => return Ok(()),
+                    Stop::NoRoom(no_room) => self.refuse(no_room.reason, no_room.value, no_room.result),
+                }
             }
-        }
+        };
+        self.release(index);
+        guest.set_result(result, Origin::Comms);
+        Err(ReturnCode::Ok)
     }
 
     /// Where the registers say that the message is.
-    fn find_message(&self, args: &[u64; 8]) -> Result<Found, ReturnCode> {
+    fn find_message(&mut self, args: &[u64; 8]) -> Result<Found, ReturnCode> {
         let number = from_halves(args[1], args[2]);
         let function = FunctionId(args[0] as u32);
         let found = if function == OPTEE_SMC_CALL_WITH_REGD_ARG {
@@ -176,6 +220,7 @@ impl State {
     }
 
     /// Writes the shadow of a message. Every word of the guest's parameters is read once, here.
+    #[inline(always)]
     fn copy_in<M>(
         &mut self,
         index: usize,
@@ -183,7 +228,7 @@ impl State {
         guest: &Message<'_>,
         lists: &mut ListPages,
         memory: &M,
-    ) -> Result<Effect, TeeResult>
+    ) -> Result<Effect, Stop>
     where
         M: GuestMemory + ?Sized,
     {
@@ -192,7 +237,7 @@ impl State {
         shadow.set_header(header);
         let shm_command = matches!(Cmd(header.cmd), Cmd::REGISTER_SHM | Cmd::UNREGISTER_SHM);
         if shm_command && header.num_params != 1 {
-            return Err(self.refuse(Refusal::BadMessage, header.num_params.into(), TeeResult::BAD_PARAMETERS));
+            return Err(self.refuse(Refusal::BadMessage, header.num_params.into(), TeeResult::BAD_PARAMETERS).into());
         }
         let mut effect = Effect::None;
         for (n, param) in guest.params().enumerate() {
@@ -205,7 +250,7 @@ impl State {
                     let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists)?;
                     if Cmd(header.cmd) == Cmd::REGISTER_SHM {
                         let pieces = list.pieces(&self.shadow.lists, memory);
-                        self.buffers.add(shm_ref, Kind::Registering, size, &list, pieces)?;
+                        self.buffers.add(shm_ref, Kind::Registering, size, &list, pieces).map_err(Stop::NoRoom)?;
                         effect = Effect::Register(shm_ref);
                     }
                     let tmem = Param::Tmem { dir, buf_ptr: list.buf_ptr.0, size, shm_ref, noncontig: true }.to_msg();
@@ -213,14 +258,14 @@ impl State {
                 }
                 Param::Rmem { shm_ref, .. } if Cmd(header.cmd) == Cmd::UNREGISTER_SHM => {
                     // Which of the two calls the TEE serves first would not be known when both are done.
-                    if self.buffers.is_registering(shm_ref) {
-                        return Err(self.refuse(Refusal::InUse, shm_ref, TeeResult::BUSY));
+                    if self.buffers.is_changing(shm_ref) {
+                        return Err(self.refuse(Refusal::InUse, shm_ref, TeeResult::BUSY).into());
                     }
                     effect = Effect::Unregister(shm_ref);
                     param
                 }
                 Param::Rmem { offs, size, shm_ref, .. } if !self.buffers.covers(shm_ref, offs, size) => {
-                    return Err(self.refuse(Refusal::UnknownCookie, shm_ref, TeeResult::BAD_PARAMETERS));
+                    return Err(self.refuse(Refusal::UnknownCookie, shm_ref, TeeResult::BAD_PARAMETERS).into());
                 }
                 // A null reference, numbers, or nothing: as it stands.
                 _ => param,
@@ -228,7 +273,7 @@ impl State {
             shadow.set_param(n, translated);
         }
         if shm_command && effect == Effect::None {
-            return Err(self.refuse(Refusal::BadMessage, header.cmd.into(), TeeResult::BAD_PARAMETERS));
+            return Err(self.refuse(Refusal::BadMessage, header.cmd.into(), TeeResult::BAD_PARAMETERS).into());
         }
         Ok(effect)
     }
@@ -239,7 +284,7 @@ impl State {
         refuse(Client::of(self.id), reason, value, result)
     }
 
-    fn first_question(&self, index: usize) -> [u64; 8] {
+    pub(super) fn first_question(&self, index: usize) -> [u64; 8] {
         let call = &self.calls[index];
         // A message in registered memory is one in a shadow page, too, and that the TEE knows by its address.
         let function = if call.rpc_behind { OPTEE_SMC_CALL_WITH_RPC_ARG } else { OPTEE_SMC_CALL_WITH_ARG };
@@ -247,12 +292,18 @@ impl State {
         [u64::from(function.0), high, low, SHM_CACHED, 0, 0, 0, u64::from(self.id.get())]
     }
 
-    /// The TEE is done with a call: results go to the guest, and everything that the call held is free again. Returns x0.
-    fn finish<M>(&mut self, index: usize, x0: u32, memory: &M) -> u64
+    /// The TEE is done with a call: results go to the guest, and everything that the call held is free again.
+    fn finish<M>(&mut self, index: usize, x0: u32, memory: &M) -> Next
     where
         M: GuestMemory + ?Sized,
     {
-        let call = &mut self.calls[index];
+        let effect = self.calls[index].effect;
+        if let Effect::Register(_) | Effect::Reclaim(_) = effect
+            && let Some(next) = self.reclaimed(index, effect, x0, memory)
+        {
+            return next;
+        }
+        let call = &self.calls[index];
         let mut code = u64::from(x0);
         let mut ret = TeeResult::GENERIC;
         if ReturnCode::from_x0(code) == Some(ReturnCode::Ok) {
@@ -263,15 +314,22 @@ impl State {
                 _ => code = ReturnCode::EBadAddr as u64,
             }
         }
-        match call.effect {
-            Effect::None => {}
+        match effect {
             Effect::Register(cookie) if ret == TeeResult::SUCCESS => self.buffers.registered(cookie),
             Effect::Register(cookie) => self.buffers.remove(cookie, &[Kind::Registering]),
             Effect::Unregister(cookie) if ret == TeeResult::SUCCESS => {
                 self.buffers.remove(cookie, &[Kind::Registered, Kind::Allocated]);
             }
-            Effect::Unregister(_) => {}
+            Effect::None | Effect::Unregister(_) | Effect::Reclaim(_) => {}
         }
+        self.release(index);
+        Next::Guest([code, 0, 0, 0])
+    }
+
+    /// A call is over: what it held is free.
+    #[inline(always)]
+    pub(super) fn release(&mut self, index: usize) {
+        let call = &mut self.calls[index];
         call.lists.give_back(&mut self.free_lists);
         call.answer_list.give_back(&mut self.free_lists);
         // The next call writes the rest.
@@ -279,7 +337,6 @@ impl State {
         if call.has_rpc_memory {
             self.rpc_memory_kept(index);
         }
-        code
     }
 
     /// `RETURN_FROM_RPC` with x1 and x2 alone.

@@ -21,8 +21,8 @@ pub struct VmTee {
 }
 
 impl VmTee {
-    pub(super) fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Self {
-        Self { tee, id, state: SpinMutex::new(State::new(tee, id, shadow)) }
+    pub(super) fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Option<Self> {
+        Some(Self { tee, id, state: SpinMutex::new(State::new(tee, id, shadow)?) })
     }
 
     /// The VM's id in x7.
@@ -90,6 +90,8 @@ impl VmTee {
         let [x0, offered, ..] = self.ask(OPTEE_SMC_EXCHANGE_CAPABILITIES, caps, tee);
         match ReturnCode::from_x0(x0) {
             Some(ReturnCode::Ok) => {
+                // A driver asks this once, before anything else that leaves a trace.
+                self.state.lock().begin_anew();
                 let caps = SecureCaps::from_bits_truncate(offered as u32) & self.tee.caps;
                 [x0, u64::from(caps.bits()), 0, self.tee.rpc_params as u64]
             }

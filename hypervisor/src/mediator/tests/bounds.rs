@@ -23,24 +23,40 @@ fn one_call_more_than_threads_is_told_to_wait() {
     assert_eq!(guest.send(RAM), 0);
 }
 
+/// A page list of so many pages: all of them, over and over.
+fn many(count: usize) -> Vec<u64> {
+    (0..count as u64).map(|n| page(50 + n % 900)).collect()
+}
+
 #[test]
-fn buffers_and_their_pages_are_counted() {
+fn buffers_are_counted() {
     let mut guest = Guest::new();
     for cookie in 0..MAX_BUFFERS as u64 {
-        assert_eq!(guest.register(cookie, 0, 1, &[page(cookie)]), TeeResult::SUCCESS);
+        assert_eq!(guest.register(cookie * 5 % 1024, 0, 1, &[page(cookie)]), TeeResult::SUCCESS);
+    }
+    assert_eq!(guest.register(2000, 0, 1, &[page(0)]), TeeResult::OUT_OF_MEMORY);
+    assert_eq!(guest.unregister(7), TeeResult::SUCCESS);
+    assert_eq!(guest.unregister(7), TeeResult::SUCCESS, "the TEE is asked, and agrees with everything");
+    assert_eq!(guest.register(2000, 0, 1, &[page(0)]), TeeResult::SUCCESS);
+    assert_eq!(guest.vm.pinned_pages(), MAX_BUFFERS);
+}
+
+#[test]
+fn one_buffer_may_have_all_the_pages_that_a_vm_may_share() {
+    let mut guest = Guest::new();
+    let size = MAX_PINNED_PAGES as u64 * PAGE_SIZE;
+    let pages = many(MAX_PINNED_PAGES);
+    assert_eq!(guest.register(1, 0, size, &pages), TeeResult::SUCCESS);
+    assert_eq!(guest.vm.pinned_pages(), MAX_PINNED_PAGES);
+    let list = guest.tee.seen.param(address(&guest.tee.calls[0]), 0).a;
+    assert_eq!(guest.tee.seen.list(list, MAX_PINNED_PAGES), pages.into_iter().map(machine).collect::<Vec<_>>());
+    assert_eq!(guest.register(2, 0, 1, &[page(0)]), TeeResult::OUT_OF_MEMORY);
+    assert_eq!(guest.unregister(1), TeeResult::SUCCESS);
+    // Many make up the same sum.
+    for cookie in 0..32 {
+        assert_eq!(guest.register(cookie, 0, size / 32, &many(MAX_PINNED_PAGES / 32)), TeeResult::SUCCESS);
     }
     assert_eq!(guest.register(99, 0, 1, &[page(0)]), TeeResult::OUT_OF_MEMORY);
-    assert_eq!(guest.unregister(0), TeeResult::SUCCESS);
-    assert_eq!(guest.register(99, 0, 1, &[page(0)]), TeeResult::SUCCESS);
-    assert_eq!(guest.vm.pinned_pages(), MAX_BUFFERS);
-
-    let mut guest = Guest::new();
-    let pages: Vec<u64> = (0..MAX_BUFFER_PAGES as u64).map(page).collect();
-    let size = MAX_BUFFER_PAGES as u64 * PAGE_SIZE;
-    for cookie in 0..(MAX_PINNED_PAGES / MAX_BUFFER_PAGES) as u64 {
-        assert_eq!(guest.register(cookie, 0, size, &pages), TeeResult::SUCCESS);
-    }
-    assert_eq!(guest.register(99, 0, 1, &pages), TeeResult::OUT_OF_MEMORY);
 }
 
 #[test]
@@ -58,14 +74,14 @@ fn a_buffer_of_too_many_pages_is_refused_before_its_list_is_read() {
 #[test]
 fn list_pages_run_out_and_come_back() {
     let mut guest = Guest::new();
-    let pages: Vec<u64> = (0..1024).map(page).collect();
+    // Twelve pages of list.
+    let count = 12 * 511;
     let list = RAM + PAGE_SIZE;
-    guest.memory.list(list, pages);
-    let big = tmem(list, 1024 * PAGE_SIZE, 1);
-    guest.memory.write(RAM, Cmd::INVOKE_COMMAND, &[big; 4]);
+    guest.memory.list(list, many(count));
+    let big = tmem(list, count as u64 * PAGE_SIZE, 1);
+    guest.memory.write(RAM, Cmd::INVOKE_COMMAND, &[big; 3]);
     guest.tee.then(suspend(0));
     assert_eq!(guest.send(RAM), Rpc::ForeignIntr.x0());
-    // Twelve of sixteen list pages are with the first call.
     guest.memory.write(RAM, Cmd::INVOKE_COMMAND, &[big; 2]);
     assert_eq!((guest.send(RAM), guest.result(RAM)), (0, TeeResult::OUT_OF_MEMORY));
     guest.memory.write(RAM, Cmd::INVOKE_COMMAND, &[big]);

@@ -52,8 +52,8 @@ fn a_vm_that_the_tee_refuses_is_not_created() {
     tee.answers.clear();
     tee.then(|_, _| [7, 0, 0, 0]);
     let error = mediator.create_vm(VmId::new(9).unwrap(), shadow, &mut tee).err();
-    assert_eq!(error, Some(CreateError(7)));
-    assert_eq!(CreateError(7).to_string(), "the TEE refused the VM: OPTEE_SMC_RETURN_ENOTAVAIL");
+    assert_eq!(error, Some(CreateError::Refused(7)));
+    assert_eq!(CreateError::Refused(7).to_string(), "the TEE refused the VM: OPTEE_SMC_RETURN_ENOTAVAIL");
 }
 
 #[test]

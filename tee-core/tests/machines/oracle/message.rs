@@ -229,7 +229,7 @@ impl Call {
     pub async fn fetch_list(&self, buf_ptr: u64, size: u64, few: usize) -> Result<Buffer, u32> {
         let offset = buf_ptr % PAGE;
         let count = offset.checked_add(size).map(|end| end.div_ceil(PAGE)).ok_or(BAD_PARAMETERS)?;
-        if size == 0 || count > 2048 {
+        if size == 0 || count > 16384 {
             return Err(BAD_PARAMETERS);
         }
         let count = count as usize;

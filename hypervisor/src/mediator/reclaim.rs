@@ -1,0 +1,76 @@
+//! What an earlier driver of the same VM left, and how it goes.
+//!
+//! Buffers are registered until they are unregistered or the VM ends. A kernel that another one takes the place of (kexec)
+//! unregisters none: Linux's driver only gives up what the TEE cached (`optee_shutdown`). After some of them nothing
+//! would fit. Which buffers are whose shows a driver's first question, EXCHANGE_CAPABILITIES: what is registered before
+//! is an earlier one's, until it is used again. It stays, for a guest may ask that twice. But when a new buffer does not
+//! fit, here or in the TEE, or when its cookie is one of theirs, the mediator unregisters all of them on the guest's
+//! behalf, one call to the TEE after another, before it tries the guest's own once more.
+//!
+//! Those calls have the place of the guest's, whose message has the same shape: an RPC in one of them goes where an RPC of
+//! the guest's own call would.
+
+use crate::mediator::GuestMemory;
+use crate::mediator::buffer::Kind;
+use crate::mediator::call::Effect;
+use crate::mediator::message::{Message, words_of};
+use crate::mediator::state::{Found, Next, State};
+use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
+use shared_abi::optee_smc::ReturnCode;
+use shared_abi::tee::TeeResult;
+
+impl State {
+    /// The TEE has answered a call that registers a buffer, or one of the mediator's own. What comes next, unless that is the
+    /// guest's to hear.
+    #[cold]
+    pub(super) fn reclaimed<M>(&mut self, index: usize, effect: Effect, x0: u32, memory: &M) -> Option<Next>
+    where
+        M: GuestMemory + ?Sized,
+    {
+        let answered = ReturnCode::from_x0(x0.into()) == Some(ReturnCode::Ok);
+        let result = TeeResult(Message::new(self.shadow.messages[index].words(), 1)?.header().ret);
+        match effect {
+            Effect::Register(cookie) => {
+                let lacks_room = answered && result == TeeResult::OUT_OF_MEMORY;
+                if !lacks_room || self.calls[index].reclaimed || !self.buffers.has_earlier() {
+                    return None;
+                }
+                self.buffers.remove(cookie, &[Kind::Registering]);
+            }
+            Effect::Reclaim(cookie) if !answered => {
+                // It had no thread for it: the guest is told so, and comes again.
+                self.buffers.stays(cookie, false);
+                self.release(index);
+                return Some(Next::Guest([x0.into(), 0, 0, 0]));
+            }
+            Effect::Reclaim(cookie) if result == TeeResult::SUCCESS => self.buffers.remove(cookie, &[Kind::Leaving]),
+            Effect::Reclaim(cookie) => self.buffers.stays(cookie, true),
+            Effect::None | Effect::Unregister(_) => return None,
+        }
+        if !self.reclaim(index) {
+            let call = &self.calls[index];
+            let found = Found { ipa: call.guest, room: call.room.into(), rpc_behind: call.rpc_behind };
+            self.release(index);
+            if let Err(code) = self.begin(index, found, true, memory) {
+                return Some(Next::Guest([code as u64, 0, 0, 0]));
+            }
+        }
+        Some(Next::Tee(self.first_question(index)))
+    }
+
+    /// Makes of a call one in which the TEE is to forget one of an earlier driver's buffers. `false` if none is left.
+    pub(super) fn reclaim(&mut self, index: usize) -> bool {
+        let Some(cookie) = self.buffers.take_earlier() else { return false };
+        let call = &mut self.calls[index];
+        call.lists.give_back(&mut self.free_lists);
+        call.effect = Effect::Reclaim(cookie);
+        call.reclaimed = true;
+        let page = &self.shadow.messages[index];
+        if let Some(message) = Message::new(page.words(), 1) {
+            message.set_header(MsgHeader { cmd: Cmd::UNREGISTER_SHM.0, num_params: 1, ..Default::default() });
+            message.set_param(0, Param::Rmem { dir: Direction::In, offs: 0, size: 0, shm_ref: cookie }.to_msg());
+        }
+        page.clear(words_of(1), if call.rpc_behind { words_of(self.tee.rpc_params) } else { 0 });
+        true
+    }
+}
