@@ -338,15 +338,10 @@ fn what_changes_after_it_was_read_changes_nothing() {
         let (mut first, secure) = (None, 0x0E10_0000u64.to_le_bytes());
         world.tee.machine.watch(Some(Box::new(move |n, _, ram| {
             if n >= *first.get_or_insert(n) + turn {
-                let at = (memory(1) - RAM.base) as usize;
                 // The result stays readable, everything else says that all is secure memory.
-                for chunk in ram[at + 0x2000..at + 0x3000].chunks_mut(8) {
-                    chunk.copy_from_slice(&secure);
-                }
-                ram[at + 28..at + 32].copy_from_slice(&u32::MAX.to_le_bytes());
-                for chunk in ram[at + 32..at + 64].chunks_mut(8) {
-                    chunk.copy_from_slice(&secure);
-                }
+                ram.write(memory(1) + 0x2000, &secure.repeat(0x200));
+                ram.write(memory(1) + 28, &u32::MAX.to_le_bytes());
+                ram.write(memory(1) + 32, &secure.repeat(4));
             }
         })));
         let outcome = world.call_at(1, memory(1));

@@ -13,9 +13,7 @@ pub use aarch64::{
     context::Context, context::suspend, cpu::Masked, machine::Machine, scrub::scrub, space::Space, trace,
 };
 #[cfg(not(target_os = "none"))]
-pub use host::{
-    context::Context, context::suspend, machine::Machine, masked::Masked, space::Space, space::scrub, trace,
-};
+pub use host::{context::Context, context::suspend, cpu::Masked, machine::Machine, space::Space, space::scrub, trace};
 
 /// Why a thread stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,36 +1,17 @@
 //! What the fuzzer does, without the fuzzer: its seeds, changed a little, and any bytes.
 
+use crate::draw::Random;
 use crate::finding;
 use crate::play::Sequence;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let n = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        n ^ (n >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
-
-fn fails(sequence: &Sequence) -> bool {
-    catch_unwind(AssertUnwindSafe(|| sequence.play())).is_err()
-}
+/// Byte strings of `make test`.
+const STRINGS: usize = 4_000;
 
 /// Plays a sequence. If it fails, what is left of it when it is made short is printed.
 fn check(sequence: Sequence) {
-    if fails(&sequence) {
-        let short = sequence.shorten(fails);
-        println!("{}", finding::report(&short, "found"));
-        short.play();
+    if finding::fails(&sequence) {
+        finding::fail(&sequence.shorten(finding::fails));
     }
 }
 
@@ -51,7 +32,7 @@ fn the_fuzzers_seeds_pass() {
 #[test]
 fn changed_seeds_and_random_bytes_pass() {
     let (seeds, mut random) = (seeds(), Random(7182));
-    for n in 0..300 {
+    for n in 0..STRINGS {
         let len = random.below(400);
         let mut bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
         if n % 3 != 0 {

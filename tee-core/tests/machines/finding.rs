@@ -1,8 +1,45 @@
 //! What is left of a sequence that failed: a test, and a scenario for the TEE on its real machine.
 
 use crate::play::Sequence;
+use std::cell::Cell;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Once;
+
+thread_local! {
+    /// Whether this thread's panics are expected: while a sequence is made short, every attempt is one.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How many calls the sequence takes; `None` if the TEE and the model disagree somewhere in it.
+pub fn calls(sequence: &Sequence) -> Option<u64> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                hook(panic)
+            }
+        }));
+    });
+    QUIET.set(true);
+    let end = catch_unwind(AssertUnwindSafe(|| sequence.play()));
+    QUIET.set(false);
+    end.ok()
+}
+
+/// Whether they disagree.
+pub fn fails(sequence: &Sequence) -> bool {
+    calls(sequence).is_none()
+}
+
+/// Fails as the sequence does, and says what it is.
+pub fn fail(sequence: &Sequence) -> ! {
+    println!("{}", report(sequence, "found"));
+    sequence.play();
+    panic!("a sequence that failed passes when it is played again");
+}
 
 /// The test for `found.rs` as text. The scenario of this name is written to a file, which the text names.
 pub fn report(sequence: &Sequence, name: &str) -> String {

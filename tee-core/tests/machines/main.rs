@@ -3,6 +3,7 @@
 
 mod boundary;
 mod bytes;
+mod draw;
 mod finding;
 mod found;
 mod generate;

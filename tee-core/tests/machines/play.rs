@@ -92,10 +92,17 @@ fn text(pair: &mut Pair, n: u8, at: usize, bytes: &[u8]) -> MsgParam {
     Param::Tmem { dir: Direction::In, buf_ptr, size: bytes.len() as u64, shm_ref: 0, noncontig: false }.to_msg()
 }
 
+/// A list of a VM's buffer pages in turn, which goes on where `last` says.
+fn good_list(n: u8, last: u64) -> [u64; 512] {
+    let mut entries = [own(n, BUFFERS); 512];
+    entries.chunks_exact_mut(2).for_each(|pair| pair[1] = own(n, BUFFERS + 1));
+    entries[511] = last;
+    entries
+}
+
 fn write_list(pair: &mut Pair, n: u8, list: u64, shape: Shape) {
     let last = own(n, LISTS + 2);
-    let mut entries: [u64; 512] = std::array::from_fn(|entry| own(n, BUFFERS + entry as u64 % 2));
-    entries[511] = last;
+    let mut entries = good_list(n, last);
     pair.poke(last, entries.as_bytes());
     match shape {
         Shape::Good => {}
@@ -262,11 +269,11 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Plays it, and checks the end.
-    pub fn play(&self) {
+    /// Plays it, and checks the end. Returns how many calls that took.
+    pub fn play(&self) -> u64 {
         let mut pair = Pair::new(self.pages);
         self.steps.iter().for_each(|step| step.apply(&mut pair));
-        pair.settle();
+        pair.settle()
     }
 
     /// The scenario that does the same, as far as the probe can.

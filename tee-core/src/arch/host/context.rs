@@ -1,45 +1,66 @@
-//! A thread of the TEE as a thread of the host, of which only one of the two sides runs at any time.
+//! A thread of the TEE as a coroutine of the host, with a stack of its own.
 
-use super::trace::Tape;
+use super::cpu;
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
 use crate::tee::Tee;
-use std::any::Any;
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::null;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
-enum Event {
-    Exit(Exit),
-    Panic(Box<dyn Any + Send>),
-}
+/// What a suspended thread is given when it goes on: the answer to its question.
+type Input = Option<[u64; 4]>;
 
-enum Order {
-    GoOn(Option<[u64; 4]>),
-    Die,
-}
+/// The way out of a thread.
+pub(super) type Yielder = corosensei::Yielder<Input, Exit>;
 
-/// What a killed thread unwinds with.
-struct Killed;
-
-struct Worker {
-    orders: Sender<Order>,
-    events: Receiver<Event>,
-    thread: JoinHandle<()>,
-}
+/// Bytes of a stack: more than on the machine, where nobody prints the last words of a test on it.
+const STACK: usize = 512 << 10;
 
 thread_local! {
-    static SELF: RefCell<Option<(Sender<Event>, Receiver<Order>)>> = const { RefCell::new(None) };
+    /// Stacks that nobody uses: making one takes longer than most calls.
+    static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A thread that was started.
+struct Thread {
+    coroutine: Option<Coroutine<Input, Exit, u64>>,
+    /// Null before it runs for the first time.
+    way_out: *const Yielder,
+}
+
+// SAFETY: what stands on the stack of a suspended thread belongs to the TEE, which lets any CPU go on with it.
+unsafe impl Send for Thread {}
+
+impl Thread {
+    fn run(&mut self, input: Input) -> Exit {
+        let coroutine = self.coroutine.as_mut().expect("it is there until the thread ends");
+        let before = cpu::set_thread(self.way_out);
+        let result = coroutine.resume(input);
+        self.way_out = cpu::set_thread(before);
+        match result {
+            CoroutineResult::Yield(exit) => exit,
+            CoroutineResult::Return(code) => Exit::Done(code),
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let Some(mut coroutine) = self.coroutine.take() else { return };
+        // SAFETY: the TEE's code relies on no destructor of a dead call, for on the machine none runs: its stack is
+        // gone with the partition.
+        unsafe { coroutine.force_reset() };
+        let stack = coroutine.into_stack();
+        // There is no such list any more while the host's own thread ends.
+        let _ = STACKS.try_with(|stacks| stacks.borrow_mut().push(stack));
+    }
 }
 
 /// Where a thread of the TEE runs.
-pub struct Context(Mutex<Option<Worker>>);
-
-struct TeePtr(*const Tee);
-// SAFETY: a `Tee` is shared between CPUs; it outlives its threads, because its destructor kills them.
-unsafe impl Send for TeePtr {}
+pub struct Context(Mutex<Option<Thread>>);
 
 impl Context {
     /// One that runs nothing.
@@ -49,55 +70,37 @@ impl Context {
 
     /// Starts a call.
     pub fn start(&self, tee: &Tee, start: Start) -> Exit {
-        let (orders, order) = channel();
-        let (event, events) = channel();
-        let tee = TeePtr(tee);
-        let tape = Tape::own();
-        let thread = std::thread::spawn(move || {
-            let tee = tee;
-            SELF.set(Some((event.clone(), order)));
-            if let Some(tape) = tape {
-                tape.follow();
-            }
-            // SAFETY: see `TeePtr`.
-            let tee = unsafe { &*tee.0 };
+        let stack = STACKS.with_borrow_mut(Vec::pop);
+        let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK).expect("the host has memory for a stack"));
+        let tee: *const Tee = tee;
+        let coroutine = Coroutine::with_stack(stack, move |way_out: &Yielder, _| {
+            cpu::set_thread(way_out);
+            // SAFETY: a `Tee` outlives its threads, because its destructor kills them.
+            let tee = unsafe { &*tee };
             // SAFETY: the partition lives until its threads have been killed.
             let partition = unsafe { &*tee.vms.slot(start.slot).space.partition() };
-            let end = match catch_unwind(AssertUnwindSafe(|| yielding::run(tee, partition, start))) {
-                Ok(code) => Event::Exit(Exit::Done(code as u64)),
-                Err(payload) if payload.is::<Killed>() => return,
-                Err(payload) => Event::Panic(payload),
-            };
-            let _ = event.send(end);
+            yielding::run(tee, partition, start) as u64
         });
-        self.wait(Worker { orders, events, thread })
+        self.run(Thread { coroutine: Some(coroutine), way_out: null() }, None)
     }
 
     /// Goes on with a suspended call.
     pub fn resume(&self, answer: Option<[u64; 4]>) -> Exit {
-        let worker = self.0.lock().unwrap().take().expect("a thread that is suspended");
-        worker.orders.send(Order::GoOn(answer)).expect("a thread that waits");
-        self.wait(worker)
+        let thread = self.0.lock().unwrap().take().expect("a thread that is suspended");
+        self.run(thread, answer)
     }
 
-    fn wait(&self, worker: Worker) -> Exit {
-        let exit = match worker.events.recv().expect("a thread that says how it ends") {
-            Event::Exit(exit) => exit,
-            Event::Panic(payload) => resume_unwind(payload),
-        };
-        match exit {
-            Exit::Done(_) => drop(worker.thread.join()),
-            _ => *self.0.lock().unwrap() = Some(worker),
+    fn run(&self, mut thread: Thread, input: Input) -> Exit {
+        let exit = thread.run(input);
+        if !matches!(exit, Exit::Done(_)) {
+            *self.0.lock().unwrap() = Some(thread);
         }
         exit
     }
 
     /// Ends a suspended call where it stands.
     pub fn kill(&self) {
-        if let Some(worker) = self.0.lock().unwrap().take() {
-            let _ = worker.orders.send(Order::Die);
-            let _ = worker.thread.join();
-        }
+        drop(self.0.lock().unwrap().take());
     }
 }
 
@@ -107,25 +110,16 @@ impl Default for Context {
     }
 }
 
-fn exchange(exit: Exit) -> Option<[u64; 4]> {
-    // A call that is being killed unwinds here on the host alone; on the machine nothing of it runs any more.
-    if std::thread::panicking() {
-        return None;
-    }
-    let order = SELF.with_borrow(|channels| {
-        let (events, orders) = channels.as_ref().expect("a thread of the TEE");
-        let _ = events.send(Event::Exit(exit));
-        orders.recv()
-    });
-    match order {
-        Ok(Order::GoOn(answer)) => answer,
-        Ok(Order::Die) | Err(_) => resume_unwind(Box::new(Killed)),
-    }
+fn exchange(exit: Exit) -> Input {
+    let way_out = cpu::thread();
+    assert!(!way_out.is_null(), "no thread of the TEE runs here");
+    // SAFETY: it stands on the stack of the thread that runs, which is the one that this is called on.
+    unsafe { (*way_out).suspend(exit) }
 }
 
 /// Suspends the thread with a question for the normal world; returns the answer.
 pub fn suspend(question: [u64; 3]) -> [u64; 4] {
-    exchange(Exit::Rpc(question)).unwrap_or_default()
+    exchange(Exit::Rpc(question)).expect("an RPC is answered")
 }
 
 /// A foreign interrupt is pending.
@@ -135,5 +129,5 @@ pub(super) fn interrupt() {
 
 /// Whether a thread of the TEE runs, and not a CPU on its own stack.
 pub(super) fn is_thread() -> bool {
-    SELF.with_borrow(Option::is_some)
+    !cpu::thread().is_null()
 }

@@ -6,6 +6,7 @@ use crate::nexus::vms::{Pages, SlotIndex};
 use crate::partition::Partition;
 use crate::partition::layout::{GUARANTEED, HEAP, HEAP_MAX, HEAP_PAGES};
 use core::sync::atomic::{AtomicPtr, Ordering};
+use std::cell::RefCell;
 use std::ptr::null_mut;
 
 #[repr(C, align(65536))]
@@ -14,6 +15,11 @@ struct HeapMemory([u8; HEAP_MAX * PAGE_SIZE]);
 struct Parts {
     partition: Partition,
     heap: Box<HeapMemory>,
+}
+
+thread_local! {
+    /// Memory of heaps that nobody uses, with whatever its last owner left: the heap itself must zero what it gives.
+    static HEAPS: RefCell<Vec<Box<HeapMemory>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A partition's address space.
@@ -45,8 +51,9 @@ impl Space {
     pub unsafe fn build(&self, _slot: SlotIndex, pages: &mut Pages) {
         assert_eq!(pages.len(), GUARANTEED);
         use_pages(pages);
+        let heap = HEAPS.with_borrow_mut(Vec::pop);
         // SAFETY: zeroes are a valid array of bytes.
-        let heap = unsafe { Box::<HeapMemory>::new_zeroed().assume_init() };
+        let heap = heap.unwrap_or_else(|| unsafe { Box::<HeapMemory>::new_zeroed().assume_init() });
         let memory = Box::into_raw(Box::new(Parts { partition: Partition::new(), heap }));
         assert!(self.0.swap(memory, Ordering::SeqCst).is_null(), "a slot is used twice");
     }
@@ -74,7 +81,9 @@ impl Space {
         unsafe { (*self.partition()).threads.kill() };
         let memory = self.0.swap(null_mut(), Ordering::SeqCst);
         // SAFETY: `build` made it, and nobody can reach it any more.
-        drop(unsafe { Box::from_raw(memory) });
+        let parts = unsafe { Box::from_raw(memory) };
+        // There is no such list any more while the host's own thread ends.
+        let _ = HEAPS.try_with(|heaps| heaps.borrow_mut().push(parts.heap));
     }
 
     /// Maps the partition on this CPU.

@@ -6,7 +6,7 @@ use shared_abi::trace::event::{Conduit, Encoded, Event};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
-/// What is told on the CPU, which is a thread of the host, that began it, and by the calls that it starts.
+/// What is told on the CPU, which is a thread of the host, that began it.
 #[derive(Clone, Default)]
 pub struct Tape(Arc<Mutex<Told>>);
 
@@ -24,18 +24,14 @@ impl Tape {
     /// Begins a tape.
     pub fn begin() -> Self {
         let tape = Self::default();
-        tape.clone().follow();
+        TAPE.set(Some(tape.clone()));
         tape
     }
 
-    /// The tape of this thread.
-    pub(super) fn own() -> Option<Self> {
+    /// The tape of this thread. Not inlined: see [`super::cpu`].
+    #[inline(never)]
+    fn own() -> Option<Self> {
         TAPE.with_borrow(Clone::clone)
-    }
-
-    /// What this thread tells goes here.
-    pub(super) fn follow(self) {
-        TAPE.set(Some(self));
     }
 
     /// What was told since it was asked last, and about whom.

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use tee_core::arch::host::ram::Ram;
 use tee_core::nexus::vms::MAX_VMS;
 use tee_core::partition::layout::{GUARANTEED, HEAP_PAGES, QUOTA, THREADS};
 
@@ -43,7 +44,7 @@ pub enum Meddling {
 
 /// The model.
 pub struct World {
-    pub ram: RefCell<Vec<u8>>,
+    pub ram: RefCell<Ram>,
     accesses: Cell<usize>,
     interrupt_at: Cell<usize>,
     meddling: RefCell<Option<(usize, Meddling)>>,
@@ -63,7 +64,7 @@ const fn only(code: u64) -> [u64; 4] {
 impl World {
     pub fn new(pages: usize) -> Self {
         Self {
-            ram: RefCell::new(vec![0; RAM.size as usize]),
+            ram: RefCell::new(Ram::new(RAM)),
             accesses: Cell::new(0),
             interrupt_at: Cell::new(usize::MAX),
             meddling: RefCell::new(None),
@@ -76,13 +77,11 @@ impl World {
     }
 
     pub fn poke(&self, pa: u64, bytes: &[u8]) {
-        let at = (pa - RAM.base) as usize;
-        self.ram.borrow_mut()[at..at + bytes.len()].copy_from_slice(bytes);
+        self.ram.borrow_mut().write(pa, bytes);
     }
 
     pub fn peek(&self, pa: u64, len: usize) -> Vec<u8> {
-        let at = (pa - RAM.base) as usize;
-        self.ram.borrow()[at..at + len].to_vec()
+        self.ram.borrow().bytes(pa, len).to_vec()
     }
 
     /// A foreign interrupt comes at the `n`th access from now.

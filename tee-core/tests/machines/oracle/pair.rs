@@ -1,6 +1,6 @@
 //! The TEE and the model side by side: both are told the same, and must answer the same.
 
-use super::nexus::{Meddling, NS_RAM, RAM, World};
+use super::nexus::{Meddling, NS_RAM, RAM, RAM_PAGES, World};
 use super::record::Event;
 use super::services::Service;
 use super::vm::Suspension;
@@ -9,13 +9,15 @@ use shared_abi::layout::TEE;
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, uuid_to_value};
 use shared_abi::pta::vault;
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::mem::replace;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use tee_core::arch::Machine;
+use tee_core::arch::host::ram::Ram;
 use tee_core::nexus::ns_ram::NsRam;
-use tee_core::nexus::pages::PAGE_SIZE;
+use tee_core::nexus::pages::{PAGE_SIZE, Page};
 use tee_core::nexus::vms::{Life, MAX_VMS};
 use tee_core::partition::layout::GUARANTEED;
 use tee_core::tee::Tee;
@@ -32,6 +34,10 @@ pub struct Pair {
     calls: u64,
     aside: Arc<Mutex<Option<[u64; 4]>>>,
     secrets: Vec<(u16, [u8; 32])>,
+    /// The pages of memory that were ever written to during a call.
+    written: [bool; RAM_PAGES as usize],
+    /// Free pages and VMs after the last call.
+    figures: (usize, usize),
     /// What was done so far, if somebody wants to know.
     record: Option<Rc<RefCell<Vec<Event>>>>,
 }
@@ -61,6 +67,8 @@ impl Pair {
             calls: 0,
             aside: Arc::default(),
             secrets: Vec::new(),
+            written: [false; RAM_PAGES as usize],
+            figures: (pages, 0),
             record: None,
         }
     }
@@ -76,18 +84,22 @@ impl Pair {
         }
     }
 
+    /// All of memory, if somebody wants to know what changes in it.
+    fn before(&self) -> Option<Vec<u8>> {
+        self.record.as_ref().map(|_| self.peek(RAM.base, RAM.size as usize))
+    }
+
     /// Where memory differs from what it was, in pieces of eight bytes.
     fn changes(&self, before: &[u8]) -> Vec<(u64, u64)> {
         let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
-        let now = self.world.ram.borrow();
+        let now = self.peek(RAM.base, RAM.size as usize);
         let both = before.chunks(8).zip(now.chunks(8)).enumerate();
         both.filter(|(_, (a, b))| a != b).map(|(n, (_, b))| (RAM.base + 8 * n as u64, number(b))).collect()
     }
 
     /// The normal world writes.
     pub fn poke(&mut self, pa: u64, bytes: &[u8]) {
-        if self.record.is_some() {
-            let before = self.world.ram.borrow().clone();
+        if let Some(before) = self.before() {
             self.world.poke(pa, bytes);
             let mut writes: Vec<(u64, Vec<u64>)> = Vec::new();
             for (at, value) in self.changes(&before) {
@@ -143,10 +155,7 @@ impl Pair {
                 return;
             }
             match what.take() {
-                Some(Meddling::Write { pa, bytes }) => {
-                    let at = (pa - RAM.base) as usize;
-                    ram[at..at + bytes.len()].copy_from_slice(&bytes);
-                }
+                Some(Meddling::Write { pa, bytes }) => ram.write(pa, &bytes),
                 Some(Meddling::Smc(x)) => *aside.lock().unwrap() = tee.upgrade().map(|tee| tee.smc(&x)),
                 None => {}
             }
@@ -170,21 +179,27 @@ impl Pair {
         else {
             return;
         };
-        for (n, byte) in bytes.iter().enumerate() {
-            let place = offset + at + n;
+        let mut done = 0;
+        while done < bytes.len() {
+            let place = offset + at + done;
             let Some(frame) = frames.get(place / PAGE_SIZE) else { return };
-            self.poke(u64::from(*frame) * PAGE_SIZE as u64 + (place % PAGE_SIZE) as u64, &[*byte]);
+            let in_page = place % PAGE_SIZE;
+            let len = (bytes.len() - done).min(PAGE_SIZE - in_page);
+            self.poke(u64::from(*frame) * PAGE_SIZE as u64 + in_page as u64, &bytes[done..done + len]);
+            done += len;
         }
     }
 
     /// A call. Both must answer the same, and leave the same in memory.
     pub fn smc(&mut self, x: [u32; 8]) -> [u64; 4] {
         self.calls += 1;
-        let before = self.record.is_some().then(|| self.world.ram.borrow().clone());
+        let before = self.before();
         let registers = x;
         let x = x.map(u64::from);
         // What stands in the upper halves is no argument of an SMC32.
         let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
+        self.tee.machine.with_ram(Ram::forget_written);
+        self.world.ram.borrow_mut().forget_written();
         // A call that the TEE dies of must be in the record.
         let is = catch_unwind(AssertUnwindSafe(|| self.tee.smc(&x.map(|x| x | noise))));
         let ought = self.world.smc(&x);
@@ -208,30 +223,41 @@ impl Pair {
         }
     }
 
-    fn compare(&self) {
-        let is = self.tee.machine.peek(RAM.base, RAM.size as usize);
+    /// Memory as the TEE left it and as the model did, wherever either wrote; and who owns which page, if that changed.
+    fn compare(&mut self) {
         let ought = self.world.ram.borrow();
-        if is != *ought {
-            let at = is.iter().zip(ought.iter()).position(|(is, ought)| is != ought).unwrap();
-            let (from, to) = (at & !7, (at & !7) + 32);
-            let pa = RAM.base + from as u64;
-            panic!("at {pa:#x} the TEE leaves {:x?}, the model {:x?}", &is[from..to], &ought[from..to]);
-        }
+        self.tee.machine.with_ram(|is| {
+            for page in is.written().chain(ought.written()) {
+                let (is, ought) = (is.bytes(page, PAGE_SIZE), ought.bytes(page, PAGE_SIZE));
+                if is != ought {
+                    let at = is.iter().zip(ought).position(|(is, ought)| is != ought).unwrap() & !7;
+                    let (is, ought) = (&is[at..at + 8], &ought[at..at + 8]);
+                    panic!("at {:#x} the TEE leaves {is:x?}, the model {ought:x?}", page + at as u64);
+                }
+                self.written[(page - RAM.base) as usize / PAGE_SIZE] = true;
+            }
+        });
+        drop(ought);
         let figures = (self.world.free.get(), self.world.vms.borrow().len());
         assert_eq!(self.tee.figures(), figures, "free pages and VMs of the TEE and of the model");
-        self.check_pages();
+        if self.figures != figures {
+            self.figures = figures;
+            self.check_pages();
+        }
     }
 
     /// Every page is free or has one owner.
     fn check_pages(&self) {
-        let mut owned = HashSet::new();
-        for slot in 0..MAX_VMS {
-            self.tee.vms.slot(slot as u8).state.with(|state| {
-                assert!(state.id.is_some() || state.pages.is_empty(), "a page of nobody");
-                assert!(state.pages.iter().all(|page| owned.insert(page.pa())), "a page is owned twice");
+        let (mut owned, mut count) = ([false; TEE.size as usize / PAGE_SIZE], 0);
+        for id in self.world.vms.borrow().keys().filter_map(|id| VmId::new(*id)) {
+            let taken = |page: &Page| replace(&mut owned[(page.pa() - TEE.base) as usize / PAGE_SIZE], true);
+            let twice = self.tee.vms.with(id, |_, state| {
+                count += state.pages.len();
+                state.pages.iter().any(taken)
             });
+            assert!(twice == Some(false), "a page is owned twice");
         }
-        assert_eq!(owned.len() + self.tee.figures().0, self.pages, "a page is lost");
+        assert_eq!(count + self.tee.figures().0, self.pages, "a page is lost");
     }
 
     /// VM_CREATED. Every VM keeps a secret from the start, which nothing must ever show.
@@ -278,14 +304,9 @@ impl Pair {
     }
 
     /// The end: no secret got out, and when every VM is destroyed all is as at the start. Then a new VM still works, and
-    /// there is room for as many as ever.
-    pub fn settle(mut self) {
-        let ram = self.tee.machine.peek(RAM.base, RAM.size as usize);
-        for (vm, secret) in &self.secrets {
-            // Eight bytes of it would do.
-            let leaked = secret.chunks(8).any(|part| ram.windows(8).any(|window| window == part));
-            assert!(!leaked, "the secret of vm{vm} is in non-secure memory");
-        }
+    /// there is room for as many as ever. Returns how many calls there were.
+    pub fn settle(mut self) -> u64 {
+        self.look_for_secrets();
         self.tee.machine.watch(None);
         self.world.forget_meddling();
         self.destroy_all();
@@ -296,6 +317,36 @@ impl Pair {
             assert_eq!(self.smc([0xB200_000D, id, 0, 0, 0, 0, 0, 0])[0], 0, "there is no room for VM {id} any more");
         }
         self.destroy_all();
+        for slot in 0..MAX_VMS {
+            self.tee.vms.slot(slot as u8).state.with(|state| {
+                let nobodys = state.id.is_none() && state.pages.is_empty();
+                assert!(nobodys && state.inside == 0 && state.life == Life::Building, "slot {slot} is not empty");
+            });
+        }
+        self.calls
+    }
+
+    /// No secret is in memory. Fifteen bytes of one in a row are always found, for eight of them stand in a word.
+    fn look_for_secrets(&self) {
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
+        let parts = self.secrets.iter().flat_map(|(vm, secret)| secret.windows(8).map(|part| (word(part), *vm)));
+        let parts: HashMap<u64, u16> = parts.collect();
+        // Most words are told from a part by their lowest bits.
+        let mut known = [0u64; 1 << 10];
+        let place = |word: u64| ((word as usize >> 6) % (1 << 10), 1 << (word % 64));
+        for (place, bit) in parts.keys().map(|part| place(*part)) {
+            known[place] |= bit;
+        }
+        let ram = self.world.ram.borrow();
+        for page in (0..RAM_PAGES).filter(|page| self.written[*page as usize]) {
+            // Many words at a time, so that there is little to decide.
+            for words in ram.bytes(RAM.base + page * PAGE_SIZE as u64, PAGE_SIZE).chunks_exact(128) {
+                let words = words.chunks_exact(8).map(word);
+                let maybe = words.clone().map(place).fold(0, |found, (place, bit)| found | known[place] & bit);
+                let found = words.filter(|_| maybe != 0).find_map(|word| parts.get(&word));
+                assert!(found.is_none(), "the secret of vm{} is in non-secure memory", found.unwrap());
+            }
+        }
     }
 
     fn destroy_all(&mut self) {
@@ -304,13 +355,5 @@ impl Pair {
             assert_eq!(self.smc([0xB200_000E, id.into(), 0, 0, 0, 0, 0, 0]), [0; 4]);
         }
         assert_eq!(self.tee.figures(), (self.pages, 0), "something is lost");
-        for slot in 0..MAX_VMS {
-            self.tee.vms.slot(slot as u8).state.with(|state| {
-                assert!(
-                    state.id.is_none() && state.inside == 0 && state.life == Life::Building,
-                    "slot {slot} is not empty"
-                );
-            });
-        }
     }
 }
