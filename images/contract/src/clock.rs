@@ -42,7 +42,11 @@ pub fn sleep(limit: u64, step: u64) {
         write!("cntv_cval_el0", end.min(now() + ms(step)));
         write!("cntv_ctl_el0", 1);
         wait_for_interrupt();
+        write!("cntv_ctl_el0", 0);
+        // Off, it is not pending any more; where it is all the same no further WFI would wait.
+        if gic::highest() == gic::VIRTUAL_TIMER.into() {
+            gic::end(gic::ack());
+        }
     }
-    write!("cntv_ctl_el0", 0);
     gic::disable(gic::VIRTUAL_TIMER);
 }

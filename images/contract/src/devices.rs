@@ -1,5 +1,6 @@
 //! The devices beside the interrupt controller.
 
+use crate::arch::catch;
 use crate::arch::mmio::write32;
 use crate::arch::sysreg::write;
 use shared_abi::layout::{RTC, UART_NS};
@@ -17,4 +18,5 @@ pub fn init() {
     write32(RTC_MASK, 0);
     write32(RTC_CLEAR, 1);
     write!("cntv_ctl_el0", 0);
+    catch(|| write!("cntp_ctl_el0", 0));
 }

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 /// CPU models that the contract holds on.
 pub const CPUS: [&str; 2] = ["cortex-a57", "max,pauth-impdef=on"];
-/// An instruction takes 16 ns: seconds of a clock that is waited for are not too many of them.
-const ICOUNT_SHIFT: u32 = 4;
+/// An instruction takes 64 ns: seconds of a clock that is waited for are not too many of them.
+const ICOUNT_SHIFT: u32 = 6;
 /// After so long a machine counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(120);
 

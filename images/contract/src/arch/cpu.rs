@@ -1,6 +1,6 @@
 //! A CPU's own: its number, what becomes of its exceptions.
 
-use super::exceptions::{Exception, Frame, skip};
+use super::exceptions::{BACK, Exception, Frame, skip};
 use super::sysreg::{read, write};
 use super::{mask, unmask};
 use core::cell::{Cell, UnsafeCell};
@@ -159,7 +159,9 @@ impl Cpu {
         if caught.count >= NOTED {
             return None;
         }
-        caught.note(exception);
+        if exception.esr != BACK {
+            caught.note(exception);
+        }
         resume(frame);
         Some(0)
     }

@@ -50,6 +50,11 @@ pub struct Frame {
 
 const _: () = assert!(core::mem::size_of::<Frame>() == 288);
 
+/// ESR_EL1 of `svc #0xe0`, by which a snippet at EL0 ends.
+pub const BACK: u64 = 0x15 << 26 | 1 << 25 | 0xE0;
+/// SPSR_EL1 for EL1 with its own stack pointer, interrupts masked.
+const EL1: u64 = 0x3C5;
+
 global_asm!(
     r#"
     .pushsection .vectors, "ax"
@@ -169,12 +174,14 @@ extern "C" fn contract_exception(frame: &mut Frame, vector: u64) -> u64 {
     cpu.end_attempt(exception)
 }
 
-/// Goes on behind the instruction, or behind the snippet if it branched to where there is none.
+/// Goes on behind the instruction, or behind the snippet if it branched to where there is none, or came back from EL0.
 pub fn skip(frame: &mut Frame) {
-    const INSTRUCTION_ABORT: u64 = 0x21;
+    const INSTRUCTION_ABORTS: [u64; 2] = [0x20, 0x21];
     const PC_ALIGNMENT: u64 = 0x22;
-    if matches!(frame.esr >> 26, INSTRUCTION_ABORT | PC_ALIGNMENT) {
+    let class = frame.esr >> 26;
+    if INSTRUCTION_ABORTS.contains(&class) || class == PC_ALIGNMENT || frame.esr == BACK {
         frame.elr = contract_snippet_back as *const () as u64;
+        frame.spsr = EL1;
     } else {
         frame.elr += 4;
     }

@@ -2,10 +2,16 @@
 
 use super::cpu::{Caught, Cpu, Resume};
 use super::exceptions::skip;
+use super::tables::{self, attribute};
 use core::arch::global_asm;
 
 /// How many registers a snippet has: x0 to x28.
 pub const REGISTERS: usize = 29;
+
+/// Pages of the window in which EL0 finds its code.
+const CODE_PAGE: usize = 500;
+/// SPSR_EL1 for EL0, interrupts masked.
+const EL0: u64 = 0x3C0;
 
 /// Instructions. They may change x0 to x29, flags, and memory that no Rust object is in.
 #[derive(Clone, Copy)]
@@ -41,13 +47,38 @@ impl Snippet {
         x[..registers.len()].copy_from_slice(registers);
         let caught = Cpu::this().catch(resume, || {
             // SAFETY: The assembly keeps to the procedure call standard, and the snippet to what its type says.
-            unsafe { contract_snippet(self.0, &mut x) };
+            unsafe { contract_snippet(self.address(), &mut x, 0) };
         });
+        Ran { x, caught }
+    }
+
+    /// Runs it at EL0, from a view of its page in the window. Nothing else of the program is there for it.
+    pub fn run_at_el0(self, registers: &[u64]) -> Ran {
+        let page = tables::map(
+            CODE_PAGE,
+            self.address(),
+            attribute::MEMORY | attribute::EL0 | attribute::READ_ONLY | attribute::NEVER_BY_EL1,
+        );
+        // It may reach into the next page.
+        tables::map(
+            CODE_PAGE + 1,
+            self.address() + 4096,
+            attribute::MEMORY | attribute::EL0 | attribute::READ_ONLY | attribute::NEVER_BY_EL1,
+        );
+        let mut x = [0; REGISTERS];
+        x[..registers.len()].copy_from_slice(registers);
+        let caught = Cpu::this().catch(skip, || {
+            // SAFETY: As in `run_with`; EL0 reaches the window alone.
+            unsafe { contract_snippet(page + self.address() % 4096, &mut x, EL0) };
+        });
+        tables::unmap(CODE_PAGE);
+        tables::unmap(CODE_PAGE + 1);
         Ran { x, caught }
     }
 }
 
-/// Makes a [`Snippet`] of lines of assembly.
+/// Makes a [`Snippet`] of lines of assembly. One for EL0 ends with `svc #0xe0`, which brings it back; what runs at EL1
+/// comes back behind the last line.
 macro_rules! snippet {
     ($($line:expr),+ $(,)?) => {{
         #[unsafe(naked)]
@@ -68,23 +99,14 @@ macro_rules! snippet {
 pub(crate) use snippet;
 
 unsafe extern "C" {
-    fn contract_snippet(code: unsafe extern "C" fn(), registers: &mut [u64; REGISTERS]);
+    fn contract_snippet(code: u64, registers: &mut [u64; REGISTERS], spsr: u64);
 }
 
 global_asm!(
     r#"
     .pushsection .text.contract_snippet, "ax"
-    .global contract_snippet
-contract_snippet:
-    stp     x29, x30, [sp, #-112]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
-    str     x1, [sp, #96]
-    mov     x30, x0
-    mov     x29, x1
+    // x29 has the registers.
+    .macro load_registers
     ldp     x0, x1, [x29, #0]
     ldp     x2, x3, [x29, #16]
     ldp     x4, x5, [x29, #32]
@@ -100,7 +122,29 @@ contract_snippet:
     ldp     x24, x25, [x29, #192]
     ldp     x26, x27, [x29, #208]
     ldr     x28, [x29, #224]
+    .endm
+
+    // contract_snippet(code, registers, spsr): at EL1 if spsr is 0, else by ERET, from where it comes back by
+    // contract_snippet_back (exceptions.rs).
+    .global contract_snippet
+contract_snippet:
+    stp     x29, x30, [sp, #-112]!
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    str     x1, [sp, #96]
+    mov     x30, x0
+    mov     x29, x1
+    cbnz    x2, 1f
+    load_registers
     blr     x30
+    b       contract_snippet_back
+1:  msr     elr_el1, x0
+    msr     spsr_el1, x2
+    load_registers
+    eret
     .global contract_snippet_back
 contract_snippet_back:
     ldr     x29, [sp, #96]
