@@ -130,6 +130,9 @@ enum Command {
         /// Judge the files in this folder instead of docs/course/exercises.
         #[arg(long = "in", value_name = "FOLDER")]
         files: Option<PathBuf>,
+        /// Also say what the machine said where an answer is wrong, beside the hint.
+        #[arg(long)]
+        numbers: bool,
     },
     /// Hold what a guest sees of its hardware against plain QEMU, and show what differs (images/contract).
     Contract {
@@ -233,7 +236,9 @@ fn execute(command: Command) -> Result<bool> {
             println!("{}", page.display());
         }
         Command::Pictures { only } => pictures(&workspace, only.as_deref(), &progress)?,
-        Command::Check { number, files } => return check::check(&workspace, number, files.as_deref(), &progress),
+        Command::Check { number, files, numbers } => {
+            return check::check(&workspace, number, files.as_deref(), numbers, &progress);
+        }
         Command::Contract { options } => return command::contract::contract(&workspace, &options, &progress),
         Command::Build => {
             Firmware::build(&workspace, &Program::ALL, &progress)?;

@@ -36,6 +36,11 @@ impl Workspace {
         Self { sources: Some(folder), ..self.clone() }
     }
 
+    /// The same with another folder for what can be made again.
+    pub fn with_target(&self, target: PathBuf) -> Self {
+        Self { target, ..self.clone() }
+    }
+
     /// The workspace that programs are built from.
     pub fn sources(&self) -> &Path {
         self.sources.as_deref().unwrap_or(&self.root)

@@ -1,5 +1,6 @@
 //! What a checker boots machines with.
 
+use super::grade::contradictions;
 use super::verdict;
 use crate::judge::Verdict;
 use crate::prepare::{Kit, prepare};
@@ -9,7 +10,6 @@ use crate::scenario::Scenario;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, ensure};
 use std::cell::OnceCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// An exercise under judgement.
@@ -22,31 +22,20 @@ pub struct Bench<'b> {
     pub number: u8,
     /// Where its files are.
     pub folder: &'b Path,
+    /// Whether what the machine said is told beside the hint.
+    pub numbers: bool,
     kit: OnceCell<Kit>,
 }
 
 impl<'b> Bench<'b> {
     /// For an exercise whose files are in `folder`.
-    pub fn new(workspace: &'b Workspace, progress: &'b Progress, number: u8, folder: &'b Path) -> Self {
-        Self { workspace, progress, number, folder, kit: OnceCell::new() }
+    pub fn new(workspace: &'b Workspace, progress: &'b Progress, number: u8, folder: &'b Path, numbers: bool) -> Self {
+        Self { workspace, progress, number, folder, numbers, kit: OnceCell::new() }
     }
 
     /// One of the exercise's files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
-    }
-
-    /// Its text.
-    pub fn read(&self, name: &str) -> Result<String> {
-        let file = self.file(name);
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
-    }
-
-    /// The student's scenario, with steps of the checker's own after it.
-    pub fn scenario(&self, name: &str, more: &str) -> Result<Scenario> {
-        let mut text = self.read(name)?;
-        text.push_str(more);
-        Ok(Scenario::parse(&text, &self.file(name))?)
     }
 
     /// Boots a scenario on its first CPU model. `run` names the folder of its logs.
@@ -91,14 +80,16 @@ pub fn holds(claim: &str, outcome: &Outcome) -> Verdict {
     verdict(outcome.passed(), claim, evidence(outcome))
 }
 
-/// Whether a machine did *not* do what the file says, which it must not.
+/// Whether a machine contradicts the file, as it must. One that does not even boot says nothing.
 pub fn refuted(claim: &str, outcome: &Outcome) -> Verdict {
-    let evidence = if outcome.passed() { "it holds there as well".to_owned() } else { evidence(outcome) };
-    verdict(!outcome.passed(), claim, evidence)
+    let contradictions: Vec<_> = contradictions(outcome).collect();
+    let against = if outcome.passed() { "it holds there as well".to_owned() } else { evidence(outcome) };
+    let evidence = if contradictions.is_empty() { against } else { contradictions.join("\n") };
+    verdict(!contradictions.is_empty(), claim, evidence)
 }
 
 /// What spoke against a run: the probe's complaints, else the expectations that did not hold.
-fn evidence(outcome: &Outcome) -> String {
+pub fn evidence(outcome: &Outcome) -> String {
     let said = |wanted: &str| {
         let lines = outcome.lines.iter().filter(|line| line.text.contains(wanted));
         lines.map(|line| format!("{line}\n")).collect::<String>()

@@ -1,38 +1,113 @@
 //! Exercise 2: which layer refuses which image, and who is silent then.
 
-use super::bench::{Bench, holds, refuted};
+use super::bench::Bench;
+use super::sheet::Sheet;
 use super::verdict;
+use crate::console::Line;
 use crate::judge::Verdict;
-use crate::scenario::{Damage, Image};
+use crate::scenario::{Damage, Expect, Image, Scenario};
 use anyhow::Result;
 
-/// Long enough for a boot stage; a machine that has stopped is waited for in vain.
-const PATIENCE: u64 = 20;
+/// The TEE's image is refused before anything of it runs, and what was written tells this machine from one with a whole
+/// flash and from those on which another image is damaged in the same way.
+pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
+    let scenario = sheet.scenario("")?;
+    let chosen = scenario.chain.damage;
+    let boot = |name, damage| bench.boot(&with(&scenario, damage), name).map(|outcome| Log(outcome.lines));
+    let written = boot("as-written", chosen)?;
+    let said = |wanted: &str| bench.numbers.then(|| format!("the machine: {wanted}"));
 
-/// The TEE's image is refused before anything of it runs, and the expectations tell this from a whole flash and from one
-/// with another image damaged.
-pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
-    let mut scenario = bench.scenario("02.toml", "")?;
-    scenario.timeout = scenario.timeout.min(PATIENCE);
-    let written = bench.boot(&scenario, "as-written")?;
-    let mut verdicts = vec![holds("the machine does what you expect", &written)];
-    let refusal = written.lines.iter().find(|line| line.speaker == "EL3" && line.text.starts_with("BL32"));
-    let refused = refusal.filter(|line| line.text.contains("stopped"));
-    let said = refused.or(refusal).map_or("it said nothing of BL32".to_owned(), ToString::to_string);
-    verdicts.push(verdict(refused.is_some(), "the boot stage refuses BL32, the TEE", said));
-    let others = written.lines.iter().find(|line| ["TEE", "HYP"].contains(&line.speaker.as_str()));
-    let said = others.map_or("neither TEE nor hypervisor said anything".to_owned(), ToString::to_string);
-    verdicts.push(verdict(others.is_none(), "nothing of what stands behind it runs", said));
-    if !super::passed(&verdicts) {
-        return Ok(verdicts);
+    let stopped = written.0.iter().rfind(|line| line.speaker == "EL3").map(ToString::to_string).unwrap_or_default();
+    let refused = written.refusal();
+    let mut verdicts = vec![sheet.answered("", "damage")?.verdict(refused.is_some(), said(&stopped).as_deref())];
+    let Some(refused) = refused else { return Ok(verdicts) };
+    let others = written.0.iter().find(|line| ["TEE", "HYP"].contains(&line.speaker.as_str()));
+    let evidence = others.map_or("neither TEE nor hypervisor said anything".to_owned(), ToString::to_string);
+    verdicts.push(verdict(others.is_none(), "nothing of what stands behind the boot stage runs", evidence));
+
+    let whole = boot("whole", None)?;
+    let mut elsewhere = Vec::new();
+    for (image, name) in [(Image::Bl31, "bl31"), (Image::Bl33, "bl33")] {
+        elsewhere.extend(boot(name, chosen.map(|damage| same_to(damage, image)))?.0);
     }
-    for (claim, name, damage) in [
-        ("on a whole flash your expectations do not hold", "whole", None),
-        ("with the hypervisor's image damaged instead they do not hold", "bl33", Some(Damage::Flip(Image::Bl33))),
-    ] {
-        let mut other = scenario.clone();
-        other.chain.damage = damage;
-        verdicts.push(refuted(claim, &bench.boot(&other, name)?));
-    }
+
+    let refusal = sheet.answered("", "the refusal")?;
+    let mut others = whole.0.iter().chain(&elsewhere).filter(|line| has(line, refusal.text()));
+    let right = has(refused, refusal.text()) && others.next().is_none();
+    verdicts.push(refusal.verdict(right, said(&refused.to_string()).as_deref()));
+
+    let before = sheet.answered("", "who is whole")?;
+    let names =
+        |log: &Log| log.0.iter().filter(|line| has(line, before.text())).all(|line| line.text.starts_with("BL31"));
+    let there = written.0.iter().find(|line| line.text.starts_with("BL31"));
+    let right = there.is_some_and(|line| has(line, before.text())) && names(&written) && names(&whole);
+    verdicts.push(before.verdict(right, there.and_then(|line| said(&line.to_string())).as_deref()));
+
+    let silent = sheet.answered("", "who is silent")?;
+    let speaks = |log: &Log| log.0.iter().any(|line| line.speaker == silent.text());
+    verdicts.push(silent.verdict(speaks(&whole) && !speaks(&written), None));
     Ok(verdicts)
+}
+
+/// Everything that was said on a machine.
+struct Log(Vec<Line>);
+
+impl Log {
+    /// How the boot stage refuses the TEE's image, if it does.
+    fn refusal(&self) -> Option<&Line> {
+        let refuses = |line: &&Line| line.text.starts_with("BL32") && line.text.ends_with("stopped");
+        self.0.iter().find(|line| line.speaker == "EL3" && refuses(line))
+    }
+}
+
+/// Whether a line has this part, in small or capital letters.
+fn has(line: &Line, part: &str) -> bool {
+    line.text.to_lowercase().contains(&part.to_lowercase())
+}
+
+/// The same damage, done to another image.
+fn same_to(damage: Damage, image: Image) -> Damage {
+    match damage {
+        Damage::Flip(_) => Damage::Flip(image),
+        Damage::CutIn(_) => Damage::CutIn(image),
+        Damage::Oversize(_) => Damage::Oversize(image),
+        Damage::Drop(_) => Damage::Drop(image),
+        Damage::Unlisted(_) => Damage::Unlisted(image),
+        Damage::CutToc | Damage::NoManifest => damage,
+    }
+}
+
+/// The machine with this damage. It is watched until a layer stops or the machine ends; what the student expects is held
+/// against everything that was said.
+fn with(scenario: &Scenario, damage: Option<Damage>) -> Scenario {
+    let mut scenario = scenario.clone();
+    scenario.chain.damage = damage;
+    scenario.expects = vec![Expect {
+        from: "EL3".into(),
+        line: Some("; stopped".into()),
+        regex: None,
+        absent: false,
+        count: None,
+        in_order: false,
+        at_most: None,
+        at_least: None,
+        on: Vec::new(),
+    }];
+    scenario
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(said: &[&str]) -> Log {
+        Log(said.iter().map(|text| Line { speaker: "EL3".into(), text: (*text).into() }).collect())
+    }
+
+    #[test]
+    fn a_refusal_is_a_line_about_the_tee_that_says_stopped() {
+        assert!(log(&["BL31: ok", "BL32 (TEE): wrong SHA-256; stopped"]).refusal().is_some());
+        assert!(log(&["BL32 (TEE): 85 KiB, sha256 ok", "BL33: wrong SHA-256; stopped"]).refusal().is_none());
+        assert!(has(&log(&["BL32 (TEE): Wrong"]).0[0], "bl32 (tee): WRONG"));
+    }
 }

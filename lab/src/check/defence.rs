@@ -1,10 +1,14 @@
 //! Exercise 8: a hole in the TEE's check of addresses, a script that shows it, and the mended check in a booted TEE.
 
-use super::bench::{Bench, holds, refuted};
+use super::bench::{Bench, holds};
+use super::function::{self, Wrong};
+use super::grade::{contradictions, grade};
 use super::overlay::overlay;
+use super::sheet::Sheet;
 use super::verdict;
 use crate::firmware::{Firmware, Program};
 use crate::judge::Verdict;
+use crate::run::Outcome;
 use crate::scenario::Scenario;
 use anyhow::{Result, ensure};
 use shared_abi::layout::{DRAM_BASE, Range};
@@ -35,22 +39,31 @@ play = "use-vm"
 /// How many references the checker tries.
 const TRIES: usize = 300;
 
-/// The student's script fails against the hole and holds on the default TEE; the student's function passes both the script
-/// and references of the checker's own.
-pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
-    let script = bench.scenario("08.toml", STILL_SERVES)?;
-    let broken = tee(bench, "check-hole", HOLE)?;
-    let mut verdicts = vec![
-        holds("your script holds on the default TEE", &bench.boot(&script, "default")?),
-        refuted("it does not hold on a TEE with the hole", &bench.boot_with(&script, "hole", Some(&broken))?),
-    ];
-    let mended = match tee(bench, "check-mended", &bench.read("08.rs")?) {
-        Ok(image) => image,
-        Err(error) => {
-            verdicts.push(verdict(false, "a TEE can be built with your 08.rs", format!("{error:#}")));
-            return Ok(verdicts);
-        }
-    };
+/// Said to whoever's function is wrong.
+const HINT: &str = "What is the sum of two numbers of 64 bits, in a build in which it wraps around? The chapter, \"How to defend\". \
+                    And a check that refuses what a client needs is none.";
+
+/// The student's script fails against the hole and holds on the default TEE; the student's function passes questions on the
+/// host, then, in a booted TEE, both the script and references of the checker's own.
+pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
+    let script = sheet.scenario(STILL_SERVES)?;
+    let default = bench.boot(&script, "default")?;
+    let mut verdicts = grade(sheet, &default, bench.numbers);
+    if super::passed(&verdicts) {
+        let broken = tee(bench, "check-hole", &format!("mod course {{\n{HOLE}\n}}"))?;
+        let outcome = bench.boot_with(&script, "hole", Some(&broken))?;
+        verdicts.push(attacked(sheet, &outcome)?);
+    }
+    let file = bench.file("08.rs");
+    let function = function(&function::mistakes(bench.workspace, &file)?, bench.numbers);
+    let mended = super::passed(&function);
+    verdicts.extend(function);
+    if !mended || !super::passed(&verdicts) {
+        return Ok(verdicts);
+    }
+    // The student's own file, so that a compiler's complaint names it.
+    let mended = format!("#[path = {:?}]\nmod course;", file.canonicalize()?.display().to_string());
+    let mended = tee(bench, "check-mended", &mended)?;
     verdicts
         .push(holds("your script holds on a TEE with your 08.rs", &bench.boot_with(&script, "mended", Some(&mended))?));
     let ours = references(&script)?;
@@ -59,13 +72,41 @@ pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-/// A TEE whose check is this function.
-fn tee(bench: &Bench<'_>, name: &str, function: &str) -> Result<PathBuf> {
+/// Whether the script fails on the TEE with the hole: it gets an answer that is not the one of a right TEE, or none,
+/// because the TEE is dead.
+fn attacked(sheet: &Sheet, outcome: &Outcome) -> Result<Verdict> {
+    let claim = "your script does not hold on a TEE with the hole";
+    let dead = outcome.lines.iter().find(|line| line.speaker == "TEE" && line.text.contains("PANIC"));
+    let shown = contradictions(outcome).next().or_else(|| dead.map(ToString::to_string));
+    let hint = &sheet.answered("the devices, as they must not be asked for", "size")?.question.hint;
+    Ok(verdict(shown.is_some(), claim, shown.unwrap_or_else(|| hint.clone())))
+}
+
+/// What the questions on the host came to.
+fn function(wrong: &[Wrong], numbers: bool) -> Vec<Verdict> {
+    if let Some(Wrong::Broken(said)) = wrong.iter().find(|wrong| matches!(wrong, Wrong::Broken(_))) {
+        return vec![verdict(false, "08.rs is a function that can be asked", said)];
+    }
+    let lenient = wrong.iter().find(|wrong| matches!(wrong, Wrong::Lenient(_)));
+    let strict = wrong.iter().find(|wrong| matches!(wrong, Wrong::Strict(_)));
+    let claims = [("08.rs refuses what is not wholly in RAM", lenient), ("08.rs takes what is in RAM", strict)];
+    claims
+        .map(|(claim, found)| match found {
+            None => verdict(true, claim, ""),
+            Some(Wrong::Lenient(example) | Wrong::Strict(example)) if numbers => {
+                verdict(false, claim, format!("{HINT}\n{example} is wrong"))
+            }
+            Some(_) => verdict(false, claim, HINT),
+        })
+        .into()
+}
+
+/// A TEE whose check is the function of this module `course`.
+fn tee(bench: &Bench<'_>, name: &str, course: &str) -> Result<PathBuf> {
     let original = std::fs::read_to_string(bench.workspace.root().join(PLACE))?;
     ensure!(original.matches(QUESTION).count() == 1, "{PLACE} does not ask `{QUESTION}` once");
     let text = original.replace(QUESTION, STUDENTS_QUESTION);
-    let text = format!("{text}\n/// The exercise's.\nmod course {{\n{function}\n}}\n");
-    let sources = overlay(bench.workspace, PLACE, &text)?;
+    let sources = overlay(bench.workspace, PLACE, &format!("{text}\n/// The exercise's.\n{course}\n"))?;
     let firmware = Firmware::build(bench.workspace, &[Program::Tee], bench.progress)?;
     Ok(firmware.build_variant(&sources, Program::Tee, name, &[], bench.progress)?.image)
 }

@@ -1,6 +1,8 @@
 //! Exercise 5: a message by hand, and a message that changes while it is being served.
 
-use super::bench::{Bench, holds};
+use super::bench::Bench;
+use super::grade::grade;
+use super::sheet::Sheet;
 use crate::judge::Verdict;
 use anyhow::Result;
 
@@ -34,12 +36,7 @@ expect = { x0 = 0 }
 "#;
 
 /// What the student wrote holds, and so does what the checker asks afterwards on the same machine.
-pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
-    let alone = bench.boot(&bench.scenario("05.toml", "")?, "as-written")?;
-    let mut verdicts = vec![holds("the machine does what you expect", &alone)];
-    if alone.passed() {
-        let proof = bench.boot(&bench.scenario("05.toml", PROOF)?, "with-the-checkers-questions")?;
-        verdicts.push(holds("and it stands up to the checker's questions", &proof));
-    }
-    Ok(verdicts)
+pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
+    let outcome = bench.boot(&sheet.scenario(PROOF)?, "as-written")?;
+    Ok(grade(sheet, &outcome, bench.numbers))
 }

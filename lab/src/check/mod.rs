@@ -3,28 +3,33 @@
 //! An exercise is a small file in `docs/course/exercises/` that the student changes. It is judged by what machines do
 //! with it: the checker boots what was written, and often also a machine on which it must *not* hold, because an
 //! expectation that holds on every machine says nothing. There is no answer to compare with.
+//!
+//! What is asked is the checker's own, in `questions/`: of the student's file it takes the answers and nothing else.
 
 mod bench;
 mod boot;
-mod calls;
 mod defence;
 mod first_smc;
-mod holes;
+mod function;
+mod grade;
 mod message;
 mod overlay;
+mod question;
+mod registers;
 mod remedies;
 mod second_vm;
+mod sheet;
 mod two_guests;
 mod world_switch;
 
 pub use bench::Bench;
+pub use sheet::Sheet;
 
 use crate::judge::Verdict;
 use crate::progress::Progress;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fmt::Write;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// An exercise of the course.
@@ -37,7 +42,9 @@ pub struct Exercise {
     pub chapter: &'static str,
     /// The files that the student changes, in the folder of the exercises.
     pub files: &'static [&'static str],
-    judge: fn(&Bench<'_>) -> Result<Vec<Verdict>>,
+    /// What the first of them is asked: the file with its questions in the places of its holes.
+    pub questions: &'static str,
+    judge: fn(&Bench<'_>, &Sheet) -> Result<Vec<Verdict>>,
 }
 
 /// All of them, in order.
@@ -47,6 +54,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "the first SMC",
         chapter: "docs/course/01-first-smc.md",
         files: &["01.toml"],
+        questions: include_str!("questions/01.toml"),
         judge: first_smc::judge,
     },
     Exercise {
@@ -54,6 +62,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "a chain that stops where it must",
         chapter: "docs/course/02-boot.md",
         files: &["02.toml"],
+        questions: include_str!("questions/02.toml"),
         judge: boot::judge,
     },
     Exercise {
@@ -61,6 +70,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "what a world switch must keep",
         chapter: "docs/course/03-world-switch.md",
         files: &["03.toml"],
+        questions: include_str!("questions/03.toml"),
         judge: world_switch::judge,
     },
     Exercise {
@@ -68,6 +78,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "one address, two memories",
         chapter: "docs/course/04-two-guests.md",
         files: &["04.toml"],
+        questions: include_str!("questions/04.toml"),
         judge: two_guests::judge,
     },
     Exercise {
@@ -75,6 +86,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "a message by hand, and a double fetch that is none",
         chapter: "docs/course/05-messages.md",
         files: &["05.toml"],
+        questions: include_str!("questions/05.toml"),
         judge: message::judge,
     },
     Exercise {
@@ -82,6 +94,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "the report, past a patch",
         chapter: "docs/course/06-second-vm.md",
         files: &["06.toml"],
+        questions: include_str!("questions/06.toml"),
         judge: second_vm::judge,
     },
     Exercise {
@@ -89,6 +102,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "what each remedy makes of it",
         chapter: "docs/course/07-trust.md",
         files: &["07.toml"],
+        questions: include_str!("questions/07.toml"),
         judge: remedies::judge,
     },
     Exercise {
@@ -96,6 +110,7 @@ pub const EXERCISES: [Exercise; 8] = [
         title: "an attack, and the defence",
         chapter: "docs/course/08-break-it.md",
         files: &["08.toml", "08.rs"],
+        questions: include_str!("questions/08.toml"),
         judge: defence::judge,
     },
 ];
@@ -116,25 +131,29 @@ impl Exercise {
         EXERCISES.iter().find(|exercise| exercise.number == number)
     }
 
-    /// Judges the files in `folder`: first whether they are filled in, then what machines make of them.
-    pub fn check(&self, workspace: &Workspace, folder: &Path, progress: &Progress) -> Result<Vec<Verdict>> {
-        let mut open = Vec::new();
-        for name in self.files {
-            let file = folder.join(name);
-            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            for hole in holes::holes(&text) {
-                open.push(verdict(false, format!("{name}:{} is filled in", hole.line), hole.text));
-            }
-        }
-        if !open.is_empty() {
-            return Ok(open);
-        }
-        let bench = Bench::new(workspace, progress, self.number, folder);
-        (self.judge)(&bench)
+    /// What was handed in in `folder`: what is missing, no answer, or not the exercise's stands in its faults.
+    pub fn sheet(&self, workspace: &Workspace, folder: &Path) -> Result<Sheet> {
+        Sheet::read(&folder.join(self.files[0]), self.questions, &self::folder(workspace))
     }
 
-    /// What a check came to, for people; its last line is PASS or FAIL.
-    pub fn report(&self, verdicts: &[Verdict]) -> String {
+    /// Judges the files in `folder`: first whether they answer what is asked, then what machines make of them. With
+    /// `numbers` whoever is wrong is told what the machine said, too.
+    pub fn check(
+        &self,
+        workspace: &Workspace,
+        folder: &Path,
+        numbers: bool,
+        progress: &Progress,
+    ) -> Result<Vec<Verdict>> {
+        let sheet = self.sheet(workspace, folder)?;
+        if !sheet.faults.is_empty() {
+            return Ok(sheet.faults);
+        }
+        (self.judge)(&Bench::new(workspace, progress, self.number, folder, numbers), &sheet)
+    }
+
+    /// What a check of the files in `folder` came to, for people; its last line is PASS or FAIL.
+    pub fn report(&self, verdicts: &[Verdict], folder: &Path) -> String {
         let mut text = format!("exercise {}: {}\n", self.number, self.title);
         for verdict in verdicts {
             let mark = if verdict.holds { "ok  " } else { "FAIL" };
@@ -147,7 +166,7 @@ impl Exercise {
         if passed(verdicts) {
             let _ = writeln!(text, "PASS check {}", self.number);
         } else {
-            let files: Vec<_> = self.files.iter().map(|file| format!("docs/course/exercises/{file}")).collect();
+            let files: Vec<_> = self.files.iter().map(|file| folder.join(file).display().to_string()).collect();
             let _ = writeln!(text, "what to do: {}; what to change: {}", self.chapter, files.join(", "));
             let _ = writeln!(text, "FAIL check {}", self.number);
         }
@@ -161,7 +180,13 @@ pub fn passed(verdicts: &[Verdict]) -> bool {
 }
 
 /// Judges one exercise and prints what came of it; without a number, lists them.
-pub fn check(workspace: &Workspace, number: Option<u8>, files: Option<&Path>, progress: &Progress) -> Result<bool> {
+pub fn check(
+    workspace: &Workspace,
+    number: Option<u8>,
+    files: Option<&Path>,
+    numbers: bool,
+    progress: &Progress,
+) -> Result<bool> {
     let Some(number) = number else {
         for exercise in &EXERCISES {
             println!("{}  {} ({})", exercise.number, exercise.title, exercise.chapter);
@@ -171,8 +196,16 @@ pub fn check(workspace: &Workspace, number: Option<u8>, files: Option<&Path>, pr
     let exercise =
         Exercise::of(number).with_context(|| format!("there is no exercise {number}; `cargo lab check` lists them"))?;
     let folder = files.map_or_else(|| folder(workspace), Path::to_path_buf);
-    let verdicts = exercise.check(workspace, &folder, progress)?;
+    let verdicts = exercise.check(workspace, &folder, numbers, progress)?;
     progress.finish();
-    print!("{}", exercise.report(&verdicts));
+    print!("{}", exercise.report(&verdicts, shown(workspace, &folder)));
+    if !passed(&verdicts) && !numbers {
+        println!("`cargo lab check {number} --numbers` also says what the machine said where you are wrong");
+    }
     Ok(passed(&verdicts))
+}
+
+/// A folder as it is read best: from the root of the checkout if it is in there.
+fn shown<'f>(workspace: &Workspace, folder: &'f Path) -> &'f Path {
+    folder.strip_prefix(workspace.root()).unwrap_or(folder)
 }

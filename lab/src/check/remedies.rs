@@ -1,7 +1,7 @@
 //! Exercise 7: what each remedy alone makes of sequences that the report does not have.
 
 use super::bench::Bench;
-use super::verdict;
+use super::sheet::Sheet;
 use crate::judge::Verdict;
 use crate::machine::interrupted;
 use crate::reproduce::build;
@@ -11,8 +11,8 @@ use anyhow::{Result, ensure};
 use std::sync::atomic::Ordering;
 
 /// Plays every sequence to every TEE and holds the prediction against what became of it.
-pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
-    let table = Table::read(&bench.file("07.toml"))?;
+pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
+    let table = Table::parse(sheet.text.clone(), &sheet.file)?;
     let (firmware, images) = build(bench.workspace, &table, bench.progress)?;
     let player = Player { workspace: bench.workspace, table: &table, firmware: &firmware };
     let mut verdicts = Vec::new();
@@ -22,14 +22,10 @@ pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
             let run = format!("{}/{}", sequence.play, tee.name);
             let played = player.play(&run, &image.image, &sequence.play, false)?;
             ensure!(!interrupted().load(Ordering::Relaxed), "interrupted");
-            let predicted = sequence.cells[&tee.name];
             let became = played.cell.map_or("no answer", Cell::words);
-            let right = played.cell == Some(predicted);
-            let mut evidence = played.evidence();
-            if !right {
-                evidence = format!("you predict {}, it is {became}\n{evidence}", predicted.words());
-            }
-            verdicts.push(verdict(right, format!("{}, {}", tee.name, sequence.name), evidence));
+            let said = bench.numbers.then(|| format!("the machine: {became}\n{}", played.evidence()));
+            let right = played.cell == Some(sequence.cells[&tee.name]);
+            verdicts.push(sheet.answered(&sequence.name, &tee.name)?.verdict(right, said.as_deref()));
         }
     }
     Ok(verdicts)

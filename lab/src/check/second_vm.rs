@@ -1,15 +1,18 @@
 //! Exercise 6: the report's TEE dies, the default one does not, and the script never says the id 0.
 
 use super::bench::{Bench, holds};
-use super::calls::{calling, constant};
+use super::sheet::Sheet;
 use super::verdict;
 use crate::firmware::{Firmware, Program};
 use crate::judge::Verdict;
 use anyhow::Result;
-use shared_abi::optee_smc::OPTEE_SMC_VM_CREATED;
 
 /// What the report's TEE says as it dies of the report's assertion.
 const ASSERTION: &str = "assertion 'poolset->freelist.ql.blink->ql.flink == &poolset->freelist' failed";
+
+/// Said to whoever's calls it survives.
+const HINT: &str = "The hypervisor's own id has to have a partition before the second VM comes, and you may not write 0. How \
+                    wide is an id in the TEE that has the bug, how wide is the argument, and what becomes of the difference?";
 
 /// Played after the student's steps, to the default TEE.
 const ALIVE: &str = r#"
@@ -20,39 +23,21 @@ play = "use-vm"
 "#;
 
 /// Two TEEs, the same script.
-pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
-    let scenario = bench.scenario("06.toml", "")?;
-    let ids: Vec<_> = calling(&scenario, OPTEE_SMC_VM_CREATED)
-        .iter()
-        .map(|step| step.x1.as_ref().map_or(Some(0), constant))
-        .collect();
-    let mut verdicts = vec![
-        verdict(
-            ids.len() >= 2,
-            "at least two VMs are created",
-            format!("{} steps call OPTEE_SMC_VM_CREATED", ids.len()),
-        ),
-        verdict(
-            !ids.contains(&Some(0)) && !ids.contains(&None),
-            "no x1 of VM_CREATED is 0, and each is written as a number",
-            "a hypervisor that was told of the report refuses the id 0 before it calls",
-        ),
-    ];
-    if !super::passed(&verdicts) {
-        return Ok(verdicts);
-    }
+pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
+    let scenario = sheet.scenario("")?;
     let firmware = Firmware::build(bench.workspace, &[Program::Tee], bench.progress)?;
     let reported =
         firmware.build_variant(bench.workspace, Program::Tee, "as-reported", &["as-reported"], bench.progress)?;
     let died = bench.boot_with(&scenario, "as-reported", Some(&reported.image))?;
     let last = died.lines.iter().find(|line| line.speaker == "TEE" && line.text.contains(ASSERTION));
-    let last_of_all = || died.lines.iter().rfind(|line| line.speaker == "TEE").map(ToString::to_string);
-    verdicts.push(verdict(
-        last.is_some(),
-        "the report's TEE dies of the report's assertion",
-        last.map(ToString::to_string).or_else(last_of_all).unwrap_or_default(),
-    ));
-    let lives = bench.boot(&bench.scenario("06.toml", ALIVE)?, "default")?;
+    let mut evidence = last.map_or(HINT.to_owned(), ToString::to_string);
+    if last.is_none() && bench.numbers {
+        let said = died.lines.iter().filter(|line| line.speaker == "TEE");
+        evidence.extend(said.map(|line| format!("\n{line}")));
+    }
+    let mut verdicts: Vec<_> = sheet.answers.iter().map(|answered| answered.verdict(true, None)).collect();
+    verdicts.push(verdict(last.is_some(), "the report's TEE dies of the report's assertion", evidence));
+    let lives = bench.boot(&sheet.scenario(ALIVE)?, "default")?;
     verdicts.push(holds("the default TEE lives, and serves a new VM afterwards", &lives));
     Ok(verdicts)
 }

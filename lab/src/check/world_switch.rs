@@ -2,14 +2,16 @@
 
 use super::bench::Bench;
 use super::overlay::overlay;
+use super::question::Answer;
+use super::registers::{kinds, reason};
+use super::sheet::Sheet;
 use super::verdict;
 use crate::firmware::{Firmware, Program};
 use crate::judge::Verdict;
 use crate::run::Outcome;
-use crate::scenario::{Error, Scenario};
-use anyhow::{Context, Result};
+use crate::scenario::Scenario;
+use anyhow::{Context, Result, bail};
 use regex::{Captures, Regex};
-use serde::Deserialize;
 use std::path::Path;
 use worlds::{KEPT_FOR_BOTH, REGISTERS};
 
@@ -21,44 +23,35 @@ const MACHINE: &str = "name = 'course-3'\nsummary = 'Two worlds.'\ntimeout = 20\
                        [machine]\ncpu = 'cortex-a57'\ncpus = 1\n[chain]\nnormal-world = 'probe'\n\
                        [[step]]\nsmc = 'SMCCC_VERSION'\n";
 
-/// The student's file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct List {
-    keep: Vec<String>,
-}
-
 /// Both worlds find every register as they left it.
-pub(super) fn judge(bench: &Bench<'_>) -> Result<Vec<Verdict>> {
-    let text = bench.read("03.toml")?;
-    let list: List = toml::from_str(&text).map_err(|error| Error::from_toml(&bench.file("03.toml"), &text, &error))?;
-    let mut verdicts = Vec::new();
-    for name in list.keep.iter().filter(|name| !REGISTERS.contains(&name.as_str())) {
-        verdicts.push(verdict(
-            false,
-            format!("{name} needs to be kept"),
-            "the monitor has no place for it: either it is no register, or the other world can't reach it, or what it \
-             says acts on one world only (secure-monitor/src/context.rs says why for each kind)",
-        ));
+pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
+    let Answer::Names(keep) = &sheet.answered("", "keep")?.answer else { bail!("the checker asks for a list") };
+    let refused = keep.iter().filter_map(|name| Some((name, reason(name)?)));
+    let refused =
+        refused.map(|(name, reason)| verdict(false, format!("`{name}` is a register that both worlds use"), reason));
+    let refused: Vec<_> = refused.collect();
+    if !refused.is_empty() {
+        return Ok(refused);
     }
-    if !verdicts.is_empty() {
-        return Ok(verdicts);
-    }
-    let outcome = boot(bench, &list.keep)?;
+    let outcome = boot(bench, keep)?;
     let Some(lost) = outcome.lines.iter().find_map(|line| masks(&line.text)) else {
         let said = outcome.lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         return Ok(vec![verdict(false, "both worlds say what they found", said)]);
     };
-    for (world, mask, looked_at) in [("the normal world", lost.0, REGISTERS.len()), ("the TEE", lost.1, KEPT_FOR_BOTH)]
-    {
-        let names: Vec<_> = (0..looked_at).filter(|bit| mask & (1 << bit) != 0).map(|bit| REGISTERS[bit]).collect();
-        let evidence = match names.as_slice() {
-            [] => format!("all {looked_at} that it looked at"),
-            names => format!("the other world's number is in {}", names.join(", ")),
-        };
-        verdicts.push(verdict(names.is_empty(), format!("{world} finds its registers as it left them"), evidence));
-    }
-    Ok(verdicts)
+    let worlds = [("the normal world", lost.0, REGISTERS.len()), ("the TEE", lost.1, KEPT_FOR_BOTH)];
+    Ok(worlds.map(|(world, mask, looked_at)| found(world, mask, looked_at, bench.numbers)).into())
+}
+
+/// What a world found in the registers that it looked at. Which ones it lost is told on request only.
+fn found(world: &str, mask: u32, looked_at: usize, numbers: bool) -> Verdict {
+    let names: Vec<_> = (0..looked_at).filter(|bit| mask & (1 << bit) != 0).map(|bit| REGISTERS[bit]).collect();
+    let evidence = match names.as_slice() {
+        [] => format!("all {looked_at} that it looked at"),
+        [name] if numbers => format!("the other world's number is in {name}"),
+        names if numbers => format!("the other world's numbers are in {}", names.join(", ")),
+        names => format!("in {} of {looked_at} it finds the other world's number: {}", names.len(), kinds(names)),
+    };
+    verdict(names.is_empty(), format!("{world} finds its registers as it left them"), evidence)
 }
 
 /// Boots both worlds under a monitor that keeps these registers.
@@ -114,6 +107,16 @@ mod tests {
         );
         let all: Vec<_> = REGISTERS.map(str::to_owned).into();
         assert_eq!(keeping(source, &all).unwrap(), source);
+    }
+
+    #[test]
+    fn what_is_lost_is_named_only_to_whoever_asks() {
+        let told = |numbers| found("the TEE", 0b101, KEPT_FOR_BOTH, numbers).evidence;
+        assert!(REGISTERS.iter().all(|name| !told(false).contains(name)), "{}", told(false));
+        assert!(told(false).starts_with("in 2 of 14 it finds the other world's number: 1 of the kind"));
+        assert!(told(true).ends_with("are in sctlr_el1, ttbr0_el1"));
+        // What nobody looks at is not lost.
+        assert!(found("the TEE", 1 << 14, KEPT_FOR_BOTH, true).holds);
     }
 
     #[test]

@@ -185,9 +185,10 @@ fn register(name: &str) -> Option<(bool, u8)> {
 }
 
 fn number(word: &str) -> Result<u64, Mistake> {
-    let digits = word.replace('_', "");
-    let number = match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
+    let digits = word.replace('_', "").to_ascii_lowercase();
+    let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| digits.starts_with(prefix));
+    let number = match radix {
+        Some((prefix, radix)) => u64::from_str_radix(&digits[prefix.len()..], radix),
         None => digits.parse(),
     };
     number.or_else(|_| mistake(format!("`{word}` is no number of 64 bits")))
@@ -245,6 +246,7 @@ mod tests {
         assert_eq!(value("~0 == 0xffff_ffff_ffff_ffff"), 1);
         assert_eq!(value("3 > 2"), 1);
         assert_eq!(value("100 / 7 % 4"), 2);
+        assert_eq!(value("0b10_110 + 0o17 + 0XfF"), 0x16 + 0o17 + 0xFF);
     }
 
     #[test]

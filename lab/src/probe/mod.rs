@@ -4,6 +4,7 @@
 //! the scenario: which list is whose, and what is expected of a probe without being written down.
 
 mod compile;
+mod constant;
 mod expect;
 mod expression;
 mod message;
@@ -15,5 +16,6 @@ mod step;
 mod tests;
 
 pub use compile::{Compiled, Mistake, Source, compile};
-pub use names::{Ram, all as numbers};
+pub use constant::{constant, place};
+pub use names::Ram;
 pub use play::{append, prepare};
