@@ -117,14 +117,17 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     }
 
     // 6. The VMs.
-    let (configs, skipped) = config::vms(&tree, &machine, |module| {
+    let asked = config::vms(&tree, &machine, |module| {
         // SAFETY: The configuration has checked that the module lies in memory.
         unsafe { memory::bytes(module) }.iter().take(4096).all(|byte| *byte == 0)
     });
-    for skipped in &skipped {
+    for remark in &asked.remarks {
+        info!("{} {}", remark.node, remark.text);
+    }
+    for skipped in &asked.skipped {
         warn!("{} {}; skipped", skipped.node, skipped.reason);
     }
-    let vms = create_vms(configs, machine, started, stacks);
+    let vms = create_vms(asked.vms, machine, started, stacks);
     if vms.is_empty() {
         error!("no VM to run: describe one under /chosen");
         smc::system_off();

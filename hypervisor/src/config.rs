@@ -2,15 +2,20 @@
 //!
 //! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`): nodes under `/chosen` with
 //! `compatible = "xen,domain"`. Properties of ours are prefixed `triptych,`; one of them that is not known is an error,
-//! as it would otherwise be a wish silently ignored. The tree is the machine's owner's: it is checked for mistakes, not
-//! against malice.
+//! as it would otherwise be a wish silently ignored; what of Xen's is not followed, the log says ([`binding`]). The tree is
+//! the machine's owner's: it is checked for mistakes, not against malice.
 #![forbid(unsafe_code)]
 
+pub mod binding;
+
+use crate::address::Ipa;
+use crate::loader::{DtbPlace, Wish};
 use crate::memory::{BLOCK, FreeMemory};
 use crate::vgic::MAX_VCPUS;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use binding::{KERNEL, MODULE, RAMDISK, Remark};
 use fdt::Fdt;
 use fdt::node::FdtNode;
 use shared_abi::client::VmId;
@@ -60,6 +65,8 @@ pub struct VmConfig {
     pub tee: bool,
     /// Its kernel.
     pub kernel: Range,
+    /// Where its images are to be.
+    pub places: Wish,
     /// Its initial RAM disk.
     pub ramdisk: Option<Range>,
     /// Its command line.
@@ -73,6 +80,17 @@ pub struct Skipped {
     pub node: String,
     /// What is wrong, and what to do.
     pub reason: String,
+}
+
+/// The VMs that a tree asks for.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// Those that can be made.
+    pub vms: Vec<VmConfig>,
+    /// Those that can't.
+    pub skipped: Vec<Skipped>,
+    /// What is not done as the tree says.
+    pub remarks: Vec<Remark>,
 }
 
 /// Reads the machine, without a heap: there is none before it is known which memory is free. `image` is the hypervisor's own memory, `dtb` the tree's.
@@ -119,7 +137,7 @@ pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
         for domain in domains(chosen) {
             machine.domains += 1;
             // Also a skipped VM's modules: something is there.
-            for range in domain.children().filter(|node| is_compatible(*node, "multiboot,module")).flat_map(regions) {
+            for range in domain.children().filter(|node| is_one_of(*node, &MODULE)).flat_map(regions) {
                 machine.free.remove(range);
             }
         }
@@ -132,52 +150,99 @@ fn domains<'b, 'a: 'b>(chosen: FdtNode<'b, 'a>) -> impl Iterator<Item = FdtNode<
 }
 
 /// Reads the VMs. `is_empty` tells whether nothing was loaded at a module's place.
-pub fn vms(tree: &Fdt<'_>, machine: &Machine, is_empty: impl Fn(Range) -> bool) -> (Vec<VmConfig>, Vec<Skipped>) {
-    let mut vms: Vec<VmConfig> = Vec::new();
-    let mut skipped = Vec::new();
-    let Some(chosen) = tree.find_node("/chosen") else { return (vms, skipped) };
+pub fn vms(tree: &Fdt<'_>, machine: &Machine, is_empty: impl Fn(Range) -> bool) -> Asked {
+    let mut asked = Asked { remarks: binding::of_machine(tree), ..Asked::default() };
+    let Some(chosen) = tree.find_node("/chosen") else { return asked };
     for (next_id, node) in (1..).zip(domains(chosen)) {
-        let checked = parse(node, next_id).and_then(|vm| {
-            check(&vm, &vms, machine, &is_empty)?;
-            Ok(vm)
+        let name = || node.name.to_string();
+        let checked = parse(node, next_id).and_then(|(vm, remarks)| {
+            check(&vm, &asked.vms, machine, &is_empty)?;
+            Ok((vm, remarks))
         });
         match checked {
-            Ok(vm) => vms.push(vm),
-            Err(reason) => skipped.push(Skipped { node: node.name.to_string(), reason }),
+            Ok((vm, remarks)) => {
+                asked.remarks.extend(remarks.into_iter().map(|text| Remark { node: name(), text }));
+                asked.vms.push(vm);
+            }
+            Err(reason) => asked.skipped.push(Skipped { node: name(), reason }),
         }
     }
-    (vms, skipped)
+    asked
 }
 
-fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<VmConfig, String> {
-    const OURS: [&str; 3] = ["triptych,tee", "triptych,vmid", "triptych,name"];
+/// Our own properties of a VM's node.
+const OURS: [&str; 6] = [
+    "triptych,tee",
+    "triptych,vmid",
+    "triptych,name",
+    "triptych,dtb",
+    "triptych,kernel-address",
+    "triptych,kernel-entry",
+];
+
+/// A VM as its node says, and what it asks for beside that.
+fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<(VmConfig, Vec<String>), String> {
     if let Some(unknown) = node.properties().find(|p| p.name.starts_with("triptych,") && !OURS.contains(&p.name)) {
         return Err(format!("has an unknown property {}: there are {}", unknown.name, OURS.join(", ")));
     }
-    let memory = number(node, "memory")?.ok_or("has no memory property: give its size as a 64-bit number of KiB")?;
+    let mut remarks = binding::of_domain(node, &OURS);
+    let kib = number(node, "memory")?.ok_or("has no memory property: give its size as a 64-bit number of KiB")?;
+    let memory = kib.checked_mul(1024).ok_or("has a memory size beyond all bounds")?;
+    let whole = memory.checked_next_multiple_of(BLOCK).filter(|whole| memory != 0 && *whole <= MAX_MEMORY);
+    let memory = whole.ok_or_else(|| {
+        let near = memory.clamp(BLOCK, MAX_MEMORY) / 1024;
+        format!("asks for {kib} KiB of memory: a VM has 2048 to {} KiB, such as {near}", MAX_MEMORY / 1024)
+    })?;
+    if memory != kib * 1024 {
+        remarks.push(format!("asks for {kib} KiB of memory, and gets {}: it comes in pieces of 2048", memory / 1024));
+    }
     let vcpus = number(node, "cpus")?.unwrap_or(1);
     let id = match number(node, "triptych,vmid")? {
         None => VmId::new(next_id),
         Some(id) => u32::try_from(id).ok().and_then(VmId::from_argument),
     };
-    let kernel = node.children().find(|child| is_compatible(*child, "multiboot,kernel"));
+    let kernel = node.children().find(|child| is_one_of(*child, &KERNEL));
     let kernel = kernel.ok_or("has no kernel: add a module node compatible with \"multiboot,kernel\"")?;
-    let ramdisk = node.children().find(|child| is_compatible(*child, "multiboot,ramdisk"));
+    let ramdisk = node.children().find(|child| is_one_of(*child, &RAMDISK));
     let bootargs = text(kernel, "bootargs").or_else(|| text(node, "bootargs")).unwrap_or_default();
-    Ok(VmConfig {
+    let config = VmConfig {
         node: node.name.to_string(),
         id: id.ok_or("has a triptych,vmid that is no VM's id: use 1 to 65535")?,
         name: text(node, "triptych,name"),
-        memory: memory.checked_mul(1024).ok_or("has a memory size beyond all bounds")?,
+        memory,
         vcpus: usize::try_from(vcpus)
             .ok()
             .filter(|n| (1..=MAX_VCPUS).contains(n))
             .ok_or_else(|| format!("asks for {vcpus} CPUs: a VM has 1 to {MAX_VCPUS}"))?,
-        tee: node.property("triptych,tee").is_some(),
+        tee: tee(node, &mut remarks),
         kernel: module(kernel)?,
+        places: Wish {
+            dtb: match text(node, "triptych,dtb").as_deref() {
+                None => DtbPlace::Base,
+                Some("after-kernel") => DtbPlace::AfterKernel,
+                Some(other) => return Err(format!("has triptych,dtb = \"{other}\": there is \"after-kernel\"")),
+            },
+            kernel: number(node, "triptych,kernel-address")?.map(Ipa),
+            entry: number(node, "triptych,kernel-entry")?.map(Ipa),
+        },
         ramdisk: ramdisk.map(module).transpose()?,
         bootargs,
-    })
+    };
+    Ok((config, remarks))
+}
+
+/// Whether a VM is to have the TEE: by our own property, or by Xen's.
+fn tee(node: FdtNode<'_, '_>, remarks: &mut Vec<String>) -> bool {
+    let ours = node.property("triptych,tee").is_some();
+    match text(node, "xen,tee").as_deref() {
+        Some("optee") => true,
+        None | Some("none") => ours,
+        Some(other) => {
+            let follows = if ours { "triptych,tee counts" } else { "it gets no TEE" };
+            remarks.push(format!("has xen,tee = \"{other}\", which is neither \"optee\" nor \"none\": {follows}"));
+            ours
+        }
+    }
 }
 
 fn check(
@@ -191,10 +256,6 @@ fn check(
     }
     if let Some(other) = others.iter().find(|other| other.id == vm.id) {
         return Err(format!("has the id {} of {}: give it another triptych,vmid", vm.id.get(), other.node));
-    }
-    if vm.memory == 0 || !vm.memory.is_multiple_of(BLOCK) || vm.memory > MAX_MEMORY {
-        let near = vm.memory.clamp(BLOCK, MAX_MEMORY).next_multiple_of(BLOCK) / 1024;
-        return Err(format!("asks for {} KiB of memory: use a multiple of 2048, such as {near}", vm.memory / 1024));
     }
     if vm.bootargs.len() > MAX_BOOTARGS || vm.bootargs.contains('\0') {
         return Err(format!("has bootargs that are no command line: one string of at most {MAX_BOOTARGS} bytes"));
@@ -241,6 +302,10 @@ fn module(node: FdtNode<'_, '_>) -> Result<Range, String> {
 fn regions<'a>(node: FdtNode<'_, 'a>) -> impl Iterator<Item = Range> + 'a {
     let regions = node.reg().into_iter().flatten();
     regions.map(|region| Range::new(region.starting_address as u64, region.size.unwrap_or(0) as u64))
+}
+
+fn is_one_of(node: FdtNode<'_, '_>, names: &[&str]) -> bool {
+    names.iter().any(|name| is_compatible(node, name))
 }
 
 fn is_compatible(node: FdtNode<'_, '_>, with: &str) -> bool {

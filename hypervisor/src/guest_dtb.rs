@@ -167,6 +167,7 @@ mod tests {
             vcpus,
             tee,
             kernel: Range::new(0, 0),
+            places: Default::default(),
             ramdisk: None,
             bootargs: "console=ttyAMA0 quiet".into(),
         };

@@ -81,8 +81,7 @@ impl Vm {
     pub fn new(config: VmConfig, ram: Ram, vmid: u8, places: Vec<Place, MAX_VCPUS>) -> Result<&'static Self, String> {
         let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
-        let machine =
-            Machine::new(config.id, config.vcpus, Start { entry: placement.kernel, context: placement.dtb.0 });
+        let machine = Machine::new(config.id, config.vcpus, Start { entry: placement.entry, context: placement.dtb.0 });
         let shadow = (config.tee && MEDIATOR.is_completed()).then(memory::allocate_shadow);
         trace_memory(&config, shadow);
         Ok(Box::leak(Box::new(Self {
@@ -148,7 +147,7 @@ impl Vm {
 
     /// Its memory is filled but for the device tree: the rest of what it starts with.
     fn complete(&self) {
-        let start = Start { entry: self.placement.kernel, context: self.placement.dtb.0 };
+        let start = Start { entry: self.placement.entry, context: self.placement.dtb.0 };
         let tee = self.create_tee();
         let initrd = self.placement.ramdisk.zip(self.config.ramdisk);
         let boot = Boot {
@@ -297,7 +296,11 @@ fn trace_memory(config: &VmConfig, shadow: Option<&'static Shadow>) {
 fn place(config: &VmConfig) -> Result<Placement, String> {
     // SAFETY: Modules are kept out of the free memory: nobody writes to them.
     let kernel = unsafe { memory::bytes(config.kernel) };
-    let placement = loader::place(kernel, config.kernel.size, config.ramdisk.map(|module| module.size), config.memory)?;
+    let ramdisk = config.ramdisk.map(|module| module.size);
+    let placement = loader::place(kernel, config.kernel.size, ramdisk, config.memory, config.places)?;
+    if let Some(remark) = loader::remark(kernel, &placement) {
+        log::info!("{}: {remark}", config.id);
+    }
     if config.memory > crate::config::MAX_MEMORY {
         return Err(format!("asks for more memory than {} KiB", crate::config::MAX_MEMORY / 1024));
     }

@@ -1,8 +1,9 @@
 //! From ELF to the raw bytes that a machine without a loader starts.
 
+use crate::kernel::Place;
 use anyhow::{Context, Result, bail, ensure};
 use object::LittleEndian as Le;
-use object::elf::{EM_AARCH64, FileHeader64, PT_LOAD};
+use object::elf::{EM_AARCH64, ET_DYN, FileHeader64, PT_INTERP, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 /// No image of ours comes near this; a wrong address in a linker script would.
@@ -41,18 +42,73 @@ pub fn raw(elf: &[u8]) -> Result<Vec<u8>> {
     Ok(image)
 }
 
+/// A program of somebody else's, as it is to be in memory, what is zeroed at run time included.
+#[derive(Debug)]
+pub struct Program {
+    /// From its first byte on.
+    pub bytes: Vec<u8>,
+    /// Where it must stand; none for one that runs anywhere.
+    pub place: Option<Place>,
+}
+
+/// A program that was linked for bare metal, as other loaders take it: each segment at its *load* address.
+pub fn program(elf: &[u8]) -> Result<Program> {
+    let header = FileHeader64::<Le>::parse(elf).context("it is not 64-bit, or damaged")?;
+    let endian = header.endian().context("it is not little-endian")?;
+    ensure!(header.e_machine(endian) == EM_AARCH64, "it is for another machine than AArch64");
+    let entry = header.e_entry(endian);
+    let mut loads = Vec::new();
+    let mut entered = None;
+    for segment in header.program_headers(endian, elf).context("it has damaged program headers")? {
+        let kind = segment.p_type(endian);
+        ensure!(kind != PT_INTERP, "it is a program for an operating system");
+        let (address, memory) = (segment.p_paddr(endian), segment.p_memsz(endian));
+        if kind != PT_LOAD || memory == 0 {
+            continue;
+        }
+        let Ok(data) = segment.data(endian, elf) else { bail!("a segment lies outside of the file") };
+        ensure!(data.len() as u64 <= memory, "a segment has more in the file than in memory");
+        if let Some(offset) = entry.checked_sub(segment.p_vaddr(endian)).filter(|offset| *offset < memory) {
+            entered = address.checked_add(offset);
+        }
+        loads.push((address, memory, data));
+    }
+    loads.sort_by_key(|(address, ..)| *address);
+    let Some(&(base, ..)) = loads.first() else { bail!("there is nothing to load in it") };
+    let entered = entered.with_context(|| format!("its entry {entry:#x} is in none of its segments"))?;
+    let mut bytes = Vec::new();
+    for (address, memory, data) in loads {
+        let offset = address - base;
+        let end = offset.checked_add(memory).filter(|end| *end <= LARGEST_PROGRAM);
+        let end = end.with_context(|| format!("its segments span more than {} MiB", LARGEST_PROGRAM >> 20))?;
+        ensure!(offset >= bytes.len() as u64, "its segments overlap at {address:#x}");
+        bytes.resize(offset as usize, 0);
+        bytes.extend_from_slice(data);
+        bytes.resize(end as usize, 0);
+    }
+    let place = Place { address: base, entry: entered };
+    if header.e_type(endian) == ET_DYN && base == 0 {
+        ensure!(entered == base, "it runs anywhere, but is not entered at its first byte");
+        return Ok(Program { bytes, place: None });
+    }
+    Ok(Program { bytes, place: Some(place) })
+}
+
+/// The most that a program may span.
+const LARGEST_PROGRAM: u64 = 512 << 20;
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    struct Segment {
-        virtual_address: u64,
-        physical_address: u64,
-        data: &'static [u8],
-        memory: u64,
+    pub(crate) struct Segment {
+        pub(crate) virtual_address: u64,
+        pub(crate) physical_address: u64,
+        pub(crate) data: &'static [u8],
+        pub(crate) memory: u64,
     }
 
-    fn elf(entry: u64, segments: &[Segment]) -> Vec<u8> {
+    pub(crate) fn elf(entry: u64, segments: &[Segment]) -> Vec<u8> {
         let headers_end = 64 + 56 * segments.len();
         let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
         file.extend(2u16.to_le_bytes());
@@ -108,6 +164,43 @@ mod tests {
         let whole = elf(0x1000, &[TEXT]);
         for length in 0..whole.len() {
             assert!(raw(&whole[..length]).is_err(), "{length}");
+            assert!(program(&whole[..length]).is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn a_program_is_laid_out_with_what_is_zeroed_and_entered_by_its_load_address() {
+        let text = Segment { virtual_address: 0x8_0000, physical_address: 0x4008_0000, data: b"text", memory: 8 };
+        let data = Segment { virtual_address: 0x9_0000, physical_address: 0x4008_0010, data: b"data", memory: 16 };
+        let bss = Segment { virtual_address: 0xA_0000, physical_address: 0x4008_0020, data: b"", memory: 16 };
+        let program = program(&elf(0x8_0002, &[data, text, bss])).unwrap();
+        assert_eq!(program.place, Some(Place { address: 0x4008_0000, entry: 0x4008_0002 }));
+        assert_eq!(program.bytes, [b"text".as_slice(), &[0; 12], b"data", &[0; 28]].concat());
+    }
+
+    #[test]
+    fn what_is_no_program_for_a_vm_says_why() {
+        let why = |elf: Vec<u8>| program(&elf).unwrap_err().to_string();
+        assert!(why(elf(0x2000, &[TEXT])).contains("entry 0x2000 is in none of its segments"));
+        let over = Segment { virtual_address: 0x1002, physical_address: 0x1002, data: b"x", memory: 1 };
+        assert!(why(elf(0x1000, &[TEXT, over])).contains("overlap at 0x1002"));
+        let far = Segment { virtual_address: 1 << 40, physical_address: 1 << 40, data: b"x", memory: 1 };
+        assert!(why(elf(0x1000, &[TEXT, far])).contains("more than 512 MiB"));
+        let endless = Segment { virtual_address: 0x2000, physical_address: 0x2000, data: b"x", memory: u64::MAX };
+        assert!(why(elf(0x1000, &[TEXT, endless])).contains("more than 512 MiB"));
+        let small = Segment { virtual_address: 0x1000, physical_address: 0x1000, data: b"text", memory: 3 };
+        assert!(why(elf(0x1000, &[small])).contains("more in the file"));
+        assert!(why(elf(0x1000, &[])).contains("nothing to load"));
+        let mut x86 = elf(0x1000, &[TEXT]);
+        x86[18] = 62;
+        assert!(why(x86).contains("another machine"));
+        let mut linux = elf(0x1000, &[TEXT]);
+        linux[64] = 3;
+        assert!(why(linux).contains("operating system"));
+        // Linked to run anywhere.
+        let low = Segment { virtual_address: 0, physical_address: 0, data: b"text", memory: 4 };
+        let mut pie = elf(0, &[low]);
+        pie[16] = 3;
+        assert_eq!(program(&pie).unwrap().place, None);
     }
 }

@@ -1,12 +1,16 @@
 //! The guests of a scenario as files at addresses: what the loader puts into memory, and what the tree says about it.
 
 use crate::firmware::{Firmware, Program};
+use crate::kernel::{self, Place};
 use crate::linux::LinuxGuest;
 use crate::scenario::{Scenario, Size, Vm};
 use crate::workspace::write_if_changed;
 use anyhow::{Context, Result, ensure};
-use shared_abi::layout::{DRAM_BASE, MODULES_BASE};
+use hypervisor::memory::GUEST_RAM;
+use shared_abi::image::Format;
+use shared_abi::layout::{DRAM_BASE, MODULES_BASE, Range};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Modules start at multiples of this, so that stage 2 could map one by block.
@@ -32,6 +36,8 @@ pub struct Module {
     pub address: u64,
     /// How long it is.
     pub size: u64,
+    /// Where its VM must have it, if it is a program that was linked for one place.
+    pub place: Option<Place>,
 }
 
 /// A VM with its modules.
@@ -94,6 +100,10 @@ pub fn place<'a>(
                 ("contract", _) if role == Role::Kernel => firmware.image(Program::Contract),
                 _ => absolute(&scenario.folder.join(name))?,
             };
+            let (file, place) = match role {
+                Role::Kernel => unpacked(file, vm, folder)?,
+                Role::Ramdisk => (file, None),
+            };
             let file = match vm.kernel_ballast {
                 Size(0) => file,
                 Size(ballast) if role == Role::Kernel => write_larger(&file, ballast, &folder.join(&vm.name))?,
@@ -103,13 +113,41 @@ pub fn place<'a>(
                 .with_context(|| format!("the VM {} names {}, which cannot be read", vm.name, file.display()))?
                 .len();
             ensure!(size != 0, "{} is empty", file.display());
-            modules.push(Module { role, file, address: free, size });
+            modules.push(Module { role, file, address: free, size, place });
             free = (free + size).next_multiple_of(ALIGNMENT);
             ensure!(free <= end, "the guests' images do not fit into the machine's memory: give it more");
         }
         guests.push(Guest { vm, modules });
     }
     Ok(guests)
+}
+
+/// A kernel as its VM starts it: the file itself, or what is packed in it.
+fn unpacked(file: PathBuf, vm: &Vm, folder: &Path) -> Result<(PathBuf, Option<Place>)> {
+    let mut head = Vec::new();
+    let opened = fs::File::open(&file).and_then(|file| file.take(64).read_to_end(&mut head));
+    opened.with_context(|| format!("the VM {} names {}, which cannot be read", vm.name, file.display()))?;
+    if Format::of(&head).runs() {
+        return Ok((file, None));
+    }
+    let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let kernel =
+        kernel::unpack(bytes).with_context(|| format!("the VM {} cannot start {}", vm.name, file.display()))?;
+    if let Some(Place { address, .. }) = kernel.place {
+        let ram = Range::new(GUEST_RAM.0, vm.memory.0);
+        let size = kernel.bytes.len() as u64;
+        ensure!(
+            ram.holds(address, size),
+            "the VM {} cannot start {}: it is linked for {address:#x}, {size} bytes, and the VM's RAM is {:#x} to {:#x}",
+            vm.name,
+            file.display(),
+            ram.base,
+            ram.end()
+        );
+    }
+    let file = folder.join(&vm.name).with_extension("unpacked");
+    write_if_changed(&file, &kernel.bytes)?;
+    Ok((absolute(&file)?, kernel.place))
 }
 
 /// The kernel with zeroes behind it.

@@ -18,6 +18,7 @@ pub mod gdb;
 pub mod guests;
 pub mod judge;
 pub mod junit;
+pub mod kernel;
 pub mod linux;
 pub mod machine;
 pub mod models;

@@ -319,7 +319,7 @@ mod tests {
         let machine = Machine { icount: true, ..Machine::default() };
         let vm: Vm = toml::from_str("name = 'a'\nmemory = '1M'").unwrap();
         let file = PathBuf::from("/tmp/it's, here.bin");
-        let module = Module { role: Role::Kernel, file, address: 0x7000_0000, size: 1 };
+        let module = Module { role: Role::Kernel, file, address: 0x7000_0000, size: 1, place: None };
         let mut line = CommandLine::machine(&machine, "max,pauth-impdef=on", Path::new("flash.bin"));
         line.load(Path::new("a.dtb"), &[Guest { vm: &vm, modules: vec![module] }]);
         let text = line.by_hand();

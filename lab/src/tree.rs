@@ -4,7 +4,7 @@
 //! begin with `triptych,`.
 
 use crate::guests::{Guest, Role};
-use crate::scenario::Size;
+use crate::scenario::{DtbPlace, Property as Value, Size};
 use anyhow::{Context, Result, anyhow};
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
@@ -106,6 +106,21 @@ fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
     if let Some(vmid) = vm.vmid {
         put(&mut domain, "triptych,vmid", vmid)?;
     }
+    if vm.dtb == Some(DtbPlace::AfterKernel) {
+        put(&mut domain, "triptych,dtb", "after-kernel")?;
+    }
+    if let Some(place) = guest.modules.iter().find_map(|module| module.place) {
+        put(&mut domain, "triptych,kernel-address", place.address)?;
+        put(&mut domain, "triptych,kernel-entry", place.entry)?;
+    }
+    for (name, value) in &vm.properties {
+        match value {
+            Value::Empty(_) => put(&mut domain, name, Vec::<u8>::new())?,
+            Value::Number(number) => put(&mut domain, name, *number)?,
+            Value::Cells(cells) => put(&mut domain, name, cells.as_slice())?,
+            Value::Text(text) => put(&mut domain, name, text.as_str())?,
+        }
+    }
     for module in &guest.modules {
         let (mut address, mut size) = (module.address, module.size);
         if module.role == Role::Kernel {
@@ -143,6 +158,7 @@ fn put<T: dtoolkit::ToPropertyValue>(node: &mut DeviceTreeNode, name: &str, valu
 mod tests {
     use super::*;
     use crate::guests::Module;
+    use crate::kernel::Place;
     use crate::scenario::{Placement, Vm};
     use dtoolkit::{Node, Property};
     use std::path::PathBuf;
@@ -159,13 +175,15 @@ mod tests {
             vmid: Some(7),
             kernel_ballast: Size(0),
             kernel_module: Placement::default(),
+            dtb: None,
+            properties: Default::default(),
             play: None,
             script: None,
         }
     }
 
     fn modules() -> Vec<Module> {
-        let module = |role, address| Module { role, file: PathBuf::from("f"), address, size: 0x1234 };
+        let module = |role, address| Module { role, file: PathBuf::from("f"), address, size: 0x1234, place: None };
         vec![module(Role::Kernel, 0x7000_0000), module(Role::Ramdisk, 0x7020_0000)]
     }
 
@@ -220,6 +238,35 @@ mod tests {
         assert_eq!(reg, [0, 0, 0, 0, 0x70, 0x20, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]);
         let disk = value(&tree, "/chosen/domU1/module@70200000", "reg").unwrap();
         assert_eq!(disk[8..], 0x1234u64.to_be_bytes());
+    }
+
+    #[test]
+    fn a_vm_says_where_its_images_are_to_be_and_what_else_its_node_has() {
+        let mut vm = vm();
+        vm.dtb = Some(DtbPlace::AfterKernel);
+        vm.properties = [
+            ("xen,tee", Value::Text("optee".into())),
+            ("direct-map", Value::Empty(true)),
+            ("nr_spis", Value::Number(64)),
+            ("xen,static-mem", Value::Cells(vec![0, 1, 2])),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let mut modules = modules();
+        modules[0].place = Some(Place { address: 0x4008_0000, entry: 0x4008_0040 });
+        let mut machine = DeviceTree::new();
+        machine.root.add_child(node("chosen").unwrap());
+        let bytes = with_guests(&machine.to_dtb(), &[Guest { vm: &vm, modules }], Seeds::Random).unwrap();
+        let tree = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
+        let of = |name| value(&tree, "/chosen/domU1", name).unwrap();
+        assert_eq!(of("triptych,dtb"), b"after-kernel\0");
+        assert_eq!(of("triptych,kernel-address"), 0x4008_0000u64.to_be_bytes());
+        assert_eq!(of("triptych,kernel-entry"), 0x4008_0040u64.to_be_bytes());
+        assert_eq!(
+            (of("xen,tee"), of("direct-map"), of("nr_spis")),
+            (b"optee\0".into(), vec![], 64u32.to_be_bytes().into())
+        );
+        assert_eq!(of("xen,static-mem"), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
     }
 
     #[test]

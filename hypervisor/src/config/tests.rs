@@ -66,8 +66,25 @@ fn vm(fdt: &mut FdtWriter, name: &str, kernel: [u64; 2], more: impl FnOnce(&mut 
 fn read(blob: &[u8]) -> (Machine, Vec<VmConfig>, Vec<Skipped>) {
     let tree = Fdt::new(blob).unwrap();
     let machine = machine(&tree, IMAGE, Range::new(0x4800_0000, 0x1_0000));
-    let (vms, skipped) = vms(&tree, &machine, |range| range.base == 0x7F00_0000);
-    (machine, vms, skipped)
+    let asked = vms(&tree, &machine, |range| range.base == 0x7F00_0000);
+    (machine, asked.vms, asked.skipped)
+}
+
+/// What is said of a tree with one VM, which is made.
+fn remarks(chosen: impl FnOnce(&mut FdtWriter), more: impl FnOnce(&mut FdtWriter)) -> (VmConfig, Vec<String>) {
+    let blob = tree(|fdt| {
+        chosen(fdt);
+        vm(fdt, "domU1", KERNEL, more);
+    });
+    let tree = Fdt::new(&blob).unwrap();
+    let asked = vms(&tree, &machine(&tree, IMAGE, Range::new(0x4800_0000, 0x1_0000)), |_| false);
+    assert_eq!(asked.skipped, []);
+    (asked.vms[0].clone(), asked.remarks.into_iter().map(|remark| format!("{} {}", remark.node, remark.text)).collect())
+}
+
+/// The remarks on one VM's node.
+fn said(more: impl FnOnce(&mut FdtWriter)) -> Vec<String> {
+    remarks(|_| {}, more).1
 }
 
 /// Why the one VM of a tree is skipped.
@@ -191,6 +208,227 @@ fn what_no_vm_can_have_is_told_too() {
     assert!(patched(b"console=ttyAMA0", b"console\0").contains("no command line"));
     let most = u64::MAX / 1024;
     assert!(patched(&65536u64.to_be_bytes(), &most.to_be_bytes()).contains("such as 66060288"));
+    assert!(patched(&65536u64.to_be_bytes(), &0u64.to_be_bytes()).contains("such as 2048"));
+    assert!(patched(&65536u64.to_be_bytes(), &(most + 1).to_be_bytes()).contains("beyond all bounds"));
+    assert!(patched(&65536u64.to_be_bytes(), &66060289u64.to_be_bytes()).contains("such as 66060288"));
+}
+
+#[test]
+fn memory_comes_in_whole_blocks() {
+    let with = |kib: u64| {
+        let mut blob = tree(|fdt| vm(fdt, "domU1", KERNEL, |_| {}));
+        let at = blob.windows(8).rposition(|bytes| bytes == 65536u64.to_be_bytes()).unwrap();
+        blob[at..at + 8].copy_from_slice(&kib.to_be_bytes());
+        let tree = Fdt::new(&blob).unwrap();
+        let asked = vms(&tree, &machine(&tree, IMAGE, Range::new(0x4800_0000, 0x1_0000)), |_| false);
+        (asked.vms[0].memory >> 10, asked.remarks.first().map(|remark| remark.text.clone()))
+    };
+    assert_eq!(with(65536), (65536, None));
+    assert_eq!(with(66060288), (66060288, None));
+    let (memory, remark) = with(513 << 10);
+    assert_eq!(
+        (memory, remark.unwrap()),
+        (514 << 10, "asks for 525312 KiB of memory, and gets 526336: it comes in pieces of 2048".into())
+    );
+    assert_eq!(with(1).0, 2048);
+}
+
+#[test]
+fn a_vm_has_the_tee_by_our_property_or_by_xens() {
+    let tee = |more: &dyn Fn(&mut FdtWriter)| {
+        let (vm, remarks) = remarks(|_| {}, more);
+        (vm.tee, remarks.len())
+    };
+    let xen = |fdt: &mut FdtWriter, kind| fdt.property_string("xen,tee", kind).unwrap();
+    let ours = |fdt: &mut FdtWriter| fdt.property_null("triptych,tee").unwrap();
+    assert_eq!(tee(&|_| {}), (false, 0));
+    assert_eq!(tee(&|fdt| xen(fdt, "optee")), (true, 0));
+    assert_eq!(tee(&|fdt| xen(fdt, "none")), (false, 0));
+    assert_eq!(tee(&ours), (true, 0));
+    assert_eq!(
+        tee(&|fdt| {
+            ours(fdt);
+            xen(fdt, "none")
+        }),
+        (true, 0)
+    );
+    assert_eq!(tee(&|fdt| xen(fdt, "ffa")), (false, 1));
+    assert_eq!(
+        tee(&|fdt| {
+            ours(fdt);
+            xen(fdt, "ffa")
+        }),
+        (true, 1)
+    );
+    let text = said(|fdt| xen(fdt, "ffa"));
+    assert_eq!(text, ["domU1 has xen,tee = \"ffa\", which is neither \"optee\" nor \"none\": it gets no TEE"]);
+}
+
+#[test]
+fn a_wish_of_xens_that_is_not_followed_is_said_once() {
+    for name in [
+        "direct-map",
+        "xen,static-mem",
+        "passthrough",
+        "xen,enhanced",
+        "max_grant_version",
+        "max_grant_frames",
+        "max_maptrack_frames",
+        "xen,domain-p2m-mem-mb",
+        "nr_spis",
+        "sve",
+        "llc-colors",
+        "domain-cpupool",
+        "capabilities",
+        "trap-unmapped-accesses",
+        "xen,sci_type",
+        "v8r_el1_msa",
+        "#xen,static-mem-address-cells",
+    ] {
+        let text = said(|fdt| fdt.property_null(name).unwrap());
+        assert_eq!(text.len(), 1, "{name}");
+        assert!(text[0].starts_with(&format!("domU1 has {name}, which is not followed: ")), "{}", text[0]);
+    }
+    let direct = said(|fdt| fdt.property_null("direct-map").unwrap());
+    assert!(direct[0].ends_with("its RAM begins at 0x40000000 for it, wherever that is in the machine"));
+}
+
+#[test]
+fn a_wish_for_what_every_vm_has_is_not_worth_a_word() {
+    let quiet = said(|fdt| {
+        fdt.property_null("vpl011").unwrap();
+        fdt.property_string("passthrough", "disabled").unwrap();
+        fdt.property_string("xen,enhanced", "disabled").unwrap();
+        fdt.property_string("xen,sci_type", "none").unwrap();
+        fdt.property_string("v8r_el1_msa", "mmu").unwrap();
+        fdt.property_u32("sve", 0).unwrap();
+        fdt.property_u32("capabilities", 0).unwrap();
+        fdt.property_u32("trap-unmapped-accesses", 1).unwrap();
+    });
+    assert_eq!(quiet, [""; 0]);
+    assert_eq!(said(|fdt| fdt.property_u32("sve", 128).unwrap()).len(), 1);
+    assert_eq!(said(|fdt| fdt.property_u32("trap-unmapped-accesses", 0).unwrap()).len(), 1);
+    assert_eq!(said(|fdt| fdt.property_string("passthrough", "enabled").unwrap()).len(), 1);
+}
+
+#[test]
+fn what_nobody_knows_is_said_too() {
+    assert_eq!(said(|fdt| fdt.property_null("xen,tea").unwrap()), ["domU1 has xen,tea, which means nothing here"]);
+    assert_eq!(said(|fdt| fdt.property_u32("vcpus", 2).unwrap()), ["domU1 has vcpus, which means nothing here"]);
+}
+
+/// A node in another one, compatible with this.
+fn child(fdt: &mut FdtWriter, name: &str, compatible: &[&str]) {
+    let node = fdt.begin_node(name).unwrap();
+    fdt.property_string_list("compatible", compatible.iter().map(|name| name.to_string()).collect()).unwrap();
+    fdt.property_array_u64("reg", &[0x7A00_0000, 0x1000]).unwrap();
+    fdt.end_node(node).unwrap();
+}
+
+#[test]
+fn nodes_of_xens_that_are_not_followed_are_said() {
+    for kind in [
+        "multiboot,device-tree",
+        "xen,vcpu",
+        "xen,evtchn-v1",
+        "xen,evtchn",
+        "xen,domain-shared-memory-v1",
+        "xen,xsm-policy",
+    ] {
+        let text = said(|fdt| child(fdt, "some@7a000000", &[kind, "multiboot,module"]));
+        let begin = format!("domU1 has some@7a000000, compatible with \"{kind}\", which is not followed: ");
+        assert!(text.len() == 1 && text[0].starts_with(&begin), "{text:?}");
+    }
+    let module = said(|fdt| child(fdt, "module@7a000000", &["multiboot,module"]));
+    assert_eq!(
+        module,
+        [
+            "domU1 has module@7a000000, a module that is neither \"multiboot,kernel\" nor \"multiboot,ramdisk\": it is not used"
+        ]
+    );
+    assert_eq!(said(|fdt| child(fdt, "x", &["y"])), ["domU1 has x, which means nothing here"]);
+    let second = said(|fdt| child(fdt, "module@7a000000", &["multiboot,kernel", "multiboot,module"]));
+    assert_eq!(second, ["domU1 has more than one kernel: the first one counts"]);
+}
+
+#[test]
+fn a_module_that_is_not_used_is_not_free_memory_either() {
+    let blob = tree(|fdt| {
+        vm(fdt, "domU1", KERNEL, |fdt| child(fdt, "t@7a000000", &["multiboot,device-tree", "multiboot,module"]))
+    });
+    let (machine, ..) = read(&blob);
+    assert!(machine.free.ranges().iter().all(|free| !free.overlaps(&Range::new(0x7A00_0000, 0x1000))));
+}
+
+#[test]
+fn what_chosen_and_devices_ask_for_is_said() {
+    let text = remarks(
+        |fdt| {
+            for name in
+                ["xen,xen-bootargs", "xen,static-heap", "xen,other", "triptych,other", "triptych,ballast", "other"]
+            {
+                fdt.property_null(name).unwrap();
+            }
+            child(fdt, "module@7a000000", &["multiboot,kernel", "multiboot,module"]);
+            child(fdt, "pool", &["xen,cpupool"]);
+            let node = fdt.begin_node("device").unwrap();
+            fdt.property_null("xen,passthrough").unwrap();
+            fdt.end_node(node).unwrap();
+        },
+        |_| {},
+    );
+    assert_eq!(
+        text.1,
+        [
+            "/chosen has xen,xen-bootargs, which is not followed: the hypervisor has no command line",
+            "/chosen has xen,static-heap, which is not followed: the hypervisor's heap is taken from what is free",
+            "/chosen has xen,other, which means nothing here",
+            "/chosen has triptych,other, which means nothing here",
+            "/chosen has module@7a000000, a module for a dom0, which there is not: it is not used",
+            "/chosen has pool, compatible with \"xen,cpupool\", which is not followed: there is one pool, of all CPUs",
+            "device has xen,passthrough, which is not followed: no device is given to a VM",
+        ]
+    );
+}
+
+#[test]
+fn the_names_of_xen_4_4_are_taken() {
+    let blob = tree(|fdt| {
+        let node = fdt.begin_node("domU1").unwrap();
+        fdt.property_string("compatible", "xen,domain").unwrap();
+        fdt.property_u64("memory", 65536).unwrap();
+        fdt.property_u32("#address-cells", 2).unwrap();
+        fdt.property_u32("#size-cells", 2).unwrap();
+        child(fdt, "kernel", &["xen,linux-zimage", "xen,multiboot-module"]);
+        let ramdisk = fdt.begin_node("ramdisk").unwrap();
+        fdt.property_string_list("compatible", vec!["xen,linux-initrd".into(), "xen,multiboot-module".into()]).unwrap();
+        fdt.property_array_u64("reg", &[0x7B00_0000, 0x2000]).unwrap();
+        fdt.end_node(ramdisk).unwrap();
+        fdt.end_node(node).unwrap();
+    });
+    let (machine, vms, skipped) = read(&blob);
+    assert_eq!(skipped, []);
+    assert_eq!(vms[0].kernel, Range::new(0x7A00_0000, 0x1000));
+    assert_eq!(vms[0].ramdisk, Some(Range::new(0x7B00_0000, 0x2000)));
+    for module in [vms[0].kernel, vms[0].ramdisk.unwrap()] {
+        assert!(machine.free.ranges().iter().all(|free| !free.overlaps(&module)));
+    }
+}
+
+#[test]
+fn a_vm_says_where_its_images_are_to_be() {
+    let places = |more: &dyn Fn(&mut FdtWriter)| remarks(|_| {}, more).0.places;
+    assert_eq!(places(&|_| {}), Wish::default());
+    let wish = places(&|fdt| {
+        fdt.property_string("triptych,dtb", "after-kernel").unwrap();
+        fdt.property_u64("triptych,kernel-address", 0x4008_0000).unwrap();
+        fdt.property_u32("triptych,kernel-entry", 0x4008_0040).unwrap();
+    });
+    assert_eq!(
+        wish,
+        Wish { dtb: DtbPlace::AfterKernel, kernel: Some(Ipa(0x4008_0000)), entry: Some(Ipa(0x4008_0040)) }
+    );
+    assert!(reason(KERNEL, |fdt| fdt.property_string("triptych,dtb", "on-top").unwrap()).contains("after-kernel"));
 }
 
 #[test]

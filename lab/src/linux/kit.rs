@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use shared_abi::image::Format;
 
 use super::modules::Tree;
 use super::packages::{self, Suite};
 use super::{apt, store};
+use crate::kernel;
 
 /// The modules that init loads, beside what they depend on.
 const MODULES: [&str; 2] = ["optee", "optee-rng"];
@@ -101,8 +103,7 @@ fn remembered(folder: &Path) -> Option<Kit> {
 /// Copies the kit out of unpacked packages, then records it: a run that is killed in between leaves no record.
 fn make(folder: &Path, unpacked: &Path, origin: String) -> Result<Kit> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("can't read {}", path.display()));
-    let image = read(&only_entry(&unpacked.join("boot"), "vmlinuz-")?)?;
-    check_image(&image)?;
+    let image = image(read(&only_entry(&unpacked.join("boot"), "vmlinuz-")?)?)?;
     // Debian 13 merged /bin and /lib into /usr; Debian 12's packages have both.
     let busybox = read(&first_existing(unpacked, &["usr/bin/busybox", "bin/busybox"])?)?;
     let module_folder = first_existing(unpacked, &["usr/lib/modules", "lib/modules"])?;
@@ -130,12 +131,13 @@ fn make(folder: &Path, unpacked: &Path, origin: String) -> Result<Kit> {
     Ok(kit)
 }
 
-/// An arm64 `Image` has "ARM\x64" at offset 56 (the kernel's arm64 booting document). A compressed kernel doesn't.
-fn check_image(image: &[u8]) -> Result<()> {
-    if image.get(56..60) != Some(b"ARM\x64") {
-        bail!("the kernel package's vmlinuz is no plain arm64 Image");
+/// The arm64 `Image` in the package's `vmlinuz`, whatever that is packed in.
+fn image(vmlinuz: Vec<u8>) -> Result<Vec<u8>> {
+    let kernel = kernel::unpack(vmlinuz).context("the kernel package's vmlinuz is not taken")?;
+    if Format::of(&kernel.bytes) != Format::Image {
+        bail!("the kernel package's vmlinuz is no arm64 Image");
     }
-    Ok(())
+    Ok(kernel.bytes)
 }
 
 fn first_existing(root: &Path, candidates: &[&str]) -> Result<PathBuf> {
@@ -202,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_kernel_is_refused() {
-        assert!(check_image(b"\x1f\x8b").is_err());
-        assert!(check_image(&[0; 64]).is_err());
+    fn a_kernel_that_is_no_image_is_refused() {
+        assert!(image(b"\x1f\x8b\x08".to_vec()).is_err());
+        assert!(image(vec![0; 64]).is_err());
     }
 }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use crate::kernel;
 use anyhow::{Context, Result, bail};
 
 /// A module, ready to be loaded.
@@ -100,12 +100,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let data = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("ko") => Ok(data),
-        Some("xz") => {
-            let mut plain = Vec::new();
-            lzma_rs::xz_decompress(&mut Cursor::new(data), &mut plain)
-                .map_err(|error| anyhow::anyhow!("can't decompress {}: {error:?}", path.display()))?;
-            Ok(plain)
-        }
+        Some("xz") => kernel::unxz(&data).with_context(|| format!("can't decompress {}", path.display())),
         _ => bail!("{}: a compression that the lab can't undo", path.display()),
     }
 }
@@ -124,6 +119,7 @@ fn dependencies(module: &[u8]) -> Vec<&str> {
 mod tests {
     use super::*;
     use crate::linux::store;
+    use std::io::Write;
 
     /// The folder lives as long as the test: the files are read late.
     fn tree(modules: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
@@ -168,8 +164,9 @@ mod tests {
     fn a_compressed_module_is_decompressed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tee.ko.xz");
-        let mut packed = Vec::new();
-        lzma_rs::xz_compress(&mut Cursor::new(b"depends=\0"), &mut packed).unwrap();
+        let mut packer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+        packer.write_all(b"depends=\0").unwrap();
+        let packed = packer.finish().unwrap();
         store::write(&path, &packed).unwrap();
         assert_eq!(read(&path).unwrap(), b"depends=\0");
         store::write(&path, &packed[..packed.len() - 1]).unwrap();

@@ -211,7 +211,8 @@ pub enum Image {
 pub struct Vm {
     /// What it is called in the hypervisor's lines.
     pub name: String,
-    /// `linux`, `bare-guest`, `probe`, `contract`, or the path of an arm64 `Image`. Without one the VM has no kernel module.
+    /// `linux`, `bare-guest`, `probe`, `contract`, or the path of a kernel: [`crate::kernel`]. Without one the VM has no kernel
+    /// module.
     pub kernel: Option<String>,
     /// `linux` or a path.
     pub initramfs: Option<String>,
@@ -234,6 +235,11 @@ pub struct Vm {
     /// Says something else about the kernel's module than is true.
     #[serde(default)]
     pub kernel_module: Placement,
+    /// Where its device tree is; else at the start of its RAM.
+    pub dtb: Option<DtbPlace>,
+    /// What its node in the machine's tree says besides: Xen's binding has more than there are keys for.
+    #[serde(default)]
+    pub properties: BTreeMap<String, Property>,
     /// The list of steps that its probe plays; else the one without a name.
     pub play: Option<String>,
     /// What its probe plays, compiled.
@@ -246,6 +252,28 @@ impl Vm {
     pub fn is_probe(&self) -> bool {
         self.kernel.as_deref() == Some("probe")
     }
+}
+
+/// Where a VM's device tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DtbPlace {
+    /// Behind the kernel and its RAM disk, and these where QEMU's own loader puts them.
+    AfterKernel,
+}
+
+/// The value of a property in a device tree.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Property {
+    /// It is there, without a value.
+    Empty(bool),
+    /// A cell.
+    Number(u32),
+    /// Several of them.
+    Cells(Vec<u32>),
+    /// A string.
+    Text(String),
 }
 
 /// Where the tree says that a module is, instead of where it is.

@@ -164,6 +164,26 @@ fn a_key_of_a_vm_that_would_be_ignored_is_refused() {
             &format!("22: `kernel-ballast` {nothing}"),
         ),
         (
+            "'16M'",
+            "'16M'\nproperties = { memory = 1 }",
+            "23: `memory` is no property that can be written there, or has a key of its own",
+        ),
+        (
+            "'16M'",
+            "'16M'\nproperties = { 'triptych,tee' = true }",
+            "23: `triptych,tee` is no property that can be written there, or has a key of its own",
+        ),
+        (
+            "'16M'",
+            "'16M'\nproperties = { 'direct-map' = false }",
+            "23: `direct-map` is no property that can be written there, or has a key of its own",
+        ),
+        (
+            "kernel = 'bare-guest'\nmemory = '16M'\ntee = true\nbootargs = 'print=word'",
+            "memory = '16M'\ndtb = 'after-kernel'",
+            &format!("22: `dtb` {nothing}"),
+        ),
+        (
             "kernel = 'bare-guest'\nmemory = '16M'\ntee = true\nbootargs = 'print=word'",
             "memory = '16M'\nkernel-module = { size = 1 }",
             &format!("22: `kernel-module` {nothing}"),

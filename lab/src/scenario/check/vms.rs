@@ -2,7 +2,7 @@
 
 use super::is_plain;
 use crate::scenario::error::Fault;
-use crate::scenario::{Scenario, Size, Vm};
+use crate::scenario::{Property, Scenario, Size, Vm};
 use bare_guest::script::Step;
 use hypervisor::config::{MAX_BOOTARGS, MAX_MEMORY, MAX_VMS};
 use hypervisor::memory::BLOCK;
@@ -47,10 +47,24 @@ fn itself(vm: &Vm) -> Result<(), Mistake> {
         let length = vm.bootargs.len();
         return mistake("bootargs", format!("{length} bytes; a command line has at most {MAX_BOOTARGS}"));
     }
+    if let Some((name, _)) = vm.properties.iter().find(|(name, value)| !is_property(name, value)) {
+        return mistake(
+            "properties",
+            format!("`{name}` is no property that can be written there, or has a key of its own"),
+        );
+    }
     if vm.bootargs.contains(char::is_control) {
         return mistake("bootargs", "a command line is one line, without control characters");
     }
     Ok(())
+}
+
+/// Whether a property can be written beside those that come from a VM's keys.
+fn is_property(name: &str, value: &Property) -> bool {
+    let own = ["compatible", "memory", "cpus", "#address-cells", "#size-cells"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || ",._+-#".contains(c);
+    let fits = !name.is_empty() && name.len() <= 31 && name.chars().all(plain);
+    fits && !own.contains(&name) && !name.starts_with("triptych,") && *value != Property::Empty(false)
 }
 
 /// Its files.
@@ -61,6 +75,7 @@ fn kernel(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
             ("initramfs", vm.initramfs.is_some()),
             ("bootargs", !vm.bootargs.is_empty()),
             ("kernel-ballast", vm.kernel_ballast != Size(0)),
+            ("dtb", vm.dtb.is_some()),
             ("kernel-module", vm.kernel_module.address.is_some() || vm.kernel_module.size.is_some()),
             ("play", vm.play.is_some()),
         ];
