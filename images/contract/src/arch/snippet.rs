@@ -10,6 +10,8 @@ pub const REGISTERS: usize = 29;
 
 /// Pages of the window in which EL0 finds its code.
 const CODE_PAGE: usize = 500;
+/// Where that is.
+pub const EL0_CODE: u64 = tables::WINDOW + 4096 * CODE_PAGE as u64;
 /// SPSR_EL1 for EL0, interrupts masked.
 const EL0: u64 = 0x3C0;
 
@@ -52,8 +54,13 @@ impl Snippet {
         Ran { x, caught }
     }
 
-    /// Runs it at EL0, from a view of its page in the window. Nothing else of the program is there for it.
+    /// Runs it at EL0.
     pub fn run_at_el0(self, registers: &[u64]) -> Ran {
+        self.run_at_el0_with(skip, registers)
+    }
+
+    /// Runs it at EL0, from a view of its page in the window. Nothing else of the program is there for it.
+    pub fn run_at_el0_with(self, resume: Resume, registers: &[u64]) -> Ran {
         let page = tables::map(
             CODE_PAGE,
             self.address(),
@@ -67,7 +74,7 @@ impl Snippet {
         );
         let mut x = [0; REGISTERS];
         x[..registers.len()].copy_from_slice(registers);
-        let caught = Cpu::this().catch(skip, || {
+        let caught = Cpu::this().catch(resume, || {
             // SAFETY: As in `run_with`; EL0 reaches the window alone.
             unsafe { contract_snippet(page + self.address() % 4096, &mut x, EL0) };
         });

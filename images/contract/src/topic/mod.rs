@@ -1,5 +1,6 @@
 //! The topics of the contract.
 
+mod debug;
 mod pl031;
 mod timers;
 mod vgic;
@@ -7,4 +8,4 @@ mod vgic;
 use crate::check::Topic;
 
 /// All of them, in the order in which they are looked at.
-pub const TOPICS: [&Topic; 3] = [&vgic::TOPIC, &pl031::TOPIC, &timers::TOPIC];
+pub const TOPICS: [&Topic; 4] = [&vgic::TOPIC, &pl031::TOPIC, &timers::TOPIC, &debug::TOPIC];
