@@ -94,7 +94,7 @@ contract_note:
     mrs     x28, cpacr_el1
     ret
 
-    // MMU and caches on, vectors set. Changes x1 to x4.
+    // MMU and caches on, vectors set, floating point on. Changes x1 to x4.
 contract_level:
     msr     daifset, #0xf
     mrs     x1, CurrentEL
@@ -118,6 +118,8 @@ contract_level:
     adrp    x1, {vectors}
     add     x1, x1, :lo12:{vectors}
     msr     vbar_el1, x1
+    mov     x1, #(3 << 20)                  // CPACR_EL1.FPEN: floating point at both levels
+    msr     cpacr_el1, x1
     isb
     ret
 

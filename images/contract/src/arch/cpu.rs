@@ -49,7 +49,10 @@ impl Caught {
 }
 
 /// A CPU's own data. TPIDR_EL1 has its address.
+#[repr(C)]
 pub struct Cpu {
+    /// Where exceptions are taken whose stack pointer points to no RAM: the vectors know that this comes first.
+    other_stack: Cell<u64>,
     /// The stack of the attempt that an unexpected exception ends; assembly sets and clears it.
     escape: Cell<u64>,
     number: usize,
@@ -66,12 +69,15 @@ static CPUS: [Cpu; MAX_CPUS] =
     [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
 
 unsafe extern "C" {
+    /// link.ld: 64 KiB for each CPU.
+    static _stacks: u8;
     fn contract_attempt(call: extern "C" fn(*mut c_void), data: *mut c_void, escape: *mut u64) -> u64;
 }
 
 impl Cpu {
     const fn new(number: usize) -> Self {
         Self {
+            other_stack: Cell::new(0),
             escape: Cell::new(0),
             number,
             resume: Cell::new(None),
@@ -84,6 +90,9 @@ impl Cpu {
     /// Makes the calling CPU this one.
     pub fn install(number: usize) {
         let cpu = &CPUS[number];
+        // The lower half of its stack, which nobody else comes near.
+        let stacks = (&raw const _stacks).expose_provenance() as u64;
+        cpu.other_stack.set(stacks + ((number as u64) << 16) + 0x8000);
         cpu.escape.set(0);
         cpu.resume.set(None);
         cpu.take.set(None);

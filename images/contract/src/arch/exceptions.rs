@@ -45,10 +45,12 @@ pub struct Frame {
     pub esr: u64,
     /// FAR_EL1.
     pub far: u64,
-    padding: u64,
+    /// The stack pointer.
+    pub sp: u64,
+    vector: [u64; 2],
 }
 
-const _: () = assert!(core::mem::size_of::<Frame>() == 288);
+const _: () = assert!(core::mem::size_of::<Frame>() == 304);
 
 /// ESR_EL1 of `svc #0xe0`, by which a snippet at EL0 ends.
 pub const BACK: u64 = 0x15 << 26 | 1 << 25 | 0xE0;
@@ -64,13 +66,36 @@ contract_vectors:
     .set    n, 0
     .rept   16
     .balign 128
-    sub     sp, sp, #288
-    stp     x0, x1, [sp, #0]
-    mov     x1, #n
-    b       contract_save
+    msr     tpidr_el0, x0
+    mov     x0, #n
+    b       contract_taken
     .set    n, n + 1
     .endr
 
+contract_taken:
+    msr     tpidrro_el0, x1
+    mrs     x1, sctlr_el1
+    tbz     x1, #25, 1f                     // EE: a snippet reads and writes the other way round
+    // Tables may be the other way round as well.
+    and     x1, x1, #~(1 << 25)
+    and     x1, x1, #~1
+    msr     sctlr_el1, x1
+    isb
+    orr     x0, x0, #(1 << 8)
+1:  mov     x1, sp
+    tbnz    x1, #30, 2f                     // a snippet may have its stack pointer where there is no RAM
+    mrs     x1, tpidr_el1
+    ldr     x1, [x1]                        // cpu.rs: another stack
+2:  sub     x1, x1, #304
+    str     x0, [x1, #288]
+    mov     x0, sp
+    str     x0, [x1, #280]
+    mov     sp, x1
+    mrs     x0, tpidr_el0
+    mrs     x1, tpidrro_el0
+    stp     x0, x1, [sp, #0]
+    ldr     x1, [sp, #288]
+    and     x1, x1, #0xff
 contract_save:
     stp     x2, x3, [sp, #16]
     stp     x4, x5, [sp, #32]
@@ -100,6 +125,8 @@ contract_save:
     msr     elr_el1, x2
     msr     spsr_el1, x3
     ldp     x0, x1, [sp, #0]
+    msr     tpidr_el0, x0
+    msr     tpidrro_el0, x1
     ldp     x2, x3, [sp, #16]
     ldp     x4, x5, [sp, #32]
     ldp     x6, x7, [sp, #48]
@@ -115,7 +142,16 @@ contract_save:
     ldp     x26, x27, [sp, #208]
     ldp     x28, x29, [sp, #224]
     ldr     x30, [sp, #240]
-    add     sp, sp, #288
+    ldr     x0, [sp, #288]
+    ldr     x1, [sp, #280]
+    mov     sp, x1
+    tbz     x0, #8, 1f
+    adrp    x0, {big}
+    ldr     x0, [x0, :lo12:{big}]
+    msr     sctlr_el1, x0
+    isb
+1:  mrs     x0, tpidr_el0
+    mrs     x1, tpidrro_el0
     eret
 
     // contract_attempt(call, data, escape): 0 once `call` has returned, 1 if an exception ended it. `escape` has the stack
@@ -149,7 +185,8 @@ contract_escape:
     mov     x0, #1
     b       1b
     .popsection
-"#
+"#,
+    big = sym super::endianness::SCTLR_BIG,
 );
 
 /// From the vectors. Where the exception goes on: 0 for the frame, else the stack of the attempt that it ends.

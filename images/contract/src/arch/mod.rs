@@ -1,8 +1,9 @@
-//! What only AArch64 can say: the way in, exceptions, translation, devices, other CPUs, and *snippets*: instructions that
+//! What only AArch64 can say: the way in, exceptions, translation, devices, byte order, other CPUs, and *snippets*: instructions that
 //! a check runs with registers of its choice.
 
 pub mod boot;
 pub mod cpu;
+pub mod endianness;
 pub mod exceptions;
 pub mod mmio;
 pub mod others;

@@ -1,6 +1,8 @@
 //! The topics of the contract.
 
 mod debug;
+mod endianness;
+mod mmio;
 mod pl031;
 mod timers;
 mod vgic;
@@ -8,4 +10,5 @@ mod vgic;
 use crate::check::Topic;
 
 /// All of them, in the order in which they are looked at.
-pub const TOPICS: [&Topic; 4] = [&vgic::TOPIC, &pl031::TOPIC, &timers::TOPIC, &debug::TOPIC];
+pub const TOPICS: [&Topic; 6] =
+    [&vgic::TOPIC, &pl031::TOPIC, &timers::TOPIC, &debug::TOPIC, &mmio::TOPIC, &endianness::TOPIC];
