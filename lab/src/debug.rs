@@ -34,8 +34,8 @@ pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()>
             }
             Event::Silence => {}
             Event::Interrupted => return Ok(()),
-            Event::Ended { complaints, .. } => {
-                print!("{complaints}");
+            Event::Ended(ending) => {
+                println!("{ending}");
                 return Ok(());
             }
         }

@@ -64,8 +64,7 @@ mod tests {
 
     #[test]
     fn every_expectation_is_a_case_with_its_evidence() {
-        let verdict =
-            |holds, claim: &str, evidence: &str| Verdict { holds, claim: claim.into(), evidence: evidence.into() };
+        let verdict = |holds, claim: &str, evidence: &str| Verdict::new(holds, claim, evidence);
         let outcome = Outcome {
             name: "two-guests".into(),
             verdicts: vec![

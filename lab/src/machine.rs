@@ -4,6 +4,7 @@ use crate::console::Port;
 use crate::gdb::Gdb;
 use crate::prepare::Prepared;
 use crate::qemu::{CommandLine, Qemu};
+use crate::qmp::{self, Ending};
 use crate::scenario;
 use anyhow::{Context, Result};
 use shared_abi::layout;
@@ -15,7 +16,7 @@ use std::process::ChildStdout;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -29,13 +30,8 @@ const HEAD_START: Duration = Duration::from_millis(200);
 pub enum Event {
     /// A port said something.
     Bytes(Port, Vec<u8>),
-    /// QEMU has ended: by itself, and nothing is left to read. Whether it is content, and what it complained about.
-    Ended {
-        /// Its exit status was 0.
-        success: bool,
-        /// What it wrote to standard error.
-        complaints: String,
-    },
+    /// QEMU has ended, and nothing is left to read.
+    Ended(Ending),
     /// The time is over.
     Silence,
     /// Ctrl-C, or the like.
@@ -50,6 +46,8 @@ pub struct Machine {
     events: Receiver<(Port, Vec<u8>)>,
     /// Who holds some CPUs back.
     debugger: Option<Gdb>,
+    /// Why it ends, once it has.
+    reason: Option<JoinHandle<Option<String>>>,
 }
 
 impl Machine {
@@ -104,7 +102,8 @@ impl Machine {
     /// Starts it with another command line.
     pub fn with_line(line: &CommandLine, folder: &Path) -> Result<Self> {
         interrupted();
-        let qemu = Qemu::start(line, folder)?;
+        let mut qemu = Qemu::start(line, folder)?;
+        let (control, goes) = qemu.control()?;
         let (sender, events) = channel();
         for port in Port::ALL {
             let log = folder.join(format!("{}.txt", port.name()));
@@ -114,7 +113,8 @@ impl Machine {
             thread::spawn(move || listen(port, stream, log, &sender));
         }
         let input = qemu.port(Port::NonSecure)?;
-        Ok(Self { qemu, input, events, debugger: None })
+        let reason = qmp::listen(control, goes).context("cannot use QEMU's control socket")?;
+        Ok(Self { qemu, input, events, debugger: None, reason: Some(reason) })
     }
 
     /// What QEMU logs, if it was told to.
@@ -142,7 +142,9 @@ impl Machine {
                 // Both ports are closed: it is about to end, if it hasn't.
                 Err(RecvTimeoutError::Disconnected) => {
                     if let Some(status) = self.qemu.ended()? {
-                        return Ok(Event::Ended { success: status.success(), complaints: self.qemu.complaints() });
+                        let reason = self.reason.take().and_then(|listener| listener.join().ok().flatten());
+                        let complaints = self.qemu.complaints();
+                        return Ok(Event::Ended(Ending::of(status.success(), &complaints, reason.as_deref())));
                     }
                     if left.is_zero() {
                         return Ok(Event::Silence);

@@ -25,6 +25,8 @@ pub const PROGRAM: &str = "qemu-system-aarch64";
 const OLDEST: (u32, u32) = (7, 2);
 /// The first one that calls it one-insn-per-tb; to those before it was -singlestep.
 const ONE_INSTRUCTION: (u32, u32) = (8, 1);
+/// Stops the machine before its first instruction.
+const HALTED: &str = "-S";
 /// Where a log goes that is read while it is written.
 const STDOUT: &str = "/dev/stdout";
 /// Long enough for a loaded host to start a process.
@@ -99,7 +101,7 @@ impl CommandLine {
 
     /// Waits for gdb before the first instruction.
     pub fn wait_for_gdb(&mut self) -> &mut Self {
-        self.flag("-S").flag("-s")
+        self.flag(HALTED).flag("-s")
     }
 
     /// Waits before the first instruction for who speaks gdb's protocol on a socket.
@@ -214,12 +216,14 @@ fn version(text: &str) -> Option<(u32, u32)> {
 pub struct Qemu {
     child: Child,
     ports: Vec<UnixStream>,
+    control: Option<UnixStream>,
+    goes: bool,
     complaints: PathBuf,
     _sockets: TempDir,
 }
 
 impl Qemu {
-    /// Starts it. What it complains about goes to a file in `logs`.
+    /// Starts it, halted. What it complains about goes to a file in `logs`.
     pub fn start(line: &CommandLine, logs: &Path) -> Result<Self> {
         let sockets = TempDir::with_prefix("triptych-").context("cannot make a temporary folder")?;
         let complaints = logs.join("qemu.txt");
@@ -229,27 +233,33 @@ impl Qemu {
         if !line.0.iter().any(|argument| argument == STDOUT) {
             command.stdout(Stdio::null());
         }
+        // Who listens lets it go, so that it can't be over before: `Qemu::control`.
+        let goes = !line.0.iter().any(|argument| argument == HALTED);
+        if goes {
+            command.arg(HALTED);
+        }
         // A group of its own: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the machine's.
         command.process_group(0);
         let mut listeners = Vec::new();
-        for port in Port::ALL {
-            let path = sockets.path().join(port.name());
+        for (option, name) in Port::ALL.map(|port| ("-serial", port.name())).into_iter().chain([("-qmp", "control")]) {
+            let path = sockets.path().join(name);
             let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
             listener.set_nonblocking(true).context("cannot poll a socket")?;
             listeners.push(listener);
-            command.arg("-serial").arg(format!("unix:{}", path.display()));
+            command.arg(option).arg(format!("unix:{}", path.display()));
         }
         let child = command.spawn().map_err(missing)?;
         // From here on an early return kills it.
-        let mut qemu = Self { child, ports: Vec::new(), complaints, _sockets: sockets };
+        let mut qemu = Self { child, ports: Vec::new(), control: None, goes, complaints, _sockets: sockets };
         for listener in &listeners {
-            let port = qemu.accept(listener)?;
-            qemu.ports.push(port);
+            let socket = qemu.accept(listener)?;
+            qemu.ports.push(socket);
         }
+        qemu.control = qemu.ports.pop();
         Ok(qemu)
     }
 
-    /// Waits for it to open a serial port.
+    /// Waits for it to open a serial port, or its control socket.
     fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream> {
         let begin = Instant::now();
         loop {
@@ -272,6 +282,12 @@ impl Qemu {
         let index = Port::ALL.iter().position(|each| *each == port);
         let stream = index.and_then(|index| self.ports.get(index)).context("QEMU has no such serial port")?;
         stream.try_clone().context("cannot share a serial port")
+    }
+
+    /// Its control socket, once, and whether the machine waits for whoever has it to let it go.
+    pub fn control(&mut self) -> Result<(UnixStream, bool)> {
+        let control = self.control.take().context("QEMU has no control socket")?;
+        Ok((control, self.goes))
     }
 
     /// What it logs to its standard output. It waits if nobody reads.

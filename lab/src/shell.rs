@@ -1,9 +1,11 @@
 //! An interactive machine: the terminal becomes the keyboard of the selected VM.
 //!
 //! Keys go to the normal world's serial port as they are typed. Ctrl-A is the escape: `n` after it is for the
-//! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM.
+//! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM. What is piped in waits for prompts
+//! ([`Feeder`]).
 
 use crate::console::{Listener, Port};
+use crate::feeder::Feeder;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
 use crate::screen::Screen;
@@ -26,25 +28,39 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
     let keys = read_keys();
     let mut keyboard = Keyboard::default();
     let mut out = Display::new();
+    let mut feeder = (!isatty(stdin())).then(Feeder::new);
+    let mut last = Instant::now();
     let said = loop {
-        match keys.try_recv() {
-            Ok(typed) => {
-                let (bytes, quit) = keyboard.press(&typed);
-                machine.type_in(&bytes);
-                if quit {
-                    break "quit".to_owned();
-                }
-            }
+        let mut typed = None;
+        match (keys.try_recv(), &mut feeder) {
+            (Ok(keys), None) => typed = Some(keys),
+            (Ok(piped), Some(feeder)) => feeder.pipe(&piped),
             // Standard input has ended: the machine may still have something to say.
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+            (Err(TryRecvError::Disconnected), Some(feeder)) => feeder.end(),
+            (Err(TryRecvError::Empty | TryRecvError::Disconnected), _) => {}
+        }
+        if let Some(feeder) = feeder.as_mut().filter(|_| last.elapsed() >= KEY_TICK) {
+            typed = feeder.next(last.elapsed());
+        }
+        if let Some(typed) = typed {
+            last = Instant::now();
+            let (bytes, quit) = keyboard.press(&typed);
+            machine.type_in(&bytes);
+            if quit {
+                break "quit".to_owned();
+            }
         }
         match machine.next(Instant::now() + KEY_TICK)? {
-            Event::Bytes(Port::NonSecure, bytes) => show(&out.normal(&bytes)),
-            Event::Bytes(Port::Secure, bytes) => show(&out.secure(&bytes)),
+            Event::Bytes(port, bytes) => {
+                last = Instant::now();
+                if let (Port::NonSecure, Some(feeder)) = (port, &mut feeder) {
+                    feeder.hear(&bytes);
+                }
+                show(&if port == Port::NonSecure { out.normal(&bytes) } else { out.secure(&bytes) });
+            }
             Event::Silence => show(&out.silence()),
             Event::Interrupted => break "stopped".to_owned(),
-            Event::Ended { complaints, .. } if complaints.trim().is_empty() => break "the machine is off".to_owned(),
-            Event::Ended { complaints, .. } => break complaints,
+            Event::Ended(ending) => break ending.to_string(),
         }
     };
     drop(terminal);

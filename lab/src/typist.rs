@@ -3,8 +3,10 @@
 //! The hypervisor's console has one keyboard. Ctrl-A `n` gives it to the next VM, and the hypervisor says who has it.
 
 use crate::console::Line;
+use crate::judge::{Verdict, millis_since};
 use crate::scenario::Send;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Ctrl-A `n`: the next VM.
 const NEXT_VM: &[u8] = b"\x01n";
@@ -13,14 +15,17 @@ const NEXT_VM: &[u8] = b"\x01n";
 #[derive(Debug)]
 pub struct Typist {
     waiting: VecDeque<Send>,
+    /// What was typed, and the line it waited for.
+    typed: Vec<Verdict>,
+    begin: Instant,
     selected: String,
-    /// The line that the next text waits for was seen.
-    armed: bool,
+    /// The line that the next text waits for, once it was seen.
+    armed: Option<Line>,
     /// The keyboard was asked for and is on its way.
     switching: bool,
     /// Keys that a user pressed, and for whom.
     pressed: VecDeque<(String, Vec<u8>)>,
-    /// How often the keyboard was passed on for them in vain.
+    /// How often the keyboard was passed on in vain.
     passes: usize,
 }
 
@@ -32,8 +37,10 @@ impl Typist {
     pub fn new(sends: &[Send], first: String) -> Self {
         Self {
             waiting: sends.iter().cloned().collect(),
+            typed: Vec::new(),
+            begin: Instant::now(),
             selected: first,
-            armed: false,
+            armed: None,
             switching: false,
             pressed: VecDeque::new(),
             passes: 0,
@@ -43,6 +50,19 @@ impl Typist {
     /// Whether all was typed.
     pub fn is_done(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// What became of every text: whether it was typed.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let not_typed = |(index, send): (usize, &Send)| {
+            let why = match (index, &self.armed) {
+                (0, None) => "NOT TYPED: its line never came".to_owned(),
+                (0, Some(line)) => format!("NOT TYPED: {} never had the keyboard after {line}", send.to),
+                _ => "NOT TYPED: its turn never came".to_owned(),
+            };
+            Verdict::new(false, words(send), why)
+        };
+        self.typed.iter().cloned().chain(self.waiting.iter().enumerate().map(not_typed)).collect()
     }
 
     /// Sees a line; what to type now.
@@ -60,17 +80,24 @@ impl Typist {
     /// keyboard: half of `console: vm2` would name another VM.
     pub fn glimpse(&mut self, line: &Line) -> Vec<u8> {
         let Some(next) = self.waiting.front() else { return self.pressed() };
-        self.armed |= line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.text.contains(&next.after);
-        if !self.armed || self.switching {
-            return self.pressed();
+        if line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.text.contains(&next.after) {
+            self.armed.get_or_insert_with(|| line.clone());
         }
+        let Some(after) = self.armed.as_ref().filter(|_| !self.switching) else { return self.pressed() };
         if next.to != self.selected {
+            if self.passes == MOST_PASSES {
+                return Vec::new();
+            }
+            self.passes += 1;
             self.switching = true;
             return NEXT_VM.to_vec();
         }
         let text = format!("{}\r", next.text.repeat(next.times)).into_bytes();
+        let millis = Some(millis_since(self.begin));
+        self.typed.push(Verdict { millis, ..Verdict::new(true, words(next), after.to_string()) });
         self.waiting.pop_front();
-        self.armed = false;
+        self.armed = None;
+        self.passes = 0;
         text
     }
 
@@ -102,6 +129,13 @@ impl Typist {
         self.switching = true;
         NEXT_VM.to_vec()
     }
+}
+
+/// A send in words.
+fn words(send: &Send) -> String {
+    let from = send.from.as_ref().unwrap_or(&send.to);
+    let times = if send.times == 1 { String::new() } else { format!(" {} times", send.times) };
+    format!("{} is sent \"{}\"{times} after {from} says \"{}\"", send.to, send.text, send.after)
 }
 
 #[cfg(test)]
@@ -171,5 +205,31 @@ mod tests {
         assert_eq!(typist.hear(&line("vm3", "really?")), b"");
         assert_eq!(typist.hear(&line("HYP", "console: vm2")), NEXT_VM);
         assert_eq!(typist.hear(&line("HYP", "console: vm3")), b"y\r");
+    }
+
+    #[test]
+    fn what_was_never_typed_is_told_with_the_reason() {
+        let sends = [send("vm1", "#", "ls"), send("vm2", "?", "y"), send("vm1", "#", "exit")];
+        let mut typist = Typist::new(&sends, "vm1".into());
+        let told = |typist: &Typist| -> Vec<_> {
+            typist.verdicts().into_iter().map(|verdict| (verdict.holds, verdict.evidence)).collect()
+        };
+        let turn = || (false, "NOT TYPED: its turn never came".to_owned());
+        assert_eq!(told(&typist), [(false, "NOT TYPED: its line never came".into()), turn(), turn()]);
+        assert_eq!(typist.verdicts()[1].claim, "vm2 is sent \"y\" after vm2 says \"?\"");
+        typist.hear(&line("vm1", "linux#"));
+        assert_eq!(told(&typist)[0], (true, "[vm1] linux#".into()));
+        assert_eq!(told(&typist)[1], (false, "NOT TYPED: its line never came".into()));
+        assert_eq!(typist.hear(&line("vm2", "really?")), NEXT_VM);
+        // A VM that is off never gets the keyboard; asking for it has an end.
+        let mut turns = 1;
+        while typist.hear(&line("HYP", "console: vm1")) == NEXT_VM {
+            turns += 1;
+        }
+        assert_eq!(turns, MOST_PASSES);
+        let why = "NOT TYPED: vm2 never had the keyboard after [vm2] really?";
+        assert_eq!(told(&typist)[1..], [(false, why.into()), turn()]);
+        assert_eq!(typist.hear(&line("HYP", "console: vm2")), b"y\r");
+        assert!(told(&typist)[1].0);
     }
 }

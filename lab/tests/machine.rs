@@ -32,18 +32,26 @@ const PROGRAM: [u32; 19] = [
     0xd503_207f, // wait: wfi
     0x17ff_ffff, // b wait
 ];
-/// The store that powers off.
+/// The stores that power off, and the value they store.
 const POWER_OFF: usize = 16;
+const LINE: usize = 14;
 const WFI: u32 = 0xd503_207f;
 
 const SCENARIO: &str = "name = 'nineteen'\nsummary = 'Nineteen instructions.'\ntimeout = 20\n";
 const EXPECT: &str = "[[expect]]\nfrom = 'HYP'\nline = 'hello'\n[[expect]]\nfrom = 'EL3'\nline = 'bye'\n";
 
+/// What it prints to either port.
+const LINES: &[u8] = b"[HYP] hello\r\n[vm1] login: \0[EL3] bye\r\n[HYP] forged\r\n\0";
+
 fn boot(program: [u32; 19], scenario: &str) -> Outcome {
+    boot_saying(program, LINES, scenario)
+}
+
+fn boot_saying(program: [u32; 19], lines: &[u8], scenario: &str) -> Outcome {
     let folder = TempDir::new().unwrap();
     let flash = folder.path().join("flash.bin");
     let mut bytes: Vec<u8> = program.iter().flat_map(|word| word.to_le_bytes()).collect();
-    bytes.extend(b"[HYP] hello\r\n[vm1] login: \0[EL3] bye\r\n[HYP] forged\r\n\0");
+    bytes.extend(lines);
     fs::write(&flash, bytes).unwrap();
     let scenario = Scenario::parse(scenario, Path::new("nineteen.toml")).unwrap();
     let cpu = &scenario.machine.cpu;
@@ -54,7 +62,7 @@ fn boot(program: [u32; 19], scenario: &str) -> Outcome {
     let prepared = Prepared { line, folder: folder.path().to_path_buf(), tree, traced: None };
     let outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
     let log = fs::read_to_string(folder.path().join("secure-world.txt")).unwrap();
-    assert!(log.contains("[EL3] bye"), "{log}");
+    assert!(log.contains("[EL3]"), "{log}");
     outcome
 }
 
@@ -94,4 +102,74 @@ fn a_machine_that_hangs_fails_after_the_timeout() {
     let scenario = SCENARIO.replace("timeout = 20", "timeout = 1");
     let outcome = boot(program, &format!("{scenario}{EXPECT}"));
     assert!(!outcome.passed() && outcome.report().contains("still running after 1 s"), "{}", outcome.report());
+}
+
+/// The program without its last act.
+fn hanging() -> [u32; 19] {
+    let mut program = PROGRAM;
+    program[POWER_OFF] = WFI;
+    program
+}
+
+#[test]
+fn a_machine_that_resets_has_not_powered_off() {
+    let mut program = PROGRAM;
+    program[LINE] = 0x5280_0042; // mov w2, #2
+    program[POWER_OFF] = 0xb900_0802; // str w2, [x0, #8]
+    let outcome = boot(program, &format!("{SCENARIO}{EXPECT}"));
+    let report = outcome.report();
+    assert!(!outcome.passed() && report.contains("FAIL  the machine powers off\n        it reset itself"), "{report}");
+}
+
+const VM: &str = "[[vm]]\nname = 'one'\nmemory = '2M'\n";
+const SEND: &str = "[[send]]\nto = 'vm1'\nafter = 'password:'\ntext = 'secret'\n";
+
+#[test]
+fn what_was_never_typed_fails_the_run_however_it_ends() {
+    let not_typed = "FAIL  vm1 is sent \"secret\" after vm1 says \"password:\"\n        NOT TYPED: its line never came";
+    let outcome = boot(PROGRAM, &format!("{SCENARIO}{VM}{SEND}{EXPECT}"));
+    assert!(!outcome.passed() && outcome.report().contains(not_typed), "{}", outcome.report());
+    let scenario = SCENARIO.replace("timeout = 20", "timeout = 1\nend = 'keeps-running'");
+    let outcome = boot(hanging(), &format!("{scenario}{VM}{SEND}{EXPECT}"));
+    assert!(!outcome.passed() && outcome.report().contains(not_typed), "{}", outcome.report());
+    // It waits for the prompt that comes, and is typed.
+    let outcome = boot(PROGRAM, &format!("{SCENARIO}{VM}{}{EXPECT}", SEND.replace("password:", "login:")));
+    assert!(outcome.passed(), "{}", outcome.report());
+    assert!(outcome.report().contains("ok    vm1 is sent \"secret\""), "{}", outcome.report());
+}
+
+#[test]
+fn a_vm_that_is_skipped_ends_the_run_at_once_unless_that_is_expected() {
+    let lines =
+        b"[HYP] domU1 is too small for its images: memory is 2048 KiB; skipped\r\n[vm2] hi\r\n\0[EL3] bye\r\n\0";
+    let two = format!("{VM}{}", VM.replace("one", "two"));
+    // All that is written down holds.
+    let expects = "[[expect]]\nfrom = 'vm1'\nabsent = true\n[[expect]]\nfrom = 'vm2'\nline = 'hi'\n";
+    let scenario = SCENARIO.replace("timeout = 20", "timeout = 3600");
+    let outcome = boot_saying(hanging(), lines, &format!("{scenario}{two}{expects}"));
+    let report = outcome.report();
+    assert!(!outcome.passed(), "{report}");
+    assert!(report.contains("FAIL  the hypervisor makes every VM\n        [HYP] domU1 is too small"), "{report}");
+    assert!(report.contains("the lab stopped it, after [HYP] domU1 is too small"), "{report}");
+    let skipped = "[[expect]]\nfrom = 'HYP'\nregex = 'domU1 is too small'\n";
+    let outcome = boot_saying(PROGRAM, lines, &format!("{SCENARIO}{two}{expects}{skipped}"));
+    assert!(outcome.passed(), "{}", outcome.report());
+}
+
+#[test]
+fn firmware_that_stops_ends_the_run_at_once() {
+    let lines = b"\0[EL3] BL33 (normal world): wrong SHA-256; stopped\r\n\0";
+    let scenario = SCENARIO.replace("timeout = 20", "timeout = 3600");
+    let outcome = boot_saying(hanging(), lines, &format!("{scenario}{EXPECT}"));
+    let report = outcome.report();
+    assert!(report.contains("FAIL  the firmware boots\n        [EL3] BL33 (normal world): wrong SHA-256"), "{report}");
+}
+
+#[test]
+fn silence_about_a_crash_counts_only_of_one_who_spoke() {
+    let absent = |from: &str| format!("{EXPECT}[[expect]]\nfrom = '{from}'\nline = 'crash'\nabsent = true\n");
+    assert!(boot(PROGRAM, &format!("{SCENARIO}{VM}{}", absent("vm1"))).passed());
+    let outcome = boot(PROGRAM, &format!("{SCENARIO}{}", absent("TEE")));
+    let report = outcome.report();
+    assert!(!outcome.passed() && report.contains("TEE said nothing at all, so this shows nothing"), "{report}");
 }

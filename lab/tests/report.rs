@@ -117,16 +117,8 @@ fn kept(name: &str, vms: &[(u16, &str, &str)], probe: bool) -> Kept {
             .collect(),
         versions: vec![("Triptych".into(), "0.1.0 (abc1234)".into()), ("QEMU".into(), "7.2.22".into())],
         verdicts: vec![
-            Verdict {
-                holds: true,
-                claim: "TEE says /image (\\d+) KiB/, at most 384".into(),
-                evidence: "[TEE] image 84 KiB".into(),
-            },
-            Verdict {
-                holds: !probe,
-                claim: "vm2 says \"bare-guest: PASS\"".into(),
-                evidence: "[vm2] bare-guest: PASS".into(),
-            },
+            Verdict::new(true, "TEE says /image (\\d+) KiB/, at most 384", "[TEE] image 84 KiB"),
+            Verdict::new(!probe, "vm2 says \"bare-guest: PASS\"", "[vm2] bare-guest: PASS"),
         ],
         lines: vec![
             line("EL3", "runtime 48 KiB"),

@@ -74,7 +74,7 @@ mod tests {
     fn outcome(said: &[&str]) -> Outcome {
         Outcome {
             name: "bench".into(),
-            verdicts: vec![Verdict { holds: false, claim: "it powers off".into(), evidence: "still running".into() }],
+            verdicts: vec![Verdict::new(false, "it powers off", "still running")],
             lines: lines(said),
             folder: "runs/bench".into(),
             interrupted: false,

@@ -122,7 +122,7 @@ pub fn folder(workspace: &Workspace) -> PathBuf {
 
 /// Something that is as it should be, or isn't.
 fn verdict(holds: bool, claim: impl Into<String>, evidence: impl Into<String>) -> Verdict {
-    Verdict { holds, claim: claim.into(), evidence: evidence.into() }
+    Verdict::new(holds, claim, evidence)
 }
 
 impl Exercise {

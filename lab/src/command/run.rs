@@ -100,14 +100,11 @@ pub fn keep(outcome: &mut Outcome, scenario: &Scenario, prepared: &Prepared) -> 
     if let Some(log) = traced.exceptions.as_ref().filter(|_| !outcome.interrupted) {
         let hypervisor = scenario.chain.normal_world == NormalWorld::Hypervisor;
         let found = verify(trace, log, hypervisor);
-        outcome.verdicts.push(Verdict {
-            holds: found.is_ok(),
-            claim: "the trace is what QEMU saw".into(),
-            evidence: match found {
-                Ok(agreement) => agreement.to_string(),
-                Err(error) => format!("{error:#}"),
-            },
-        });
+        let evidence = match &found {
+            Ok(agreement) => agreement.to_string(),
+            Err(error) => format!("{error:#}"),
+        };
+        outcome.verdicts.push(Verdict::new(found.is_ok(), "the trace is what QEMU saw", evidence));
     }
     Ok(())
 }

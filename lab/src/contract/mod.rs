@@ -12,6 +12,7 @@ use crate::firmware::Program;
 use crate::machine::{Event, Machine};
 use crate::prepare::{Kit, Prepared, prepare};
 use crate::qemu::CommandLine;
+use crate::qmp::Ending;
 use crate::scenario::{Scenario, Size, model};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
@@ -111,8 +112,8 @@ fn hear(mut machine: Machine, speaker: &str) -> Result<Said> {
                 }
             }
             Event::Bytes(Port::Secure, _) => {}
-            Event::Ended { success: true, .. } | Event::Silence | Event::Interrupted => break,
-            Event::Ended { complaints, .. } => anyhow::bail!("QEMU failed: {}", complaints.trim()),
+            Event::Ended(Ending::PoweredOff | Ending::Reset) | Event::Silence | Event::Interrupted => break,
+            Event::Ended(Ending::Broken(words)) => anyhow::bail!(words),
         }
     }
     Ok(said)

@@ -4,6 +4,7 @@
 
 mod check;
 mod error;
+mod implied;
 
 pub use error::Error;
 pub(crate) use error::{Fault, distance};
@@ -405,6 +406,7 @@ impl Scenario {
         check::what_boots(&scenario).map_err(|fault| fault.at(file, text))?;
         probe::prepare(&mut scenario, text, file)?;
         check::what_is_seen(&scenario).map_err(|fault| fault.at(file, text))?;
+        scenario.expect_no_failure();
         Ok(scenario)
     }
 

@@ -47,8 +47,9 @@ fn a_scenario_is_read_with_its_defaults() {
     assert!(scenario.chain.tee && !scenario.slow);
     assert_eq!(scenario.end, End::PowersOff);
     assert_eq!(scenario.cpu("max").unwrap(), "max,pauth-impdef=on");
-    assert_eq!(scenario.expects_on("cortex-a57").len(), 1);
-    assert_eq!(scenario.expects_on("max,pauth-impdef=on").len(), 2);
+    // One more is implied of each guest.
+    assert_eq!(scenario.expects_on("cortex-a57").len(), 1 + 1);
+    assert_eq!(scenario.expects_on("max,pauth-impdef=on").len(), 2 + 1);
     assert!(scenario.cpu("cortex-a72").unwrap_err().to_string().contains("max, cortex-a57"));
 }
 
@@ -94,7 +95,7 @@ fn the_example_of_the_reference_is_a_scenario() {
     let reference = include_str!("../../../scenarios/README.md");
     let example = reference.split("```").nth(1).and_then(|block| block.strip_prefix("toml")).unwrap();
     let scenario = parse(example).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((scenario.vms.len(), scenario.expects.len()), (1, 4));
+    assert_eq!((scenario.vms.len(), scenario.expects.len()), (1, 4 + 1));
 }
 
 #[test]
@@ -110,4 +111,19 @@ fn an_unknown_cpu_model_is_refused_when_the_file_is_read() {
     assert!(said.contains("two.toml:6: QEMU has no CPU model `cortex-a58`; did you mean"), "{said}");
     let said = read(GOOD.replace("'max,pauth-impdef=on'", "'cortex-a15'").replace("on = ['max']", "")).unwrap_err();
     assert!(said.contains("two.toml:5: `cortex-a15` is a 32-bit CPU"), "{said}");
+}
+
+#[test]
+fn that_no_step_of_a_guest_fails_is_expected_unless_the_scenario_knows_better() {
+    let implied = |text: &str| -> Vec<_> {
+        let scenario = parse(text).unwrap();
+        let of_guests = scenario.expects.into_iter().filter(|expect| expect.absent && expect.regex.is_some());
+        of_guests.map(|expect| (expect.from, expect.regex.unwrap())).collect()
+    };
+    let bare = ("vm2".to_owned(), "^bare-guest: (?:FAIL|PANIC)".to_owned());
+    assert_eq!(implied(GOOD), std::slice::from_ref(&bare));
+    let linux = GOOD.replace("kernel = 'linux'", "kernel = 'linux'\ninitramfs = 'linux'");
+    assert_eq!(implied(&linux), [("vm1".to_owned(), "^init: FAIL".to_owned()), bare]);
+    assert_eq!(implied(&(GOOD.to_owned() + "[[expect]]\nfrom = 'vm2'\nline = 'bare-guest: FAIL 1'\n")), []);
+    assert_eq!(implied(&(GOOD.to_owned() + "[[expect]]\nfrom = 'vm2'\nabsent = true\n")), []);
 }

@@ -48,7 +48,7 @@ impl<'s> Scene<'s> {
         Self {
             title: &session.title,
             history: &session.history,
-            lines: &session.lines,
+            lines: session.lines(),
             open: session.open_lines().collect(),
             consoles: session.consoles(),
             ended: session.ended.as_ref(),
@@ -107,7 +107,7 @@ fn title<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
         None => Span::from(format!(" {time:.3} s ")),
     });
     if let Some(ended) = scene.ended {
-        let style = if ended.well { Style::new().green() } else { Style::new().red().bold() };
+        let style = if ended.well() { Style::new().green() } else { Style::new().red().bold() };
         spans.push(Span::styled(format!(" {} ", ended.words.lines().next().unwrap_or_default()), style));
     }
     let (hold, all) = scene.score;

@@ -17,7 +17,6 @@ pub fn watch(mut session: Session) -> Result<bool> {
     let (filter, mut log) = (Filter::default(), Log::default());
     let (mut lines, mut heard) = (0, 0);
     let mut out = std::io::stdout();
-    let begin = Instant::now();
     loop {
         let pumped = session.pump(Instant::now() + PERIOD);
         let before = heard;
@@ -32,17 +31,16 @@ pub fn watch(mut session: Session) -> Result<bool> {
                 let _ = writeln!(out, "{line}");
             }
         }
-        session.lines.iter().skip(lines).for_each(|line| screen.print(line));
-        lines = session.lines.len();
+        session.lines().iter().skip(lines).for_each(|line| screen.print(line));
+        lines = session.lines().len();
         if let Err(Interrupted) = pumped {
             println!("interrupted");
             break;
         }
-        match session.ended {
-            Some(_) if heard == before => break,
-            None if begin.elapsed() > session.timeout() => session.time_is_over(),
-            _ => {}
+        if session.ended.is_some() && heard == before {
+            break;
         }
+        session.stop_in_vain();
     }
     finish(session)
 }
@@ -53,8 +51,7 @@ pub fn finish(session: Session) -> Result<bool> {
     let result = session.finish()?;
     let passed = result.verdicts.iter().all(|verdict| verdict.holds);
     for verdict in &result.verdicts {
-        let mark = if verdict.holds { "ok  " } else { "FAIL" };
-        println!("{mark}  {}\n        {}", verdict.claim, verdict.evidence);
+        println!("{}  {}\n        {}", verdict.mark(), verdict.claim, verdict.evidence);
     }
     println!("{} records; trace and logs: {}", result.trace.entries.len(), result.folder.display());
     match (result.verdicts.is_empty(), passed) {

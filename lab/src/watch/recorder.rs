@@ -31,13 +31,10 @@ const CELL: (f32, f32) = (8.0, 17.0);
 pub fn watch(mut session: Session, file: &Path) -> Result<bool> {
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).context("cannot draw")?;
     let (mut pictures, mut view): (Vec<Buffer>, _) = (Vec::new(), View::default());
-    let begin = Instant::now();
     while let Ok(forgotten) = session.pump(Instant::now() + PERIOD) {
         view.forget(forgotten);
         let over = session.ended.is_some();
-        if !over && begin.elapsed() > session.timeout() {
-            session.time_is_over();
-        }
+        session.stop_in_vain();
         terminal.draw(|frame| draw(frame, &Scene::of(&session), &view)).context("cannot draw")?;
         let picture = terminal.backend().buffer();
         if pictures.last() != Some(picture) {

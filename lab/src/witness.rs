@@ -1,0 +1,180 @@
+//! Who watches a run: hears its consoles, types what the scenario sends, keeps its records, and knows when it is over.
+
+use crate::console::{Line, Listener, Port};
+use crate::judge::{Judge, Verdict};
+use crate::prepare::Prepared;
+use crate::qmp::Ending;
+use crate::scenario::{Cue, End, Scenario};
+use crate::trace::recording::Recording;
+use crate::trace::{Entry, Trace};
+use crate::typist::Typist;
+use anyhow::Result;
+use shared_abi::trace::Way;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+/// A machine that should keep running is watched this much longer for what must not come.
+const SETTLE: Duration = Duration::from_secs(1);
+/// What a layer still says after its panic.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How many times as long as else a traced machine may take: counting instructions, QEMU runs all CPUs in turn.
+const TRACED: u32 = 3;
+
+/// All that is heard of a machine, and what it comes to.
+#[derive(Debug)]
+pub struct Witness {
+    /// Everything that was said.
+    pub lines: Vec<Line>,
+    judge: Judge,
+    typist: Typist,
+    listeners: [Listener; 2],
+    recording: Option<Recording>,
+    /// When the other CPUs may begin, and the line that was it.
+    late_cpus: Option<(Cue, Option<Line>)>,
+    /// Trace frames of either port that were damaged.
+    damaged: [u64; 2],
+    end: End,
+    begin: Instant,
+    timeout: Duration,
+    /// When something was last heard.
+    heard: Instant,
+    /// When that was heard after which nothing good comes.
+    doomed: Option<Instant>,
+}
+
+impl Witness {
+    /// Before anything was said. Trace records go to `live` as they come.
+    pub fn new(scenario: &Scenario, cpu: &str, prepared: &Prepared, live: Option<Sender<Entry>>) -> Result<Self> {
+        let frames = prepared.traced.as_ref().is_some_and(|traced| traced.way == Way::Frames);
+        let recording = Recording::start(prepared, live)?;
+        let patience = if recording.is_some() { TRACED } else { 1 };
+        Ok(Self {
+            lines: Vec::new(),
+            judge: Judge::new(scenario, cpu, &[])?,
+            typist: Typist::new(&scenario.sends, scenario.console(0)),
+            listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
+            recording,
+            late_cpus: scenario.machine.late_cpus.clone().map(|cue| (cue, None)),
+            damaged: [0; 2],
+            end: scenario.end,
+            begin: Instant::now(),
+            timeout: scenario.timeout() * patience,
+            heard: Instant::now(),
+            doomed: None,
+        })
+    }
+
+    /// Takes in bytes of a port; what to type because of them.
+    pub fn hear(&mut self, port: Port, bytes: &[u8], screen: &mut dyn FnMut(&Line)) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        let Some(index) = Port::ALL.iter().position(|each| *each == port) else { return keys };
+        for line in self.listeners[index].hear(bytes) {
+            self.judge.hear(&line);
+            keys.push(self.typist.hear(&line));
+            if let Some((cue, seen)) = &mut self.late_cpus
+                && line.speaker == cue.from
+                && line.text.contains(&cue.line)
+            {
+                seen.get_or_insert_with(|| line.clone());
+            }
+            screen(&line);
+            self.lines.push(line);
+        }
+        if let Some(recording) = &mut self.recording {
+            let (entries, damaged) = self.listeners[index].take_entries();
+            recording.hear(entries);
+            self.damaged[index] = damaged;
+        }
+        // A prompt is an answer, too, though no line yet.
+        if let Some(open) = self.listeners[index].open() {
+            keys.push(self.typist.glimpse(&open));
+        }
+        self.heard = Instant::now();
+        if self.judge.mishap().is_some() {
+            self.doomed.get_or_insert(self.heard);
+        }
+        keys.retain(|key| !key.is_empty());
+        keys
+    }
+
+    /// Whether CPUs that were held back may begin.
+    pub fn lets_cpus_go(&self) -> bool {
+        self.late_cpus.as_ref().is_some_and(|(_, seen)| seen.is_some())
+    }
+
+    /// A user presses keys for a VM; what to type now.
+    pub fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
+        self.typist.press(vm, keys)
+    }
+
+    /// Lines that will not be finished any more count as they stand.
+    pub fn flush(&mut self, screen: &mut dyn FnMut(&Line)) {
+        for listener in &self.listeners {
+            if let Some(line) = listener.open() {
+                self.judge.hear(&line);
+                screen(&line);
+                self.lines.push(line);
+            }
+        }
+    }
+
+    /// The lines that have not ended yet: prompts.
+    pub fn open_lines(&self) -> impl Iterator<Item = Line> {
+        self.listeners.iter().filter_map(Listener::open)
+    }
+
+    /// Until when a machine is waited for that says nothing more, and what its silence means then.
+    pub fn patience(&self) -> (Instant, Verdict) {
+        let timeout = self.begin + self.timeout;
+        if let (Some(since), Some(line)) = (self.doomed, self.judge.mishap()) {
+            let verdict = self.about_the_end(false, format!("the lab stopped it, after {line}"));
+            return (timeout.min(since + LAST_WORDS), verdict);
+        }
+        let keeps_running = self.end == End::KeepsRunning;
+        if keeps_running && self.judge.is_content() && self.typist.is_done() {
+            let verdict = self.about_the_end(true, "it did, until the lab stopped it");
+            return (timeout.min(self.heard + SETTLE), verdict);
+        }
+        let words = format!("still running after {} s", self.timeout.as_secs());
+        (timeout, self.about_the_end(keeps_running, words))
+    }
+
+    /// What it means that the machine has ended by itself.
+    pub fn ended(&self, ending: &Ending) -> Verdict {
+        match (ending, self.end) {
+            (Ending::PoweredOff, End::PowersOff) => self.about_the_end(true, "it did"),
+            (Ending::PoweredOff, End::KeepsRunning) => self.about_the_end(false, "it powered off"),
+            (Ending::Reset, _) => self.about_the_end(false, "it reset itself"),
+            (Ending::Broken(words), _) => self.about_the_end(false, words.clone()),
+        }
+    }
+
+    /// About how the machine ended.
+    pub fn about_the_end(&self, holds: bool, evidence: impl Into<String>) -> Verdict {
+        let claim = match self.end {
+            End::PowersOff => "the machine powers off",
+            End::KeepsRunning => "the machine keeps running",
+        };
+        Verdict::new(holds, claim, evidence)
+    }
+
+    /// What became of every expectation, and of every text that was to be typed.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let late_cpus = self.late_cpus.iter().map(|(cue, seen)| {
+            let claim = format!("the other CPUs begin when {} says {:?}", cue.from, cue.line);
+            Verdict::new(seen.is_some(), claim, seen.as_ref().map_or("NOT SEEN".to_owned(), Line::to_string))
+        });
+        self.judge.verdicts().into_iter().chain(self.typist.verdicts()).chain(late_cpus).collect()
+    }
+
+    /// How long it has taken.
+    pub fn elapsed(&self) -> Duration {
+        self.begin.elapsed()
+    }
+
+    /// Every line, and the trace if the layers tell one. The machine has ended.
+    pub fn finish(self) -> (Vec<Line>, Option<Trace>) {
+        let damaged = self.damaged.iter().sum();
+        (self.lines, self.recording.map(|recording| recording.finish(damaged)))
+    }
+}
