@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what building and booting need, and says how to build for the bare-metal target (target/setup/toolchain.toml).
+# Installs what building and booting need, and says how to build for the bare-metal target (setup/toolchain.toml in the target folder).
 #
 # Silent and quick when nothing is missing. Packages are installed by the system's own package manager where that needs
 # no password; otherwise the command that installs them is printed.
@@ -49,11 +49,17 @@ install cc gcc gcc gcc gcc gcc
 have cargo || die "please install Rust: https://rustup.rs"
 install qemu-system-aarch64 qemu-system-arm qemu qemu-system-aarch64-core qemu qemu-system-aarch64
 
-mkdir -p target/setup
-state=target/setup/toolchain.toml
+# In the checkout, whatever CARGO_TARGET_DIR says, unless the checkout can only be read: as lab/src/workspace.rs.
+kept=target
+if ! { mkdir -p target && [ -w target ]; } 2>/dev/null; then
+    kept=${CARGO_TARGET_DIR:-}
+    [ -n "$kept" ] || die "$PWD can only be read; set CARGO_TARGET_DIR to a folder that can be written"
+fi
+mkdir -p "$kept/setup"
+state=$kept/setup/toolchain.toml
 # Nothing below needs to be asked again while compiler and QEMU are the same.
 fingerprint="$(rustc -vV; qemu-system-aarch64 --version | head -n 1; cat "$0")"
-if [ -f "$state" ] && [ -f target/setup/fingerprint ] && [ "$(cat target/setup/fingerprint)" = "$fingerprint" ]; then
+if [ -f "$state" ] && [ -f "$kept/setup/fingerprint" ] && [ "$(cat "$kept/setup/fingerprint")" = "$fingerprint" ]; then
     exit 0
 fi
 
@@ -107,4 +113,4 @@ fi
 # Everything that the workspace is built of, so that later builds need no network.
 cargo fetch --locked --quiet
 
-printf '%s' "$fingerprint" > target/setup/fingerprint
+printf '%s' "$fingerprint" > "$kept/setup/fingerprint"

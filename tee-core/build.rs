@@ -1,6 +1,6 @@
 //! Gives the image its linker script, and says whether it is the one of the report, and whether it traces.
 
-use std::env;
+use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-changed=ld");
@@ -11,8 +11,10 @@ fn main() {
         println!("cargo:rustc-cfg=tracing");
     }
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo:rustc-link-arg-bins=-T{root}/ld/tee.ld");
+        // Cargo knows its own folder again after the checkout was copied or moved; a path to the sources it would keep.
+        let script = env::var("OUT_DIR").expect("cargo sets it") + "/tee.ld";
+        fs::copy("ld/tee.ld", &script).expect("the linker script is in ld/");
+        println!("cargo:rustc-link-arg-bins=-T{script}");
         // The mistakes of `src/as_reported` are made on the machine only; on the host the feature changes nothing.
         if env::var_os("CARGO_FEATURE_AS_REPORTED").is_some() {
             println!("cargo:rustc-cfg=as_reported");

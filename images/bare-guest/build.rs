@@ -3,8 +3,10 @@
 fn main() {
     println!("cargo:rerun-if-changed=link.ld");
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        let folder = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-        println!("cargo:rustc-link-arg-bins=-T{folder}/link.ld");
+        // Cargo knows its own folder again after the checkout was copied or moved; a path to the sources it would keep.
+        let script = std::env::var("OUT_DIR").expect("cargo sets it") + "/link.ld";
+        std::fs::copy("link.ld", &script).expect("the linker script is beside this file");
+        println!("cargo:rustc-link-arg-bins=-T{script}");
         // Code on this target addresses everything relative to the PC; what is absolute is data (vtables, tables of
         // strings). As a position independent executable the linker lists those words for `arch::boot` to relocate.
         println!("cargo:rustc-link-arg-bins=--pie");

@@ -34,7 +34,7 @@ pub fn book(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
 
 /// The tool: the one on the path if it is of this version, else one that is built once and kept under `target/`.
 fn mdbook(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
-    let kept = workspace.root().join("target/tools");
+    let kept = workspace.kept("tools");
     let built = kept.join("bin/mdbook");
     for candidate in [PathBuf::from("mdbook"), built.clone()] {
         let version = Command::new(&candidate).arg("--version").stderr(Stdio::null()).output();

@@ -195,6 +195,10 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<bool> {
     let workspace = Workspace::locate()?;
     let progress = Progress::new();
+    if let Some(other) = workspace.passed_over() {
+        let (root, other) = (workspace.root().display(), other.display());
+        progress.step(&format!("working on {root}, not on {other}, where you are"));
+    }
     match command {
         Command::Run { which, all_cpus, options } => {
             let (scenario, cpu) = which.read()?;

@@ -321,6 +321,7 @@ mod tests {
     use super::*;
     use crate::guests::{Module, Role};
     use crate::scenario::{Scenario, Vm};
+    use crate::workspace::Workspace;
 
     #[test]
     fn versions_are_read_as_qemu_prints_them() {
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn every_scenario_of_the_checkout_is_valid() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+        let folder = Workspace::locate().unwrap().scenarios();
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {

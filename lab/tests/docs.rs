@@ -2,6 +2,8 @@
 //!
 //! Links to other hosts are not followed: a test needs no network.
 
+mod program;
+
 use lab::workspace::Workspace;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,7 +167,7 @@ fn every_command_is_one_that_the_lab_or_make_has_with_files_that_are_there() {
                 ["cargo", "lab", arguments @ ..] => {
                     let arguments = arguments.iter().map(|word| if stands_for_another(word) { "1" } else { word });
                     // clap reads up to `--help`, and complains of what it does not know before that.
-                    let lab = Command::new(env!("CARGO_BIN_EXE_lab")).args(arguments).arg("--help").output().unwrap();
+                    let lab = Command::new(program::lab()).args(arguments).arg("--help").output().unwrap();
                     lab.status.success()
                 }
                 ["make", target, ..] => makefile.lines().any(|line| line.starts_with(&format!("{target}:"))),

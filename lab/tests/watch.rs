@@ -1,6 +1,9 @@
 //! `lab watch` on a terminal: what it shows, and that it gives the terminal back on every way out.
 
+mod program;
+
 use anyhow::{Context, Result, ensure};
+use lab::workspace::Workspace;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -31,8 +34,9 @@ impl Watched {
         let name = ptsname(&terminal, Vec::new())?;
         tcsetwinsize(&terminal, Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 })?;
         let other = File::from(open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?);
-        let lab = Command::new(env!("CARGO_BIN_EXE_lab"))
-            .args(["watch", &format!("{}/../scenarios/{scenario}", env!("CARGO_MANIFEST_DIR"))])
+        let lab = Command::new(program::lab())
+            .arg("watch")
+            .arg(Workspace::locate()?.scenarios().join(scenario))
             .env("TERM", "xterm-256color")
             .stdin(Stdio::from(other.try_clone()?))
             .stdout(Stdio::from(other.try_clone()?))

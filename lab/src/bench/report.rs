@@ -223,6 +223,7 @@ fn signed(value: f64) -> String {
 mod tests {
     use super::super::table::{Table, Unit};
     use super::*;
+    use crate::workspace::Workspace;
     use std::collections::HashSet;
 
     fn row(unit: Unit, now: f64, before: Option<f64>, goal: Option<f64>) -> Row {
@@ -332,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_baseline_of_the_checkout_has_the_figures_of_the_table() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+        let folder = Workspace::locate().unwrap().root().join("lab/bench");
         let table = Table::read(&folder.join("figures.toml")).unwrap();
         let baseline = read_baseline(&folder.join("baseline.json")).unwrap();
         let known: HashSet<_> = baseline.keys().map(String::as_str).collect();

@@ -1,6 +1,7 @@
 //! From TOML to a script that is played on a machine of the test's own.
 
 use crate::scenario::Scenario;
+use crate::workspace::Workspace;
 use probe::player::{Fault, Machine, Player, REGISTERS};
 use probe::script::Script;
 use probe::script::expression::Width;
@@ -273,7 +274,7 @@ fn the_examples_of_the_reference_are_steps() {
     let blocks: Vec<_> = reference.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
     assert_eq!(blocks.len(), 2);
     let text = format!("name = 'a'\nsummary = 'b'\n{}\n{}", blocks[1], blocks[0]);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/a.toml");
+    let file = Workspace::locate().unwrap().scenarios().join("a.toml");
     let scenario = Scenario::parse(&text, &file).unwrap_or_else(|error| panic!("{error}"));
     assert!(scenario.script.is_some());
 }

@@ -3,6 +3,7 @@
 mod layers;
 
 use fdt::Fdt;
+use lab::workspace::Workspace;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -105,7 +106,7 @@ fn change(tree: &mut Vec<u8>, random: &mut Random) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/device_trees/seeds");
+    let folder = Workspace::locate().unwrap().root().join("lab/tests/device_trees/seeds");
     let mut paths: Vec<_> = fs::read_dir(folder).expect("the seeds").map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -135,7 +136,7 @@ fn search(trees: usize, random: &mut Random, until: Option<Instant>) -> usize {
         match catch_unwind(AssertUnwindSafe(|| layers::read(&tree))) {
             Ok(whole) => taken += usize::from(whole),
             Err(why) => {
-                let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("found.dtb");
+                let file = Workspace::locate().unwrap().target().join("found.dtb");
                 fs::write(&file, &tree).unwrap();
                 eprintln!("tree {n}, of state {state:#x}, is in {}", file.display());
                 panic::resume_unwind(why);

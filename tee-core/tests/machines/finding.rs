@@ -2,10 +2,10 @@
 
 use crate::play::Sequence;
 use std::cell::Cell;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Once;
+use std::{env, fs};
 
 thread_local! {
     /// Whether this thread's panics are expected: while a sequence is made short, every attempt is one.
@@ -43,12 +43,20 @@ pub fn fail(sequence: &Sequence) -> ! {
 
 /// The test for `found.rs` as text. The scenario of this name is written to a file, which the text names.
 pub fn report(sequence: &Sequence, name: &str) -> String {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("toml");
-    let scenario = match fs::write(&file, sequence.scenario(name)) {
+    let file = folder().join(name).with_extension("toml");
+    let written = fs::create_dir_all(folder()).and_then(|()| fs::write(&file, sequence.scenario(name)));
+    let scenario = match written {
         Ok(()) => format!("The same on the real machine: cargo lab run {}", file.display()),
         Err(error) => format!("The scenario {} cannot be written: {error}", file.display()),
     };
     format!("{sequence:?}\n\n{scenario}\n")
+}
+
+/// Where cargo keeps what tests write: of the target folder that this program lies in, which may have been moved.
+fn folder() -> PathBuf {
+    let program = env::current_exe().unwrap_or_default();
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    target.map_or_else(env::temp_dir, |target| target.join("tmp"))
 }
 
 #[test]
