@@ -24,6 +24,7 @@ pub mod linux;
 pub mod machine;
 pub mod mishap;
 pub mod models;
+pub mod output;
 pub mod pictures;
 pub mod prepare;
 pub mod probe;

@@ -11,6 +11,7 @@ use lab::command::run::run_on;
 use lab::debug;
 use lab::firmware::{self, Firmware, Program};
 use lab::flash::Flash;
+use lab::output;
 use lab::pictures::pictures;
 use lab::prepare::{self, Kit, Prepared, Tracing};
 use lab::probe;
@@ -19,7 +20,7 @@ use lab::reproduce::reproduce;
 use lab::scenario::{Chain, Scenario};
 use lab::shell::shell;
 use lab::watch;
-use lab::workspace::{Workspace, write_if_changed};
+use lab::workspace::Workspace;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -262,18 +263,18 @@ fn execute(command: Command) -> Result<bool> {
             });
             let firmware = Firmware::build(&workspace, &programs, &progress)?;
             let flash = Flash::with(&firmware, chain.tee, bl32.as_deref(), bl33.as_deref())?;
-            write_if_changed(&output, &flash.bytes(&chain)?)?;
+            output::write(&output, &flash.bytes(&chain)?)?;
         }
         Command::Probe { scenario, output } => {
             let scenario = Scenario::read(&scenario)?;
             let script = scenario.script.context("the scenario has no probe in the hypervisor's place")?;
             let firmware = Firmware::build(&workspace, &[Program::Probe], &progress)?;
-            write_if_changed(&output, &probe::append(firmware.read(Program::Probe)?, &script)?)?;
+            output::write(&output, &probe::append(firmware.read(Program::Probe)?, &script)?)?;
         }
         Command::Dtb { which, output } => {
             let (scenario, cpu) = which.read()?;
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
-            write_if_changed(&output, &std::fs::read(prepared.tree)?)?;
+            output::write(&output, &std::fs::read(prepared.tree)?)?;
         }
     }
     Ok(true)

@@ -136,6 +136,9 @@ fn a_kernel_that_cannot_start_is_named_before_anything_boots() {
     let said = refusal(b"BZh91AY&SY");
     assert!(said.contains("the VM one cannot start") && said.ends_with("unpack it to an arm64 Image"), "{said}");
     let said = refusal(&elf(0x8_0000, &[0; 16], 16));
-    assert!(said.contains("it is linked for 0x80000, 16 bytes, and the VM's RAM is 0x40000000 to 0x41000000"), "{said}");
+    assert!(
+        said.contains("it is linked for 0x80000, 16 bytes, and the VM's RAM is 0x40000000 to 0x41000000"),
+        "{said}"
+    );
     assert!(refusal(b"\x1F\x8B\x08 cut").contains("compressed by gzip, and damaged"));
 }

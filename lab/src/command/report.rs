@@ -1,6 +1,7 @@
 //! `lab report`: a scenario, traced, and what happened in it as one HTML file.
 
 use super::run::keep;
+use crate::output;
 use crate::prepare::{Kit, Tracing, prepare};
 use crate::progress::Progress;
 use crate::qemu;
@@ -15,7 +16,6 @@ use crate::trace::{Trace, file};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use clap::Args;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -55,9 +55,9 @@ pub fn report(workspace: &Workspace, options: &Options, progress: &Progress) -> 
     let mut timeline = Timeline::default();
     let story = Story::of(&trace, |stretch| timeline.hear(stretch));
     let output = options.output.clone().unwrap_or_else(|| folder.join(NAME));
-    write(&output, &page(&kept, &trace, &story))?;
+    output::write(&output, page(&kept, &trace, &story).as_bytes())?;
     if let Some(path) = &options.perfetto {
-        write(path, &perfetto::json(&kept, &trace, &story, timeline).to_string())?;
+        output::write(path, perfetto::json(&kept, &trace, &story, timeline).to_string().as_bytes())?;
         println!("Perfetto: {}", shown(path));
     }
     println!("report: {}", shown(&output));
@@ -105,10 +105,6 @@ fn versions(workspace: &Workspace) -> Vec<(String, String)> {
         versions.push(("QEMU".to_owned(), number.to_owned()));
     }
     versions
-}
-
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A path as it is shortest from here.

@@ -2,6 +2,7 @@
 
 use crate::judge::Verdict;
 use crate::junit;
+use crate::output;
 use crate::prepare::{Kit, Prepared, Tracing, prepare};
 use crate::progress::Progress;
 use crate::run::{Outcome, run};
@@ -9,7 +10,7 @@ use crate::scenario::{NormalWorld, Scenario, model};
 use crate::screen::Screen;
 use crate::trace::file;
 use crate::trace::verify::verify;
-use crate::workspace::{Workspace, write_if_changed};
+use crate::workspace::Workspace;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use shared_abi::trace::Way;
@@ -88,7 +89,7 @@ pub fn run_on(
         }
     }
     if let Some(path) = &options.junit {
-        write_if_changed(path, junit::file(&suites).as_bytes())?;
+        output::write(path, junit::file(&suites).as_bytes())?;
     }
     Ok(passed)
 }

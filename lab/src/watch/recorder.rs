@@ -4,6 +4,7 @@ use super::draw::{Scene, draw};
 use super::plain;
 use super::session::Session;
 use super::view::View;
+use crate::output;
 use anyhow::{Context, Result};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -44,7 +45,7 @@ pub fn watch(mut session: Session, file: &Path) -> Result<bool> {
         }
     }
     let first = pictures.len().saturating_sub(MOST);
-    std::fs::write(file, svg(&pictures[first..])).with_context(|| format!("cannot write {}", file.display()))?;
+    output::write(file, svg(&pictures[first..]).as_bytes())?;
     println!("{} pictures: {}", pictures.len() - first, file.display());
     plain::finish(session)
 }
