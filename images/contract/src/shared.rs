@@ -45,3 +45,8 @@ impl Default for Words {
         Self::new()
     }
 }
+
+/// Where words are, for instructions that go there by themselves.
+pub fn address(words: &Words) -> u64 {
+    core::ptr::from_ref(words).expose_provenance() as u64
+}

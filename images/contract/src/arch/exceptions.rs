@@ -217,9 +217,14 @@ pub fn skip(frame: &mut Frame) {
     const PC_ALIGNMENT: u64 = 0x22;
     let class = frame.esr >> 26;
     if INSTRUCTION_ABORTS.contains(&class) || class == PC_ALIGNMENT || frame.esr == BACK {
-        frame.elr = contract_snippet_back as *const () as u64;
-        frame.spsr = EL1;
+        leave(frame);
     } else {
         frame.elr += 4;
     }
+}
+
+/// Goes on behind the snippet.
+pub fn leave(frame: &mut Frame) {
+    frame.elr = contract_snippet_back as *const () as u64;
+    frame.spsr = EL1;
 }
