@@ -51,9 +51,11 @@ docs: setup ## Build the book (the course, the reference) and the API documentat
 lint: setup ## rustfmt, clippy on host and firmware targets, rustdoc: no warning allowed.
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path tee-core/fuzz/Cargo.toml --check
+	@cargo fmt --manifest-path hypervisor/fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
 	@# The fuzzer's own library is C++.
 	@! command -v c++ >/dev/null || cargo clippy --manifest-path tee-core/fuzz/Cargo.toml --target-dir target/fuzz --locked --quiet -- -D warnings
+	@! command -v c++ >/dev/null || cargo clippy --manifest-path hypervisor/fuzz/Cargo.toml --target-dir target/fuzz --locked --quiet -- -D warnings
 	@$(LAB) clippy
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 

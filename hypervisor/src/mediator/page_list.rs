@@ -74,7 +74,7 @@ pub fn translate<M: GuestMemory + ?Sized>(
 ) -> Result<Translated, TeeResult> {
     let client = lists.client;
     let offset = alleged.buf_ptr % PAGE_SIZE;
-    let pages = match pages_of(offset, alleged.size) {
+    let pages = match pages_of(offset, alleged.size).filter(|_| alleged.size != 0) {
         None | Some(0) => return Err(refuse(client, Refusal::BadParameter, alleged.size, TeeResult::BAD_PARAMETERS)),
         Some(pages) if pages > MAX_BUFFER_PAGES as u64 => {
             return Err(refuse(client, Refusal::NoMemory, alleged.size, TeeResult::OUT_OF_MEMORY));

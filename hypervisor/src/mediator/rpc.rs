@@ -187,10 +187,9 @@ impl State {
         let guest = self.rpc_guest(index, place, header.num_params as usize, memory)?;
         guest.show(&shadow, header);
         record(Client::of(self.id), || Event::Rpc { command: header.cmd });
-        let first = shadow.param(0).unwrap_or_default();
-        match RpcCmd(header.cmd) {
-            RpcCmd::SHM_ALLOC => Some(Some(Wanted { kind: first.a, size: first.b })),
-            RpcCmd::SHM_FREE => {
+        match (RpcCmd(header.cmd), shadow.param(0)) {
+            (RpcCmd::SHM_ALLOC, Some(first)) => Some(Some(Wanted { kind: first.a, size: first.b })),
+            (RpcCmd::SHM_FREE, Some(first)) => {
                 // The TEE has already forgotten it, and the guest is about to.
                 self.buffers.remove(first.b, &[Kind::Allocated]);
                 Some(None)

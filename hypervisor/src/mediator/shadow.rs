@@ -69,6 +69,11 @@ impl Shadow {
 }
 
 impl Shadow {
+    /// All of the pages.
+    pub fn pages(&self) -> impl Iterator<Item = &ShadowPage> {
+        self.messages.iter().chain(&self.rpc_messages).chain(&self.lists)
+    }
+
     /// Where the pages are.
     pub fn range(&self) -> Range {
         Range::new(core::ptr::from_ref(self).addr() as u64, size_of::<Self>() as u64)

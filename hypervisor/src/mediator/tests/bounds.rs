@@ -68,6 +68,7 @@ fn a_buffer_of_too_many_pages_is_refused_before_its_list_is_read() {
     assert_eq!(guest.register(1, 0xFFF, u64::MAX - 0xFFE, &[]), TeeResult::BAD_PARAMETERS);
     assert_eq!(guest.register(1, 0xFFF, u64::MAX, &[]), TeeResult::BAD_PARAMETERS);
     assert_eq!(guest.register(1, 0, 0, &[]), TeeResult::BAD_PARAMETERS);
+    assert_eq!(guest.register(1, 8, 0, &[page(0)]), TeeResult::BAD_PARAMETERS, "nor of no bytes");
     assert_eq!(guest.tee.calls.len(), 0);
 }
 

@@ -115,8 +115,7 @@ struct Seen(&'static Shadow);
 
 impl Seen {
     fn page(&self, pa: u64) -> &'static ShadowPage {
-        let pages = self.0.messages.iter().chain(&self.0.rpc_messages).chain(&self.0.lists);
-        pages.into_iter().find(|page| page.pa().0 == pa).expect("an address of a shadow page")
+        self.0.pages().find(|page| page.pa().0 == pa).expect("an address of a shadow page")
     }
 
     fn word(&self, pa: u64) -> u64 {
