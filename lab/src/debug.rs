@@ -3,6 +3,7 @@
 use crate::console::{Listener, Port};
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
+use crate::say;
 use crate::screen::Screen;
 use crate::workspace::Workspace;
 use anyhow::Result;
@@ -17,11 +18,9 @@ const TICK: Duration = Duration::from_secs(1);
 pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()> {
     prepared.line.wait_for_gdb();
     let mut machine = Machine::start(&prepared)?;
-    println!("The machine waits at its reset vector. In another terminal:");
-    println!("    gdb-multiarch -cd {} -x {}", workspace.symbols()?.display(), workspace.root().join(SCRIPT).display());
-    println!(
-        "(no gdb-multiarch? apt-get install gdb-multiarch; a gdb built for AArch64 does as well). Ctrl-C ends it."
-    );
+    say!("The machine waits at its reset vector. In another terminal:");
+    say!("    gdb-multiarch -cd {} -x {}", workspace.symbols()?.display(), workspace.root().join(SCRIPT).display());
+    say!("(no gdb-multiarch? apt-get install gdb-multiarch; a gdb built for AArch64 does as well). Ctrl-C ends it.");
     let screen = Screen::new();
     let mut listeners = Port::ALL.map(Listener::new);
     loop {
@@ -35,7 +34,7 @@ pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()>
             Event::Silence => {}
             Event::Interrupted => return Ok(()),
             Event::Ended(ending) => {
-                println!("{ending}");
+                say!("{ending}");
                 return Ok(());
             }
         }

@@ -3,6 +3,8 @@
 //! The machine is QEMU's `virt`. A *scenario* (`scenarios/*.toml`) says what boots, what is sent to it and what must be
 //! seen; [`run`] is the way from that file to a verdict, and every other module is one station of it.
 #![forbid(unsafe_code)]
+// They panic where nobody reads any more; `screen` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod bench;
 pub mod book;

@@ -1,7 +1,9 @@
 //! The command line of the lab.
 #![forbid(unsafe_code)]
+// They panic where nobody reads any more.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand};
 use lab::bench;
 use lab::book::book;
@@ -17,7 +19,9 @@ use lab::prepare::{self, Kit, Prepared, Tracing};
 use lab::probe;
 use lab::progress::Progress;
 use lab::reproduce::reproduce;
+use lab::say;
 use lab::scenario::{Chain, Scenario};
+use lab::screen::{complain, failure, print};
 use lab::shell::shell;
 use lab::watch;
 use lab::workspace::Workspace;
@@ -182,11 +186,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match execute(Arguments::parse().command) {
+    let held = execute(Arguments::parse().command).and_then(|held| match failure() {
+        Some(error) => Err(anyhow!("cannot print everything: {error}")),
+        None => Ok(held),
+    });
+    match held {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            complain(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -229,7 +237,7 @@ fn execute(command: Command) -> Result<bool> {
         Command::Reproduce => {
             let matrix = reproduce(&workspace, &progress)?;
             progress.finish();
-            print!("{}", matrix.report());
+            print(matrix.report());
             return Ok(matrix.passed());
         }
         Command::Bench { flash, split } => {
@@ -238,7 +246,7 @@ fn execute(command: Command) -> Result<bool> {
         Command::Book => {
             let page = book(&workspace, &progress)?;
             progress.finish();
-            println!("{}", page.display());
+            say!("{}", page.display());
         }
         Command::Pictures { only } => pictures(&workspace, only.as_deref(), &progress)?,
         Command::Check { number, files, numbers } => {

@@ -2,8 +2,8 @@
 //!
 //! On a terminal a spinner that goes away; in a log one plain line per step.
 
+use crate::screen::{complain, is_clever};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Steps of preparation, shown one at a time on standard error.
@@ -20,9 +20,9 @@ enum Shown {
 }
 
 impl Progress {
-    /// A spinner if standard error is a terminal, lines otherwise.
+    /// A spinner if standard error is a terminal that can show one, lines otherwise.
     pub fn new() -> Self {
-        if !std::io::stderr().is_terminal() {
+        if !is_clever(&std::io::stderr()) {
             return Self { shown: Shown::Lines };
         }
         let bar = ProgressBar::new_spinner();
@@ -43,7 +43,7 @@ impl Progress {
     pub fn step(&self, message: &str) {
         match &self.shown {
             Shown::Spinner(bar) => bar.set_message(message.to_owned()),
-            Shown::Lines => eprintln!("lab: {message}"),
+            Shown::Lines => complain(format_args!("lab: {message}")),
             Shown::Nothing => {}
         }
     }

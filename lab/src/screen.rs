@@ -1,7 +1,69 @@
-//! Lines on the user's terminal.
+//! Lines on the user's terminal, or wherever they go.
+//!
+//! All that the lab prints goes through here. Who reads it through a pipe may have seen enough (`lab run … | head`): that ends
+//! printing and nothing else, for the exit status is still of use. A disk that is full is an error, which the lab ends with.
 
 use crate::console::Line;
-use std::io::{IsTerminal, Write};
+use std::env;
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::sync::OnceLock;
+
+/// The first error of printing that nobody chose.
+static FAILED: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line as `println!` does, which panics where nobody reads any more.
+#[macro_export]
+macro_rules! say {
+    () => { $crate::screen::print("\n") };
+    ($($text:tt)*) => { $crate::screen::print(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// Prints on standard output.
+pub fn print(text: impl Display) {
+    note(stdout().write_fmt(format_args!("{text}")));
+}
+
+/// Prints bytes as they are.
+pub fn show(bytes: &[u8]) {
+    note(stdout().write_all(bytes));
+}
+
+/// Prints a line on standard error. If that fails there is nobody to be told.
+pub fn complain(text: impl Display) {
+    let _ = writeln!(stderr(), "{text}");
+}
+
+/// What was printed is on its way before anything else happens.
+fn note(printed: io::Result<()>) {
+    if let Err(error) = printed.and_then(|()| stdout().flush())
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        // Only the first one is told.
+        let _ = FAILED.set(error);
+    }
+}
+
+/// Why not all that was to be printed is, unless whoever reads it had seen enough.
+pub fn failure() -> Option<&'static io::Error> {
+    FAILED.get()
+}
+
+/// Whether this is a terminal that does more than print text.
+pub fn is_clever(terminal: &impl IsTerminal) -> bool {
+    terminal.is_terminal() && is_clever_by(env::var_os("TERM").as_deref())
+}
+
+/// Whether a terminal of this type is one. Without a type nothing is known of it.
+fn is_clever_by(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether colours are wanted (<https://no-color.org>: set to nothing is not set).
+pub fn wants_colours() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
 
 /// Prints lines, each speaker's prefix in a colour of its own where that is wanted.
 #[derive(Debug)]
@@ -10,9 +72,9 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Colours on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+    /// Colours on a terminal that has them, unless `NO_COLOR` is set.
     pub fn new() -> Self {
-        Self { colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+        Self { colours: is_clever(&stdout()) && wants_colours() }
     }
 
     /// Without colours.
@@ -20,9 +82,9 @@ impl Screen {
         Self { colours: false }
     }
 
-    /// Prints one line. A closed pipe ends printing, not the run.
+    /// Prints one line.
     pub fn print(&self, line: &Line) {
-        let _ = writeln!(std::io::stdout(), "{}", self.dress(line));
+        say!("{}", self.dress(line));
     }
 
     /// The line as it is printed.
@@ -46,5 +108,16 @@ impl Screen {
 impl Default for Screen {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dumb_terminal_and_one_of_no_type_only_print() {
+        assert!(is_clever_by(Some(OsStr::new("xterm-256color"))));
+        assert!([None, Some(""), Some("dumb")].iter().all(|term| !is_clever_by(term.map(OsStr::new))));
     }
 }

@@ -8,10 +8,11 @@ use crate::console::{Listener, Port};
 use crate::feeder::Feeder;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
-use crate::screen::Screen;
+use crate::say;
+use crate::screen::{Screen, show};
 use anyhow::{Context, Result};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
-use std::io::{Read, Stdin, Write, stdin, stdout};
+use std::io::{Read, Stdin, stdin};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ const KEY_TICK: Duration = Duration::from_millis(20);
 
 /// Runs until the machine ends or the user quits.
 pub fn shell(prepared: &Prepared) -> Result<()> {
-    println!("Ctrl-A n: next VM   Ctrl-A x: quit   Ctrl-A Ctrl-A: a Ctrl-A for the VM\r");
+    say!("Ctrl-A n: next VM   Ctrl-A x: quit   Ctrl-A Ctrl-A: a Ctrl-A for the VM\r");
     let mut machine = Machine::start(prepared)?;
     let terminal = RawTerminal::enter()?;
     let keys = read_keys();
@@ -64,14 +65,8 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
         }
     };
     drop(terminal);
-    println!("\n{said}");
+    say!("\n{said}");
     Ok(())
-}
-
-fn show(bytes: &[u8]) {
-    let mut out = stdout().lock();
-    // A terminal that is gone sends a signal, which ends the loop.
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// Reads the keyboard in a thread of its own, which lives until the process ends.

@@ -22,6 +22,7 @@ use crate::prepare::{Kit, prepare};
 use crate::progress::Progress;
 use crate::run::run;
 use crate::scenario::{NormalWorld, Scenario};
+use crate::screen::print;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use split::Logged;
@@ -44,7 +45,7 @@ pub struct Options {
 pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
     let report = measure(workspace, options, progress)?;
     progress.finish();
-    print!("{report}");
+    print(&report);
     let file = workspace.target().join("bench.json");
     fs::write(&file, report.json()?).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(report.passed())

@@ -27,6 +27,8 @@ pub use sheet::Sheet;
 
 use crate::judge::Verdict;
 use crate::progress::Progress;
+use crate::say;
+use crate::screen::print;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fmt::Write;
@@ -189,7 +191,7 @@ pub fn check(
 ) -> Result<bool> {
     let Some(number) = number else {
         for exercise in &EXERCISES {
-            println!("{}  {} ({})", exercise.number, exercise.title, exercise.chapter);
+            say!("{}  {} ({})", exercise.number, exercise.title, exercise.chapter);
         }
         return Ok(true);
     };
@@ -198,9 +200,9 @@ pub fn check(
     let folder = files.map_or_else(|| folder(workspace), Path::to_path_buf);
     let verdicts = exercise.check(workspace, &folder, numbers, progress)?;
     progress.finish();
-    print!("{}", exercise.report(&verdicts, shown(workspace, &folder)));
+    print(exercise.report(&verdicts, shown(workspace, &folder)));
     if !passed(&verdicts) && !numbers {
-        println!("`cargo lab check {number} --numbers` also says what the machine said where you are wrong");
+        say!("`cargo lab check {number} --numbers` also says what the machine said where you are wrong");
     }
     Ok(passed(&verdicts))
 }

@@ -4,7 +4,9 @@ use crate::contract::compare::compare;
 use crate::contract::lists::Lists;
 use crate::contract::{CPUS, Place, as_guest, kit, on_plain};
 use crate::progress::Progress;
+use crate::say;
 use crate::scenario::model;
+use crate::screen::print;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -39,16 +41,16 @@ pub fn contract(workspace: &Workspace, options: &Options, progress: &Progress) -
     let guest = as_guest(workspace, &kit, &place, &options.topics)?;
     if options.show {
         for observation in &plain.observations {
-            println!("{observation}");
+            say!("{observation}");
         }
     }
     let lists = Lists::read(&workspace.contract())?;
     let result = compare(&plain, &guest, &lists, &place);
     for check in &result.known {
         let point = lists.fault(check).map_or("", |fault| &fault.point);
-        println!("known: {check} ({point})");
+        say!("known: {check} ({point})");
     }
-    print!("{}", result.complaints);
-    println!("{} agree, {} are known faults", result.agreed, result.known.len());
+    print(&result.complaints);
+    say!("{} agree, {} are known faults", result.agreed, result.known.len());
     Ok(result.passed())
 }

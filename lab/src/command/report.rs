@@ -10,8 +10,9 @@ use crate::report::page::page;
 use crate::report::perfetto::{self, Timeline};
 use crate::report::story::Story;
 use crate::run::run;
+use crate::say;
 use crate::scenario::{Scenario, model};
-use crate::screen::Screen;
+use crate::screen::{Screen, print};
 use crate::trace::{Trace, file};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
@@ -58,9 +59,9 @@ pub fn report(workspace: &Workspace, options: &Options, progress: &Progress) -> 
     output::write(&output, page(&kept, &trace, &story).as_bytes())?;
     if let Some(path) = &options.perfetto {
         output::write(path, perfetto::json(&kept, &trace, &story, timeline).to_string().as_bytes())?;
-        println!("Perfetto: {}", shown(path));
+        say!("Perfetto: {}", shown(path));
     }
-    println!("report: {}", shown(&output));
+    say!("report: {}", shown(&output));
     Ok(kept.passed == Some(true))
 }
 
@@ -77,10 +78,11 @@ fn traced(
     let kit = Kit::traced(workspace, &scenario, Tracing { tee: options.tee.clone(), ..Tracing::default() }, progress)?;
     progress.finish();
     let prepared = prepare(workspace, &scenario, cpu, &kit)?;
-    println!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
+    say!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
     let mut outcome = run(&scenario, cpu, &prepared, &mut |line| screen.print(line))?;
     keep(&mut outcome, &scenario, &prepared)?;
-    print!("\n{}", outcome.report());
+    say!();
+    print(outcome.report());
     let kept = Kept::of(&scenario, cpu, &options.tee.join(", "), versions(workspace), &outcome);
     kept.write(&prepared.folder)?;
     let trace = outcome.trace.context("the layers of this scenario do not trace")?;

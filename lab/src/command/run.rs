@@ -6,8 +6,9 @@ use crate::output;
 use crate::prepare::{Kit, Prepared, Tracing, prepare};
 use crate::progress::Progress;
 use crate::run::{Outcome, run};
+use crate::say;
 use crate::scenario::{NormalWorld, Scenario, model};
-use crate::screen::Screen;
+use crate::screen::{Screen, print};
 use crate::trace::file;
 use crate::trace::verify::verify;
 use crate::workspace::Workspace;
@@ -78,10 +79,11 @@ pub fn run_on(
     let mut passed = true;
     for cpu in cpus {
         let prepared = prepare(workspace, scenario, cpu, &kit)?;
-        println!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
+        say!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
         let mut outcome = run(scenario, cpu, &prepared, &mut |line| screen.print(line))?;
         keep(&mut outcome, scenario, &prepared)?;
-        print!("\n{}", outcome.report());
+        say!();
+        print(outcome.report());
         suites.push(junit::suite(&outcome, model(cpu)));
         passed = outcome.passed();
         if !passed {

@@ -14,7 +14,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::widgets::{Block, BorderType, Clear, Paragraph};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Layer};
 
@@ -255,7 +255,8 @@ fn console(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, index: usize, v
     };
     let mut block = Block::bordered().title(name);
     if view.console.min(scene.consoles.len()) == index {
-        block = block.border_style(if view.typing { Style::new().green() } else { Style::new().cyan() });
+        let style = if view.typing { Style::new().green() } else { Style::new().cyan() };
+        block = block.border_style(style).border_type(BorderType::Thick);
     }
     let rows = usize::from(block.inner(area).height);
     let open: Vec<_> = scene.open.iter().filter(belongs).collect();

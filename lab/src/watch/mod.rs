@@ -29,6 +29,7 @@ pub mod view;
 
 use crate::prepare::Prepared;
 use crate::scenario::Scenario;
+use crate::screen::is_clever;
 use anyhow::Result;
 use session::Session;
 use std::io::{IsTerminal, stdin, stdout};
@@ -40,7 +41,7 @@ pub fn watch(scenario: &Scenario, cpu: &str, prepared: &Prepared, record: Option
     let session = Session::start(scenario, cpu, prepared)?;
     if let Some(file) = record {
         recorder::watch(session, file)
-    } else if stdout().is_terminal() && stdin().is_terminal() {
+    } else if is_clever(&stdout()) && stdin().is_terminal() {
         terminal::watch(session)
     } else {
         plain::watch(session)

@@ -2,10 +2,10 @@
 
 use super::filter::Filter;
 use super::session::{Interrupted, Session};
+use crate::say;
 use crate::screen::Screen;
 use crate::trace::text::Log;
 use anyhow::Result;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How often lines are printed.
@@ -16,7 +16,6 @@ pub fn watch(mut session: Session) -> Result<bool> {
     let screen = Screen::new();
     let (filter, mut log) = (Filter::default(), Log::default());
     let (mut lines, mut heard) = (0, 0);
-    let mut out = std::io::stdout();
     loop {
         let pumped = session.pump(Instant::now() + PERIOD);
         let before = heard;
@@ -27,14 +26,13 @@ pub fn watch(mut session: Session) -> Result<bool> {
             // Every record, so that answers find their calls.
             let line = log.line(entry);
             if session.history.shows(index, &filter) {
-                // A closed pipe ends printing, not the run.
-                let _ = writeln!(out, "{line}");
+                say!("{line}");
             }
         }
         session.lines().iter().skip(lines).for_each(|line| screen.print(line));
         lines = session.lines().len();
         if let Err(Interrupted) = pumped {
-            println!("interrupted");
+            say!("interrupted");
             break;
         }
         if session.ended.is_some() && heard == before {
@@ -51,13 +49,13 @@ pub fn finish(session: Session) -> Result<bool> {
     let result = session.finish()?;
     let passed = result.verdicts.iter().all(|verdict| verdict.holds);
     for verdict in &result.verdicts {
-        println!("{}  {}\n        {}", verdict.mark(), verdict.claim, verdict.evidence);
+        say!("{}  {}\n        {}", verdict.mark(), verdict.claim, verdict.evidence);
     }
-    println!("{} records; trace and logs: {}", result.trace.entries.len(), result.folder.display());
+    say!("{} records; trace and logs: {}", result.trace.entries.len(), result.folder.display());
     match (result.verdicts.is_empty(), passed) {
-        (true, _) => println!("{title}: left before its end, so nothing is judged"),
-        (false, true) => println!("PASS {title}"),
-        (false, false) => println!("FAIL {title}"),
+        (true, _) => say!("{title}: left before its end, so nothing is judged"),
+        (false, true) => say!("PASS {title}"),
+        (false, false) => say!("FAIL {title}"),
     }
     Ok(passed)
 }

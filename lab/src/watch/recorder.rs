@@ -5,6 +5,7 @@ use super::plain;
 use super::session::Session;
 use super::view::View;
 use crate::output;
+use crate::say;
 use anyhow::{Context, Result};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -46,7 +47,7 @@ pub fn watch(mut session: Session, file: &Path) -> Result<bool> {
     }
     let first = pictures.len().saturating_sub(MOST);
     output::write(file, svg(&pictures[first..]).as_bytes())?;
-    println!("{} pictures: {}", pictures.len() - first, file.display());
+    say!("{} pictures: {}", pictures.len() - first, file.display());
     plain::finish(session)
 }
 

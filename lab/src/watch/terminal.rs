@@ -6,9 +6,12 @@ use super::plain;
 use super::session::{Interrupted, Session};
 use super::view::View;
 use crate::machine::interrupted;
+use crate::screen::wants_colours;
 use anyhow::{Context, Result};
-use ratatui::DefaultTerminal;
+use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::style::{Color, Modifier};
+use ratatui::{DefaultTerminal, Frame};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -40,8 +43,18 @@ pub fn watch(mut session: Session) -> Result<bool> {
     plain::finish(session)
 }
 
+/// What stands on a colour is reversed then. Nothing is told by a colour alone.
+fn without_colours(picture: &mut Buffer) {
+    for cell in &mut picture.content {
+        if cell.bg != Color::Reset {
+            cell.modifier |= Modifier::REVERSED;
+        }
+        (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+    }
+}
+
 fn show(stage: &mut Stage, session: &mut Session) -> Result<()> {
-    let mut view = View::default();
+    let (mut view, colours) = (View::default(), wants_colours());
     loop {
         match session.pump(Instant::now() + PERIOD) {
             Ok(forgotten) => view.forget(forgotten),
@@ -70,6 +83,12 @@ fn show(stage: &mut Stage, session: &mut Session) -> Result<()> {
         if interrupted().load(Ordering::Relaxed) {
             return Ok(());
         }
-        stage.0.draw(|frame| draw(frame, &Scene::of(session), &view)).context("cannot draw")?;
+        let picture = |frame: &mut Frame<'_>| {
+            draw(frame, &Scene::of(session), &view);
+            if !colours {
+                without_colours(frame.buffer_mut());
+            }
+        };
+        stage.0.draw(picture).context("cannot draw")?;
     }
 }
