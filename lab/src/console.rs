@@ -116,8 +116,18 @@ impl Listener {
             let said = said.strip_prefix(' ').unwrap_or(said);
             return Line { speaker: speaker.to_owned(), text: said.to_owned() };
         }
+        if self.port == Port::Secure && is_op_tees(&text) {
+            return Line { speaker: "TEE".to_owned(), text };
+        }
         Line { speaker: self.port.nobody().to_owned(), text }
     }
+}
+
+/// Whether a line is of OP-TEE's log: level, `/`, and who (`I/TC: `, `E/TC:0 0 `, `D/LD: `). Of the secure world's own
+/// programs only the TEE writes such lines.
+fn is_op_tees(text: &str) -> bool {
+    let Some((level, rest)) = text.split_once('/') else { return false };
+    ["E", "W", "I", "D", "F"].contains(&level) && ["TC:", "TA:", "LD:"].iter().any(|who| rest.starts_with(who))
 }
 
 /// Text without terminal controls: a guest has no business with the user's terminal.
@@ -174,6 +184,15 @@ mod tests {
         assert_eq!(lines(Port::Secure, &["[HYP] hello\n", "hello\n"]), ["[?s] [HYP] hello", "[?s] hello"]);
         assert_eq!(lines(Port::NonSecure, &["[vm1] [HYP] PANIC\n"]), ["[vm1] [HYP] PANIC"]);
         assert_eq!(lines(Port::NonSecure, &["[vm99999] x\n"]), ["[?ns] [vm99999] x"]);
+    }
+
+    #[test]
+    fn op_tee_is_known_by_the_form_of_its_lines() {
+        let said = ["I/TC: OP-TEE version: 4.5.0\n", "E/TC:0 0 Panic at x\n", "D/LD:  ldelf:1\n"];
+        let heard = ["[TEE] I/TC: OP-TEE version: 4.5.0", "[TEE] E/TC:0 0 Panic at x", "[TEE] D/LD:  ldelf:1"];
+        assert_eq!(lines(Port::Secure, &said), heard);
+        assert_eq!(lines(Port::Secure, &["I/O error\n", "X/TC: a\n"]), ["[?s] I/O error", "[?s] X/TC: a"]);
+        assert_eq!(lines(Port::NonSecure, &["I/TC: all is well\n"]), ["[?ns] I/TC: all is well"]);
     }
 
     #[test]

@@ -24,22 +24,11 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// The flash of the layers as built, with or without the TEE.
-    pub fn of(firmware: &Firmware, tee: bool) -> Result<Self> {
-        Self::with(firmware, tee, None, None)
-    }
-
-    /// The same with another TEE or normal world, where one is given.
-    pub fn with(firmware: &Firmware, tee: bool, bl32: Option<&Path>, bl33: Option<&Path>) -> Result<Self> {
-        let image = |other: Option<&Path>, program| match other {
-            Some(file) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
-            None => firmware.read(program),
-        };
+    /// The flash of the layers as built, with this TEE, if any, and this normal world.
+    pub fn of(firmware: &Firmware, tee: Option<Vec<u8>>, normal_world: Vec<u8>) -> Result<Self> {
         let mut images = vec![(Image::Bl31, firmware.read(Program::Runtime)?)];
-        if tee {
-            images.push((Image::Bl32, image(bl32, Program::Tee)?));
-        }
-        images.push((Image::Bl33, image(bl33, Program::Hypervisor)?));
+        images.extend(tee.map(|tee| (Image::Bl32, tee)));
+        images.push((Image::Bl33, normal_world));
         Ok(Self { boot: firmware.read(Program::Boot)?, images })
     }
 

@@ -39,6 +39,8 @@ pub mod run;
 pub mod scenario;
 pub mod screen;
 pub mod shell;
+pub mod stack;
+pub mod tee_image;
 pub mod toolchain;
 pub mod trace;
 pub mod transplant;

@@ -12,7 +12,6 @@ use lab::command;
 use lab::command::run::run_on;
 use lab::debug;
 use lab::firmware::{self, Firmware, Program};
-use lab::flash::Flash;
 use lab::output;
 use lab::pictures::pictures;
 use lab::prepare::{self, Kit, Prepared, Tracing};
@@ -23,6 +22,7 @@ use lab::say;
 use lab::scenario::{Chain, Scenario};
 use lab::screen::{complain, failure, print};
 use lab::shell::shell;
+use lab::stack;
 use lab::watch;
 use lab::workspace::Workspace;
 use std::path::PathBuf;
@@ -93,9 +93,8 @@ enum Command {
         /// Count time in executed instructions, as `lab report` does.
         #[arg(long)]
         icount: bool,
-        /// Build the TEE with these features: as-reported, and with it client-id, pristine-template or fallible-pool.
-        #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
-        tee: Vec<String>,
+        #[command(flatten)]
+        stack: stack::Options,
         /// Write what a terminal would show as a moving SVG instead.
         #[arg(long, value_name = "FILE")]
         record: Option<PathBuf>,
@@ -106,7 +105,15 @@ enum Command {
         which: Which,
     },
     /// Boot the TEE of the reported bug, each remedy alone and the default TEE, and compare what becomes of each.
-    Reproduce,
+    ///
+    /// With --tee or --flash only that one: no sequence may be its end, or make it serve what it must not serve.
+    Reproduce {
+        #[command(flatten)]
+        stack: stack::Options,
+        /// Write every cell as JUnit XML.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+    },
     /// Count instructions and compare with the goals and with the committed baseline (lab/bench/).
     ///
     /// Prints a table and writes it to target/bench.json. Exit status 1 when a goal is missed, or when a figure is worse
@@ -158,13 +165,16 @@ enum Command {
         /// Leave the TEE out.
         #[arg(long, conflicts_with = "scenario")]
         no_tee: bool,
-        /// Put this raw image in the TEE's place (BL32): another TEE with the opteed ABI.
-        #[arg(long, conflicts_with = "no_tee")]
+        #[command(flatten)]
+        stack: stack::Options,
+        /// Put this raw image in the TEE's place (BL32), whatever it is.
+        #[arg(long, conflicts_with_all = ["no_tee", "tee", "flash"])]
         bl32: Option<PathBuf>,
         /// Put this raw image in the hypervisor's place (BL33).
         #[arg(long)]
         bl33: Option<PathBuf>,
-        /// Write the flash that this scenario describes, its damage included.
+        /// Write the flash that this scenario describes: its damage, and with the probe in the hypervisor's place the steps that it
+        /// plays.
         scenario: Option<PathBuf>,
     },
     /// Write the probe with a scenario's script as one image: the BL33 of any firmware for this machine.
@@ -221,10 +231,11 @@ fn execute(command: Command) -> Result<bool> {
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             shell(&prepared)?;
         }
-        Command::Watch { which, icount, tee, record } => {
+        Command::Watch { which, icount, stack, record } => {
             let (scenario, cpu) = which.read()?;
-            let tracing = Tracing { icount, tee, ..Tracing::default() };
-            let kit = Kit::traced(&workspace, &scenario, tracing, &progress)?;
+            let stack = stack.stack()?;
+            let tracing = stack.tracing(Some(Tracing { icount, ..Tracing::default() }));
+            let kit = Kit::on(&stack, &workspace, &scenario, tracing, &progress)?;
             progress.finish();
             let prepared = prepare::prepare(&workspace, &scenario, &cpu, &kit)?;
             return watch::watch(&scenario, &cpu, &prepared, record.as_deref());
@@ -234,10 +245,13 @@ fn execute(command: Command) -> Result<bool> {
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
             debug::wait_for_gdb(&workspace, prepared)?;
         }
-        Command::Reproduce => {
-            let matrix = reproduce(&workspace, &progress)?;
+        Command::Reproduce { stack, junit } => {
+            let matrix = reproduce(&workspace, &stack.stack()?, &progress)?;
             progress.finish();
             print(matrix.report());
+            if let Some(file) = junit {
+                output::write(&file, matrix.junit().as_bytes())?;
+            }
             return Ok(matrix.passed());
         }
         Command::Bench { flash, split } => {
@@ -258,20 +272,18 @@ fn execute(command: Command) -> Result<bool> {
         }
         Command::Clippy => firmware::clippy(&workspace, &progress)?,
         Command::Fetch => prepare::fetch(&workspace, &progress)?,
-        Command::Flash { output, no_tee, bl32, bl33, scenario } => {
-            let chain = match scenario {
-                Some(file) => Scenario::read(&file)?.chain,
-                None => Chain { tee: !no_tee, ..Chain::default() },
+        Command::Flash { output, no_tee, stack, bl32, bl33, scenario } => {
+            let (chain, script) = match scenario {
+                Some(file) => {
+                    let scenario = Scenario::read(&file)?;
+                    (scenario.chain, scenario.script)
+                }
+                None => (Chain { tee: !no_tee, ..Chain::default() }, None),
             };
-            let mut programs = Program::LAYERS.to_vec();
-            programs.retain(|program| match program {
-                Program::Tee => chain.tee && bl32.is_none(),
-                Program::Hypervisor => bl33.is_none(),
-                _ => true,
-            });
-            let firmware = Firmware::build(&workspace, &programs, &progress)?;
-            let flash = Flash::with(&firmware, chain.tee, bl32.as_deref(), bl33.as_deref())?;
-            output::write(&output, &flash.bytes(&chain)?)?;
+            let kit = Kit::for_flash(&stack.stack()?, &workspace, &chain, &progress)?;
+            let kit = kit.and_images(bl32.as_deref(), bl33.as_deref());
+            let script = script.as_deref().filter(|_| bl33.is_none());
+            output::write(&output, &prepare::flash(&chain, script, &kit)?)?;
         }
         Command::Probe { scenario, output } => {
             let scenario = Scenario::read(&scenario)?;

@@ -7,7 +7,8 @@ use crate::linux::{self, LinuxGuest, Recipe, Suite};
 use crate::probe;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
-use crate::scenario::{Machine, NormalWorld, Scenario, model};
+use crate::scenario::{Chain, Machine, NormalWorld, Scenario, model};
+use crate::stack::{Names, Stack};
 use crate::trace::memory::Memory;
 use crate::transplant;
 use crate::tree::{self, Seeds};
@@ -32,6 +33,10 @@ pub struct Prepared {
     pub tree: PathBuf,
     /// How its layers' records are read, if they write any.
     pub traced: Option<Traced>,
+    /// Speakers in it that are not ours.
+    pub foreign: &'static [&'static str],
+    /// What runs in it.
+    pub names: Names,
 }
 
 /// How a run is traced.
@@ -73,7 +78,9 @@ pub struct Traced {
 pub struct Kit {
     firmware: Firmware,
     linux: Option<LinuxGuest>,
-    /// Another TEE than the default one.
+    /// Whose the layers are.
+    stack: Stack,
+    /// Another TEE than that.
     tee: Option<PathBuf>,
     /// The layers write records.
     tracing: Option<Tracing>,
@@ -86,18 +93,48 @@ pub struct Kit {
 impl Kit {
     /// Builds what changed for a scenario, and fetches what it names.
     pub fn of(workspace: &Workspace, scenario: &Scenario, progress: &Progress) -> Result<Self> {
-        let programs = [layers(scenario), others(scenario)].concat();
-        Self::build(workspace, &programs, guests::needs_linux(scenario), progress)
+        Self::on(&Stack::Ours, workspace, scenario, None, progress)
     }
 
     /// The same with layers that write records.
     pub fn traced(workspace: &Workspace, scenario: &Scenario, tracing: Tracing, progress: &Progress) -> Result<Self> {
-        let mut kit = Self::build(workspace, &others(scenario), guests::needs_linux(scenario), progress)?;
-        for layer in layers(scenario) {
-            let features: Vec<_> = tracing.tee.iter().map(String::as_str).filter(|_| layer == Program::Tee).collect();
-            kit.firmware.trace(workspace, layer, &features, progress)?;
+        Self::on(&Stack::Ours, workspace, scenario, Some(tracing), progress)
+    }
+
+    /// The same on layers of a user's own; ours trace if that is asked for.
+    pub fn on(
+        stack: &Stack,
+        workspace: &Workspace,
+        scenario: &Scenario,
+        tracing: Option<Tracing>,
+        progress: &Progress,
+    ) -> Result<Self> {
+        stack.check(scenario)?;
+        let (layers, others) = (layers(&scenario.chain, stack), others(scenario));
+        let untraced = if tracing.is_none() { [layers.clone(), others].concat() } else { others };
+        let mut kit = Self::build(workspace, &untraced, guests::needs_linux(scenario), progress)?;
+        if let Some(tracing) = &tracing {
+            for layer in layers {
+                let features = tracing.tee.iter().map(String::as_str).filter(|_| layer == Program::Tee);
+                kit.firmware.trace(workspace, layer, &features.collect::<Vec<_>>(), progress)?;
+            }
         }
-        kit.tracing = Some(tracing);
+        Ok(Self { tracing, stack: stack.clone(), ..kit })
+    }
+
+    /// For a flash alone.
+    pub fn for_flash(stack: &Stack, workspace: &Workspace, chain: &Chain, progress: &Progress) -> Result<Self> {
+        let mut programs = layers(chain, stack);
+        if chain.normal_world == NormalWorld::Probe {
+            programs.push(Program::Probe);
+        }
+        let firmware = Firmware::build(workspace, &programs, progress)?;
+        let mut kit = Self { stack: stack.clone(), ..Self::made_of(&firmware) };
+        if let Stack::Featured(features) = stack {
+            let features: Vec<_> = features.iter().map(String::as_str).collect();
+            let name = features.join("-");
+            kit.tee = Some(firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?.image);
+        }
         Ok(kit)
     }
 
@@ -110,12 +147,36 @@ impl Kit {
         qemu::check()?;
         let firmware = Firmware::build(workspace, programs, progress)?;
         let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
-        Ok(Self { firmware, linux, tee: None, runtime: None, normal_world: None, tracing: None })
+        Ok(Self { linux, ..Self::made_of(&firmware) })
+    }
+
+    /// What was built, and nothing else.
+    pub fn made_of(firmware: &Firmware) -> Self {
+        Self {
+            firmware: firmware.clone(),
+            linux: None,
+            stack: Stack::Ours,
+            tee: None,
+            runtime: None,
+            normal_world: None,
+            tracing: None,
+        }
+    }
+
+    /// The same on layers of a user's own.
+    pub fn and_stack(self, stack: Stack) -> Self {
+        Self { stack, ..self }
     }
 
     /// The same with another TEE.
     pub fn and_tee(self, tee: &Path) -> Self {
         Self { tee: Some(tee.to_path_buf()), ..self }
+    }
+
+    /// The same with raw images in the places of TEE and normal world, where they are given.
+    pub fn and_images(self, tee: Option<&Path>, normal_world: Option<&Path>) -> Self {
+        let tee = tee.map(Path::to_path_buf).or(self.tee);
+        Self { tee, normal_world: normal_world.map(Path::to_path_buf), ..self }
     }
 
     /// The same with another runtime of the monitor, and another program in the probe's place.
@@ -128,23 +189,49 @@ impl Kit {
         &self.firmware
     }
 
-    /// What was built, with another TEE.
-    pub fn with_tee(firmware: &Firmware, tee: &Path) -> Self {
-        Self {
-            firmware: firmware.clone(),
-            linux: None,
-            tee: Some(tee.to_path_buf()),
-            runtime: None,
-            normal_world: None,
-            tracing: None,
+    /// What stands at BL33, without the steps of a probe.
+    fn normal_world(&self, chain: &Chain) -> Result<Vec<u8>> {
+        match (&self.normal_world, chain.normal_world) {
+            (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
+            (None, NormalWorld::Probe) => self.firmware.read(Program::Probe),
+            (None, NormalWorld::Hypervisor) => self.firmware.read(Program::Hypervisor),
         }
+    }
+
+    /// What stands at BL32.
+    fn tee(&self, chain: &Chain) -> Result<Option<Vec<u8>>> {
+        if !chain.tee {
+            return Ok(None);
+        }
+        Ok(Some(match (&self.tee, &self.stack) {
+            (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+            (None, Stack::Tee(tee)) => tee.bytes.clone(),
+            (None, _) => self.firmware.read(Program::Tee)?,
+        }))
+    }
+
+    /// The flash with this normal world.
+    fn flash(&self, chain: &Chain, normal_world: Vec<u8>) -> Result<Vec<u8>> {
+        if let Stack::Flash(flash) = &self.stack {
+            return transplant::with_normal_world(&flash.bytes, &normal_world)
+                .with_context(|| format!("{} is no flash whose normal world can be ours", flash.name));
+        }
+        let mut images = Flash::of(&self.firmware, self.tee(chain)?, normal_world)?;
+        if let Some(runtime) = &self.runtime {
+            images = images.with_runtime(runtime)?;
+        }
+        images.bytes(chain)
     }
 }
 
-/// The layers of a scenario.
-fn layers(scenario: &Scenario) -> Vec<Program> {
-    let probe = scenario.chain.normal_world == NormalWorld::Probe;
-    Program::LAYERS.into_iter().filter(|program| !(probe && *program == Program::Hypervisor)).collect()
+/// The layers of a chain that are ours.
+fn layers(chain: &Chain, stack: &Stack) -> Vec<Program> {
+    let ours = |program: &Program| match program {
+        Program::Hypervisor => chain.normal_world == NormalWorld::Hypervisor,
+        Program::Tee => matches!(stack, Stack::Ours | Stack::Featured(_)),
+        _ => !matches!(stack, Stack::Flash(_)),
+    };
+    Program::LAYERS.into_iter().filter(ours).collect()
 }
 
 /// Its other programs.
@@ -172,28 +259,28 @@ pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
 
 /// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
 pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
-    let folder = workspace.fresh_run(&format!("{}/{}", scenario.name, model(cpu)))?;
-    let probe = kit.normal_world.clone().unwrap_or_else(|| kit.firmware.image(Program::Probe));
-    let normal_world = (scenario.chain.normal_world == NormalWorld::Probe).then_some(probe.as_path());
-    let mut images = Flash::with(&kit.firmware, scenario.chain.tee, kit.tee.as_deref(), normal_world)?;
-    if let Some(runtime) = &kit.runtime {
-        images = images.with_runtime(runtime)?;
-    }
-    write_if_changed(&folder.join(FLASH), &images.bytes(&scenario.chain)?)?;
+    let folder = workspace.fresh_run(&format!("{}{}/{}", scenario.name, kit.stack.suffix(), model(cpu)))?;
+    let mut script = scenario.script.as_deref();
+    let flash = if let Stack::Flash(_) = kit.stack {
+        // Another monitor may hand another tree on, so the steps are in the image.
+        script = None;
+        flash(&scenario.chain, scenario.script.as_deref(), kit)?
+    } else {
+        kit.flash(&scenario.chain, kit.normal_world(&scenario.chain)?)?
+    };
+    write_if_changed(&folder.join(FLASH), &flash)?;
     let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
-    with_tree(scenario, cpu, folder, &guests, scenario.script.as_deref(), kit.tracing.as_ref())
+    with_tree(scenario, cpu, folder, &guests, script, kit)
 }
 
-/// The same for another firmware's flash, in which the probe with its script takes the normal world's place.
-pub fn with_flash(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit, other: &Path) -> Result<Prepared> {
-    let folder = workspace.fresh_run(&format!("{}-other/{}", scenario.name, model(cpu)))?;
-    let script = scenario.script.as_deref().context("the scenario has no probe in the hypervisor's place")?;
-    let probe = probe::append(kit.firmware.read(Program::Probe)?, script)?;
-    let bytes = fs::read(other).with_context(|| format!("cannot read {}", other.display()))?;
-    let bytes = transplant::with_normal_world(&bytes, &probe)
-        .with_context(|| format!("{} cannot be measured", other.display()))?;
-    write_if_changed(&folder.join(FLASH), &bytes)?;
-    with_tree(scenario, cpu, folder, &[], None, None)
+/// A chain's flash by itself: with the steps that a probe in the hypervisor's place plays in the probe's image.
+pub fn flash(chain: &Chain, script: Option<&[u8]>, kit: &Kit) -> Result<Vec<u8>> {
+    let normal_world = kit.normal_world(chain)?;
+    let normal_world = match script {
+        Some(script) => probe::append(normal_world, script)?,
+        None => normal_world,
+    };
+    kit.flash(chain, normal_world)
 }
 
 /// Writes the tree for the flash in `folder`, and QEMU's command line.
@@ -203,8 +290,9 @@ fn with_tree(
     folder: PathBuf,
     guests: &[Guest<'_>],
     script: Option<&[u8]>,
-    tracing: Option<&Tracing>,
+    kit: &Kit,
 ) -> Result<Prepared> {
+    let tracing = kit.tracing.as_ref();
     let flash = folder.join(FLASH);
     let mut machine = scenario.machine.clone();
     machine.icount |= tracing.is_some_and(|tracing| tracing.icount);
@@ -232,7 +320,8 @@ fn with_tree(
     }
     let by_hand = folder.join("qemu.sh");
     fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
-    Ok(Prepared { line, folder, tree, traced })
+    let (foreign, names) = (kit.stack.foreign(), kit.stack.names(scenario));
+    Ok(Prepared { line, folder, tree, traced, foreign, names })
 }
 
 impl Traced {

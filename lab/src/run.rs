@@ -5,6 +5,7 @@ use crate::judge::Verdict;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
 use crate::scenario::Scenario;
+use crate::stack::Names;
 use crate::trace::Trace;
 use crate::witness::Witness;
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ChildStdout;
 use std::thread;
+use std::time::Duration;
 
 /// How many of a speaker's last lines a failure shows.
 const LAST_LINES: usize = 4;
@@ -19,7 +21,7 @@ const LAST_LINES: usize = 4;
 const LAST_RECORDS: usize = 20;
 
 /// What came of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The scenario's name.
     pub name: String,
@@ -33,6 +35,10 @@ pub struct Outcome {
     pub interrupted: bool,
     /// What the layers told, if they are built to.
     pub trace: Option<Trace>,
+    /// What ran.
+    pub names: Names,
+    /// How long it took, in real time.
+    pub duration: Duration,
 }
 
 impl Outcome {
@@ -40,9 +46,10 @@ impl Outcome {
     fn of(scenario: &Scenario, prepared: &Prepared, witness: Witness, end: Option<Verdict>) -> Self {
         let interrupted = end.is_none();
         let verdicts = [witness.verdicts(), end.into_iter().collect()].concat();
+        let duration = witness.elapsed();
         let (lines, trace) = witness.finish();
-        let folder = prepared.folder.clone();
-        Self { name: scenario.name.clone(), verdicts, lines, folder, interrupted, trace }
+        let (folder, names) = (prepared.folder.clone(), prepared.names.clone());
+        Self { name: scenario.name.clone(), verdicts, lines, folder, interrupted, trace, names, duration }
     }
 
     /// Whether everything holds.
@@ -80,7 +87,10 @@ impl Outcome {
             text += &trace.summary();
         }
         let word = if self.passed() { "PASS" } else { "FAIL" };
-        let _ = writeln!(text, "{word} {}", self.name);
+        let on = if self.names.are_ours() { String::new() } else { format!(" on {}", self.names) };
+        let unjudged = self.verdicts.iter().filter(|verdict| !verdict.judged).count();
+        let unjudged = if unjudged == 0 { String::new() } else { format!("; {unjudged} not judged") };
+        let _ = writeln!(text, "{word} {}{on}{unjudged}", self.name);
         text
     }
 
@@ -181,7 +191,7 @@ mod tests {
             lines: Vec::new(),
             folder: "runs/two-guests".into(),
             interrupted: true,
-            trace: None,
+            ..Outcome::default()
         };
         assert!(!outcome.passed());
         assert_eq!(outcome.report(), "interrupted; logs: runs/two-guests\n");

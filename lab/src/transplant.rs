@@ -23,6 +23,9 @@ const SIZE: usize = 24;
 /// The flash with this image as its BL33.
 pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     let base = FLASH_FIP.base as usize;
+    if Fip::parse(flash).is_ok() {
+        bail!("it is a firmware image package alone: in a flash BL1 stands at 0 and the package at {base:#x}");
+    }
     let package = flash.get(base..).unwrap_or_default();
     let fip = match Fip::parse(package) {
         Ok(fip) => fip,
@@ -31,7 +34,7 @@ pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     match fip.image(Image::Bl33) {
         Some(Ok(_)) => {}
         Some(Err(error)) => bail!("its {}: {error}", Image::Bl33),
-        None => bail!("it has no {} whose place the probe could take", Image::Bl33),
+        None => bail!("it has no {} whose place our normal world could take", Image::Bl33),
     }
     let entries = || package[HEADER..].chunks_exact(ENTRY);
     let find = |uuid: &[u8]| entries().position(|entry| entry.starts_with(uuid));
@@ -48,7 +51,7 @@ pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     let mut new = flash[..base + length].to_vec();
     new.resize(base + at, 0);
     new.extend_from_slice(bl33);
-    ensure!(new.len() as u64 <= FLASH.size, "with the probe it does not fit the machine's flash");
+    ensure!(new.len() as u64 <= FLASH.size, "with our normal world it does not fit the machine's flash");
     let mut put = |at: usize, number: usize| new[at..at + 8].copy_from_slice(&(number as u64).to_le_bytes());
     put(entry(index) + OFFSET, at);
     put(entry(index) + SIZE, bl33.len());
@@ -130,6 +133,7 @@ mod tests {
     #[test]
     fn what_has_no_bl33_to_replace_is_refused_with_the_reason() {
         assert!(told(b"").contains("no firmware image package"));
+        assert!(told(&flash()[FLASH_FIP.base as usize..]).starts_with("it is a firmware image package alone"));
         assert!(told(&flash()[..FLASH_FIP.base as usize + 50]).contains("table of contents has no end"));
         assert!(told(&flash()[..flash().len() - 110]).contains("cut short"));
         let mut without = flash();

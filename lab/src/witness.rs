@@ -50,7 +50,7 @@ impl Witness {
         let patience = if recording.is_some() { TRACED } else { 1 };
         Ok(Self {
             lines: Vec::new(),
-            judge: Judge::new(scenario, cpu, &[])?,
+            judge: Judge::new(scenario, cpu, prepared.foreign)?,
             typist: Typist::new(&scenario.sends, scenario.console(0)),
             listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
             recording,

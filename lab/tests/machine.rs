@@ -5,6 +5,7 @@ use lab::prepare::Prepared;
 use lab::qemu::{self, CommandLine};
 use lab::run::{Outcome, run};
 use lab::scenario::Scenario;
+use lab::stack::Names;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -59,7 +60,9 @@ fn boot_saying(program: [u32; 19], lines: &[u8], scenario: &str) -> Outcome {
     fs::write(&tree, qemu::dump_tree(&scenario.machine, cpu, &flash).unwrap()).unwrap();
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
     line.load(&tree, &[]);
-    let prepared = Prepared { line, folder: folder.path().to_path_buf(), tree, traced: None };
+    let folder_of_run = folder.path().to_path_buf();
+    let names = Names::default();
+    let prepared = Prepared { line, folder: folder_of_run, tree, traced: None, foreign: &[], names };
     let outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
     let log = fs::read_to_string(folder.path().join("secure-world.txt")).unwrap();
     assert!(log.contains("[EL3]"), "{log}");

@@ -203,7 +203,7 @@ fn report_of(scenario: &str, tee: &[&str]) -> (bool, Story, String) {
     let options = Options {
         scenario: Some(workspace.scenarios().join(scenario)),
         cpu: Some("cortex-a57".into()),
-        tee: tee.iter().map(|feature| (*feature).to_owned()).collect(),
+        stack: lab::stack::Options { tee: (!tee.is_empty()).then(|| tee.join(",")), flash: None },
         from: None,
         output: Some(output.clone()),
         perfetto: Some(folder.path().join("perfetto.json")),

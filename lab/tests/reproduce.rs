@@ -4,6 +4,7 @@ use lab::firmware::{Firmware, Program};
 use lab::progress::Progress;
 use lab::reproduce::reproduce;
 use lab::reproduce::table::{Cell, Table};
+use lab::stack::Stack;
 use lab::workspace::Workspace;
 use std::fs;
 
@@ -20,7 +21,7 @@ fn traces(bytes: &[u8]) -> Vec<&'static str> {
 fn every_remedy_does_what_is_recorded_and_the_default_image_has_nothing_of_the_bug() {
     let workspace = Workspace::locate().unwrap();
     let progress = Progress::silent();
-    let matrix = reproduce(&workspace, &progress).unwrap();
+    let matrix = reproduce(&workspace, &Stack::Ours, &progress).unwrap();
     assert!(matrix.passed(), "\n{}", matrix.report());
 
     // Both as they were just built and booted.

@@ -23,6 +23,7 @@ use crate::progress::Progress;
 use crate::run::run;
 use crate::scenario::{NormalWorld, Scenario};
 use crate::screen::print;
+use crate::stack::{self, Stack};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use split::Logged;
@@ -65,6 +66,8 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
     }
     let linux = runs.iter().any(|(_, scenario)| needs_linux(scenario));
     let kit = Kit::whole(workspace, linux, progress)?;
+    let other =
+        options.flash.clone().map(|flash| stack::Options { flash: Some(flash), tee: None }.stack()).transpose()?;
     let mut rows: Vec<Row> = Vec::new();
     let mut splits = Vec::new();
     for (run, scenario) in &runs {
@@ -76,12 +79,12 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             logged = split::log(workspace, run, scenario, &kit, &lines, options.split)?;
         }
         let mut theirs = HashMap::new();
-        if let Some(flash) = &options.flash
+        if let Some(Stack::Flash(flash)) = &other
             && scenario.chain.normal_world == NormalWorld::Probe
             && scenario.machine.icount
             && scenario.chain.images.is_none()
         {
-            progress.step(&format!("the same of {}: {}", flash.display(), scenario.name));
+            progress.step(&format!("the same of {}: {}", flash.name, scenario.name));
             theirs = other::figures(workspace, run, scenario, &kit, flash, &lines)?;
         }
         for entry in &run.figures {

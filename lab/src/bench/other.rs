@@ -3,13 +3,13 @@
 use super::measured::{self, Measured};
 use super::table::Run;
 use crate::console::Line;
-use crate::prepare::{Kit, with_flash};
+use crate::prepare::{Kit, prepare};
 use crate::run::{Outcome, run};
 use crate::scenario::Scenario;
+use crate::stack::{Foreign, Stack};
 use crate::workspace::Workspace;
 use anyhow::{Result, ensure};
 use std::collections::HashMap;
-use std::path::Path;
 
 /// A figure of the other flash, or why there is none.
 pub type Found = Result<Measured, String>;
@@ -20,16 +20,18 @@ pub fn figures(
     of: &Run,
     scenario: &Scenario,
     kit: &Kit,
-    flash: &Path,
+    flash: &Foreign,
     ours: &[Line],
 ) -> Result<HashMap<String, Found>> {
     let cpu = &scenario.machine.cpu;
-    let prepared = with_flash(workspace, scenario, cpu, kit, flash)?;
+    let stack = Stack::Flash(flash.clone());
+    stack.check(scenario)?;
+    let prepared = prepare(workspace, scenario, cpu, &kit.clone().and_stack(stack))?;
     let outcome = run(scenario, cpu, &prepared, &mut |_| {})?;
     ensure!(
         outcome.lines.iter().any(|line| line.speaker == "probe"),
         "{} does not start the probe as its BL33:\n{}",
-        flash.display(),
+        flash.name,
         outcome.report()
     );
     let found = of.figures.iter().map(|entry| {
@@ -77,8 +79,7 @@ mod tests {
             verdicts: vec![Verdict::new(false, "it powers off", "still running")],
             lines: lines(said),
             folder: "runs/bench".into(),
-            interrupted: false,
-            trace: None,
+            ..Outcome::default()
         }
     }
 

@@ -131,12 +131,9 @@ mod tests {
 
     fn outcome(said: &[&str]) -> Outcome {
         Outcome {
-            name: String::new(),
             verdicts: vec![verdict(said.is_empty(), "done", "")],
             lines: said.iter().map(|text| Line { speaker: "probe".into(), text: (*text).into() }).collect(),
-            folder: "x".into(),
-            interrupted: false,
-            trace: None,
+            ..Outcome::default()
         }
     }
 

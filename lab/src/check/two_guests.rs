@@ -76,14 +76,7 @@ mod tests {
         let scenario = Scenario::parse(text, Path::new("x.toml")).unwrap();
         let played = |said: &[(&str, &str)]| {
             let line = |(speaker, text): &(&str, &str)| Line { speaker: (*speaker).into(), text: (*text).into() };
-            let outcome = Outcome {
-                name: String::new(),
-                verdicts: Vec::new(),
-                lines: said.iter().map(line).collect(),
-                folder: "x".into(),
-                interrupted: false,
-                trace: None,
-            };
+            let outcome = Outcome { lines: said.iter().map(line).collect(), ..Outcome::default() };
             super::played(&scenario, 0, &outcome).is_some()
         };
         let done = ("vm2", "[probe] done: 1 steps, 1 expectations, 0 failed");

@@ -13,6 +13,7 @@ use crate::run::run;
 use crate::say;
 use crate::scenario::{Scenario, model};
 use crate::screen::{Screen, print};
+use crate::stack;
 use crate::trace::{Trace, file};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
@@ -32,11 +33,11 @@ pub struct Options {
     /// One of the CPU models that the scenario names; else its first.
     #[arg(long)]
     pub cpu: Option<String>,
-    /// Build the TEE with these features: as-reported, and with it client-id, pristine-template or fallible-pool.
-    #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
-    pub tee: Vec<String>,
+    /// Layers of a user's own.
+    #[command(flatten)]
+    pub stack: stack::Options,
     /// Boot nothing: report what a traced run has left in this folder.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "cpu", "tee"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "cpu", "tee", "flash"])]
     pub from: Option<PathBuf>,
     /// The file to write; else report.html in the run's folder.
     #[arg(short, long, value_name = "FILE")]
@@ -75,7 +76,8 @@ fn traced(
     let screen = Screen::new();
     let scenario = Scenario::read(path)?;
     let cpu = options.cpu.as_deref().map_or(Ok(scenario.machine.cpu.as_str()), |name| scenario.cpu(name))?;
-    let kit = Kit::traced(workspace, &scenario, Tracing { tee: options.tee.clone(), ..Tracing::default() }, progress)?;
+    let stack = options.stack.stack()?;
+    let kit = Kit::on(&stack, workspace, &scenario, stack.tracing(Some(Tracing::default())), progress)?;
     progress.finish();
     let prepared = prepare(workspace, &scenario, cpu, &kit)?;
     say!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
@@ -83,7 +85,8 @@ fn traced(
     keep(&mut outcome, &scenario, &prepared)?;
     say!();
     print(outcome.report());
-    let kept = Kept::of(&scenario, cpu, &options.tee.join(", "), versions(workspace), &outcome);
+    let tee = if stack.is_ours() { String::new() } else { prepared.names.tee.clone() };
+    let kept = Kept::of(&scenario, cpu, &tee, versions(workspace), &outcome);
     kept.write(&prepared.folder)?;
     let trace = outcome.trace.context("the layers of this scenario do not trace")?;
     Ok((kept, trace, prepared.folder))

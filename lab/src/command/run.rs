@@ -9,6 +9,7 @@ use crate::run::{Outcome, run};
 use crate::say;
 use crate::scenario::{NormalWorld, Scenario, model};
 use crate::screen::{Screen, print};
+use crate::stack;
 use crate::trace::file;
 use crate::trace::verify::verify;
 use crate::workspace::Workspace;
@@ -29,9 +30,9 @@ pub struct Options {
     /// Trace in real time, not in executed instructions.
     #[arg(long, requires = "trace", conflicts_with = "verify_trace")]
     pub no_icount: bool,
-    /// Trace a TEE that is built with these features: as-reported, and with it client-id, pristine-template or fallible-pool.
-    #[arg(long, value_name = "FEATURES", value_delimiter = ',')]
-    pub tee: Vec<String>,
+    /// Layers of a user's own.
+    #[command(flatten)]
+    pub stack: stack::Options,
     /// Write the expectations with their evidence as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -47,16 +48,13 @@ pub enum TraceWay {
 }
 
 impl Options {
-    /// How the run is traced, if it is.
+    /// How the run is traced, if that is asked for.
     pub fn tracing(&self) -> Option<Tracing> {
-        if self.trace.is_none() && !self.verify_trace && self.tee.is_empty() {
-            return None;
-        }
-        Some(Tracing {
+        (self.trace.is_some() || self.verify_trace).then(|| Tracing {
             way: if self.trace == Some(TraceWay::Uart) { Way::Frames } else { Way::Rings },
             icount: !self.no_icount,
             exceptions: self.verify_trace,
-            tee: self.tee.clone(),
+            tee: Vec::new(),
         })
     }
 }
@@ -69,14 +67,32 @@ pub fn run_on(
     options: &Options,
     progress: &Progress,
 ) -> Result<bool> {
-    let screen = Screen::new();
-    let kit = match options.tracing() {
-        Some(tracing) => Kit::traced(workspace, scenario, tracing, progress)?,
-        None => Kit::of(workspace, scenario, progress)?,
-    };
-    progress.finish();
     let mut suites = Vec::new();
-    let mut passed = true;
+    let passed = run_all(workspace, scenario, cpus, options, progress, &mut suites);
+    if let Some(path) = &options.junit {
+        let ran = suites.len();
+        let why = match &passed {
+            Err(error) => format!("{error:#}"),
+            Ok(_) => "an earlier one failed".to_owned(),
+        };
+        suites.extend(cpus.iter().skip(ran).map(|cpu| junit::unrun(&scenario.name, model(cpu), &why)));
+        output::write(path, junit::file(&suites).as_bytes())?;
+    }
+    passed
+}
+
+fn run_all(
+    workspace: &Workspace,
+    scenario: &Scenario,
+    cpus: &[String],
+    options: &Options,
+    progress: &Progress,
+    suites: &mut Vec<String>,
+) -> Result<bool> {
+    let screen = Screen::new();
+    let stack = options.stack.stack()?;
+    let kit = Kit::on(&stack, workspace, scenario, stack.tracing(options.tracing()), progress)?;
+    progress.finish();
     for cpu in cpus {
         let prepared = prepare(workspace, scenario, cpu, &kit)?;
         say!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
@@ -85,15 +101,11 @@ pub fn run_on(
         say!();
         print(outcome.report());
         suites.push(junit::suite(&outcome, model(cpu)));
-        passed = outcome.passed();
-        if !passed {
-            break;
+        if !outcome.passed() {
+            return Ok(false);
         }
     }
-    if let Some(path) = &options.junit {
-        output::write(path, junit::file(&suites).as_bytes())?;
-    }
-    Ok(passed)
+    Ok(true)
 }
 
 /// Writes a run's trace into its folder, and judges it by QEMU's log if there is one.
@@ -115,6 +127,7 @@ pub fn keep(outcome: &mut Outcome, scenario: &Scenario, prepared: &Prepared) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::{Foreign, Stack};
     use clap::Parser;
 
     #[derive(Parser)]
@@ -136,6 +149,15 @@ mod tests {
         assert!(!tracing(&["--trace", "--no-icount"]).unwrap().icount);
         assert!(tracing(&["--verify-trace"]).unwrap().exceptions);
         assert!(tracing(&["--verify-trace", "--no-icount"]).is_none());
-        assert_eq!(tracing(&["--tee=as-reported,client-id"]).unwrap().tee, ["as-reported", "client-id"]);
+    }
+
+    #[test]
+    fn a_tee_with_the_bug_is_traced_and_a_users_own_only_where_that_is_asked_for() {
+        let line = Line::try_parse_from(["lab", "--tee=as-reported,client-id"]).unwrap();
+        let stack = line.options.stack.stack().unwrap();
+        assert_eq!(stack.tracing(line.options.tracing()).unwrap().tee, ["as-reported", "client-id"]);
+        let own = Stack::Tee(Foreign { name: "a".into(), bytes: vec![] });
+        assert!(own.tracing(None).is_none() && own.tracing(tracing(&["--trace"])).is_some());
+        assert!(Line::try_parse_from(["lab", "--tee=a", "--flash=b"]).is_err());
     }
 }

@@ -21,7 +21,7 @@ pub fn matrix(matrix: &Matrix) -> Drawing {
             let x = FIRST + COLUMN * column as u32;
             let class = match cell {
                 Some(Cell::Correct) => "good",
-                Some(Cell::Refused) => "refused",
+                Some(Cell::Refused | Cell::DoesNotApply) => "refused",
                 Some(Cell::WrongButAlive) => "wrong",
                 Some(Cell::Panic) | None => "panic",
             };

@@ -14,6 +14,7 @@ use crate::progress::Progress;
 use crate::reproduce::reproduce;
 use crate::run::run;
 use crate::scenario::Scenario;
+use crate::stack::Stack;
 use crate::trace::Trace;
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result, ensure};
@@ -118,7 +119,7 @@ pub fn pictures(workspace: &Workspace, only: Option<&str>, progress: &Progress) 
         write(workspace, picture.name, picture.title, drawing)?;
     }
     if wanted("07-trust") {
-        let drawing = matrix::matrix(&reproduce(workspace, progress)?);
+        let drawing = matrix::matrix(&reproduce(workspace, &Stack::Ours, progress)?);
         write(workspace, "07-trust", "Sequences, remedies, and what became of them", drawing)?;
     }
     Ok(())

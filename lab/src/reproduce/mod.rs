@@ -7,8 +7,14 @@ pub mod play;
 pub mod table;
 
 use crate::firmware::{Firmware, Program, Variant};
+use crate::judge::Verdict;
+use crate::junit;
 use crate::machine::interrupted;
+use crate::prepare::Kit;
 use crate::progress::Progress;
+use crate::run::Outcome;
+use crate::scenario::{Chain, NormalWorld, model};
+use crate::stack::{Names, Stack};
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 use play::{Bench, Played};
@@ -42,18 +48,27 @@ pub fn build(workspace: &Workspace, table: &Table, progress: &Progress) -> Resul
     Ok((firmware, images))
 }
 
-/// Builds every TEE and plays every sequence to each.
-pub fn reproduce(workspace: &Workspace, progress: &Progress) -> Result<Matrix> {
+/// Builds every TEE and plays every sequence to each; with layers of a user's own, only to those.
+pub fn reproduce(workspace: &Workspace, stack: &Stack, progress: &Progress) -> Result<Matrix> {
     let file = workspace.scenarios().join("reproduce/matrix.toml");
-    let table = Table::read(&file)?;
-    let (firmware, images) = build(workspace, &table, progress)?;
-    let bench = Bench { workspace, table: &table, firmware: &firmware };
+    let mut table = Table::read(&file)?;
+    let kits: Vec<Kit> = if stack.is_ours() {
+        let (firmware, images) = build(workspace, &table, progress)?;
+        images.iter().map(|image| Kit::made_of(&firmware).and_tee(&image.image)).collect()
+    } else {
+        let chain = Chain { normal_world: NormalWorld::Probe, ..Chain::default() };
+        let kit = Kit::for_flash(stack, workspace, &chain, progress)?;
+        table = table.of_one(&stack.label());
+        vec![kit]
+    };
+    let Some(first) = kits.first() else { bail!("{} names no TEE", file.display()) };
+    let bench = Bench { workspace, table: &table, firmware: first.firmware() };
     let mut played = Vec::new();
     for sequence in &table.sequences {
         let mut row = Vec::new();
-        for (tee, image) in table.tees.iter().zip(&images) {
+        for (tee, kit) in table.tees.iter().zip(&kits) {
             progress.step(&format!("{}: {}", tee.name, sequence.name));
-            row.push(bench.play(&format!("{}/{}", sequence.play, tee.name), &image.image, &sequence.play, false)?);
+            row.push(bench.play_on(&format!("{}/{}", sequence.play, tee.name), kit, &sequence.play, false)?);
             if interrupted().load(Ordering::Relaxed) {
                 bail!("interrupted");
             }
@@ -61,9 +76,9 @@ pub fn reproduce(workspace: &Workspace, progress: &Progress) -> Result<Matrix> {
         played.push(row);
     }
     let mut costs = Vec::new();
-    for (tee, image) in table.tees.iter().zip(&images) {
+    for (tee, kit) in table.tees.iter().zip(&kits) {
         progress.step(&format!("{}: instructions", tee.name));
-        costs.push(bench.play(&format!("{}/{}", table.costs, tee.name), &image.image, &table.costs, true)?.figures());
+        costs.push(bench.play_on(&format!("{}/{}", table.costs, tee.name), kit, &table.costs, true)?.figures());
     }
     Ok(Matrix { table, played, costs })
 }
@@ -85,6 +100,11 @@ impl Matrix {
         rows.map(|(sequence, row)| (sequence.name.as_str(), row.iter().map(|played| played.cell).collect()))
     }
 
+    /// Whether nothing is recorded of its TEE.
+    fn is_foreign(&self) -> bool {
+        self.table.sequences.iter().all(|sequence| sequence.cells.is_empty())
+    }
+
     fn cells(&self) -> impl Iterator<Item = (&table::Sequence, &table::Tee, &Played)> {
         let rows = self.table.sequences.iter().zip(&self.played);
         rows.flat_map(|(sequence, row)| {
@@ -92,22 +112,46 @@ impl Matrix {
         })
     }
 
-    /// The cells that are not as recorded, in words.
-    fn differences(&self) -> Vec<String> {
-        let mut differences = Vec::new();
-        for (sequence, tee, played) in self.cells() {
-            let recorded = sequence.cells[&tee.name];
-            if played.cell != Some(recorded) {
-                let came = played.cell.map_or("no answer", Cell::words);
-                differences.push(format!("{}, {}: {came}, recorded is {}", tee.name, sequence.name, recorded.words()));
-            }
-            for line in &sequence.panic {
-                if recorded == Cell::Panic && !played.last_words.iter().any(|said| said.text.contains(line.as_str())) {
-                    differences.push(format!("{}, {}: the TEE does not say \"{line}\"", tee.name, sequence.name));
-                }
-            }
+    /// What is wrong with a cell, if anything is: that it is not as recorded, or not safe where nothing is.
+    fn fault(sequence: &table::Sequence, tee: &table::Tee, played: &Played) -> Option<String> {
+        let came = played.cell.map_or("no answer", Cell::words);
+        let Some(recorded) = sequence.cells.get(&tee.name).copied() else {
+            return (!played.cell.is_some_and(Cell::is_safe)).then(|| came.to_owned());
+        };
+        if played.cell != Some(recorded) {
+            return Some(format!("{came}, recorded is {}", recorded.words()));
         }
-        differences
+        let unsaid = |line: &&String| !played.last_words.iter().any(|said| said.text.contains(line.as_str()));
+        let unsaid = sequence.panic.iter().find(unsaid).filter(|_| recorded == Cell::Panic)?;
+        Some(format!("the TEE does not say \"{unsaid}\""))
+    }
+
+    /// The cells that are not as they should be, in words.
+    fn differences(&self) -> Vec<String> {
+        let faults = self.cells().filter_map(|(sequence, tee, played)| {
+            let fault = Self::fault(sequence, tee, played)?;
+            Some(format!("{}, {}: {fault}", tee.name, sequence.name))
+        });
+        faults.collect()
+    }
+
+    /// Every cell as JUnit XML: a suite for each TEE.
+    pub fn junit(&self) -> String {
+        let suite = |tee: &table::Tee| {
+            let cells = self.cells().filter(|(_, of, _)| of.name == tee.name);
+            let verdicts = cells.map(|(sequence, tee, played)| {
+                let fault = Self::fault(sequence, tee, played);
+                let became = played.cell.map_or("no answer", Cell::words);
+                let evidence = format!("{}; {}", fault.as_deref().unwrap_or(became), played.evidence());
+                let judged = played.cell != Some(Cell::DoesNotApply);
+                Verdict { judged, ..Verdict::new(fault.is_none(), sequence.name.as_str(), evidence) }
+            });
+            let names = Names { tee: tee.name.clone(), normal_world: "probe".into(), ..Names::default() };
+            let outcome =
+                Outcome { name: self.table.name.clone(), verdicts: verdicts.collect(), names, ..Outcome::default() };
+            junit::suite(&outcome, model(&self.table.machine.cpu))
+        };
+        junit::file(&self.table.tees.iter().map(suite).collect::<Vec<_>>())
     }
 
     /// The panic's own log, the matrix, its evidence, what the remedies cost, and the verdict.
@@ -140,7 +184,8 @@ impl Matrix {
             let _ = writeln!(text, "FAIL  {difference}");
         }
         let word = if differences.is_empty() { "PASS" } else { "FAIL" };
-        let _ = writeln!(text, "{word} {}", self.table.name);
+        let on = self.table.tees.first().filter(|_| self.is_foreign()).map_or("", |tee| tee.name.as_str());
+        let _ = writeln!(text, "{}", format!("{word} {} {on}", self.table.name).trim_end());
         text
     }
 

@@ -4,6 +4,7 @@ use super::table::{Cell, Table};
 use crate::console::{Line, Listener, Port};
 use crate::firmware::Firmware;
 use crate::machine::{Event, Machine};
+use crate::mishap;
 use crate::prepare::{Kit, prepare};
 use crate::scenario::{Chain, End, NormalWorld, Scenario};
 use crate::workspace::Workspace;
@@ -42,6 +43,11 @@ pub struct Played {
 impl Bench<'_> {
     /// Plays a list of steps to the TEE of this image. With `icount` the counter counts instructions.
     pub fn play(&self, name: &str, tee: &Path, list: &str, icount: bool) -> Result<Played> {
+        self.play_on(name, &Kit::made_of(self.firmware).and_tee(tee), list, icount)
+    }
+
+    /// Plays it to the TEE of a kit.
+    pub fn play_on(&self, name: &str, kit: &Kit, list: &str, icount: bool) -> Result<Played> {
         let mut machine = self.table.machine.clone();
         machine.icount = icount;
         let scenario = Scenario {
@@ -62,8 +68,7 @@ impl Bench<'_> {
             script: Some(self.table.script(list)?),
             folder: PathBuf::new(),
         };
-        let kit = Kit::with_tee(self.firmware, tee);
-        let prepared = prepare(self.workspace, &scenario, &scenario.machine.cpu, &kit)?;
+        let prepared = prepare(self.workspace, &scenario, &scenario.machine.cpu, kit)?;
         let lines = watch(&mut Machine::start(&prepared)?, scenario.timeout())?;
         Ok(Played::of(lines))
     }
@@ -91,7 +96,7 @@ fn watch(machine: &mut Machine, timeout: Duration) -> Result<Vec<Line>> {
 
 /// Whether the TEE says that it stops: an assertion of the report's kind, or its own panic.
 fn is_panic(line: &Line) -> bool {
-    line.speaker == "TEE" && ["assertion '", "Panic at", "PANIC"].iter().any(|words| line.text.contains(words))
+    line.speaker == "TEE" && (line.text.contains("assertion '") || mishap::refuted_by(line, false).is_some())
 }
 
 impl Played {

@@ -80,6 +80,8 @@ pub enum Cell {
     Refused,
     /// It did what was asked, for whom it was asked.
     Correct,
+    /// It has nothing of the kind that the sequence is about.
+    DoesNotApply,
 }
 
 impl Cell {
@@ -90,6 +92,7 @@ impl Cell {
             Self::WrongButAlive => "wrong but alive",
             Self::Refused => "refused",
             Self::Correct => "correct",
+            Self::DoesNotApply => "does not apply",
         }
     }
 
@@ -99,8 +102,14 @@ impl Cell {
             0 => Some(Self::Correct),
             1 => Some(Self::Refused),
             2 => Some(Self::WrongButAlive),
+            4 => Some(Self::DoesNotApply),
             _ => None,
         }
+    }
+
+    /// Whether a TEE that nothing is recorded of may answer so.
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Refused | Self::Correct | Self::DoesNotApply)
     }
 }
 
@@ -126,6 +135,13 @@ impl Table {
         }
         table.script(&table.costs)?;
         Ok(table)
+    }
+
+    /// The same sequences for one TEE that nothing is recorded of.
+    pub fn of_one(self, tee: &str) -> Self {
+        let sequences = self.sequences.into_iter().map(|sequence| Sequence { cells: BTreeMap::new(), ..sequence });
+        let tees = vec![Tee { name: tee.to_owned(), features: Vec::new() }];
+        Self { tees, sequences: sequences.collect(), ..self }
     }
 
     /// What the probe plays for a list of steps; it switches the machine off afterwards.

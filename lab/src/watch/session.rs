@@ -65,7 +65,10 @@ impl Session {
         let traced = prepared.traced.as_ref().context("the machine is not prepared for tracing")?;
         let witness = Witness::new(scenario, cpu, prepared, Some(sender))?;
         Ok(Self {
-            title: format!("{} on {}", scenario.name, model(cpu)),
+            title: match &prepared.names {
+                names if names.are_ours() => format!("{} on {}", scenario.name, model(cpu)),
+                names => format!("{} on {} with {names}", scenario.name, model(cpu)),
+            },
             history: History::new(traced.frequency),
             ended: None,
             machine: Some(Machine::start(prepared)?),
