@@ -39,16 +39,3 @@ impl Tee {
         (self.pool.with(|pool| pool.free()), self.vms.len())
     }
 }
-
-/// On the host, suspended calls are threads of the host that refer to the TEE.
-#[cfg(not(target_os = "none"))]
-impl Drop for Tee {
-    fn drop(&mut self) {
-        for id in (1..=u16::MAX).filter_map(shared_abi::client::VmId::new) {
-            if self.vms.is_empty() {
-                break;
-            }
-            let _ = self.destroy(id);
-        }
-    }
-}

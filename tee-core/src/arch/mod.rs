@@ -9,11 +9,9 @@ pub mod aarch64;
 pub mod host;
 
 #[cfg(target_os = "none")]
-pub use aarch64::{
-    context::Context, context::suspend, cpu::Masked, machine::Machine, scrub::scrub, space::Space, trace,
-};
+pub use aarch64::{context::Context, context::suspend, cpu::Masked, cpu::index as cpu_index, machine::Machine, trace};
 #[cfg(not(target_os = "none"))]
-pub use host::{context::Context, context::suspend, cpu::Masked, machine::Machine, space::Space, space::scrub, trace};
+pub use host::{context::Context, context::suspend, cpu::Masked, cpu::index as cpu_index, machine::Machine, trace};
 
 /// Why a thread stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

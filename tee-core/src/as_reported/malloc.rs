@@ -5,8 +5,8 @@
 
 use super::bget::{self, Damaged, Poolset};
 use super::template;
-use crate::arch::aarch64::space;
 use crate::nexus::pages::PAGE_SIZE;
+use crate::nexus::space;
 use crate::partition::Partition;
 use crate::partition::layout::HEAP;
 use crate::trace;

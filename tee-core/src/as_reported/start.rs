@@ -3,7 +3,8 @@
 
 use super::bget::Damaged;
 use super::ids;
-use crate::arch::Space;
+use crate::arch::Machine;
+use crate::nexus::space::Space;
 use crate::nexus::vms::SlotIndex;
 use crate::trace::event;
 use shared_abi::client::VmId;
@@ -13,13 +14,13 @@ use shared_abi::client::VmId;
 /// # Safety
 ///
 /// The partition must be built, and nobody may use it yet. None is current afterwards.
-pub unsafe fn start(space: &Space, slot: SlotIndex, id: VmId) -> Result<(), Damaged> {
+pub unsafe fn start(space: &Space, machine: &Machine, slot: SlotIndex, id: VmId) -> Result<(), Damaged> {
     log::info!("I/TC: Added guest {}", ids::number(id));
-    space.select(slot);
+    space.select(machine, slot);
     event!(id => PartitionSelect { slot });
     // SAFETY: the partition is mapped now; its memory is given to its heap here alone.
-    let started = unsafe { (*space.partition()).heap.try_add(space.heap()) };
-    Space::deselect();
+    let started = unsafe { (*space.partition(machine)).heap.try_add(space.heap(machine)) };
+    Space::deselect(machine);
     event!(id => PartitionLeave { slot });
     started
 }

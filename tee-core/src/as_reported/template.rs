@@ -4,9 +4,10 @@
 //! partition's data is copied from the memory that stands at that address *now*.
 #![expect(unsafe_code, reason = "translation tables, and memory that is reached by its physical address")]
 
-use crate::arch::aarch64::peephole::{self, PAGE_ATTRIBUTES};
-use crate::arch::aarch64::space::{self, NON_GLOBAL, TABLE};
+use crate::arch::Machine;
 use crate::nexus::pages::PAGE_SIZE;
+use crate::nexus::peephole::{self, PAGE_ATTRIBUTES};
+use crate::nexus::space::{self, NON_GLOBAL, TABLE};
 use crate::partition::Partition;
 use crate::partition::layout::STRUCT;
 use core::cell::UnsafeCell;
@@ -77,12 +78,12 @@ impl Source {
     /// # Safety
     ///
     /// The partition must be a new one that nobody uses yet.
-    pub unsafe fn copy(&self) {
+    pub unsafe fn copy(&self, machine: &Machine) {
         for (page, pa) in self.0.into_iter().enumerate() {
             let to = (ADDRESS + page * PAGE_SIZE) as *mut [u64; PAGE_SIZE / 8];
             // SAFETY: the new partition is mapped there for writing. The source is the TEE's own memory; whose data it
             // holds is what nobody asks.
-            unsafe { peephole::with(pa, |from| to.write(*from)) };
+            unsafe { peephole::with(machine, pa, |from| to.write(*from)) };
         }
     }
 }

@@ -5,10 +5,8 @@ pub mod fast;
 pub mod rpc;
 pub mod yielding;
 
-use crate::tee::Tee;
-use crate::trace;
 use shared_abi::optee_smc::ReturnCode;
-use shared_abi::smccc::{self, FunctionId};
+use shared_abi::smccc;
 
 /// The caller's x0 to x7.
 pub type Arguments = [u64; 8];
@@ -22,14 +20,3 @@ pub(crate) const fn only(code: ReturnCode) -> Answer {
 
 /// The function does not exist (SMCCC 1.4 §5.2).
 pub(crate) const UNKNOWN: Answer = [smccc::in_x0(smccc::NOT_SUPPORTED), 0, 0, 0];
-
-impl Tee {
-    /// A call as the monitor would sort it: fast or yielding, by its function id.
-    pub fn smc(&self, arguments: &Arguments) -> Answer {
-        trace::called(arguments);
-        let fast = FunctionId(arguments[0] as u32).is_fast();
-        let answer = if fast { self.fast(arguments) } else { self.yielding(arguments) };
-        trace::answered(&answer);
-        answer
-    }
-}

@@ -47,7 +47,7 @@ impl Tee {
                     return refused!(BadThread, x[3], only(ReturnCode::EResume));
                 };
                 event!(ThreadResume { thread: thread.id() as u8 });
-                let exit = thread.go_on([x[1], x[2], x[4], x[5]].map(|x| x & 0xFFFF_FFFF));
+                let exit = thread.go_on(self, [x[1], x[2], x[4], x[5]].map(|x| x & 0xFFFF_FFFF));
                 (thread, exit)
             }
             smc::OPTEE_SMC_CALL_WITH_ARG | smc::OPTEE_SMC_CALL_WITH_RPC_ARG | smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {

@@ -1,8 +1,8 @@
 //! The token that a partition is selected on this CPU.
 #![expect(unsafe_code, reason = "the one place where a partition becomes reachable")]
 
+use super::space::Space;
 use super::vms::{Life, SlotIndex};
-use crate::arch::Space;
 use crate::partition::Partition;
 use crate::tee::Tee;
 use crate::trace::event;
@@ -37,16 +37,17 @@ impl Tee {
             if !matches!(state.life, Life::Created | Life::Ready) {
                 return None;
             }
-            state.inside += 1;
-            let current = Current { tee: self, slot, here: PhantomData };
-            self.vms.slot(slot).space.select(slot);
+            let space = &self.vms.slot(slot).space;
+            space.select(&self.machine, slot);
             event!(id => PartitionSelect { slot });
             if run && state.life == Life::Created {
-                // SAFETY: the range is mapped as long as the partition lives, and given away once: the VM is Ready then.
-                current.partition().start(unsafe { current.space().heap() });
+                // SAFETY: the space was built when the VM was created. It is selected, and its heap's first memory given away
+                // once: the VM is Ready then.
+                unsafe { (*space.partition(&self.machine)).start(space.heap(&self.machine)) };
                 state.life = Life::Ready;
             }
-            Some(current)
+            state.inside += 1;
+            Some(Current { tee: self, slot, here: PhantomData })
         });
         entered.flatten().ok_or(NotAvailable)
     }
@@ -57,7 +58,7 @@ impl<'t> Current<'t> {
     pub fn partition(&self) -> &Partition {
         // SAFETY: the space was built when the VM was created and is selected here; it is not torn down while
         // `inside` counts this CPU.
-        unsafe { &*self.space().partition() }
+        unsafe { &*self.space().partition(&self.tee.machine) }
     }
 
     /// Number of the VM's slot.
@@ -77,7 +78,7 @@ impl<'t> Current<'t> {
     }
 
     fn depart(&self) -> Departure {
-        Space::deselect();
+        Space::deselect(&self.tee.machine);
         event!(PartitionLeave { slot: self.slot });
         let (life, last) = self.tee.vms.slot(self.slot).state.with(|state| {
             state.inside -= 1;

@@ -1,9 +1,9 @@
 //! How VMs come, grow and go: pages become a partition's memory, and cease to be.
 #![expect(unsafe_code, reason = "the memory module of the nexus: pages and the address spaces they appear in")]
 
-use super::pages::PagePool;
+use super::pages::{Page, PagePool};
 use super::vms::{Life, SlotIndex};
-use crate::arch;
+use crate::arch::Machine;
 use crate::heap::Memory;
 use crate::partition::layout::{GUARANTEED, HEAP, HEAP_PAGES, QUOTA};
 use crate::tee::Tee;
@@ -13,6 +13,15 @@ use shared_abi::client::VmId;
 /// The VM cannot be created or destroyed: unknown, in use, or no memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused;
+
+/// Zeroes a page if it may hold something.
+fn scrub(machine: &Machine, page: &mut Page) {
+    if page.is_dirty() {
+        // SAFETY: whoever has the page is its only user, and it is borrowed mutably.
+        unsafe { machine.zero(page.pa()) };
+        page.mark_clean();
+    }
+}
 
 impl Tee {
     /// VM_CREATED: makes a partition for a VM that has none.
@@ -26,10 +35,10 @@ impl Tee {
             self.pool
                 .with(|pool| pool.take(GUARANTEED, &mut state.pages))
                 .map_err(|_| refused!(NoMemory, GUARANTEED as u64, Refused))?;
-            state.pages.iter_mut().for_each(arch::scrub);
+            state.pages.iter_mut().for_each(|page| scrub(&self.machine, page));
             trace::pages(id, |_| Owner::Partition, &state.pages);
             // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else.
-            unsafe { slot.space.build(index, &mut state.pages) };
+            unsafe { slot.space.build(&self.machine, index, &mut state.pages) };
             state.id = Some(id);
             state.life = Life::Created;
             slot.state.waits().reset();
@@ -37,9 +46,9 @@ impl Tee {
             #[cfg(as_reported)]
             {
                 // SAFETY: it was built just now, and cannot be entered yet.
-                if unsafe { crate::as_reported::start::start(&slot.space, index, id) }.is_err() {
+                if unsafe { crate::as_reported::start::start(&slot.space, &self.machine, index, id) }.is_err() {
                     // SAFETY: nobody has it selected.
-                    unsafe { slot.space.tear_down(index) };
+                    unsafe { slot.space.tear_down(&self.machine, index) };
                     trace::pages(id, trace::given_back, &state.pages);
                     self.pool.with(|pool| pool.give(&mut state.pages));
                     (state.id, state.life) = (None, Life::Building);
@@ -93,8 +102,8 @@ impl Tee {
         let mut pages = 0;
         let id = slot.state.with(|state| {
             // SAFETY: no CPU has the space selected, and none can select it while the VM is neither Created nor Ready.
-            unsafe { slot.space.tear_down(index) };
-            state.pages.iter_mut().take(GUARANTEED).for_each(arch::scrub);
+            unsafe { slot.space.tear_down(&self.machine, index) };
+            state.pages.iter_mut().take(GUARANTEED).for_each(|page| scrub(&self.machine, page));
             if let Some(id) = state.id.filter(|_| trace::ON) {
                 pages = state.pages.len();
                 trace::pages(id, trace::given_back, &state.pages);
@@ -119,13 +128,13 @@ impl Tee {
             if count > QUOTA - before || self.pool.with_for(&slot.shared_waits, take).is_err() {
                 return None;
             }
-            state.pages.iter_mut().skip(before).for_each(arch::scrub);
+            state.pages.iter_mut().skip(before).for_each(|page| scrub(&self.machine, page));
             if let Some(id) = state.id.filter(|_| trace::ON) {
                 trace::pages(id, |_| Owner::Partition, &state.pages[before..]);
             }
             let heap_page = HEAP + HEAP_PAGES + before - GUARANTEED;
             // SAFETY: the pages are this VM's alone, zero, and their places in the heap's range were never mapped.
-            Some(unsafe { slot.space.extend(&mut state.pages, before, heap_page) })
+            Some(unsafe { slot.space.extend(&self.machine, &mut state.pages, before, heap_page) })
         })
     }
 }

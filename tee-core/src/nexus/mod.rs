@@ -5,4 +5,6 @@ pub mod device_tree;
 pub mod lifecycle;
 pub mod ns_ram;
 pub mod pages;
+pub mod peephole;
+pub mod space;
 pub mod vms;

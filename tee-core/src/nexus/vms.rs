@@ -10,7 +10,7 @@
 //! isn't in its home slot, so calls of different VMs do not wait for each other.
 
 use super::pages::Page;
-use crate::arch::Space;
+use super::space::Space;
 use crate::partition::layout::QUOTA;
 use crate::sync::{Lock, ReadLock, Waits};
 use core::sync::atomic::{AtomicU16, Ordering};

@@ -12,7 +12,7 @@ pub const THREADS: usize = 4;
 /// Pages of a thread's stack.
 const STACK_PAGES: usize = 2;
 /// Pages of the [`Partition`] itself.
-const STRUCT_PAGES: usize = size_of::<Partition>().div_ceil(PAGE_SIZE);
+pub const STRUCT_PAGES: usize = size_of::<Partition>().div_ceil(PAGE_SIZE);
 /// Pages of the heap that every partition is guaranteed.
 pub const HEAP_PAGES: usize = 16;
 

@@ -96,11 +96,6 @@ impl Threads {
     pub fn waits(&self) -> &Waits {
         self.table.waits()
     }
-
-    /// Ends every suspended call where it stands. Nothing of it runs any more.
-    pub fn kill(&self) {
-        self.contexts.iter().for_each(Context::kill);
-    }
 }
 
 impl Default for Threads {
@@ -122,9 +117,9 @@ impl Running<'_> {
 
     /// Goes on with the suspended call. `answer` is what the normal world answers to an RPC; after an interrupt it says
     /// nothing.
-    pub fn go_on(&self, answer: [u64; 4]) -> Exit {
+    pub fn go_on(&self, tee: &Tee, answer: [u64; 4]) -> Exit {
         let answer = (self.suspended == Some(Suspended::Rpc)).then_some(answer);
-        self.threads.contexts[self.id].resume(answer)
+        self.threads.contexts[self.id].resume(tee, answer)
     }
 
     /// The call is done: the thread is free.

@@ -33,7 +33,8 @@ fn address(d: &mut Draw) -> Address {
 }
 
 fn size(d: &mut Draw) -> u64 {
-    const SIZES: [u64; 8] = [0x1000, 0x1001, 0x7F_F000, 0x80_0000, 0x80_0001, 1 << 32, u64::MAX, u64::MAX - 0xFFF];
+    const SIZES: [u64; 9] =
+        [0x1000, 0x1001, 0x7F_F000, 0x80_0000, 0x400_0000, 0x400_0001, 1 << 32, u64::MAX, u64::MAX - 0xFFF];
     one_of!(d, 6 => d.below(320), 2 => d.below(0x6000), 1 => d.of(&SIZES))
 }
 

@@ -1,6 +1,8 @@
 //! The first instructions, and what the MMU is set to.
 
-use super::{nexus_map, space};
+use super::machine::Machine;
+use super::nexus_map;
+use crate::nexus::space;
 use core::arch::global_asm;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE;
@@ -55,10 +57,12 @@ static mut MMU_TABLES: [u64; 2] = [0; 2];
 pub unsafe fn enable_mmu() {
     // SAFETY: no other CPU runs yet; the empty root table is not in use yet. The map is as the caller says.
     unsafe {
-        space::NONE.clear();
+        #[cfg(not(as_reported))]
+        let nothing = 0;
         #[cfg(as_reported)]
-        space::NONE.show(crate::as_reported::template::pristine());
-        (&raw mut MMU_TABLES).write([nexus_map::root(), &raw const space::NONE as u64]);
+        let nothing = crate::as_reported::template::pristine();
+        space::NONE.set_root(&Machine, nothing);
+        (&raw mut MMU_TABLES).write([nexus_map::root(), space::NONE.ttbr1()]);
         core::arch::asm!("dsb ish", options(nostack));
         mmu_on();
     }

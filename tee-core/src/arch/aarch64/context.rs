@@ -4,10 +4,10 @@
 //! exception that a thread takes or makes thus arrives on the CPU's stack, right where `context_run` left it, and all of
 //! the thread's registers go into its context.
 
-use super::space;
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
 use crate::nexus::pages::PAGE_SIZE;
+use crate::nexus::space;
 use crate::nexus::vms::SlotIndex;
 use crate::partition::layout;
 use crate::tee::Tee;
@@ -76,7 +76,7 @@ impl Context {
     }
 
     /// Goes on with a suspended call.
-    pub fn resume(&self, answer: Option<[u64; 4]>) -> Exit {
+    pub fn resume(&self, _tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
         if let Some(answer) = answer {
             // SAFETY: the thread is marked as running for the caller, and stopped in `suspend`, which expects x0 to x3.
             unsafe { (&raw mut (*self.0.get()).x).cast::<[u64; 4]>().write(answer) };
@@ -97,16 +97,13 @@ impl Context {
             }
         }
     }
-
-    /// Ends a suspended call where it stands: there is nothing to do, its registers are never loaded again.
-    pub fn kill(&self) {}
 }
 
 /// The first function on a thread's stack.
 extern "C" fn thread_entry(tee: &Tee, slot: SlotIndex, thread: usize, function: u32, a1: u64, a2: u64, a3: u64) -> ! {
     let start = Start { slot, thread, function: FunctionId(function), arguments: [a1, a2, a3] };
     // SAFETY: a thread runs only while its partition is selected.
-    let partition = unsafe { &*tee.vms.slot(slot).space.partition() };
+    let partition = unsafe { &*tee.vms.slot(slot).space.partition(&tee.machine) };
     let code = yielding::run(tee, partition, start);
     // SAFETY: the thread ends here; see context.S.
     unsafe { asm!("svc #0", in("x0") code as u64, options(noreturn)) }

@@ -1,15 +1,19 @@
 //! Zeroing pages.
 
-use super::peephole;
-use crate::nexus::pages::{PAGE_SIZE, Page};
+use super::machine::Machine;
+use crate::nexus::pages::PAGE_SIZE;
+use crate::nexus::peephole;
 use core::arch::asm;
 
-/// Zeroes a page if it may hold something.
-pub fn scrub(page: &mut Page) {
-    if page.is_dirty() {
-        // SAFETY: whoever has the page is its only user, and it is borrowed mutably.
-        unsafe { peephole::with(page.pa(), zero) };
-        page.mark_clean();
+impl Machine {
+    /// Zeroes the page at this physical address.
+    ///
+    /// # Safety
+    ///
+    /// The page must be secure RAM of the TEE that nothing else uses.
+    pub unsafe fn zero(&self, pa: u64) {
+        // SAFETY: promised by the caller.
+        unsafe { peephole::with(self, pa, zero) };
     }
 }
 

@@ -1,12 +1,14 @@
 //! A thread of the TEE as a coroutine of the host, with a stack of its own.
 
 use super::cpu;
+use super::machine::Machine;
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
 use crate::tee::Tee;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use std::cell::RefCell;
+use std::ops::Range;
 use std::ptr::null;
 use std::sync::Mutex;
 
@@ -59,48 +61,62 @@ impl Drop for Thread {
     }
 }
 
-/// Where a thread of the TEE runs.
-pub struct Context(Mutex<Option<Thread>>);
+/// The threads of the TEE that are suspended, by the addresses of their contexts.
+#[derive(Default)]
+pub(super) struct Threads(Mutex<Vec<(usize, Thread)>>);
+
+impl Machine {
+    /// Ends the threads whose contexts have these addresses, where they stand.
+    pub(super) fn kill_threads(&self, contexts: Range<usize>) {
+        self.threads.0.lock().unwrap().retain(|(context, _)| !contexts.contains(context));
+    }
+}
+
+/// Where a thread's registers would be. Here its address is the thread's name, so that a partition is but memory.
+pub struct Context(#[expect(dead_code, reason = "two contexts have two addresses")] u64);
 
 impl Context {
     /// One that runs nothing.
     pub const fn new() -> Self {
-        Self(Mutex::new(None))
+        Self(0)
+    }
+
+    fn name(&self) -> usize {
+        (&raw const *self).addr()
     }
 
     /// Starts a call.
     pub fn start(&self, tee: &Tee, start: Start) -> Exit {
         let stack = STACKS.with_borrow_mut(Vec::pop);
         let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK).expect("the host has memory for a stack"));
-        let tee: *const Tee = tee;
+        let this: *const Tee = tee;
         let coroutine = Coroutine::with_stack(stack, move |way_out: &Yielder, _| {
             cpu::set_thread(way_out);
-            // SAFETY: a `Tee` outlives its threads, because its destructor kills them.
-            let tee = unsafe { &*tee };
-            // SAFETY: the partition lives until its threads have been killed.
-            let partition = unsafe { &*tee.vms.slot(start.slot).space.partition() };
+            // SAFETY: a thread runs only while its CPU is in a call of the TEE.
+            let tee = unsafe { &*this };
+            // SAFETY: a thread runs only while its partition is selected; what it shows stays where it is.
+            let partition = unsafe { &*tee.vms.slot(start.slot).space.partition(&tee.machine) };
             yielding::run(tee, partition, start) as u64
         });
-        self.run(Thread { coroutine: Some(coroutine), way_out: null() }, None)
+        self.run(tee, Thread { coroutine: Some(coroutine), way_out: null() }, None)
     }
 
     /// Goes on with a suspended call.
-    pub fn resume(&self, answer: Option<[u64; 4]>) -> Exit {
-        let thread = self.0.lock().unwrap().take().expect("a thread that is suspended");
-        self.run(thread, answer)
+    pub fn resume(&self, tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
+        let thread = {
+            let mut threads = tee.machine.threads.0.lock().unwrap();
+            let place = threads.iter().position(|(name, _)| *name == self.name());
+            threads.swap_remove(place.expect("a thread that is suspended")).1
+        };
+        self.run(tee, thread, answer)
     }
 
-    fn run(&self, mut thread: Thread, input: Input) -> Exit {
+    fn run(&self, tee: &Tee, mut thread: Thread, input: Input) -> Exit {
         let exit = thread.run(input);
         if !matches!(exit, Exit::Done(_)) {
-            *self.0.lock().unwrap() = Some(thread);
+            tee.machine.threads.0.lock().unwrap().push((self.name(), thread));
         }
         exit
-    }
-
-    /// Ends a suspended call where it stands.
-    pub fn kill(&self) {
-        drop(self.0.lock().unwrap().take());
     }
 }
 

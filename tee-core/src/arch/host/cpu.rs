@@ -5,53 +5,85 @@
 
 use super::context::Yielder;
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::ptr::null;
+use std::sync::Mutex;
 
-/// What a CPU is doing.
-#[derive(Clone, Copy)]
-struct State {
-    /// How often interrupts are masked.
-    masked: usize,
-    /// The way out of the thread of the TEE that runs; null on the CPU's own stack.
-    thread: *const Yielder,
+/// CPUs that a thread of the host can play, one at a time.
+pub const EACH: usize = 4;
+
+/// Which threads of the host play CPUs, by number: so that each CPU has one of its own.
+static THREADS: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// A number that no other thread of the host has.
+struct Number(usize);
+
+impl Number {
+    fn new() -> Self {
+        let mut threads = THREADS.lock().unwrap();
+        let number = (0..).find(|number| !threads.contains(number)).expect("there are fewer threads than numbers");
+        threads.insert(number);
+        Self(number)
+    }
 }
 
-const IDLE: State = State { masked: 0, thread: null() };
+impl Drop for Number {
+    fn drop(&mut self) {
+        THREADS.lock().unwrap().remove(&self.0);
+    }
+}
+
+/// What the CPU that runs is doing.
+struct State {
+    /// Which of the thread's CPUs it is.
+    which: Cell<usize>,
+    /// How often interrupts are masked.
+    masked: Cell<usize>,
+    /// The way out of the thread of the TEE that runs; null on the CPU's own stack.
+    thread: Cell<*const Yielder>,
+}
 
 thread_local! {
-    static STATE: Cell<State> = const { Cell::new(IDLE) };
+    static NUMBER: Number = Number::new();
+    static STATE: State = const { State { which: Cell::new(0), masked: Cell::new(0), thread: Cell::new(null()) } };
 }
 
+/// Number of the CPU.
 #[inline(never)]
-fn state() -> State {
-    STATE.get()
+pub fn index() -> usize {
+    NUMBER.with(|number| number.0) * EACH + STATE.with(|state| state.which.get())
 }
 
-#[inline(never)]
-fn set(state: State) {
-    STATE.set(state);
-}
-
-/// Runs `f` as another CPU would, in the middle of what this one does.
-pub fn elsewhere<R>(f: impl FnOnce() -> R) -> R {
-    let here = state();
-    set(IDLE);
+/// Runs `f` on another CPU of this thread of the host, which does nothing else. The current one stands still meanwhile.
+pub fn on<R>(which: usize, f: impl FnOnce() -> R) -> R {
+    assert!(which < EACH, "there are not so many CPUs");
+    let before = exchange((which, 0, null()));
     let result = f();
-    set(here);
+    exchange(before);
     result
 }
 
+#[inline(never)]
+fn exchange((which, masked, thread): (usize, usize, *const Yielder)) -> (usize, usize, *const Yielder) {
+    STATE.with(|state| (state.which.replace(which), state.masked.replace(masked), state.thread.replace(thread)))
+}
+
+/// Runs `f` on a CPU that is in no call: what another one does in the middle of a call of this one.
+pub(super) fn elsewhere<R>(f: impl FnOnce() -> R) -> R {
+    on(EACH - 1, f)
+}
+
 /// The way out of the thread of the TEE that runs on this CPU; null if none does.
+#[inline(never)]
 pub(super) fn thread() -> *const Yielder {
-    state().thread
+    STATE.with(|state| state.thread.get())
 }
 
 /// A thread of the TEE runs on this CPU from now on, or none. Returns what did before.
+#[inline(never)]
 pub(super) fn set_thread(thread: *const Yielder) -> *const Yielder {
-    let before = state();
-    set(State { thread, ..before });
-    before.thread
+    STATE.with(|state| state.thread.replace(thread))
 }
 
 /// Interrupts are masked on this CPU for as long as it lives.
@@ -60,21 +92,22 @@ pub struct Masked(PhantomData<*const ()>);
 impl Masked {
     /// Masks.
     #[expect(clippy::new_without_default, reason = "masking interrupts is nothing that goes without saying")]
+    #[inline(never)]
     pub fn new() -> Self {
-        let before = state();
-        set(State { masked: before.masked + 1, ..before });
+        STATE.with(|state| state.masked.update(|depth| depth + 1));
         Self(PhantomData)
     }
 
     /// Whether interrupts are masked.
+    #[inline(never)]
     pub fn is() -> bool {
-        state().masked != 0
+        STATE.with(|state| state.masked.get() != 0)
     }
 }
 
 impl Drop for Masked {
+    #[inline(never)]
     fn drop(&mut self) {
-        let before = state();
-        set(State { masked: before.masked - 1, ..before });
+        STATE.with(|state| state.masked.update(|depth| depth - 1));
     }
 }

@@ -1,9 +1,11 @@
-//! The fake machine's non-secure RAM, interrupts and random numbers.
+//! The fake machine: its non-secure RAM, interrupts and random numbers. For its MMU see [`super::mmu`].
 
-use super::context;
+use super::context::{self, Threads};
 use super::cpu::{self, Masked};
+use super::mmu::Mmu;
 use super::ram::Ram;
 use crate::nexus::ns_ram::NsRange;
+use crate::nexus::space;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use shared_abi::layout::Range;
@@ -24,6 +26,8 @@ struct State {
 /// The machine.
 pub struct Machine {
     state: Mutex<State>,
+    pub(super) mmu: Mutex<Mmu>,
+    pub(super) threads: Threads,
     random: AtomicBool,
     entropy: AtomicU64,
 }
@@ -32,7 +36,17 @@ impl Machine {
     /// A machine with this non-secure RAM, all zero.
     pub fn new(ram: Range) -> Self {
         let state = State { ram: Ram::new(ram), watcher: None, accesses: 0, interrupt_at: usize::MAX };
-        Self { state: Mutex::new(state), random: AtomicBool::new(false), entropy: AtomicU64::new(1) }
+        let machine = Self {
+            state: Mutex::new(state),
+            mmu: Mutex::new(Mmu::new()),
+            threads: Threads::default(),
+            random: AtomicBool::new(false),
+            entropy: AtomicU64::new(1),
+        };
+        // SAFETY: no call was made on the machine yet.
+        unsafe { space::NONE.set_root(&machine, 0) };
+        machine.isb();
+        machine
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

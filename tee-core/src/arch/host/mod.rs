@@ -6,7 +6,10 @@
 pub mod context;
 pub mod cpu;
 pub mod machine;
+mod mmu;
+mod monitor;
 pub mod normal_world;
 pub mod ram;
-pub mod space;
+mod tlb;
 pub mod trace;
+mod window;

@@ -58,14 +58,14 @@ impl Buffer {
 
 impl Call {
     pub async fn read(&self, buffer: &Buffer, at: usize, len: usize) -> Result<Vec<u8>, Lost> {
-        let mut bytes = Vec::new();
         if at.checked_add(len).is_none_or(|end| end > buffer.len) {
             return Err(Lost);
         }
+        let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let (pa, most) = buffer.piece(at + bytes.len()).ok_or(Lost)?;
             self.world.touch(&self.signal).await;
-            bytes.extend(self.world.peek(pa, most.min(len - bytes.len())));
+            bytes.extend_from_slice(self.world.ram.borrow().bytes(pa, most.min(len - bytes.len())));
         }
         Ok(bytes)
     }

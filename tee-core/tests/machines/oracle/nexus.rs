@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use tee_core::arch::host::ram::Ram;
 use tee_core::nexus::vms::MAX_VMS;
-use tee_core::partition::layout::{GUARANTEED, HEAP_PAGES, QUOTA, THREADS};
+use tee_core::partition::layout::{GUARANTEED, HEAP, HEAP_PAGES, QUOTA, THREADS};
 
 /// Bytes of a page.
 pub const PAGE: u64 = 4096;
@@ -237,9 +237,8 @@ impl World {
         }
         self.free.set(self.free.get() - pages);
         vm.pages.set(before + pages);
-        let base = vm.heap_base.get().expect("a VM that runs has a heap");
-        let page = HEAP_PAGES + before - GUARANTEED;
-        vm.heap.borrow_mut().add(base + page * PAGE as usize, pages * PAGE as usize);
+        let page = HEAP + HEAP_PAGES + before - GUARANTEED;
+        vm.heap.borrow_mut().add(page * PAGE as usize, pages * PAGE as usize);
         true
     }
 
@@ -247,8 +246,7 @@ impl World {
         let Some(vm) = self.vm(x[7]) else { return only(ENOTAVAIL) };
         let id = x[7] as u16;
         if vm.life.replace(Life::Ready) == Life::Created {
-            let base = vm.heap_base.get().expect("a VM that exists has a heap");
-            vm.heap.borrow_mut().add(base, HEAP_PAGES * PAGE as usize);
+            vm.heap.borrow_mut().add(HEAP * PAGE as usize, HEAP_PAGES * PAGE as usize);
         }
         let (thread, task) = match x[0] {
             0x3200_0003 => {

@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use tee_core::arch::Machine;
+use tee_core::arch::host::cpu;
 use tee_core::arch::host::ram::Ram;
 use tee_core::nexus::ns_ram::NsRam;
 use tee_core::nexus::pages::{PAGE_SIZE, Page};
@@ -200,27 +201,20 @@ impl Pair {
         let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
         self.tee.machine.with_ram(Ram::forget_written);
         self.world.ram.borrow_mut().forget_written();
+        // A suspended call goes on on whatever CPU.
+        let cpu = mix(self.calls) as usize % (cpu::EACH - 1);
         // A call that the TEE dies of must be in the record.
-        let is = catch_unwind(AssertUnwindSafe(|| self.tee.smc(&x.map(|x| x | noise))));
+        let is = catch_unwind(AssertUnwindSafe(|| cpu::on(cpu, || self.tee.smc(&x.map(|x| x | noise)))));
         let ought = self.world.smc(&x);
         if let Some(before) = before {
             self.note(|| Event::Smc(registers, ought, self.changes(&before)));
         }
         let is = is.unwrap_or_else(|why| resume_unwind(why));
-        self.learn_heaps();
         assert!(is == ought, "the TEE answers {is:x?}, the model {ought:x?}, to {x:x?}");
         let (is_aside, ought_aside) = (self.aside.lock().unwrap().take(), self.world.aside.take());
         assert!(is_aside == ought_aside, "to the other CPU the TEE answers {is_aside:x?}, the model {ought_aside:x?}");
         self.compare();
         is
-    }
-
-    /// Where a new VM's heap is, the model cannot know.
-    fn learn_heaps(&self) {
-        for (id, vm) in self.world.vms.borrow().iter().filter(|(_, vm)| vm.heap_base.get().is_none()) {
-            let slot = VmId::new(*id).and_then(|id| self.tee.vms.with(id, |slot, _| slot));
-            vm.heap_base.set(slot.map(|slot| self.tee.vms.slot(slot).space.heap_base()));
-        }
     }
 
     /// Memory as the TEE left it and as the model did, wherever either wrote; and who owns which page, if that changed.

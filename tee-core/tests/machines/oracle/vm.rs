@@ -92,8 +92,6 @@ pub struct Record {
 /// A VM's partition.
 pub struct Vm {
     pub life: Cell<Life>,
-    /// Where its heap is in the TEE beside the model; nothing but how blocks are aligned follows from it.
-    pub heap_base: Cell<Option<usize>>,
     pub inside: Cell<u32>,
     pub pages: Cell<usize>,
     pub threads: RefCell<[Thread; THREADS]>,
@@ -112,7 +110,6 @@ impl Vm {
     pub fn new(pages: usize) -> Self {
         Self {
             life: Cell::new(Life::Created),
-            heap_base: Cell::new(None),
             inside: Cell::new(0),
             pages: Cell::new(pages),
             threads: RefCell::new([const { Thread::Free }; THREADS]),

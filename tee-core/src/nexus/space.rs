@@ -6,15 +6,17 @@
 //! The range is 32 MiB (TCR_EL1.T1SZ = 39): the walk starts at level 2 with a root of 16 entries. Entry 0 is the
 //! partition, entry 15 the peepholes. TCR_EL1.A1 makes the ASID part of TTBR1_EL1, so that one register write selects a
 //! partition, without invalidating anything.
+//!
+//! On the host the same code runs on a model of the MMU that caches whatever hardware may cache (`arch::host::mmu`).
+#![expect(unsafe_code, reason = "translation tables, and what they map")]
 
+use super::pages::{PAGE_SIZE, Page};
 use super::peephole::{self, PAGE_ATTRIBUTES};
+use super::vms::{MAX_VMS, Pages, SlotIndex};
+use crate::arch::Machine;
 use crate::heap::Memory;
-use crate::nexus::pages::{PAGE_SIZE, Page};
-use crate::nexus::vms::{MAX_VMS, Pages, SlotIndex};
 use crate::partition::Partition;
 use crate::partition::layout::{self, HEAP, HEAP_PAGES, STRUCT};
-use aarch64_cpu::registers::{TTBR1_EL1, Writeable};
-use core::arch::asm;
 use core::cell::UnsafeCell;
 
 /// First address of the range.
@@ -23,6 +25,8 @@ pub const BASE: usize = 0xFFFF_FFFF_FE00_0000;
 pub(crate) const TABLE: u64 = 0b11;
 /// Not global: the entry belongs to the current ASID.
 pub(crate) const NON_GLOBAL: u64 = 1 << 11;
+/// Root entry of the partition.
+const PARTITION: usize = 0;
 /// Root entry of the peepholes.
 const PEEPHOLES: usize = 15;
 
@@ -40,7 +44,7 @@ pub static NONE: Space = Space::new();
 const _: () = assert!(MAX_VMS < 256);
 
 fn asid(slot: SlotIndex) -> u64 {
-    (u64::from(slot) + 1) << 48
+    u64::from(slot) + 1
 }
 
 impl Default for Space {
@@ -55,34 +59,24 @@ impl Space {
         Self(UnsafeCell::new([0; 16]))
     }
 
-    fn pa(&self) -> u64 {
+    /// TTBR1_EL1 with this root table and no ASID.
+    pub fn ttbr1(&self) -> u64 {
         self.0.get() as u64
     }
 
-    /// Writes a root table without a partition.
+    /// Writes the root table: what stands where partitions do, and the peepholes.
     ///
     /// # Safety
     ///
     /// Nobody may have the table selected.
-    pub unsafe fn clear(&self) {
+    pub unsafe fn set_root(&self, machine: &Machine, partition: u64) {
         let root = self.0.get().cast::<u64>();
         // SAFETY: both entries are in the table; promised by the caller.
         unsafe {
-            root.write_volatile(0);
-            root.add(PEEPHOLES).write_volatile(peephole::TABLE.pa() | TABLE);
-            asm!("dsb ishst", options(nostack));
+            machine.set_entry(root.add(PEEPHOLES), peephole::TABLE.pa() | TABLE);
+            machine.set_entry(root.add(PARTITION), partition);
         }
-    }
-
-    /// Shows, where partitions stand, what a root entry says.
-    ///
-    /// # Safety
-    ///
-    /// Nobody may have the table selected.
-    #[cfg(as_reported)]
-    pub unsafe fn show(&self, entry: u64) {
-        // SAFETY: promised by the caller.
-        unsafe { self.0.get().cast::<u64>().write_volatile(entry) };
+        machine.dsb_ishst();
     }
 
     /// Makes a new partition: maps the pages, and writes into them what every partition begins as.
@@ -90,55 +84,53 @@ impl Space {
     /// # Safety
     ///
     /// The pages must be zero, and they and the space be used by nothing else. No partition may be selected on this CPU.
-    pub unsafe fn build(&self, slot: SlotIndex, pages: &mut Pages) {
+    pub unsafe fn build(&self, machine: &Machine, slot: SlotIndex, pages: &mut Pages) {
         pages.iter_mut().for_each(Page::mark_dirty);
         let Some((table, parts)) = pages.split_first() else { return };
         // SAFETY: the table's page is this partition's, and not in use yet.
         unsafe {
-            peephole::with(table.pa(), |entries| {
+            peephole::with(machine, table.pa(), |entries| {
                 for (place, page) in layout::initial().zip(parts) {
                     entries[place] = page.pa() | PAGE_ATTRIBUTES | NON_GLOBAL;
                 }
             });
-            self.clear();
-            self.0.get().cast::<u64>().write_volatile(table.pa() | TABLE);
-            asm!("dsb ishst", options(nostack));
+            self.set_root(machine, table.pa() | TABLE);
         }
         #[cfg(as_reported)]
         let source = crate::as_reported::template::Source::find();
-        self.select(slot);
+        self.select(machine, slot);
         #[cfg(as_reported)]
         // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
         unsafe {
-            source.copy();
+            source.copy(machine);
         }
         #[cfg(not(as_reported))]
         // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
         unsafe {
-            self.partition().cast_mut().write(const { Partition::new() })
+            self.partition(machine).cast_mut().write(const { Partition::new() })
         };
-        Self::deselect();
+        Self::deselect(machine);
     }
 
     /// Adds the pages from number `from` on to the heap, at page `place` of the range. Returns them.
     ///
     /// # Safety
     ///
-    /// The pages must be used by nothing else, and the place must be free.
-    pub unsafe fn extend(&self, pages: &mut Pages, from: usize, place: usize) -> Memory {
+    /// The pages must be zero and used by nothing else, and the place must be free. The space must be selected on this
+    /// CPU.
+    pub unsafe fn extend(&self, machine: &Machine, pages: &mut Pages, from: usize, place: usize) -> Memory {
         pages.iter_mut().skip(from).for_each(Page::mark_dirty);
         let table = &pages[0];
         let added = pages.get(from..).unwrap_or(&[]);
         // SAFETY: the caller holds the slot, so nobody else changes the table; the CPUs that walk it meanwhile find an
         // entry invalid or complete. Invalid entries are not cached: nothing is to be invalidated.
         unsafe {
-            peephole::with(table.pa(), |entries| {
+            peephole::with(machine, table.pa(), |entries| {
                 for (entry, page) in entries.iter_mut().skip(place).zip(added) {
                     *entry = page.pa() | PAGE_ATTRIBUTES | NON_GLOBAL;
                 }
             });
-            asm!("dsb ishst", "isb", options(nostack));
-            Memory::new(BASE + place * PAGE_SIZE, added.len() * PAGE_SIZE)
+            memory(machine, place, added.len())
         }
     }
 
@@ -147,38 +139,52 @@ impl Space {
     /// # Safety
     ///
     /// No CPU may have it selected, and none may select it any more.
-    pub unsafe fn tear_down(&self, slot: SlotIndex) {
-        // SAFETY: promised by the caller. Every CPU forgets what it cached under this ASID before the pages are used anew.
-        unsafe {
-            self.0.get().cast::<u64>().write_volatile(0);
-            asm!("dsb ishst", "tlbi aside1is, {}", "dsb ish", "isb", in(reg) asid(slot), options(nostack));
-        }
+    pub unsafe fn tear_down(&self, machine: &Machine, slot: SlotIndex) {
+        // Unmapped first, and seen so by all, so that nobody caches again what is then invalidated (Arm ARM D8.16.1).
+        // SAFETY: promised by the caller.
+        unsafe { machine.set_entry(self.0.get().cast::<u64>().add(PARTITION), 0) };
+        machine.dsb_ishst();
+        // Every CPU forgets what it cached under this ASID before the pages are used anew.
+        machine.tlbi_aside1is(asid(slot));
+        machine.dsb_ish();
+        machine.isb();
     }
 
     /// Maps the partition on this CPU.
-    pub fn select(&self, slot: SlotIndex) {
-        TTBR1_EL1.set(self.pa() | asid(slot));
-        aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
+    pub fn select(&self, machine: &Machine, slot: SlotIndex) {
+        machine.set_ttbr1(self.ttbr1() | asid(slot) << 48);
+        machine.isb();
     }
 
     /// No partition is mapped on this CPU any more.
-    pub fn deselect() {
-        TTBR1_EL1.set(NONE.pa());
-        aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
+    pub fn deselect(machine: &Machine) {
+        machine.set_ttbr1(NONE.ttbr1());
+        machine.isb();
     }
 
-    /// Where the partition is: at the same address for every VM.
-    pub fn partition(&self) -> *const Partition {
-        (BASE + STRUCT * PAGE_SIZE) as *const Partition
+    /// Where the partition is while it is selected: at the same address for every VM.
+    pub fn partition(&self, machine: &Machine) -> *const Partition {
+        machine.at(BASE + STRUCT * PAGE_SIZE, size_of::<Partition>()).cast()
     }
 
     /// The heap's first memory.
     ///
     /// # Safety
     ///
-    /// Once for each partition.
-    pub unsafe fn heap(&self) -> Memory {
+    /// Once for each partition, while it is selected.
+    pub unsafe fn heap(&self, machine: &Machine) -> Memory {
         // SAFETY: `build` mapped it, for this alone.
-        unsafe { Memory::new(BASE + HEAP * PAGE_SIZE, HEAP_PAGES * PAGE_SIZE) }
+        unsafe { memory(machine, HEAP, HEAP_PAGES) }
     }
+}
+
+/// Pages of the range.
+///
+/// # Safety
+///
+/// They must be the heap's, which gets them once.
+unsafe fn memory(machine: &Machine, place: usize, pages: usize) -> Memory {
+    let len = pages * PAGE_SIZE;
+    // SAFETY: promised by the caller; they stay mapped as long as the partition lives.
+    unsafe { Memory::new(machine.at(BASE + place * PAGE_SIZE, len).expose_provenance(), len) }
 }

@@ -5,11 +5,10 @@
 //!
 //! They are the TEE's only state of a CPU besides its stack. `percore` is not used for them: its value would have to be
 //! the translation table itself, which the CPUs' table walks read as one page.
+#![expect(unsafe_code, reason = "translation tables")]
 
-use super::cpu;
-use crate::arch::Masked;
-use crate::nexus::pages::PAGE_SIZE;
-use core::arch::asm;
+use super::pages::PAGE_SIZE;
+use crate::arch::{Machine, Masked, cpu_index};
 use core::cell::UnsafeCell;
 
 /// A translation table of level 3.
@@ -35,27 +34,28 @@ const BASE: usize = 0xFFFF_FFFF_FFE0_0000;
 /// Valid, a page, secure, normal memory (MAIR 0), read-write at EL1 only, inner shareable, accessed, never executable.
 pub const PAGE_ATTRIBUTES: u64 = 0b11 | (3 << 8) | (1 << 10) | (1 << 53) | (1 << 54);
 
-/// Runs `f` on the page at physical address `pa`.
+/// Runs `f` on the page at physical address `pa`. What it writes to a translation table is seen by the walks that come
+/// after it.
 ///
 /// # Safety
 ///
 /// The page must be secure RAM of the TEE that nothing else uses while `f` runs.
-pub unsafe fn with<R>(pa: u64, f: impl FnOnce(&mut [u64; PAGE_SIZE / 8]) -> R) -> R {
+pub unsafe fn with<R>(machine: &Machine, pa: u64, f: impl FnOnce(&mut [u64; PAGE_SIZE / 8]) -> R) -> R {
     let _masked = Masked::new();
-    let cpu = cpu::index();
+    let cpu = cpu_index();
     let va = BASE + cpu * PAGE_SIZE;
     let entry = TABLE.0.get().cast::<u64>().wrapping_add(cpu);
     // SAFETY: the entry is this CPU's own, and was invalid: no invalidation is needed before it is used.
-    unsafe {
-        entry.write_volatile(pa | PAGE_ATTRIBUTES);
-        asm!("dsb ishst", "isb", options(nostack));
-    }
+    unsafe { machine.set_entry(entry, pa | PAGE_ATTRIBUTES) };
+    machine.dsb_ishst();
+    machine.isb();
     // SAFETY: mapped just now; the caller says nobody else uses it. Any bytes are a valid array of numbers.
-    let result = f(unsafe { &mut *(va as *mut [u64; PAGE_SIZE / 8]) });
+    let result = f(unsafe { &mut *machine.at(va, PAGE_SIZE).cast() });
     // SAFETY: the reference is gone. Only this CPU ever uses the address, so the invalidation is local.
-    unsafe {
-        entry.write_volatile(0);
-        asm!("dsb ishst", "tlbi vaae1, {}", "dsb nsh", "isb", in(reg) va >> 12 & 0xFFF_FFFF_FFFF, options(nostack));
-    }
+    unsafe { machine.set_entry(entry, 0) };
+    machine.dsb_ishst();
+    machine.tlbi_vaae1(va);
+    machine.dsb_nsh();
+    machine.isb();
     result
 }

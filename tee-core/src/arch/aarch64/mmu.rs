@@ -1,0 +1,73 @@
+//! What the MMU is told: tables, barriers, invalidations. What is told when is decided in `nexus::{space, peephole}`.
+
+use super::machine::Machine;
+use aarch64_cpu::asm::barrier;
+use core::arch::asm;
+
+impl Machine {
+    /// Writes an entry of a translation table.
+    ///
+    /// # Safety
+    ///
+    /// It must be an entry of a table that nobody else writes, and map what may be mapped there.
+    #[inline(always)]
+    pub unsafe fn set_entry(&self, at: *mut u64, entry: u64) {
+        // SAFETY: promised by the caller.
+        unsafe { at.write_volatile(entry) };
+    }
+
+    /// The upper range's root table and ASID, from the next ISB on.
+    #[inline(always)]
+    pub fn set_ttbr1(&self, value: u64) {
+        // SAFETY: what is not mapped any more nobody refers to. Not `nomem`: accesses to the partition must not be moved
+        // across.
+        unsafe { asm!("msr ttbr1_el1, {}", in(reg) value, options(nostack)) };
+    }
+
+    /// What was written to tables before is seen by the walks of all CPUs after it.
+    #[inline(always)]
+    pub fn dsb_ishst(&self) {
+        // SAFETY: a barrier. Not `nomem`: accesses must not be moved across.
+        unsafe { asm!("dsb ishst", options(nostack)) };
+    }
+
+    /// The same, and invalidations on all CPUs have ended.
+    #[inline(always)]
+    pub fn dsb_ish(&self) {
+        // SAFETY: as above.
+        unsafe { asm!("dsb ish", options(nostack)) };
+    }
+
+    /// Invalidations on this CPU have ended.
+    #[inline(always)]
+    pub fn dsb_nsh(&self) {
+        // SAFETY: as above.
+        unsafe { asm!("dsb nsh", options(nostack)) };
+    }
+
+    /// What follows is executed with all that was done before.
+    #[inline(always)]
+    pub fn isb(&self) {
+        barrier::isb(barrier::SY);
+    }
+
+    /// All CPUs forget what they cached under an ASID.
+    #[inline(always)]
+    pub fn tlbi_aside1is(&self, asid: u64) {
+        // SAFETY: what is forgotten is read again from the tables.
+        unsafe { asm!("tlbi aside1is, {}", in(reg) asid << 48, options(nostack)) };
+    }
+
+    /// This CPU forgets what it cached for the page of an address, under whatever ASID.
+    #[inline(always)]
+    pub fn tlbi_vaae1(&self, va: usize) {
+        // SAFETY: as above.
+        unsafe { asm!("tlbi vaae1, {}", in(reg) va >> 12 & 0xFFF_FFFF_FFFF, options(nostack)) };
+    }
+
+    /// What stands at an address of the upper range.
+    #[inline(always)]
+    pub fn at(&self, va: usize, _len: usize) -> *mut u8 {
+        va as *mut u8
+    }
+}
