@@ -1,4 +1,4 @@
-//! The fake machine: its non-secure RAM, interrupts and random numbers. For its MMU see [`super::mmu`].
+//! The fake machine: its non-secure RAM, interrupts and random numbers. Its MMU is in `mmu`.
 
 use super::context::{self, Threads};
 use super::cpu::{self, Masked};
