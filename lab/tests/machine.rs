@@ -148,7 +148,7 @@ fn a_vm_that_is_skipped_ends_the_run_at_once_unless_that_is_expected() {
     let two = format!("{VM}{}", VM.replace("one", "two"));
     // All that is written down holds.
     let expects = "[[expect]]\nfrom = 'vm1'\nabsent = true\n[[expect]]\nfrom = 'vm2'\nline = 'hi'\n";
-    let scenario = SCENARIO.replace("timeout = 20", "timeout = 3600");
+    let scenario = SCENARIO.replace("timeout = 20", "timeout = 60");
     let outcome = boot_saying(hanging(), lines, &format!("{scenario}{two}{expects}"));
     let report = outcome.report();
     assert!(!outcome.passed(), "{report}");
@@ -162,7 +162,7 @@ fn a_vm_that_is_skipped_ends_the_run_at_once_unless_that_is_expected() {
 #[test]
 fn firmware_that_stops_ends_the_run_at_once() {
     let lines = b"\0[EL3] BL33 (normal world): wrong SHA-256; stopped\r\n\0";
-    let scenario = SCENARIO.replace("timeout = 20", "timeout = 3600");
+    let scenario = SCENARIO.replace("timeout = 20", "timeout = 60");
     let outcome = boot_saying(hanging(), lines, &format!("{scenario}{EXPECT}"));
     let report = outcome.report();
     assert!(report.contains("FAIL  the firmware boots\n        [EL3] BL33 (normal world): wrong SHA-256"), "{report}");
