@@ -80,7 +80,8 @@ fn a_program_is_put_where_it_was_linked_for_and_entered_where_it_says() {
     assert_eq!(placed.ramdisk, Some(ram(2 * MIB)));
     // Over its tree, or outside of its RAM.
     let low = place(&[0; 8], 0x1000, None, 16 * MIB, at(0x4000_FFFC, 0x4000_FFFC)).unwrap_err();
-    assert!(low.contains("give it triptych,dtb = \"after-kernel\""), "{low}");
+    assert!(low.contains("its kernel at 0x4000fffc") && low.contains("triptych,dtb = \"after-kernel\""), "{low}");
+    assert_eq!(place(&[0; 8], 8, None, 16 * MIB, at(0x4001_0000, 0x4001_0000)).unwrap().kernel, ram(0x1_0000));
     let behind = Wish { dtb: DtbPlace::AfterKernel, ..at(0x4000_0000, 0x4000_0000) };
     assert_eq!(place(&[0; 8], 0x1000, None, 16 * MIB, behind).unwrap().dtb, ram(8 * MIB));
     for address in [0, 0x3FFF_F000, 0x4100_0000, u64::MAX] {
