@@ -154,7 +154,8 @@ fn a_message_in_registered_memory_goes_by_a_shadow_page() {
     assert_eq!(guest.call(OPTEE_SMC_CALL_WITH_REGD_ARG, [1, 0x55, 0x1000, 0, 0]), [0; 4]);
     assert_eq!(guest.tee.functions(), [OPTEE_SMC_CALL_WITH_RPC_ARG]);
     assert_eq!(guest.memory.header(ipa).session, 5);
-    for (high, low, offset) in [(0, 0x55, 0), (1, 0x55, 0x2000), (1, 0x55, 4), (1, 0x55, 0xFFFF_FFF8), (1, 0x55, 0xFD8)]
+    for (high, low, offset) in
+        [(0, 0x55, 0), (1, 0x55, 0x2000), (1, 0x55, 4), (1, 0x55, 0xFFFF_FFF8), (1, 0x55, 0xFD8), (1, 0x55, 0xFA0)]
     {
         assert_eq!(guest.call(OPTEE_SMC_CALL_WITH_REGD_ARG, [high, low, offset, 0, 0])[0], 4, "{offset:#x}");
     }
