@@ -4,7 +4,7 @@ const panes = {};
 
 function calls() {
   if (!data.calls.length) return section("calls", "Calls", null, el("p", { class: "empty card" }, "The trace holds no call."));
-  lanes.root = svg("svg", { id: "lanes", tabindex: 0, role: "img", "aria-label": "Calls drawn to scale across the exception levels; the lists below say the same in words. Arrow keys move, plus and minus zoom, brackets change the call." });
+  lanes.root = svg("svg", { id: "lanes", tabindex: 0, role: "application", "aria-label": "Calls drawn to scale across the exception levels; the lists below say the same in words. Left and right move, up and down change the step, plus and minus zoom, brackets change the call." });
   listenToLanes(lanes.root);
   panes.now = el("span", { class: "now grow", "aria-live": "polite" });
   const button = (name, label, action) => el("button", { class: "plain", type: "button", "aria-label": label, title: label, onclick: action }, name);
@@ -12,7 +12,7 @@ function calls() {
     el("div", { class: "tools" }, panes.now,
       button("‹", "Previous call", () => neighbour(-1)), button("›", "Next call", () => neighbour(1)),
       button("−", "Zoom out", () => zoom(1.8)), button("+", "Zoom in", () => zoom(0.55)),
-      button("This call", "Fit the selected call", () => lookAtCall(state.call)), button("All", "Show every call", () => look(0, lanes.total))),
+      button("This call", "Fit the selected call", () => lookAtCall(state.call)), button("All", "Show every call", () => look(0, lanes.total)), linkToStep()),
     lanes.root, panes.legend = el("div", { class: "legend" }));
   onWidth(figure, () => { lanes.width = Math.max(280, figure.clientWidth); drawLanes(); });
   const view = section("calls", "Calls, to scale",
@@ -55,12 +55,35 @@ function showAll(what = "") {
   Object.assign(state, { words: "", who: "", level: "", what, bad: false });
   filter();
 }
-// Brings a call or an exit onto the screen from elsewhere on the page.
+// Selects a call or an exit from elsewhere on the page, and brings it onto the screen.
 function goTo(index, step) {
+  show(index, step);
+  lanes.root.scrollIntoView({ block: "center" });
+}
+function show(index, step) {
   const what = data.calls[index].exit ? "exits" : "";
   if (state.what !== what || !lanes.shown.includes(index)) showAll(what);
   select(index, step, true);
-  document.getElementById("lanes").scrollIntoView({ block: "center" });
+}
+// report.html#call-12-3 is step 3 of call 12, both counted from 0. The address follows what is selected.
+const address = () => `#call-${state.call}-${state.step}`;
+function linkToStep() {
+  const said = el("span", { class: "visually-hidden", "aria-live": "polite" });
+  panes.link = el("a", { class: "plain", id: "link", href: "#", title: "Copy the link to this step" }, "Copy link");
+  panes.link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const tell = (words) => { panes.link.textContent = said.textContent = words; setTimeout(() => { panes.link.textContent = "Copy link"; }, 1600); };
+    // Where there is no clipboard the link is in the address bar, and can be copied from the link itself.
+    const copied = navigator.clipboard ? navigator.clipboard.writeText(panes.link.href) : Promise.reject();
+    copied.then(() => tell("Copied"), () => tell("It is the page's address"));
+  });
+  return [panes.link, said];
+}
+function openLink() {
+  const link = /^#call-(\d+)(?:-(\d+))?$/.exec(location.hash), call = link && data.calls[Number(link[1])];
+  if (!call) return;
+  goTo(Number(link[1]), Math.min(Number(link[2] || 0), Math.max(0, call.steps.length - 1)));
+  lanes.root.focus({ preventScroll: true });
 }
 function callList() {
   panes.filters = [];
@@ -104,11 +127,14 @@ function rows() {
   if (place < panes.first || place >= panes.first + PAGE) panes.first = Math.max(0, place - (PAGE >> 1));
   const end = Math.min(shown.length, panes.first + PAGE);
   const more = (label, first) => el("li", {}, el("button", { type: "button", class: "soft", onclick: () => { panes.first = Math.max(0, first); rowsOnly(); } }, label));
+  const focused = panes.list.contains(document.activeElement);
   panes.list.replaceChildren(...[
     panes.first > 0 ? more(`↑ ${plural(panes.first, "earlier call")}`, panes.first - PAGE) : null,
     ...shown.slice(panes.first, end).map(callRow),
     end < shown.length ? more(`↓ ${plural(shown.length - end, "later call")}`, panes.first + PAGE) : null,
   ].filter(Boolean));
+  stop(panes.list);
+  if (focused) panes.list.querySelector("button[tabindex='0']")?.focus();
 }
 function rowsOnly() { const keep = state.call; state.call = -1; const first = panes.first; rows(); panes.first = first; state.call = keep; panes.list.querySelector("button")?.focus(); mark(); }
 function callRow(index) {
@@ -136,7 +162,7 @@ function stepList() {
   return el("div", { class: "card steps-pane" }, el("div", { class: "pane-head" }, panes.stepsHead, panes.stepsNote), el("div", { class: "scroll" }, panes.steps));
 }
 function detail() {
-  panes.detail = el("div", { class: "card detail", id: "detail", "aria-live": "polite" });
+  panes.detail = el("div", { class: "card detail", id: "detail", tabindex: 0, role: "region", "aria-label": "The selected step", "aria-live": "polite" });
   return panes.detail;
 }
 // Selects a step of a call; `fit` also brings the call into the diagram's view.
@@ -149,6 +175,13 @@ function select(index, step, fit) {
   showDetail();
   if (fit) lookAtCall(index); else schedule();
   Object.values(cursors).forEach((move) => move());
+  panes.link.href = address();
+  // Not before the reader has chosen something: the address is theirs until then.
+  if (state.ready) try { history.replaceState(null, "", address()); } catch { /* A browser that forbids it to files. */ }
+}
+function otherStep(by) {
+  const step = state.step + by;
+  if (step >= 0 && step < data.calls[state.call].steps.length) select(state.call, step, false);
 }
 // On a narrow screen the fields stand below their step, else beside the steps.
 const narrow = matchMedia("(max-width: 46rem)");
@@ -156,6 +189,8 @@ function placeDetail() {
   const row = narrow.matches && panes.steps.querySelectorAll("button")[state.step];
   const home = row ? row.parentNode : panes.home;
   if (home && panes.detail.parentNode !== home) home.append(panes.detail);
+  // Beside the steps it scrolls, which keys can do only where the focus is.
+  panes.detail.tabIndex = row ? -1 : 0;
 }
 narrow.addEventListener("change", () => panes.steps && placeDetail());
 function rowsInView() {
@@ -176,6 +211,7 @@ function mark() {
     }
   }
   panes.steps.querySelectorAll("button").forEach((node, n) => node.setAttribute("aria-current", String(n === state.step)));
+  for (const list of [panes.list, panes.steps]) if (!list.contains(document.activeElement)) stop(list);
   placeDetail();
   const call = data.calls[state.call];
   panes.now.replaceChildren(el("b", {}, call.caller), " ", call.title, " → ", el("span", { class: moodClass(call.mood) }, call.outcome));

@@ -54,16 +54,23 @@ function table(heads, rows) {
     el("thead", {}, el("tr", {}, heads.map(([name, numeric]) => cell("th", name, numeric)))),
     el("tbody", {}, rows.map((row) => el("tr", {}, row.map((value, i) => cell("td", value, heads[i][1]))))));
 }
-// Up and Down move between the buttons of a list.
+// A list of buttons is one stop of the Tab key; Up, Down, Home and End move within it.
 function walkable(list) {
   list.addEventListener("keydown", (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    const buttons = [...list.querySelectorAll("button")];
-    const next = buttons[buttons.indexOf(document.activeElement) + step];
-    if (next) { event.preventDefault(); next.focus(); next.click(); }
+    const buttons = [...list.querySelectorAll("button")], at = buttons.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to === undefined || !buttons[to]) return;
+    event.preventDefault();
+    buttons[to].focus();
+    buttons[to].click();
   });
+  list.addEventListener("focusin", (event) => stop(list, event.target));
   return list;
+}
+// The button at which Tab stops: this one, else the current one, else the first.
+function stop(list, button) {
+  const at = button || list.querySelector("button[aria-current=true]") || list.querySelector("button");
+  for (const each of list.querySelectorAll("button")) each.tabIndex = each === at ? 0 : -1;
 }
 // Draws when the page is put together, and again whenever the node's width changes.
 const drawings = [];

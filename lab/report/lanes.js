@@ -5,7 +5,7 @@
 // narrower than a pixel are drawn as one.
 const LANE = 52, HEAD = 30, FOOT = 26, STEP = { level: 0, ticks: 1, elsewhere: 2, layer: 3, time: 4, title: 5, client: 6, sequence: 7, kind: 8, fields: 9 };
 const lanes = { shown: [], starts: [], total: 1, gap: 1, from: 0, to: 1, width: 900, root: null };
-const gutter = () => (lanes.width < 600 ? 50 : 74);
+const gutter = () => (lanes.width < 600 ? 58 : 82);
 
 // Puts calls on the axis.
 function layOut(indexes) {
@@ -67,7 +67,7 @@ function drawLanes() {
   LEVELS.forEach((name, level) => {
     const y = HEAD + level * LANE + LANE / 2;
     parts.push(svg("rect", { x: left - 5, y: y - LANE / 2 + 4, width: 5, height: LANE - 8, class: "f" + level }));
-    parts.push(svg("text", { x: 10, y: y - 2, "font-weight": 620, class: "f" + level }, name));
+    parts.push(svg("text", { x: 10, y: y - 2, "font-weight": 620, class: "t" + level }, name));
     if (left > 60) parts.push(svg("text", { x: 10, y: y + 13, class: "soft" }, data.who[level]));
   });
   parts.push(...scale(left, width, HEAD + LANE * 4));
@@ -198,7 +198,7 @@ function listenToLanes(root) {
     if (hit && moved < 5) select(Number(hit.dataset.call), Number(hit.dataset.step), Number(hit.dataset.call) !== state.call && (lanes.to - lanes.from) > 4 * data.calls[Number(hit.dataset.call)].total);
   });
   root.addEventListener("keydown", (event) => {
-    const actions = { ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1.6), Home: () => look(0, lanes.total), "[": () => neighbour(-1), "]": () => neighbour(1), Enter: () => lookAtCall(state.call) };
+    const actions = { ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2), "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1.6), Home: () => look(0, lanes.total), ArrowUp: () => otherStep(-1), ArrowDown: () => otherStep(1), "[": () => neighbour(-1), "]": () => neighbour(1), Enter: () => lookAtCall(state.call) };
     if (actions[event.key]) { event.preventDefault(); actions[event.key](); }
   });
 }

@@ -11,9 +11,9 @@ function page() {
     select(state.call, 0, true);
   }
   drawings.forEach((draw) => draw());
-  // report.html#call-12-3 opens step 3 of call 12, both counted from 0.
-  const link = /^#call-(\d+)(?:-(\d+))?$/.exec(location.hash);
-  if (link && data.calls[Number(link[1])]) goTo(Number(link[1]), Number(link[2] || 0));
+  state.ready = true;
+  openLink();
+  addEventListener("hashchange", openLink);
   // For tests: how far the page is wider than its window.
   document.documentElement.dataset.overflow = String(Math.max(0, document.body.scrollWidth - innerWidth));
   document.documentElement.dataset.ready = `calls=${asked().length}`;

@@ -36,7 +36,7 @@ function memory() {
     timer = setInterval(() => { range.value = Math.min(changes.length, Number(range.value) + stride); show(); if (Number(range.value) >= changes.length) stop(); }, 110);
   });
   for (const region of regions) {
-    map.append(el("div", { class: "region" }, el("div", { class: "where" }, region.name, el("span", { class: "mono" }, `${hex(region.base)} · ${bytes(region.end - region.base)}`)), region.canvas));
+    map.append(el("div", { class: "region" }, el("div", { class: "where" }, region.name, el("span", { class: "mono" }, `${hex(region.base)} · ${bytes(region.end - region.base)}`)), el("div", { class: "strip" }, region.canvas)));
   }
   onWidth(map, show);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
@@ -71,6 +71,7 @@ function paint(region, changes, count) {
   canvas.width = width * ratio; canvas.height = height * ratio;
   const context = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
   context.scale(ratio, ratio);
+  const labels = [];
   const size = region.end - region.base;
   for (let i = 0; i < count; i++) {
     const [, owner, vm, base, length] = changes[i];
@@ -78,16 +79,19 @@ function paint(region, changes, count) {
     const from = Math.max(0, (base - region.base) / size * width), wide = Math.max(owner === FREE ? 0.5 : 1.5, Math.min(width, (base + length - region.base) / size * width) - from);
     const small = owner === SHARED ? 5 : 0;
     context.clearRect(from, small, wide, height - 2 * small);
+    for (let n = labels.length - 1; n >= 0; n--) if (!small && labels[n].from < from + wide && labels[n].to > from) labels.splice(n, 1);
     if (owner === FREE) continue;
     context.globalAlpha = opacity(owner) * (owner === VM || owner === PARTITION ? 1 - (vm % 3) * 0.22 : 1);
     context.fillStyle = style.getPropertyValue(OWNERS[owner][1]);
     context.fillRect(from, small, wide, height - 2 * small);
     context.globalAlpha = 1;
-    if (wide > 60 && (owner === VM || owner === PARTITION)) {
-      context.fillStyle = style.getPropertyValue("--card"); context.font = "600 12px system-ui, sans-serif";
-      context.fillText(vmName(vm), from + 8, 19);
-    }
+    if (wide > 60 && (owner === VM || owner === PARTITION)) labels.push({ from, to: from + wide, name: vmName(vm) });
   }
+  canvas.parentNode.replaceChildren(canvas, ...labels.map(({ from, to, name }) => {
+    const label = el("span", {}, name);
+    label.style.left = from + 6 + "px"; label.style.maxWidth = to - from - 12 + "px"; label.style.overflow = "hidden";
+    return label;
+  }));
 }
 // Sums by owner: each change takes the range from whoever had it.
 function ownersAt(changes, count) {

@@ -7,13 +7,13 @@ function consoleLines() {
   const show = () => {
     const words = input.value.toLowerCase();
     const found = data.console.filter(([speaker, said]) => (!who.value || speaker === who.value) && said.toLowerCase().includes(words));
-    const line = ([speaker, said]) => { const level = speakerLevel(speaker), name = el("b", {}, speaker); if (level >= 0) name.style.color = `var(${["--el1", "--el2", "--el3", "--tee"][level]})`; return el("li", {}, name, el("span", {}, said)); };
+    const line = ([speaker, said]) => { const level = speakerLevel(speaker), name = el("b", {}, speaker); if (level >= 0) name.style.color = `var(${["--el1-t", "--el2-t", "--el3-t", "--tee-t"][level]})`; return el("li", {}, name, el("span", {}, said)); };
     list.replaceChildren(...found.slice(0, 3000).map(line));
     if (!found.length) list.append(el("li", { class: "soft" }, "", el("span", {}, "nothing of that kind was said")));
   };
   input.addEventListener("input", show); who.addEventListener("input", show); show();
   return section("console", "The console", data.consoleMore ? `${number(data.consoleMore)} lines in the middle are left out.` : null,
-    el("div", { class: "card" }, el("div", { class: "tools" }, input, who), el("div", { class: "scroll", tabindex: 0 }, list)));
+    el("div", { class: "card" }, el("div", { class: "tools" }, input, who), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Lines of the console" }, list)));
 }
 function measured() {
   const m = data.measured, records = m.records.reduce((sum, [, count]) => sum + count, 0);

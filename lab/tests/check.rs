@@ -1,7 +1,7 @@
 //! The exercises of the course: untouched ones fail and say where, right answers pass, wrong ones don't.
 //!
-//! `answers/` holds one right answer of each; the exercises themselves are never edited. `cheats/` holds, for each, what
-//! somebody would hand in who wants it to pass, and right answers that are written in another way.
+//! `answers/` holds one right answer of each; the exercises themselves are never edited. `cheats/` holds, for each,
+//! what somebody would hand in who wants it to pass, and right answers that are written in another way.
 
 use lab::check::{EXERCISES, Exercise, folder, passed};
 use lab::progress::Progress;

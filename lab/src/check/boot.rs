@@ -77,8 +77,8 @@ fn same_to(damage: Damage, image: Image) -> Damage {
     }
 }
 
-/// The machine with this damage. It is watched until a layer stops or the machine ends; what the student expects is held
-/// against everything that was said.
+/// The machine with this damage. It is watched until a layer stops or the machine ends; what the student expects is
+/// held against everything that was said.
 fn with(scenario: &Scenario, damage: Option<Damage>) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.chain.damage = damage;

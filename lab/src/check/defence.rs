@@ -40,11 +40,11 @@ play = "use-vm"
 const TRIES: usize = 300;
 
 /// Said to whoever's function is wrong.
-const HINT: &str = "What is the sum of two numbers of 64 bits, in a build in which it wraps around? The chapter, \"How to defend\". \
-                    And a check that refuses what a client needs is none.";
+const HINT: &str = "What is the sum of two numbers of 64 bits, in a build in which it wraps around? The chapter, \
+                    \"How to defend\". And a check that refuses what a client needs is none.";
 
-/// The student's script fails against the hole and holds on the default TEE; the student's function passes questions on the
-/// host, then, in a booted TEE, both the script and references of the checker's own.
+/// The student's script fails against the hole and holds on the default TEE; the student's function passes questions
+/// on the host, then, in a booted TEE, both the script and references of the checker's own.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let script = sheet.scenario(STILL_SERVES)?;
     let default = bench.boot(&script, "default")?;
@@ -206,7 +206,10 @@ mod tests {
         let ram = Range::new(DRAM_BASE, 2 << 30);
         let all = Reference::some(ram);
         assert_eq!(all.len(), TRIES);
-        let through = |reference: &&Reference| matches!(reference, Reference::Bad(pa, size) if ram.base <= *pa && pa.wrapping_add(*size) <= ram.end());
+        let through = |reference: &&Reference| match reference {
+            Reference::Bad(pa, size) => ram.base <= *pa && pa.wrapping_add(*size) <= ram.end(),
+            Reference::Good(..) => false,
+        };
         assert!(all.iter().filter(through).count() > 50);
         assert!(all.iter().filter(|reference| matches!(reference, Reference::Good(..))).count() > 10);
     }

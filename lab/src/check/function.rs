@@ -67,8 +67,8 @@ impl Reference {
         self.base <= self.pa && wide(self.pa) + wide(self.len) <= wide(self.base) + wide(self.size)
     }
 
-    /// Bytes around every edge that there is, and many that are at none. There is always a byte: what is said of none at
-    /// all is nobody's concern.
+    /// Bytes around every edge that there is, and many that are at none. There is always a byte: what is said of none
+    /// at all is nobody's concern.
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for size in [0x1000, 512 << 20, 2 << 30, 1 << 40] {
@@ -210,7 +210,7 @@ mod tests {
             "pa >= base && len <= size && pa - base <= size - len",
             "base as u128 <= pa as u128 && pa as u128 + len as u128 <= base as u128 + size as u128",
             "let (end, wraps) = pa.overflowing_add(len); !wraps && base <= pa && end <= base + size",
-            "match (pa.checked_sub(base), pa.checked_add(len)) { (Some(_), Some(end)) => end <= base + size, _ => false }",
+            "pa.checked_sub(base).is_some_and(|from| from.checked_add(len).is_some_and(|to| to <= size))",
             "base <= pa && pa.saturating_add(len) <= base + size",
         ] {
             assert!(wrong(&holds(body)).is_empty(), "{body}");

@@ -18,8 +18,8 @@ struct Complaint<'l> {
     what: &'l str,
 }
 
-/// A verdict on every answer that the machine has heard of: right unless one of its complaints is about it. What the machine
-/// said is told on request only: whoever is wrong shall think again first.
+/// A verdict on every answer that the machine has heard of: right unless one of its complaints is about it. What the
+/// machine said is told on request only: whoever is wrong shall think again first.
 pub fn grade(sheet: &Sheet, outcome: &Outcome, numbers: bool) -> Vec<Verdict> {
     let name = sheet.file.file_name().unwrap_or_default().to_string_lossy();
     // Of every answer that is contradicted, by what; and steps with the answers of which some are wrong.
@@ -89,8 +89,8 @@ impl<'l> Complaint<'l> {
         Some(Self { file: group(1), line: group(2).parse().ok()?, step: group(3).trim(), what: group(4) })
     }
 
-    /// The answers that it may be about: the one that predicted this, else those that show in this step, else those that
-    /// stand in it.
+    /// The answers that it may be about: the one that predicted this, else those that show in this step, else those
+    /// that stand in it.
     fn blame(&self, sheet: &Sheet) -> Vec<usize> {
         let label = self.what.split(" = ").next().unwrap_or_default();
         let here = |answered: &Answered| answered.step == Some(self.line);
@@ -119,7 +119,8 @@ mod tests {
     use crate::console::Line;
     use std::path::Path;
 
-    const ASKED: &str = "[[step]]\nname = 'a'\nvalues = [{ ask = 'number', name = 'cmd', hint = 'look', shows-in = ['b'] }]\n\
+    const ASKED: &str = "[[step]]\nname = 'a'\n\
+                         values = [{ ask = 'number', name = 'cmd', hint = 'look', shows-in = ['b'] }]\n\
                          [[step]]\nname = 'b'\nexpect = { x0 = { ask = 'number', hint = 'think' } }\n\
                          faults = { class = { ask = 'number', hint = 'read' } }\n";
     const GIVEN: &str =
@@ -165,8 +166,13 @@ mod tests {
 
     #[test]
     fn several_answers_to_blame_are_all_named_and_none_is_called_wrong() {
-        let given = GIVEN.replace("[[step]]\nname = 'b'", "[[step]]\nname = 'c'\nvalues = [4]\n[[step]]\nname = 'b'");
-        let asked = ASKED.replace("[[step]]\nname = 'b'", "[[step]]\nname = 'c'\nvalues = [{ ask = 'number', name = 'size', hint = 'count', shows-in = ['b'] }]\n[[step]]\nname = 'b'");
+        const SIZE: &str = "[[step]]\nname = 'c'\n\
+                            values = [{ ask = 'number', name = 'size', hint = 'count', shows-in = ['b'] }]\n";
+        let before_b = |text: &str, more: &str| {
+            let b = "[[step]]\nname = 'b'";
+            text.replace(b, &format!("{more}{b}"))
+        };
+        let (asked, given) = (before_b(ASKED, SIZE), before_b(GIVEN, "[[step]]\nname = 'c'\nvalues = [4]\n"));
         let said = ["step 3 (x.toml:7 b): w1 = 0x5, expected 0x2", "done: 3 steps, 4 expectations, 1 failed"];
         let verdicts = grade(&sheet(&asked, &given), &outcome(&said), false);
         let wrong: Vec<_> = verdicts.iter().filter(|verdict| !verdict.holds).collect();

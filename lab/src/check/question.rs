@@ -1,7 +1,7 @@
 //! A question of an exercise, and whether what was written is an answer to it.
 //!
-//! An answer is a constant: what asks the machine (a register, memory, the counter) says nothing of what one thinks that
-//! the machine will do.
+//! An answer is a constant: what asks the machine (a register, memory, the counter) says nothing of what one thinks
+//! that the machine will do.
 
 use crate::probe::{constant, place};
 use crate::scenario::Size;

@@ -20,8 +20,8 @@ const ROLES: [(&str, &[&str]); 6] = [
 const REASONS: [(&[(&str, &str)], &str); 11] = [
     (
         &[("cntps_", ""), ("cntp_", "_el0"), ("cntv_", "_el0"), ("cntvct", ""), ("cntpct", ""), ("cntfrq", "")],
-        "a timer that one world has for itself, or a counter that nobody below EL3 writes: CNTPS_* is the TEE's, and CNTP_* and \
-         CNTV_* are left to the normal world",
+        "a timer that one world has for itself, or a counter that nobody below EL3 writes: CNTPS_* is the TEE's, and \
+         CNTP_* and CNTV_* are left to the normal world",
     ),
     (
         &[("", "_el12"), ("", "_el02")],
@@ -30,8 +30,8 @@ const REASONS: [(&[(&str, &str)], &str); 11] = [
     (&[("", "_el2")], "a register of EL2: secure EL1 can't reach it, and there is no secure EL2 here"),
     (
         &[("", "_el3")],
-        "a register of EL3: neither world can reach it. (Where a world goes on, ELR_EL3 and SPSR_EL3, is part of every switch \
-         anyway.)",
+        "a register of EL3: neither world can reach it. (Where a world goes on, ELR_EL3 and SPSR_EL3, is part of \
+         every switch anyway.)",
     ),
     (
         &[
@@ -59,7 +59,8 @@ const REASONS: [(&[(&str, &str)], &str); 11] = [
             ("amair2_", ""),
             ("ffr", ""),
         ],
-        "part of an extension that SCR_EL3 and CPTR_EL3 close to the TEE: its access traps to EL3, so only the normal world uses it",
+        "part of an extension that SCR_EL3 and CPTR_EL3 close to the TEE: its access traps to EL3, so only the \
+         normal world uses it",
     ),
     (
         &[("fpcr", ""), ("fpsr", ""), ("fpmr", "")],
@@ -67,13 +68,13 @@ const REASONS: [(&[(&str, &str)], &str); 11] = [
     ),
     (
         &[("mdscr_", ""), ("mdccint", ""), ("dbg", ""), ("os", "_el1"), ("pm", "")],
-        "debug or performance counters: MDCR_EL3 keeps what the normal world writes there from acting on the TEE, and the TEE \
-         writes none of it",
+        "debug or performance counters: MDCR_EL3 keeps what the normal world writes there from acting on the TEE, \
+         and the TEE writes none of it",
     ),
     (
         &[("actlr_", ""), ("amair_", ""), ("afsr0_", ""), ("afsr1_", "")],
-        "what it holds is the implementation's choice, and in the CPUs that this machine can have that is nothing: it reads as a \
-         constant",
+        "what it holds is the implementation's choice, and in the CPUs that this machine can have that is nothing: \
+         it reads as a constant",
     ),
     (
         &[
@@ -108,8 +109,8 @@ const REASONS: [(&[(&str, &str)], &str); 11] = [
     ),
     (
         &[("icc_", "")],
-        "the interrupt controller's CPU interface: what acts in both worlds the hardware has once for each, and the TEE changes \
-         nothing else of it",
+        "the interrupt controller's CPU interface: what acts in both worlds the hardware has once for each, and the \
+         TEE changes nothing else of it",
     ),
 ];
 
@@ -207,7 +208,8 @@ mod tests {
     fn what_is_missing_is_told_by_kind() {
         assert_eq!(
             kinds(&["sp_el0", "par_el1", "sp_el1"]),
-            "2 of the kind \"stack pointers\", 1 of the kind \"what an instruction leaves for the next, or takes from the one before\""
+            "2 of the kind \"stack pointers\", \
+             1 of the kind \"what an instruction leaves for the next, or takes from the one before\""
         );
     }
 }

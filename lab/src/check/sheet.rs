@@ -291,7 +291,8 @@ fn same(asked: &Value, given: &DeValue<'_>) -> bool {
 mod tests {
     use super::*;
 
-    const ASKED: &str = "name = 'x'\n[buffers]\nmsg = '4K'\n[[step]]\nname = 'a'\nexpect = { x0 = { ask = 'number', hint = 'h' } }\n\
+    const ASKED: &str = "name = 'x'\n[buffers]\nmsg = '4K'\n\
+                         [[step]]\nname = 'a'\nexpect = { x0 = { ask = 'number', hint = 'h' } }\n\
                          [[step]]\nname = 'b'\nvalues = [{ ask = 'place', hint = 'p' }, 0x10]\n";
     const GIVEN: &str = "name = 'x'\n[buffers]\nmsg = '4K'\n[[step]]\nname = 'a'\nexpect = { x0 = '1 + 1' }\n\
                          [[step]]\nname = 'b'\nvalues = ['msg', 16]\n";

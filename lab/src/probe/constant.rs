@@ -1,4 +1,5 @@
-//! Expressions that mean the same whatever a machine answers: numbers, the names of specifications, what is made of both.
+//! Expressions that mean the same whatever a machine answers: numbers, the names of specifications, what is made of
+//! both.
 
 use super::expression::{Mistake, Scope, bytes, operations};
 use super::message::field;

@@ -231,7 +231,8 @@ fn vm(id: u16, vm: &Vm, kept: &Kept) -> Value {
         "name": name,
         "kernel": known.map_or("", |known| known.kernel.as_str()),
         "changes": vm.changes.iter().map(change).collect::<Vec<_>>(),
-        "heap": vm.heap.iter().map(|(time, heap)| json!([time, heap.used, heap.peak, heap.size])).collect::<Vec<_>>(),
+        "heap": vm.heap.iter()
+            .map(|(time, heap)| json!([time, heap.map(|heap| [heap.used, heap.peak, heap.size])])).collect::<Vec<_>>(),
         "shared": vm.shared,
         "exits": exits.iter().map(|(name, count)| json!([name, count.times, count.ticks])).collect::<Vec<_>>(),
         "interrupts": interrupts.iter()

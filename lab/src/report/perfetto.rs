@@ -77,6 +77,11 @@ pub fn json(kept: &Kept, trace: &Trace, story: &Story, timeline: Timeline) -> Va
                 "ph": "C", "name": format!("heap of vm{}", entry.record.client), "pid": pid, "tid": 0, "ts": ts,
                 "args": {"used": used, "peak": peak},
             })),
+            // With its partition the heap is gone.
+            Event::VmReclaimed { .. } => events.push(json!({
+                "ph": "C", "name": format!("heap of vm{}", entry.record.client), "pid": pid, "tid": 0, "ts": ts,
+                "args": {"used": 0, "peak": 0},
+            })),
             Event::Refused { .. } | Event::Panic { .. } | Event::VmState { .. } => events.push(json!({
                 "ph": "i", "s": "t", "name": super::names::title(entry, None), "pid": pid, "tid": entry.cpu, "ts": ts,
             })),
@@ -178,6 +183,16 @@ mod tests {
         assert!(!of(&events, "C").is_empty() && !of(&events, "i").is_empty());
         let named: Vec<_> = of(&events, "M").iter().map(|event| (&event["pid"], &event["tid"])).collect();
         assert!(of(&events, "X").iter().all(|event| named.contains(&(&event["pid"], &event["tid"]))));
+    }
+
+    #[test]
+    fn a_heap_counts_nothing_once_its_partition_is_gone() {
+        let events = events();
+        let of_vm = |vm: u16| {
+            let name = format!("heap of vm{vm}");
+            of(&events, "C").into_iter().rfind(|event| event["name"] == name.as_str()).unwrap()["args"]["used"].clone()
+        };
+        assert_eq!((of_vm(2), of_vm(1) != 0), (json!(0), true));
     }
 
     #[test]

@@ -219,6 +219,22 @@ impl Sample {
         sample
     }
 
+    /// VMs that come and go without a word, as where a pool is measured, around one that does something.
+    pub fn crowd(vms: u16) -> Self {
+        let mut sample = Self::new();
+        sample.start_vm(1);
+        sample.guest_call(1);
+        for vm in 2..2 + vms {
+            sample.start_vm(vm);
+        }
+        for vm in 2..2 + vms {
+            sample.end_vm(vm);
+        }
+        sample.guest_call(1);
+        sample.end_vm(1);
+        sample
+    }
+
     /// Two VMs that call the TEE in turn, one of them off in the end.
     pub fn two_guests(calls: u16) -> Self {
         let mut sample = Self::new();

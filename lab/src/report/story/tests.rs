@@ -51,6 +51,20 @@ fn what_the_hypervisor_asks_for_itself_is_its_own_call() {
 }
 
 #[test]
+fn a_heap_goes_with_its_partition_and_the_next_one_of_that_id_has_its_own() {
+    let mut sample = Sample::new();
+    for _ in 0..2 {
+        sample.start_vm(1);
+        sample.guest_call(1);
+        sample.end_vm(1);
+    }
+    let story = story(&sample);
+    let used: Vec<_> = story.vms[&1].heap.iter().map(|(_, heap)| heap.map(|heap| heap.used)).collect();
+    // The second begins as the first one ended, and is told all the same.
+    assert_eq!(used, [Some(4096), None, Some(4096), None]);
+}
+
+#[test]
 fn without_a_hypervisor_the_monitor_sees_calls_begin_and_end() {
     let story = story(&Sample::second_vm());
     let of = |index: usize| &story.calls[index];

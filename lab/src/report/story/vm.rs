@@ -65,8 +65,8 @@ pub struct Count {
 pub struct Vm {
     /// What became of it, and when.
     pub changes: Vec<(u64, Change)>,
-    /// Its heap, whenever that was another one than before.
-    pub heap: Vec<(u64, Heap)>,
+    /// The heap of its partition, whenever that was another one than before; `None` where it goes with the partition.
+    pub heap: Vec<(u64, Option<Heap>)>,
     /// Why it left the CPU.
     pub exits: BTreeMap<String, Count>,
     /// The interrupts it was given, by INTID.
@@ -95,13 +95,11 @@ impl Vm {
             Event::VmState { state } => change(Change::State(state)),
             Event::VmCreated { pages, .. } => change(Change::PartitionMade(pages)),
             Event::VmDestroyed { draining } => change(Change::PartitionEnds(draining)),
-            Event::VmReclaimed { pages, .. } => change(Change::PartitionGone(pages)),
-            Event::Heap { used, peak, size } => {
-                let heap = Heap { used, peak, size };
-                if self.heap.last().is_none_or(|(_, last)| *last != heap) && self.heap.len() < MOST_CHANGES {
-                    self.heap.push((time, heap));
-                }
+            Event::VmReclaimed { pages, .. } => {
+                change(Change::PartitionGone(pages));
+                self.heap_is(time, None);
             }
+            Event::Heap { used, peak, size } => self.heap_is(time, Some(Heap { used, peak, size })),
             Event::VirtualInterrupt { intid, .. } => *self.interrupts.entry(intid).or_default() += 1,
             Event::Refused { .. } => self.refusals += 1,
             // The hypervisor and the TEE both register; one of them counts.
@@ -114,6 +112,13 @@ impl Vm {
                 self.share(time);
             }
             _ => {}
+        }
+    }
+
+    fn heap_is(&mut self, time: u64, heap: Option<Heap>) {
+        let known = self.heap.last().and_then(|(_, last)| *last);
+        if known != heap && self.heap.len() < MOST_CHANGES {
+            self.heap.push((time, heap));
         }
     }
 
