@@ -61,7 +61,8 @@ fn check(seed: u64, steps: u64) -> u64 {
 
 #[test]
 fn the_mediator_does_as_the_model_does() {
-    let mut seeds = Random(any_seed());
+    // The same each time; the long search has others.
+    let mut seeds = Random(3);
     for _ in 0..SEQUENCES {
         check(seeds.next(), 40);
     }

@@ -144,7 +144,8 @@ impl Question<'_> {
                         effect: Effect::None,
                         lists: lists.iter().flatten().map(|pages| (pages.len() as u64).div_ceil(511)).sum(),
                         answer_lists: 0,
-                        reclaimed: false,
+                        // It has been tried, if this is the guest's question once more.
+                        reclaimed: self.cmd == 0,
                     };
                     model.calls.push(call);
                     if header.cmd == Cmd::REGISTER_SHM.0 {

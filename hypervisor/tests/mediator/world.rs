@@ -482,8 +482,9 @@ impl World {
         let asked: MsgHeader = transmute!(self.read(pa));
         let ret = if self.below(6) == 5 { TeeResult::OUT_OF_MEMORY } else { TeeResult::SUCCESS };
         let header = MsgHeader { ret: ret.0, ret_origin: 4, ..asked };
-        self.ram.set_block(ipa, transmute!(header));
         let params: Vec<MsgParam> = (0..u64::from(asked.num_params).min(4)).map(|_| self.parameter()).collect();
+        // Last: the lists of its parameters may stand in the same page.
+        self.ram.set_block(ipa, transmute!(header));
         params
             .iter()
             .enumerate()
