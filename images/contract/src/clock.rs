@@ -17,6 +17,7 @@ pub fn ms(ms: u64) -> u64 {
 /// Waits until something is so, at most so many milliseconds; whether it is.
 pub fn until(limit: u64, condition: impl Fn() -> bool) -> bool {
     let end = now() + ms(limit);
+    let mut looks = 0u32;
     loop {
         if condition() {
             return true;
@@ -24,7 +25,11 @@ pub fn until(limit: u64, condition: impl Fn() -> bool) -> bool {
         if now() >= end {
             return false;
         }
-        relax();
+        // Not each time: it is dear where CPUs share one.
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(32) {
+            relax();
+        }
     }
 }
 

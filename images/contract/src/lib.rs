@@ -1,11 +1,12 @@
 //! The guest contract as a suite of bare programs: what a guest sees of its hardware.
 //!
-//! One file a topic ([`topic`]), one line a check, with what was observed and no verdict. The lab runs the same image on
+//! One file a topic (`topic`), one line a check, with what was observed and no verdict. The lab runs the same image on
 //! plain QEMU and as a guest, and compares the lines: `cargo lab contract`. Where they differ, `differences.toml` says
 //! what the guest contract has instead, and why.
 //!
 //! It needs RAM at 0x4000_0000, a device tree in x0, a GICv3, PL011, PL031 and PSCI. `bootargs` names the topics to look
-//! at; all of them if it is empty.
+//! at, or with `-` before them those that are left out; else it is all of them. With `noise` it is the neighbour of a VM
+//! that looks (`noise.rs`).
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(target_os = "none")]
@@ -22,6 +23,8 @@ mod devices;
 pub mod gic;
 #[cfg(target_os = "none")]
 pub mod machine;
+#[cfg(target_os = "none")]
+pub mod noise;
 #[cfg(target_os = "none")]
 mod shared;
 #[cfg(target_os = "none")]

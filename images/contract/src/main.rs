@@ -9,6 +9,7 @@ mod firmware {
     use contract::arch::{others, psci};
     use contract::console::Console;
     use contract::machine;
+    use contract::noise;
     use contract::topic::TOPICS;
     use core::fmt::Write;
     use core::panic::PanicInfo;
@@ -27,7 +28,21 @@ mod firmware {
         };
         let (smc, bootargs) = machine::read(&tree);
         psci::set_conduit(smc);
-        let wanted = |name| bootargs.is_empty() || bootargs.split(' ').any(|word| word == name);
+        if bootargs == "noise" {
+            noise::make();
+        }
+        let words = || bootargs.split(' ').filter(|word| !word.is_empty());
+        let strange = |word: &&str| !TOPICS.iter().any(|topic| topic.name == word.trim_start_matches('-'));
+        if let Some(word) = words().find(strange) {
+            let _ = writeln!(Console, "contract: there is no topic {word}");
+            psci::power_off();
+        }
+        // Those that are named, or all but those that are named with `-`.
+        let all = words().all(|word| word.starts_with('-'));
+        let wanted = |name| match words().find(|word| word.trim_start_matches('-') == name) {
+            Some(word) => !word.starts_with('-'),
+            None => all,
+        };
         let lines: usize = TOPICS.iter().filter(|topic| wanted(topic.name)).map(|topic| topic.look()).sum();
         let _ = writeln!(Console, "contract: {lines} lines");
         psci::power_off()

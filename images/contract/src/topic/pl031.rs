@@ -248,6 +248,7 @@ fn match_while_busy(answer: &mut Answer) {
     next_second();
     alarm(1);
     let due = read32(MR);
+    clock::sleep(900, 900);
     let comes = clock::until(1500, || gic::highest() == gic::RTC.into());
     answer.put("comes", comes);
     answer.put("late", read32(DR).wrapping_sub(due));
@@ -373,7 +374,9 @@ fn handler(answer: &mut Answer) {
     WORDS.clear();
     gic::open(gic::RTC, 0x80, 0);
     write32(IMSC, 1);
+    next_second();
     alarm(1);
+    clock::sleep(900, 900);
     Cpu::this().interruptible(take, || {
         clock::until(2500, || WORDS.get(0) != 0);
         clock::spin(1);

@@ -644,7 +644,7 @@ fn timer_and_sgi(answer: &mut Answer) {
         gic::init_cpu();
         gic::open(5, 0x80, 0);
         gic::open(VIRTUAL.intid, 0x80, 0);
-        VIRTUAL.arm(20);
+        VIRTUAL.arm(200);
         WORDS.set(8, 1);
         for word in 0..2 {
             while gic::highest() == gic::NONE {
