@@ -1,5 +1,6 @@
 //! A running machine as a stream of events: bytes of either port, the end, Ctrl-C.
 
+use crate::clock::Clock;
 use crate::console::Port;
 use crate::gdb::Gdb;
 use crate::prepare::Prepared;
@@ -12,7 +13,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::ChildStdout;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 /// How long to wait before looking again whether the user wants to stop.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the other CPUs run before the first one. On a busy host they may get less far; it is no test that fails then.
+/// How long the other CPUs run before the first one.
 const HEAD_START: Duration = Duration::from_millis(200);
 
 /// Something happened.
@@ -46,6 +46,7 @@ pub struct Machine {
     events: Receiver<(Port, Vec<u8>)>,
     /// Who holds some CPUs back.
     debugger: Option<Gdb>,
+    clock: Clock,
     /// Why it ends, once it has.
     reason: Option<JoinHandle<Option<String>>>,
 }
@@ -69,7 +70,7 @@ impl Machine {
             let cpus = how.cpus as usize;
             if how.late_cpus.is_none() && cpus > 1 {
                 debugger.let_run(1..cpus)?;
-                thread::sleep(HEAD_START);
+                machine.wait(HEAD_START);
                 debugger.stop()?;
             }
         }
@@ -114,11 +115,12 @@ impl Machine {
         }
         let input = qemu.port(Port::NonSecure)?;
         let reason = qmp::listen(control, goes).context("cannot use QEMU's control socket")?;
-        Ok(Self { qemu, input, events, debugger: None, reason: Some(reason) })
+        let clock = qemu.clock();
+        Ok(Self { qemu, input, events, debugger: None, clock, reason: Some(reason) })
     }
 
     /// What QEMU logs, if it was told to.
-    pub fn log(&mut self) -> Option<ChildStdout> {
+    pub const fn log(&mut self) -> Option<File> {
         self.qemu.log()
     }
 
@@ -128,7 +130,31 @@ impl Machine {
         let _ = self.input.write_all(bytes);
     }
 
-    /// Waits for the next event, at most until `deadline`.
+    /// How long it has run. What the host lets it wait for a CPU doesn't count.
+    pub fn time(&mut self) -> Duration {
+        self.clock.now()
+    }
+
+    /// Lets it run for so long.
+    fn wait(&mut self, time: Duration) {
+        let until = self.time() + time;
+        while self.time() < until {
+            thread::sleep(TICK / 10);
+        }
+    }
+
+    /// Waits for the next event, at most until its [`Machine::time`] is this.
+    pub fn next_until(&mut self, time: Duration) -> Result<Event> {
+        loop {
+            let left = time.saturating_sub(self.time());
+            match self.next(Instant::now() + left.min(TICK))? {
+                Event::Silence if !left.is_zero() => {}
+                event => return Ok(event),
+            }
+        }
+    }
+
+    /// Waits for the next event, at most until `deadline`, a time of whoever waits.
     pub fn next(&mut self, deadline: Instant) -> Result<Event> {
         loop {
             if interrupted().load(Ordering::Relaxed) {

@@ -7,6 +7,7 @@ use crate::linux::{self, LinuxGuest, Recipe, Suite};
 use crate::probe;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
+use crate::runs::{RunFolder, TRACED};
 use crate::scenario::{Chain, Machine, NormalWorld, Scenario, model};
 use crate::stack::{Names, Stack};
 use crate::trace::memory::Memory;
@@ -28,7 +29,7 @@ pub struct Prepared {
     /// QEMU's arguments.
     pub line: CommandLine,
     /// Where this run keeps its flash, tree and logs.
-    pub folder: PathBuf,
+    pub folder: RunFolder,
     /// The tree that the chain boots with.
     pub tree: PathBuf,
     /// How its layers' records are read, if they write any.
@@ -259,7 +260,8 @@ pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
 
 /// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
 pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
-    let folder = workspace.fresh_run(&format!("{}{}/{}", scenario.name, kit.stack.suffix(), model(cpu)))?;
+    let traced = if kit.tracing.is_some() { TRACED } else { "" };
+    let folder = workspace.fresh_run(&format!("{}{}/{}{traced}", scenario.name, kit.stack.suffix(), model(cpu)))?;
     let mut script = scenario.script.as_deref();
     let flash = if let Stack::Flash(_) = kit.stack {
         // Another monitor may hand another tree on, so the steps are in the image.
@@ -287,7 +289,7 @@ pub fn flash(chain: &Chain, script: Option<&[u8]>, kit: &Kit) -> Result<Vec<u8>>
 fn with_tree(
     scenario: &Scenario,
     cpu: &str,
-    folder: PathBuf,
+    folder: RunFolder,
     guests: &[Guest<'_>],
     script: Option<&[u8]>,
     kit: &Kit,
@@ -315,11 +317,12 @@ fn with_tree(
     write_if_changed(&tree, &bytes)?;
     let mut line = CommandLine::machine(&machine, cpu, &flash);
     line.load(&tree, guests);
+    // Without the file behind its memory, which nobody would read, or remove.
+    let by_hand = folder.join("qemu.sh");
+    fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
     if let Some(traced) = &traced {
         line.trace(&machine, traced);
     }
-    let by_hand = folder.join("qemu.sh");
-    fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
     let (foreign, names) = (kit.stack.foreign(), kit.stack.names(scenario));
     Ok(Prepared { line, folder, tree, traced, foreign, names })
 }

@@ -3,19 +3,22 @@
 //! Each serial port is a socket that the lab listens on before QEMU starts, so not one byte is lost, and QEMU waits if
 //! the lab is slow. QEMU ends when the value does, whatever way that is.
 
+use crate::clock::Clock;
 use crate::console::Port;
 use crate::guests::Guest;
+use crate::keeper::Keeper;
 use crate::prepare::Traced;
 use crate::scenario::Machine;
 use anyhow::{Context, Result, bail, ensure};
+use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use shared_abi::layout::Range;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -27,14 +30,18 @@ const OLDEST: (u32, u32) = (7, 2);
 const ONE_INSTRUCTION: (u32, u32) = (8, 1);
 /// Stops the machine before its first instruction.
 const HALTED: &str = "-S";
-/// Where a log goes that is read while it is written.
-const STDOUT: &str = "/dev/stdout";
-/// Long enough for a loaded host to start a process.
-const START: Duration = Duration::from_secs(30);
+/// Only a QEMU that hangs takes so long to start on any host.
+const START: Duration = Duration::from_secs(900);
 
 /// Arguments for QEMU, in order.
 #[derive(Debug, Clone, Default)]
-pub struct CommandLine(Vec<OsString>);
+pub struct CommandLine {
+    arguments: Vec<OsString>,
+    /// What it logs is read while it is written.
+    logs: bool,
+    /// What must not outlive it.
+    files: Vec<PathBuf>,
+}
 
 impl CommandLine {
     /// The machine without what is on its serial ports.
@@ -92,6 +99,7 @@ impl CommandLine {
             let (size, path) = (machine.memory.0 / 1024, doubled(memory.path()));
             self.add("-object", format!("memory-backend-file,id=ram,size={size}K,mem-path={path},share=on"));
             self.add("-M", "memory-backend=ram");
+            self.files.push(memory.path().to_path_buf());
         }
         if let Some(log) = &traced.exceptions {
             self.add("-d", "int").add("-D", log);
@@ -109,7 +117,7 @@ impl CommandLine {
         self.flag("-S").add("-gdb", format!("unix:{},server=on,wait=off", doubled(socket)))
     }
 
-    /// Makes every instruction a block of its own, and logs those in these ranges to standard output.
+    /// Makes every instruction a block of its own, and logs those in these ranges: [`Qemu::log`].
     pub fn log_instructions(&mut self, ranges: &[Range]) -> Result<&mut Self> {
         let (line, version) = installed()?;
         match version {
@@ -118,23 +126,24 @@ impl CommandLine {
             None => bail!("{line}: the version is not known"),
         };
         let ranges: Vec<_> = ranges.iter().map(|range| format!("{:#x}+{:#x}", range.base, range.size)).collect();
-        Ok(self.add("-d", "exec,nochain").add("-dfilter", ranges.join(",")).add("-D", STDOUT))
+        self.logs = true;
+        Ok(self.add("-d", "exec,nochain").add("-dfilter", ranges.join(",")))
     }
 
     fn add(&mut self, option: &str, value: impl Into<OsString>) -> &mut Self {
-        self.0.extend([option.into(), value.into()]);
+        self.arguments.extend([option.into(), value.into()]);
         self
     }
 
     fn flag(&mut self, option: &str) -> &mut Self {
-        self.0.push(option.into());
+        self.arguments.push(option.into());
         self
     }
 
     /// The line as a person runs it, the serial ports on the terminal and in a file.
     pub fn by_hand(&self) -> String {
         let mut text = PROGRAM.to_owned();
-        for argument in &self.0 {
+        for argument in &self.arguments {
             let argument = argument.to_string_lossy();
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+".contains(c);
             text += if argument.starts_with('-') { " \\\n    " } else { " " };
@@ -165,7 +174,7 @@ pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> 
     let file = folder.path().join("machine.dtb");
     let board = format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", doubled(&file));
     let output = command()
-        .args(CommandLine::with_board(machine, cpu, flash, board).0)
+        .args(CommandLine::with_board(machine, cpu, flash, board).arguments)
         .stdin(Stdio::null())
         .output()
         .map_err(missing)?;
@@ -218,7 +227,10 @@ pub struct Qemu {
     ports: Vec<UnixStream>,
     control: Option<UnixStream>,
     goes: bool,
+    log: Option<File>,
     complaints: PathBuf,
+    /// Ends it if the lab can't; goes after it, and the folder with its sockets last.
+    _keeper: Keeper,
     _sockets: TempDir,
 }
 
@@ -229,33 +241,51 @@ impl Qemu {
         let complaints = logs.join("qemu.txt");
         let file = fs::File::create(&complaints).with_context(|| format!("cannot write {}", complaints.display()))?;
         let mut command = command();
-        command.args(&line.0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
-        if !line.0.iter().any(|argument| argument == STDOUT) {
-            command.stdout(Stdio::null());
+        command.args(&line.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let mut log = None;
+        if line.logs {
+            let path = sockets.path().join("log");
+            log = Some(pipe(&path)?);
+            command.arg("-D").arg(path);
         }
         // Who listens lets it go, so that it can't be over before: `Qemu::control`.
-        let goes = !line.0.iter().any(|argument| argument == HALTED);
+        let goes = !line.arguments.iter().any(|argument| argument == HALTED);
         if goes {
             command.arg(HALTED);
         }
-        // A group of its own: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the machine's.
-        command.process_group(0);
+        // Not the lab's group: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the machine's.
+        let keeper = Keeper::start(line.files.iter().map(PathBuf::as_path).chain([sockets.path()]))?;
+        command.process_group(keeper.group());
         let mut listeners = Vec::new();
         for (option, name) in Port::ALL.map(|port| ("-serial", port.name())).into_iter().chain([("-qmp", "control")]) {
             let path = sockets.path().join(name);
             let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
             listener.set_nonblocking(true).context("cannot poll a socket")?;
             listeners.push(listener);
-            command.arg(option).arg(format!("unix:{}", path.display()));
+            command.arg(option).arg(format!("unix:{}", doubled(&path)));
         }
         let child = command.spawn().map_err(missing)?;
         // From here on an early return kills it.
-        let mut qemu = Self { child, ports: Vec::new(), control: None, goes, complaints, _sockets: sockets };
+        let mut qemu = Self {
+            child,
+            ports: Vec::new(),
+            control: None,
+            goes,
+            log: None,
+            complaints,
+            _keeper: keeper,
+            _sockets: sockets,
+        };
         for listener in &listeners {
             let socket = qemu.accept(listener)?;
             qemu.ports.push(socket);
         }
         qemu.control = qemu.ports.pop();
+        if let Some(reader) = log {
+            // It opened its log before its ports: reading waits for what comes, and ends with QEMU.
+            fcntl_setfl(&reader, OFlags::empty()).context("cannot read QEMU's log")?;
+            qemu.log = Some(reader);
+        }
         Ok(qemu)
     }
 
@@ -290,9 +320,14 @@ impl Qemu {
         Ok((control, self.goes))
     }
 
-    /// What it logs to its standard output. It waits if nobody reads.
-    pub fn log(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+    /// What it logs. It waits if nobody reads.
+    pub const fn log(&mut self) -> Option<File> {
+        self.log.take()
+    }
+
+    /// Its time.
+    pub fn clock(&self) -> Clock {
+        Clock::of(self.child.id())
     }
 
     /// How it ended, if it has.
@@ -306,6 +341,14 @@ impl Qemu {
         let bytes = fs::read(&self.complaints).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// A named pipe, and its reading end, which waits for nobody yet.
+fn pipe(path: &Path) -> Result<File> {
+    let made = Command::new("mkfifo").arg(path).status().context("cannot start mkfifo")?;
+    ensure!(made.success(), "cannot make the pipe {}", path.display());
+    let reader = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+    Ok(File::from(reader.context("cannot read a pipe")?))
 }
 
 impl Drop for Qemu {

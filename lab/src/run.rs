@@ -10,8 +10,8 @@ use crate::trace::Trace;
 use crate::witness::Witness;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
+use std::fs::File;
 use std::path::PathBuf;
-use std::process::ChildStdout;
 use std::thread;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Outcome {
         let verdicts = [witness.verdicts(), end.into_iter().collect()].concat();
         let duration = witness.elapsed();
         let (lines, trace) = witness.finish();
-        let (folder, names) = (prepared.folder.clone(), prepared.names.clone());
+        let (folder, names) = (prepared.folder.to_path_buf(), prepared.names.clone());
         Self { name: scenario.name.clone(), verdicts, lines, folder, interrupted, trace, names, duration }
     }
 
@@ -138,7 +138,7 @@ pub fn run_logged<T: Send>(
     scenario: &Scenario,
     cpu: &str,
     prepared: &Prepared,
-    read: impl FnOnce(ChildStdout) -> T + Send,
+    read: impl FnOnce(File) -> T + Send,
 ) -> Result<(Outcome, T)> {
     let mut witness = Witness::new(scenario, cpu, prepared, None)?;
     let mut machine = Machine::start_as(prepared, &scenario.machine)?;
@@ -158,10 +158,10 @@ pub fn run_logged<T: Send>(
 /// ended it.
 fn watch(witness: &mut Witness, machine: &mut Machine, screen: &mut dyn FnMut(&Line)) -> Result<Option<Verdict>> {
     loop {
-        let (deadline, silence) = witness.patience();
-        let end = match machine.next(deadline)? {
+        let (time, silence) = witness.patience();
+        let end = match machine.next_until(time)? {
             Event::Bytes(port, bytes) => {
-                for key in witness.hear(port, &bytes, screen) {
+                for key in witness.hear(machine.time(), port, &bytes, screen) {
                     machine.type_in(&key);
                 }
                 if witness.lets_cpus_go() {

@@ -35,11 +35,12 @@ pub struct Witness {
     damaged: [u64; 2],
     end: End,
     begin: Instant,
+    /// In the machine's time, as all that follows.
     timeout: Duration,
     /// When something was last heard.
-    heard: Instant,
+    heard: Duration,
     /// When that was heard after which nothing good comes.
-    doomed: Option<Instant>,
+    doomed: Option<Duration>,
 }
 
 impl Witness {
@@ -59,13 +60,15 @@ impl Witness {
             end: scenario.end,
             begin: Instant::now(),
             timeout: scenario.timeout() * patience,
-            heard: Instant::now(),
+            heard: Duration::ZERO,
             doomed: None,
         })
     }
 
-    /// Takes in bytes of a port; what to type because of them.
-    pub fn hear(&mut self, port: Port, bytes: &[u8], screen: &mut dyn FnMut(&Line)) -> Vec<Vec<u8>> {
+    /// Takes in bytes of a port that were heard at a [`time`] of the machine; what to type because of them.
+    ///
+    /// [`time`]: crate::machine::Machine::time
+    pub fn hear(&mut self, time: Duration, port: Port, bytes: &[u8], screen: &mut dyn FnMut(&Line)) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         let Some(index) = Port::ALL.iter().position(|each| *each == port) else { return keys };
         for line in self.listeners[index].hear(bytes) {
@@ -89,7 +92,7 @@ impl Witness {
         if let Some(open) = self.listeners[index].open() {
             keys.push(self.typist.glimpse(&open));
         }
-        self.heard = Instant::now();
+        self.heard = time;
         if self.judge.mishap().is_some() {
             self.doomed.get_or_insert(self.heard);
         }
@@ -123,9 +126,9 @@ impl Witness {
         self.listeners.iter().filter_map(Listener::open)
     }
 
-    /// Until when a machine is waited for that says nothing more, and what its silence means then.
-    pub fn patience(&self) -> (Instant, Verdict) {
-        let timeout = self.begin + self.timeout;
+    /// Until when, in its time, a machine is waited for that says nothing more, and what its silence means then.
+    pub fn patience(&self) -> (Duration, Verdict) {
+        let timeout = self.timeout;
         if let (Some(since), Some(line)) = (self.doomed, self.judge.mishap()) {
             let verdict = self.about_the_end(false, format!("the lab stopped it, after {line}"));
             return (timeout.min(since + LAST_WORDS), verdict);

@@ -3,6 +3,7 @@
 //! Both are found when the lab runs. A built checkout is copied, moved, or one of two; cargo then sees no reason to build
 //! the lab anew, so a path that was compiled in would be that of another checkout.
 
+use crate::runs::RunFolder;
 use anyhow::{Context, Result};
 use rustix::fs::{Access, access};
 use std::env;
@@ -148,14 +149,14 @@ impl Workspace {
         self.folder("lab/symbols")
     }
 
-    /// A fresh folder for the logs of one run.
-    pub fn fresh_run(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.target.join("runs").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot remove the old logs in {}", folder.display()))?;
-        }
-        make(folder)
+    /// Where runs leave their folders.
+    pub fn runs(&self) -> PathBuf {
+        self.target.join("runs")
+    }
+
+    /// A fresh folder for what one run leaves.
+    pub fn fresh_run(&self, name: &str) -> Result<RunFolder> {
+        RunFolder::fresh(&self.runs().join(name))
     }
 
     fn folder(&self, name: &str) -> Result<PathBuf> {
@@ -176,7 +177,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().ok().is_some_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
-fn make(folder: PathBuf) -> Result<PathBuf> {
+pub(crate) fn make(folder: PathBuf) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }

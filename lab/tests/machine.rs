@@ -60,9 +60,9 @@ fn boot_saying(program: [u32; 19], lines: &[u8], scenario: &str) -> Outcome {
     fs::write(&tree, qemu::dump_tree(&scenario.machine, cpu, &flash).unwrap()).unwrap();
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
     line.load(&tree, &[]);
-    let folder_of_run = folder.path().to_path_buf();
+    let run_folder = folder.path().to_path_buf().into();
     let names = Names::default();
-    let prepared = Prepared { line, folder: folder_of_run, tree, traced: None, foreign: &[], names };
+    let prepared = Prepared { line, folder: run_folder, tree, traced: None, foreign: &[], names };
     let outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
     let log = fs::read_to_string(folder.path().join("secure-world.txt")).unwrap();
     assert!(log.contains("[EL3]"), "{log}");

@@ -64,6 +64,9 @@ fn the_second_vm_is_told_as_qemu_saw_it_and_kept() {
     assert!(count(&trace, Layer::Tee, |event| matches!(event, Event::Refused { .. })) >= 10);
     assert_eq!(count(&trace, Layer::Hypervisor, |_| true), 0);
     assert_eq!(Trace::read(&outcome.folder.join(file::NAME)).unwrap(), trace);
+    // By hand there is no lab to remove the file behind its memory.
+    let by_hand = std::fs::read_to_string(outcome.folder.join("qemu.sh")).unwrap();
+    assert!(by_hand.starts_with("qemu-system-aarch64 ") && !by_hand.contains("memory-backend"), "{by_hand}");
 }
 
 #[test]
@@ -126,6 +129,7 @@ fn a_call_takes_as_long_as_without_tracing_after_the_records_are_taken_off() {
     let mut traced = boot("bench-calls", Some(Tracing::default()));
     let trace = traced.trace.take().unwrap();
     let (with, without) = (figures(&traced.lines), figures(&boot("bench-calls", None).lines));
+    assert!(traced.folder.join(file::NAME).is_file(), "a run without a trace takes away that of the one before");
     for (name, function) in
         [("calls_uid_vm", OPTEE_SMC_CALLS_UID), ("exchange_capabilities_vm", OPTEE_SMC_EXCHANGE_CAPABILITIES)]
     {

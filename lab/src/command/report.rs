@@ -89,7 +89,7 @@ fn traced(
     let kept = Kept::of(&scenario, cpu, &tee, versions(workspace), &outcome);
     kept.write(&prepared.folder)?;
     let trace = outcome.trace.context("the layers of this scenario do not trace")?;
-    Ok((kept, trace, prepared.folder))
+    Ok((kept, trace, prepared.folder.to_path_buf()))
 }
 
 /// What took part, by name and version.

@@ -1,5 +1,6 @@
 //! `lab trace`: a kept trace as lines.
 
+use crate::runs::TRACED;
 use crate::trace::text::{Log, kind};
 use crate::trace::{Entry, Trace, file};
 use crate::workspace::Workspace;
@@ -63,7 +64,7 @@ pub fn print(workspace: &Workspace, options: &Options) -> Result<()> {
     for name in &options.kind {
         ensure!(kinds.contains(&name.as_str()), "no record is of the kind {name}; they are {}", kinds.join(", "));
     }
-    let trace = Trace::read(&locate(&workspace.target().join("runs"), &options.trace)?)?;
+    let trace = Trace::read(&locate(&workspace.runs(), &options.trace)?)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match write(&mut out, &trace, options).and_then(|()| out.flush()) {
         // Whoever read it has seen enough.
@@ -89,7 +90,9 @@ pub fn locate(runs: &Path, named: &Path) -> Result<PathBuf> {
         return Ok(named.to_path_buf());
     }
     let mut found = Vec::new();
-    for folder in [named.to_path_buf(), runs.join(named)] {
+    let mut traced = runs.join(named).into_os_string();
+    traced.push(TRACED);
+    for folder in [named.to_path_buf(), runs.join(named), traced.into()] {
         found.push(folder.join(file::NAME));
         for run in fs::read_dir(folder).into_iter().flatten().flatten() {
             found.push(run.path().join(file::NAME));
@@ -136,13 +139,14 @@ mod tests {
     #[test]
     fn a_trace_is_found_by_its_file_its_folder_or_its_runs_name() {
         let runs = TempDir::new().unwrap();
-        let folder = runs.path().join("two-guests/max");
+        let folder = runs.path().join("two-guests/max-traced");
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(file::NAME);
         let find = |named: &Path| locate(runs.path(), named).ok();
         assert_eq!(find(Path::new("two-guests")), None);
         Trace::default().write(&file).unwrap();
-        for named in [file.as_path(), &folder, Path::new("two-guests"), Path::new("two-guests/max")] {
+        let names = ["two-guests", "two-guests/max", "two-guests/max-traced"].map(Path::new);
+        for named in [file.as_path(), &folder].into_iter().chain(names) {
             assert_eq!(find(named).as_deref(), Some(file.as_path()), "{}", named.display());
         }
         assert_eq!(find(Path::new("two")), None);

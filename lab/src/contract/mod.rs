@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use said::Said;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// CPU models that the contract holds on.
 pub const CPUS: [&str; 2] = ["cortex-a57", "max,pauth-impdef=on"];
@@ -107,9 +107,8 @@ fn scenario(place: &Place, topics: &[String]) -> Result<Scenario> {
 /// Listens to a machine until its program has ended.
 fn hear(mut machine: Machine, speaker: &str) -> Result<Said> {
     let (mut said, mut listener) = (Said::default(), Listener::new(Port::NonSecure));
-    let deadline = Instant::now() + PATIENCE;
     while said.end.is_none() {
-        match machine.next(deadline)? {
+        match machine.next_until(PATIENCE)? {
             Event::Bytes(Port::NonSecure, bytes) => {
                 for line in listener.hear(&bytes).iter().filter(|line| line.speaker == speaker) {
                     match line.text.as_str() {

@@ -11,10 +11,10 @@ use crate::workspace::Workspace;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a TEE still says after its panic.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What the report's TEE says of a VM that it accepts.
 const ACCEPTED: &str = "Added guest";
 /// The figure that says what became of a sequence.
@@ -78,8 +78,8 @@ impl Bench<'_> {
 fn watch(machine: &mut Machine, timeout: Duration) -> Result<Vec<Line>> {
     let mut listeners = Port::ALL.map(Listener::new);
     let mut lines = Vec::new();
-    let mut deadline = Instant::now() + timeout;
-    while let Event::Bytes(port, bytes) = machine.next(deadline)? {
+    let mut until = timeout;
+    while let Event::Bytes(port, bytes) = machine.next_until(until)? {
         let heard: Vec<_> = listeners
             .iter_mut()
             .zip(Port::ALL)
@@ -87,7 +87,7 @@ fn watch(machine: &mut Machine, timeout: Duration) -> Result<Vec<Line>> {
             .flat_map(|(l, _)| l.hear(&bytes))
             .collect();
         if heard.iter().any(is_panic) {
-            deadline = deadline.min(Instant::now() + LAST_WORDS);
+            until = until.min(machine.time() + LAST_WORDS);
         }
         lines.extend(heard);
     }

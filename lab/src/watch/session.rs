@@ -11,7 +11,7 @@ use crate::witness::Witness;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Records that are taken in at once, so that the picture is drawn in between.
 const MOUTHFUL: usize = 50_000;
@@ -74,7 +74,7 @@ impl Session {
             machine: Some(Machine::start(prepared)?),
             witness,
             entries,
-            folder: prepared.folder.clone(),
+            folder: prepared.folder.to_path_buf(),
         })
     }
 
@@ -83,7 +83,10 @@ impl Session {
     pub fn pump(&mut self, deadline: Instant) -> Result<usize, Interrupted> {
         while let Some(machine) = &mut self.machine {
             match machine.next(deadline) {
-                Ok(Event::Bytes(port, bytes)) => self.hear(port, &bytes),
+                Ok(Event::Bytes(port, bytes)) => {
+                    let time = machine.time();
+                    self.hear(time, port, &bytes);
+                }
                 Ok(Event::Silence) => break,
                 Ok(Event::Interrupted) => return Err(Interrupted),
                 Ok(Event::Ended(ending)) => {
@@ -105,8 +108,9 @@ impl Session {
 
     /// Ends a machine of which nothing more is to be expected, as a run that nobody watches does.
     pub fn stop_in_vain(&mut self) {
-        let (deadline, verdict) = self.witness.patience();
-        if self.ended.is_none() && Instant::now() >= deadline {
+        let Some(machine) = &mut self.machine else { return };
+        let (time, verdict) = self.witness.patience();
+        if machine.time() >= time {
             let words = format!("the machine was stopped: {}", verdict.evidence);
             self.end_with(Ended { verdict, words });
         }
@@ -118,8 +122,8 @@ impl Session {
         self.ended = Some(ended);
     }
 
-    fn hear(&mut self, port: Port, bytes: &[u8]) {
-        for keys in self.witness.hear(port, bytes, &mut |_| {}) {
+    fn hear(&mut self, time: Duration, port: Port, bytes: &[u8]) {
+        for keys in self.witness.hear(time, port, bytes, &mut |_| {}) {
             self.send(&keys);
         }
     }

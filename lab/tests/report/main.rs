@@ -369,7 +369,7 @@ fn report_of(scenario: &str, tee: &[&str]) -> (bool, Story, String) {
         perfetto: Some(folder.path().join("perfetto.json")),
     };
     let passed = report(&workspace, &options, &Progress::silent()).unwrap();
-    let run = workspace.target().join("runs").join(scenario.trim_end_matches(".toml")).join("cortex-a57");
+    let run = workspace.target().join("runs").join(scenario.trim_end_matches(".toml")).join("cortex-a57-traced");
     let trace = Trace::read(&run.join("trace.bin")).unwrap();
     assert_eq!((trace.lost, trace.damaged), (0, 0));
     let again = Options { from: Some(run), scenario: None, output: Some(folder.path().join("again.html")), ..options };

@@ -24,8 +24,8 @@ use serde::Deserialize;
 use shared_abi::layout::{BL33_BASE, FLASH_BOOT, MONITOR, Range, TEE};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::fs::File;
 use std::io::BufReader;
-use std::process::ChildStdout;
 use windows::{Batch, Exits, Watcher};
 
 /// Running with the log takes so many times as long.
@@ -273,7 +273,7 @@ impl<'w> Reader<'w> {
         Ok(Self { world, expected, medians, wanted, began, all })
     }
 
-    fn read(self, log: ChildStdout) -> Result<Logged> {
+    fn read(self, log: File) -> Result<Logged> {
         let World { symbols, measurer, probe, hypervisor } = self.world;
         let vectors = hypervisor.then(|| symbols.label("vectors")).transpose()?;
         let mut watcher = probe.map(|_| Watcher::new(symbols, vectors)).transpose()?;
