@@ -60,20 +60,25 @@ impl<'s> Scene<'s> {
 /// Draws it.
 pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>, view: &View) {
     let status = view.status(scene.history);
-    let [top, body, bottom] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)]).areas(frame.area());
+    let ended = u16::from(scene.ended.is_some());
+    let [top, end, body, bottom] =
+        Layout::vertical([Constraint::Length(1), Constraint::Length(ended), Constraint::Min(0), Constraint::Length(1)])
+            .areas(frame.area());
     frame.render_widget(title(scene, view), top);
+    if let Some(ended) = scene.ended {
+        frame.render_widget(how_it_ended(ended), end);
+    }
     frame.render_widget(footer(scene, view), bottom);
     if body.width >= WIDE {
         let [left, right] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(body);
         let [upper, records] = above(left, &status);
-        frame.render_widget(machine(&status), upper);
+        frame.render_widget(machine(&status, upper.height), upper);
         self::records(frame, records, scene, view);
         consoles(frame, right, scene, view);
     } else {
         let [upper, rest] = above(body, &status);
         let [records, said] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(2)]).areas(rest);
-        frame.render_widget(machine(&status), upper);
+        frame.render_widget(machine(&status, upper.height), upper);
         self::records(frame, records, scene, view);
         let focus = view.console.min(scene.consoles.len());
         console(frame, said, scene, focus, view);
@@ -106,13 +111,15 @@ fn title<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
         Some(_) => Span::from(format!(" STOPPED at {time:.6} s ")).black().on_yellow(),
         None => Span::from(format!(" {time:.3} s ")),
     });
-    if let Some(ended) = scene.ended {
-        let style = if ended.well() { Style::new().green() } else { Style::new().red().bold() };
-        spans.push(Span::styled(format!(" {} ", ended.words.lines().next().unwrap_or_default()), style));
-    }
     let (hold, all) = scene.score;
     spans.push(Span::from(format!(" {} records  {hold}/{all} expected ", scene.history.heard())));
     Line::from(spans)
+}
+
+fn how_it_ended<'l>(ended: &Ended) -> Line<'l> {
+    let style = if ended.well() { Style::new().green() } else { Style::new().red().bold() };
+    let words = ended.words.lines().next().unwrap_or_default();
+    Line::styled(format!(" {} {words}", ended.verdict.mark()), style)
 }
 
 fn footer<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
@@ -124,8 +131,11 @@ fn footer<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
     Line::from(format!(" {keys}")).dim()
 }
 
-/// VMs and CPUs.
-fn machine<'p>(status: &Status) -> Paragraph<'p> {
+/// VMs and CPUs in so many rows. VMs make room for CPUs: there may be many, and what the last ones do is seen by their records.
+fn machine<'p>(status: &Status, rows: u16) -> Paragraph<'p> {
+    let room = usize::from(rows).saturating_sub(1 + status.cpus().count());
+    let all = status.vms.len();
+    let shown = if all <= room.min(MOST_VMS) { all } else { room.saturating_sub(1).min(MOST_VMS) };
     let heading = format!(
         " {:5} {:8} {:>8} {:>10} {:>7} {:>7} {:>26}",
         "VM", "state", "exits/s", "exits", "calls", "refused", "TEE heap used/most/size"
@@ -134,9 +144,9 @@ fn machine<'p>(status: &Status) -> Paragraph<'p> {
     if status.vms.is_empty() {
         lines.push(Line::from(" none yet").dim());
     }
-    lines.extend(status.vms.iter().take(MOST_VMS).map(|(id, vm)| vm_line(*id, vm)));
-    if status.vms.len() > MOST_VMS {
-        lines.push(Line::from(format!(" and {} more", status.vms.len() - MOST_VMS)).dim());
+    lines.extend(status.vms.iter().take(shown).map(|(id, vm)| vm_line(*id, vm)));
+    if all > shown {
+        lines.push(Line::from(format!(" and {} more", all - shown)).dim());
     }
     lines.extend(status.cpus().map(|(cpu, place)| cpu_line(cpu, place)));
     Paragraph::new(lines)
@@ -286,14 +296,20 @@ fn help(frame: &mut Frame<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Verdict;
     use crate::report::sample::Sample;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
     fn picture(width: u16, height: u16, view: &View, calls: usize) -> String {
+        pictured(width, height, view, calls, None)
+    }
+
+    /// After so many calls of as many VMs, but sixteen at most.
+    fn pictured(width: u16, height: u16, view: &View, calls: usize, ended: Option<&Ended>) -> String {
         let mut history = History::new(1_000_000_000);
         let mut sample = Sample::new();
-        (0..calls).for_each(|call| sample.guest_call(1 + call as u16 % 2));
+        (0..calls).for_each(|call| sample.guest_call(1 + call as u16 % 16));
         sample.trace().entries.into_iter().for_each(|entry| {
             history.hear(entry);
         });
@@ -305,7 +321,7 @@ mod tests {
             lines: &lines,
             open: vec![line("vm1", "linux# ")],
             consoles: vec!["vm1".into(), "vm2".into()],
-            ended: None,
+            ended,
             score: (3, 9),
         };
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -332,6 +348,17 @@ mod tests {
     }
 
     #[test]
+    fn how_it_ended_is_told_whole_and_no_cpu_makes_room_for_a_vm() {
+        for (width, height, calls) in [(80, 24, 40), (200, 60, 40), (80, 24, 3)] {
+            let words = "QEMU ended without a word; was it killed?";
+            let ended = Ended { verdict: Verdict::new(false, "the machine powers off", words), words: words.into() };
+            let picture = pictured(width, height, &View::default(), calls, Some(&ended));
+            assert!(picture.contains("FAIL QEMU ended without a word; was it killed?"), "{picture}");
+            assert!(picture.contains("3/9 expected") && picture.contains("CPU0"), "{picture}");
+        }
+    }
+
+    #[test]
     fn no_size_and_no_state_is_too_much() {
         for (width, height) in [(1, 1), (2, 40), (20, 5), (129, 3), (130, 2), (300, 8)] {
             for calls in [0, 50] {
@@ -340,6 +367,14 @@ mod tests {
                     picture(width, height, &view, calls);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn help_is_whole_on_a_small_terminal() {
+        let picture = picture(80, 24, &View { help: true, ..View::default() }, 3);
+        for (key, what) in HELP {
+            assert!(picture.lines().any(|line| line.contains(key) && line.contains(what)), "{key}: {picture}");
         }
     }
 

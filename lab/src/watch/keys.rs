@@ -20,7 +20,7 @@ pub enum Action {
 
 /// What the keys do, for those who look.
 pub const HELP: &[(&str, &str)] = &[
-    ("space", "stop the picture, or follow the machine again (the machine itself goes on)"),
+    ("space", "stop the picture, or follow the machine, which goes on"),
     ("← →", "a record back, forward"),
     ("PgUp PgDn", "twenty records back, forward"),
     ("Home End", "the first record, the newest"),
@@ -28,7 +28,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("h t m", "hypervisor, TEE, monitor: show or hide its records"),
     ("a", "every record, or only calls, switches and lives"),
     ("Tab", "the next console"),
-    ("Enter", "type into that VM's console; Ctrl-A Esc gives the keyboard back"),
+    ("Enter", "type into that VM's console, until Ctrl-A Esc"),
     ("?", "this help"),
     ("q, Ctrl-C", "leave"),
 ];
