@@ -92,6 +92,10 @@ impl Machine for &mut World {
         0
     }
 
+    fn resume(&self) -> u64 {
+        0
+    }
+
     fn psci(&self) -> Conduit {
         Conduit::Smc
     }

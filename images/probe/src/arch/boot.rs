@@ -79,6 +79,19 @@ probe_entry:
     mov     x30, xzr
     b       probe_secondary
 
+    // A suspended CPU, which has lost its registers: x0 is its number, the context id of CPU_SUSPEND. It goes on as if the
+    // call had returned 0.
+    .global probe_resume
+probe_resume:
+    mov     x19, x0
+    bl      probe_level
+    adrp    x0, {guards}
+    add     x0, x0, :lo12:{guards}
+    add     x0, x0, x19, lsl #{guard_shift}
+    msr     tpidr_el1, x0
+    isb
+    b       probe_resumed
+
     // Makes the level what Rust expects, and sets its vectors. Changes x1 and x2.
 probe_level:
     msr     daifset, #0xf
@@ -124,4 +137,6 @@ probe_stop:
     sctlr_el1 = const SCTLR_EL1,
     sctlr_el2 = const SCTLR_EL2,
     hcr_el2 = const HCR_EL2,
+    guards = sym super::guard::GUARDS,
+    guard_shift = const super::guard::SIZE.trailing_zeros(),
 );

@@ -7,12 +7,18 @@ use shared_abi::layout::MAX_CPUS;
 
 /// The first word is the guard, which only assembly touches while it is set; the second one the CPU's number.
 #[repr(C)]
-struct Guard {
+pub(super) struct Guard {
     stack: AtomicU64,
     cpu: AtomicU64,
 }
 
-static GUARDS: [Guard; MAX_CPUS] = [const { Guard { stack: AtomicU64::new(0), cpu: AtomicU64::new(0) } }; MAX_CPUS];
+/// Bytes of one.
+pub(super) const SIZE: usize = size_of::<Guard>();
+const _: () = assert!(SIZE.is_power_of_two());
+
+/// Each CPU's.
+pub(super) static GUARDS: [Guard; MAX_CPUS] =
+    [const { Guard { stack: AtomicU64::new(0), cpu: AtomicU64::new(0) } }; MAX_CPUS];
 
 /// Gives the CPU that calls this its guard and its number.
 pub fn install(cpu: usize) {

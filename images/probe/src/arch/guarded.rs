@@ -218,6 +218,17 @@ guard_leave:
 probe_figure:
     ret
 
+    // From `probe_resume`, x0: this CPU's guard, which the call has left set. Memory has all that is needed.
+    .global probe_resumed
+probe_resumed:
+    ldr     x4, [x0]
+    mov     sp, x4
+    ldr     x1, [sp]
+    str     xzr, [x1]                       // x0 of the call
+    mrs     x2, cntvct_el0
+    stp     x2, x2, [x1, #232]
+    b       guard_end
+
     // From the vector, x1 to x3: syndrome, address, link register; x0: this CPU's guard, which is set.
     .global probe_faulted
 probe_faulted:

@@ -31,6 +31,7 @@ unsafe extern "C" {
     static _image_start: u8;
     static _arena: u8;
     fn probe_entry();
+    fn probe_resume();
 }
 
 impl Cpu {
@@ -139,6 +140,15 @@ impl Machine for Cpu {
 
     fn entry(&self) -> u64 {
         probe_entry as *const () as u64
+    }
+
+    fn resume(&self) -> u64 {
+        probe_resume as *const () as u64
+    }
+
+    fn relax(&self) {
+        // SAFETY: A hint. When QEMU counts instructions its CPUs share one, and this gives it on; `spin_loop`'s ISB does not.
+        unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
     }
 
     fn psci(&self) -> Conduit {

@@ -49,7 +49,7 @@ impl<'a, M: Machine> Player<'a, '_, M> {
                 };
                 let start = self.machine.now();
                 while self.machine.now().wrapping_sub(start) < ticks {
-                    core::hint::spin_loop();
+                    self.machine.relax();
                 }
             }
             Action::Start { cpu, list } => {
@@ -163,7 +163,7 @@ impl<'a, M: Machine> Player<'a, '_, M> {
             if registers[0] as i32 != -4 {
                 break;
             }
-            core::hint::spin_loop();
+            self.machine.relax();
         }
         if self.results[0] as i32 != SUCCESS {
             self.shared.enter(index, State::Off);

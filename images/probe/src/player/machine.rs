@@ -66,6 +66,15 @@ pub trait Machine {
     /// Where a started CPU enters, for CPU_ON.
     fn entry(&self) -> u64;
 
+    /// Where a suspended CPU enters that has lost its registers, with its number in x0, for CPU_SUSPEND: the call then
+    /// returns 0.
+    fn resume(&self) -> u64;
+
+    /// Lets other CPUs run, where they share one with this.
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+
     /// The instruction that PSCI is called by.
     fn psci(&self) -> Conduit;
 

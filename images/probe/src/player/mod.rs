@@ -203,7 +203,7 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
 
     fn wait_until(&self, reached: impl Fn(&Shared, usize) -> bool) {
         while !reached(self.shared, self.cpu) {
-            core::hint::spin_loop();
+            self.machine.relax();
         }
     }
 }
@@ -228,6 +228,7 @@ impl<M: Machine> Environment for Player<'_, '_, M> {
                 Known::FaultAddress => self.fault.address,
                 Known::FaultPc => self.fault.pc,
                 Known::Image => self.machine.image(),
+                Known::Resume => self.machine.resume(),
             },
             // These take numbers, and are no matter of the environment.
             Operation::Load(_) | Operation::Unary(_) | Operation::Binary(_) => 0,

@@ -90,6 +90,10 @@ impl Machine for &mut Fake {
         0x40
     }
 
+    fn resume(&self) -> u64 {
+        0x80
+    }
+
     fn psci(&self) -> Conduit {
         Conduit::Smc
     }

@@ -106,6 +106,8 @@ coded! {
         FaultPc = 8, "elr";
         /// Where the probe's image begins.
         Image = 9, "image";
+        /// Where a CPU enters that a call of the last step suspended, its registers lost.
+        Resume = 10, "resume";
     }
 }
 
