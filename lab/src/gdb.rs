@@ -24,6 +24,8 @@ const FILLED: usize = 1920;
 pub struct Gdb {
     input: BufReader<UnixStream>,
     output: UnixStream,
+    /// QEMU tells registers one by one only to who has asked it which there are.
+    introduced: bool,
 }
 
 impl Gdb {
@@ -41,7 +43,7 @@ impl Gdb {
         };
         output.set_read_timeout(Some(PATIENCE)).context("cannot use a socket")?;
         let input = BufReader::new(output.try_clone().context("cannot share a socket")?);
-        Ok(Self { input, output })
+        Ok(Self { input, output, introduced: false })
     }
 
     /// Lets some CPUs run; the others stay where they are.
@@ -112,11 +114,22 @@ impl Gdb {
 
     /// Changes one of x0 to x30 of a CPU.
     pub fn set_x(&mut self, cpu: usize, register: usize, value: u64) -> Result<()> {
+        self.introduce()?;
         self.select(cpu)?;
         self.expect_ok(&format!("P{register:x}={}", hexadecimal(&value.to_le_bytes())))
     }
 
+    fn introduce(&mut self) -> Result<()> {
+        if !self.introduced {
+            self.send("qXfer:features:read:target.xml:0,10")?;
+            self.receive()?;
+            self.introduced = true;
+        }
+        Ok(())
+    }
+
     fn register(&mut self, cpu: usize, register: usize) -> Result<Vec<u8>> {
+        self.introduce()?;
         self.select(cpu)?;
         self.send(&format!("p{register:x}"))?;
         let reply = self.receive()?;
@@ -218,7 +231,13 @@ mod tests {
 
     #[test]
     fn a_cpus_registers_are_read_and_changed() {
-        let conversation = &[("Hg2", "OK"), ("p9", "0102030405060708"), ("Hg1", "OK"), ("P9=0001000000000000", "OK")];
+        let conversation = &[
+            ("qXfer:features:read:target.xml:0,10", "m<?xml version="),
+            ("Hg2", "OK"),
+            ("p9", "0102030405060708"),
+            ("Hg1", "OK"),
+            ("P9=0001000000000000", "OK"),
+        ];
         against(conversation, |gdb| {
             assert_eq!(gdb.x(1, 9).unwrap(), 0x0807_0605_0403_0201);
             gdb.set_x(0, 9, 0x100).unwrap();
