@@ -8,6 +8,7 @@ use core::mem::offset_of;
 
 /// The two worlds that the monitor switches between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum World {
     /// EL2 and EL1, non-secure.
     Normal,
@@ -97,7 +98,8 @@ pub struct Context {
     pub scr: u64,
     /// CPTR_EL3 while it runs. Never changes after boot.
     pub cptr: u64,
-    pub(crate) reserved: u64,
+    /// ISR_EL1 when it was entered last. The TEE's alone is written.
+    pub errors: u64,
     /// What both worlds share.
     pub el1: El1Registers,
 }
@@ -128,7 +130,7 @@ impl El1Registers {
 }
 
 impl Context {
-    const ZERO: Self = Self { gpr: [0; 31], elr: 0, spsr: 0, scr: 0, cptr: 0, reserved: 0, el1: El1Registers::ZERO };
+    const ZERO: Self = Self { gpr: [0; 31], elr: 0, spsr: 0, scr: 0, cptr: 0, errors: 0, el1: El1Registers::ZERO };
 
     /// A world that begins: `elr` and `spsr` as given, every register zero that is not an argument.
     pub fn start(&mut self, elr: u64, spsr: u64, arguments: &[u64]) {
@@ -141,12 +143,27 @@ impl Context {
 
     /// Puts a call's results where the caller looks for them.
     #[inline(always)]
-    pub fn answer(&mut self, results: [u64; 4]) {
-        self.gpr[0] = results[0];
-        self.gpr[1] = results[1];
-        self.gpr[2] = results[2];
-        self.gpr[3] = results[3];
+    pub fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Nothing => {}
+            Answer::One(x0) => self.gpr[0] = x0,
+            Answer::Two(results) => self.gpr[..2].copy_from_slice(&results),
+            Answer::Four(results) => self.gpr[..4].copy_from_slice(&results),
+        }
     }
+}
+
+/// The results of a call, from x0 on. What is no result stays as the caller had it, as TF-A leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// None.
+    Nothing,
+    /// x0.
+    One(u64),
+    /// x0 and x1.
+    Two([u64; 2]),
+    /// x0 to x3.
+    Four([u64; 4]),
 }
 
 /// Why the TEE was entered last, and so what its return means.
@@ -230,6 +247,7 @@ const _: () = {
     assert!(offset_of!(Context, spsr) == 256);
     assert!(offset_of!(Context, scr) == 264);
     assert!(offset_of!(Context, cptr) == 272);
+    assert!(offset_of!(Context, errors) == 280);
     assert!(offset_of!(Context, el1) == 288);
     assert!(offset_of!(El1Registers, sctlr) == 0);
     assert!(offset_of!(El1Registers, ttbr0) == 16);

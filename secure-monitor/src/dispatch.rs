@@ -1,10 +1,11 @@
 //! From a function id to the service that owns it, and from its answer to what the CPU does next.
 
-use crate::context::{Context, Cpu, World};
+use crate::context::{Answer, Context, Cpu, World};
 use crate::predictor::Predictor;
 use crate::services::arch;
 use crate::services::opteed::{self, Opteed};
 use crate::services::psci::{self, Psci};
+use crate::services::standard::Standard;
 use crate::trace::{Refusal, refused};
 use shared_abi::psci as abi;
 use shared_abi::smccc::{self, FunctionId, NOT_SUPPORTED, in_x0};
@@ -16,6 +17,8 @@ pub enum Next {
     Enter(World),
     /// Begins the normal world anew in the context prepared for it. The TEE is kept if it came from there.
     BeginNormal,
+    /// The same after a suspension: what may have woken the CPU is still to be handled, so timers and interrupts stay.
+    ResumeNormal,
     /// Begins the TEE anew on this CPU; nothing else is worth keeping.
     BeginSecure,
     /// Goes on in the TEE, where it came from, but at another of its entries.
@@ -48,8 +51,8 @@ pub struct Monitor {
     pub tee: Opteed,
 }
 
-/// The answer to what nobody serves: x0 is -1, and no other result register keeps anything.
-pub const UNKNOWN: [u64; 4] = [in_x0(NOT_SUPPORTED), 0, 0, 0];
+/// The answer to what nobody serves: x0 is -1.
+pub const UNKNOWN: Answer = Answer::One(in_x0(NOT_SUPPORTED));
 
 impl Monitor {
     /// Services that find nobody there: no CPUs, no TEE. `wake` is how a waiting CPU is told to look.
@@ -60,8 +63,10 @@ impl Monitor {
     /// Handles the SMC whose registers are in the context of `from`.
     pub fn smc(&self, cpu: &mut Cpu, from: World) -> Next {
         let frequent = match from {
-            World::Normal => self.frequent_of_normal_world(cpu),
             World::Secure => self.frequent_of_tee(cpu),
+            World::Normal => function(cpu.normal.gpr[0] as u32).and_then(|id| {
+                self.frequent_of_normal_world(cpu, id).or_else(|| self.less_frequent(cpu, id).then_some(World::Normal))
+            }),
         };
         match frequent {
             Some(to) => Next::Enter(to),
@@ -72,8 +77,7 @@ impl Monitor {
     /// The calls whose cost counts, of the normal world: into the TEE, and the two versions by which everybody measures
     /// a monitor. `None`, with nothing changed, for every other.
     #[inline(always)]
-    pub fn frequent_of_normal_world(&self, cpu: &mut Cpu) -> Option<World> {
-        let id = function(cpu.normal.gpr[0] as u32)?;
+    pub fn frequent_of_normal_world(&self, cpu: &mut Cpu, id: FunctionId) -> Option<World> {
         if Opteed::owns(id) {
             return opteed::into_tee(cpu, id).then_some(World::Secure);
         }
@@ -82,21 +86,29 @@ impl Monitor {
             abi::PSCI_VERSION => psci::VERSION,
             _ => return None,
         };
-        cpu.normal.answer([version, 0, 0, 0]);
+        cpu.normal.answer(Answer::One(version));
         Some(World::Normal)
     }
 
-    /// What a hypervisor may call whenever a guest leaves: frequent where it is called at all, and looked for after the
-    /// others so that those do not pay for it. Whether it was that.
+    /// What is frequent where it is called at all, and looked for after the others so that those do not pay for it: what a
+    /// hypervisor may call whenever a guest leaves, and what one asks again and again who waits for a CPU. Whether it was
+    /// one of these; nothing has changed if not.
     #[inline(always)]
-    pub fn forgetting(&self, cpu: &mut Cpu) -> bool {
-        let called = function(cpu.normal.gpr[0] as u32) == Some(smccc::SMCCC_ARCH_WORKAROUND_1);
-        let served = called && cpu.predictor != Predictor::Unknown;
-        if served {
-            cpu.predictor.forget();
-            cpu.normal.answer([0; 4]);
+    pub fn less_frequent(&self, cpu: &mut Cpu, id: FunctionId) -> bool {
+        match id {
+            smccc::SMCCC_ARCH_WORKAROUND_1 if cpu.predictor != Predictor::Unknown => cpu.predictor.forget(),
+            // Both forms, whose ids differ in one bit.
+            _ if id.0 | abi::PSCI_AFFINITY_INFO_64.0 & !abi::PSCI_AFFINITY_INFO_32.0
+                == abi::PSCI_AFFINITY_INFO_64.0 =>
+            {
+                let [_, target, 0, ..] = arguments(id, &cpu.normal) else { return false };
+                let Some(info) = self.psci.affinity_info(target) else { return false };
+                cpu.normal.answer(Answer::One(info));
+            }
+            smccc::SMCCC_ARCH_WORKAROUND_3 if cpu.predictor.of_history() != NOT_SUPPORTED => cpu.predictor.forget(),
+            _ => return false,
         }
-        served
+        true
     }
 
     /// The frequent calls of the TEE: the return from a call.
@@ -109,6 +121,10 @@ impl Monitor {
     pub fn rare(&self, cpu: &mut Cpu, from: World) -> Next {
         let Some(id) = function(cpu.context(from).gpr[0] as u32) else { return unknown(cpu, from) };
         match from {
+            _ if Standard::owns(id) => {
+                cpu.context(from).answer(Standard::call(id));
+                Next::Enter(from)
+            }
             _ if arch::Arch::owns(id) => {
                 let results = arch::Arch::call(id, cpu.context(from).gpr[1] as u32, cpu.predictor);
                 // That a feature is not there is an answer.
@@ -155,7 +171,7 @@ pub fn arguments(id: FunctionId, context: &Context) -> [u64; 8] {
 /// The function id in w0. Bit 16 only says that SVE state is dead (SMCCC 1.4 §2.5) and is not part of what is asked for;
 /// bits 23:17 of a fast call must be zero.
 #[inline(always)]
-fn function(w0: u32) -> Option<FunctionId> {
+pub fn function(w0: u32) -> Option<FunctionId> {
     const FAST: u32 = 1 << 31;
     const SVE_HINT: u32 = 1 << 16;
     const RESERVED: u32 = 0x00FE_0000;
@@ -182,24 +198,60 @@ mod tests {
     }
 
     #[test]
-    fn nobody_serves_an_unknown_id_and_the_answer_is_minus_one_with_nothing_beside() {
-        for id in
-            [0x8000_7777u64, 0x8100_0000, 0x8200_0000, 0x8300_0000, 0x8500_0000, 0x8600_FF01, 0x8700_0000, 0xB000_0000]
-        {
-            let mut cpu = asked(id, World::Normal);
-            assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
-            assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0], "{id:#x}");
+    fn nobody_serves_an_unknown_id_and_the_answer_is_minus_one_and_all_else_as_it_was() {
+        for from in [World::Normal, World::Secure] {
+            for id in [
+                0x8000_7777u64,
+                0x8100_0000,
+                0x8200_0000,
+                0x8300_0000,
+                0x8400_0016,
+                0x8400_FF02,
+                0x8500_0000,
+                0x8600_FF01,
+                0x8700_0000,
+                0xB000_0000,
+                0xC400_FF01,
+                0x0400_FF01,
+            ] {
+                let mut cpu = asked(id, from);
+                let before = cpu.context(from).gpr;
+                assert_eq!(monitor().smc(&mut cpu, from), Next::Enter(from));
+                assert_eq!(cpu.context(from).gpr[0], u64::MAX, "{id:#x}");
+                assert_eq!(cpu.context(from).gpr[1..], before[1..], "{id:#x}");
+            }
         }
     }
 
     #[test]
-    fn x4_to_x30_are_as_the_caller_left_them() {
-        for id in [0x8000_0000u64, 0x8000_7777, 0x8400_0000, 0x8400_000A, 0xC400_0004, 0xB200_0001, 0x3200_0004] {
+    fn what_is_no_result_is_as_the_caller_left_it() {
+        for (id, results) in [
+            (0x8000_0000u64, 1),
+            (0x8000_0001, 1),
+            (0x8000_7777, 1),
+            (0x8400_0000, 1),
+            (0x8400_000A, 1),
+            (0xB200_0001, 1),
+            (0x3200_0004, 1),
+            (0x8400_FF00, 1),
+            (0x8400_FF01, 4),
+            (0x8400_FF03, 2),
+        ] {
             let mut cpu = asked(id, World::Normal);
             let before = cpu.normal.gpr;
             monitor().smc(&mut cpu, World::Normal);
-            assert_eq!(cpu.normal.gpr[4..], before[4..], "{id:#x}");
+            assert_ne!(cpu.normal.gpr[results - 1], before[results - 1], "{id:#x}");
+            assert_eq!(cpu.normal.gpr[results..], before[results..], "{id:#x}");
         }
+    }
+
+    #[test]
+    fn forgetting_has_no_result() {
+        let mut cpu = asked(smccc::SMCCC_ARCH_WORKAROUND_1.0.into(), World::Normal);
+        cpu.predictor = Predictor::Harmless;
+        let before = cpu.normal.gpr;
+        assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
+        assert_eq!(cpu.normal.gpr, before);
     }
 
     #[test]
@@ -218,7 +270,7 @@ mod tests {
     fn bits_above_the_id_in_x0_do_not_matter() {
         let mut cpu = asked(0xDEAD_0000_8000_0000, World::Normal);
         monitor().smc(&mut cpu, World::Normal);
-        assert_eq!(cpu.normal.gpr[..4], [0x1_0004, 0, 0, 0]);
+        assert_eq!(cpu.normal.gpr[0], 0x1_0004);
     }
 
     #[test]

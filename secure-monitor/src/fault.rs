@@ -38,9 +38,16 @@ const CLASS_SERROR: u64 = 0x2F;
 /// Lower levels can trap as often as they like, and a line takes long where nothing interrupts.
 static TRAPS: Complaints = Complaints::new(32);
 
+/// The TEE is about to take an asynchronous error: what it says then, if it says anything, are its last words.
+pub fn error_of_the_tee() {
+    if TRAPS.take().is_some() {
+        log::error!("cpu {:#x}: an asynchronous error is pending that is the TEE's: it is to take it", arch::mpidr());
+    }
+}
+
 /// An exception of a lower level that came here and is no call. The world that made it goes on: after an asynchronous
-/// error where it was; otherwise with the undefined-instruction exception it would have had without the monitor, for
-/// what traps here is what [`crate::arch::el3`] closed.
+/// error, which should not come here ([`crate::errors`]), where it was; otherwise with the undefined-instruction exception
+/// it would have had without the monitor, for what traps here is what [`crate::arch::el3`] closed.
 pub fn lower_level_trap(from: World, esr: u64) {
     let class = (esr >> 26) & 0x3F;
     if let Some(left) = TRAPS.take() {

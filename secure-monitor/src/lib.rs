@@ -18,6 +18,7 @@ pub mod context;
 pub mod devicetree;
 pub mod digest;
 pub mod dispatch;
+pub mod errors;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod fault;

@@ -3,13 +3,15 @@
 use crate::arch::switch::Transition;
 use crate::arch::{self, el2, el3, switch, sysreg};
 use crate::context::{Context, Cpu, World};
-use crate::dispatch::{Monitor, Next, UNKNOWN};
+use crate::dispatch::{Monitor, Next, UNKNOWN, function};
+use crate::errors::{self, Owner};
 use crate::fault;
 use crate::platform::{gic, memory, power};
 use crate::predictor::Predictor;
 use crate::trace::{self, Came, Refusal};
 use core::cell::UnsafeCell;
 use shared_abi::layout::{self, MAX_CPUS, Range};
+use shared_abi::smccc::FunctionId;
 use spin::Once;
 
 /// The monitor's stack on each CPU. Handlers nest no deeper than one call and one log line.
@@ -23,6 +25,7 @@ pub struct Stacks(UnsafeCell<[[u8; STACK_SIZE]; MAX_CPUS]>);
 unsafe impl Sync for Stacks {}
 
 /// See [`Stacks`].
+#[unsafe(link_section = ".pages")]
 pub static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_SIZE]; MAX_CPUS]));
 
 /// Where the handlers have the stacks, each above a page that is not mapped: a handler that runs off its own meets that
@@ -69,11 +72,11 @@ static FREQUENCY: Once<u64> = Once::new();
 /// # Safety
 ///
 /// Once, by the first CPU, before it releases the others.
-pub unsafe fn publish(mpidrs: &[u64]) {
+pub unsafe fn publish(mpidrs: impl Iterator<Item = u64>) {
     // SAFETY: nobody reads yet.
     let table = unsafe { &mut *MPIDRS.0.get() };
     for (place, mpidr) in table.iter_mut().zip(mpidrs) {
-        *place = *mpidr;
+        *place = mpidr;
     }
 }
 
@@ -122,19 +125,21 @@ pub fn run(cpu: &mut Cpu, next: Next) -> ! {
 /// An SMC of the normal world, AArch64 with immediate 0, whose registers are in its context.
 pub extern "C" fn handle_smc(cpu: &mut Cpu) -> Transition {
     let came = Came::by_call(cpu, World::Normal);
-    match MONITOR.frequent_of_normal_world(cpu) {
+    let Some(id) = function(cpu.normal.gpr[0] as u32) else { return handle_rare(cpu, World::Normal) };
+    match MONITOR.frequent_of_normal_world(cpu, id) {
         Some(to) => enter(cpu, came, World::Normal, to),
-        None => handle_less_frequent(cpu, came),
+        None => handle_less_frequent(cpu, id.0),
     }
 }
 
 /// Called last, as [`handle_rare`] is.
 #[inline(never)]
-fn handle_less_frequent(cpu: &mut Cpu, came: Came) -> Transition {
-    if MONITOR.forgetting(cpu) {
+extern "C" fn handle_less_frequent(cpu: &mut Cpu, id: u32) -> Transition {
+    let came = Came::by_told_call(cpu);
+    if MONITOR.less_frequent(cpu, FunctionId(id)) {
         enter(cpu, came, World::Normal, World::Normal)
     } else {
-        handle_rare(cpu, came, World::Normal)
+        handle_rare(cpu, World::Normal)
     }
 }
 
@@ -143,13 +148,32 @@ pub extern "C" fn handle_tee_smc(cpu: &mut Cpu) -> Transition {
     let came = Came::by_call(cpu, World::Secure);
     match MONITOR.frequent_of_tee(cpu) {
         Some(to) => enter(cpu, came, World::Secure, to),
-        None => handle_rare(cpu, came, World::Secure),
+        None => handle_rare(cpu, World::Secure),
     }
 }
 
-/// Called last, so that the handlers above need no stack frame.
+/// An SMC of the TEE with an asynchronous error pending.
+pub extern "C" fn handle_tee_error(cpu: &mut Cpu) -> Transition {
+    match Owner::of(cpu.secure.errors) {
+        Owner::NormalWorld => handle_tee_smc(cpu),
+        Owner::Tee => {
+            fault::error_of_the_tee();
+            let came = Came::by_trap(cpu, World::Secure, sysreg::read!("esr_el3"), arch::return_address, || 0);
+            let (elr, pstate) = errors::back(arch::return_address(), sysreg::read!("spsr_el3"));
+            // SAFETY: where the TEE left, with the PSTATE it had but for the mask.
+            unsafe {
+                switch::redirect(elr);
+                sysreg::write!("spsr_el3", pstate);
+            }
+            enter(cpu, came, World::Secure, World::Secure)
+        }
+    }
+}
+
+/// Called last, by the same calling convention, so that the handlers above need no stack frame.
 #[inline(never)]
-fn handle_rare(cpu: &mut Cpu, came: Came, from: World) -> Transition {
+extern "C" fn handle_rare(cpu: &mut Cpu, from: World) -> Transition {
+    let came = Came::by_told_call(cpu);
     let next = MONITOR.rare(cpu, from);
     conclude(cpu, came, Some(from), next)
 }
@@ -226,7 +250,10 @@ fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) 
                 came.leave(cpu, from, to, arch::return_address);
                 return Transition { to: cpu.context(to), save: saved };
             }
-            Next::BeginNormal => {
+            Next::BeginNormal | Next::ResumeNormal => {
+                if next == Next::BeginNormal {
+                    el2::reset_events();
+                }
                 el2::reset();
                 gic::open();
                 came.begin(cpu, from, World::Normal);
@@ -239,6 +266,8 @@ fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) 
                 return Transition { to: &mut cpu.secure, save: core::ptr::null_mut() };
             }
             Next::Redirect => {
+                // The CPU has slept since the TEE left.
+                cpu.secure.errors = sysreg::read!("isr_el1");
                 came.begin(cpu, from, World::Secure);
                 // SAFETY: the TEE is what runs on this CPU, and the address is one of its vector table.
                 unsafe { switch::redirect(cpu.secure.elr) };
@@ -259,7 +288,8 @@ fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) 
             }
             Next::Boot => {
                 announce();
-                MONITOR.psci.begin(cpu)
+                MONITOR.psci.begin(cpu);
+                Next::BeginNormal
             }
             Next::SystemOff => {
                 log::info!("system off");
@@ -276,11 +306,13 @@ fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) 
 /// Waits until this CPU is switched on. Only the monitor's own interrupt gets through, so a CPU that is off costs
 /// nothing; the request is looked at after the interrupt was taken, so none is missed.
 fn park(cpu: &mut Cpu) {
+    el2::reset_events();
     el2::reset();
     gic::close();
     gic::prepare_wait();
     let entry = loop {
-        while gic::take() != gic::Pending::Nothing {}
+        // One of the TEE's is not taken, and does not end the wait either.
+        while let gic::Pending::Monitor(_) = gic::take() {}
         if let Some(entry) = MONITOR.psci.cpus().requested(cpu.index) {
             break entry;
         }

@@ -1,7 +1,9 @@
-//! Branch predictors that one exception level can train for another (CVE-2017-5715, "Spectre v2"), and what the firmware
-//! does about them when asked: SMCCC_ARCH_WORKAROUND_1 (SMCCC 1.4 §7.5).
+//! Branch predictors that one exception level can train for another, and what the firmware does about them when asked:
+//! SMCCC_ARCH_WORKAROUND_1 (SMCCC 1.4 §7.6) where targets of branches are trained (CVE-2017-5715, "Spectre v2"), and
+//! SMCCC_ARCH_WORKAROUND_3 (§7.8) where the history of branches is (CVE-2022-23960, "Spectre-BHB"). Where both are needed
+//! one action does both.
 //!
-//! The call is an offer to the normal world. The monitor does not do it for itself at each entry, as firmware on silicon
+//! The calls are an offer to the normal world. The monitor does not do it for itself at each entry, as firmware on silicon
 //! must: QEMU predicts nothing, and it would cost every call.
 
 use shared_abi::smccc::{NOT_SUPPORTED, SUCCESS};
@@ -9,12 +11,15 @@ use shared_abi::smccc::{NOT_SUPPORTED, SUCCESS};
 /// How a CPU's branch predictor is made to forget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Predictor {
-    /// Nobody here knows: the call is not offered.
+    /// Nobody here knows: the calls are not offered.
     #[default]
     Unknown,
     /// It need not forget: what is trained in one context is not used in another.
     Harmless,
-    /// By switching EL3's MMU off and on.
+    /// Targets that are trained in one context are not used in another, says the CPU. Of history it says nothing, and what
+    /// helps against that differs from CPU to CPU.
+    KeepsTargetsApart,
+    /// By switching EL3's MMU off and on, which also clears the history.
     ForgetsWithMmu,
 }
 
@@ -23,24 +28,34 @@ const NOT_NEEDED: i32 = 1;
 
 impl Predictor {
     /// The predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs say
-    /// themselves that they need nothing.
+    /// themselves what they keep apart: from 3 on (FEAT_CSV2_3) history as well.
     pub const fn of(midr: u64, csv2: u64) -> Self {
         const ARM: u64 = 0x41;
         let (implementer, part) = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF);
         match (implementer, part) {
-            _ if csv2 != 0 => Self::Harmless,
-            // Cortex-A53, A35, A55: in order, and not affected (Arm's advisory on CVE-2017-5715).
+            // Cortex-A53, A35, A55: in order, and not affected (Arm's advisories on both).
             (ARM, 0xD03..=0xD05) => Self::Harmless,
+            _ if csv2 >= 3 => Self::Harmless,
+            _ if csv2 != 0 => Self::KeepsTargetsApart,
             // Cortex-A57, A72.
             (ARM, 0xD07 | 0xD08) => Self::ForgetsWithMmu,
             _ => Self::Unknown,
         }
     }
 
-    /// What ARCH_FEATURES answers about the call.
-    pub const fn feature(self) -> i32 {
+    /// What ARCH_FEATURES answers about SMCCC_ARCH_WORKAROUND_1.
+    pub const fn of_targets(self) -> i32 {
         match self {
             Self::Unknown => NOT_SUPPORTED,
+            Self::Harmless | Self::KeepsTargetsApart => NOT_NEEDED,
+            Self::ForgetsWithMmu => SUCCESS,
+        }
+    }
+
+    /// The same about SMCCC_ARCH_WORKAROUND_3.
+    pub const fn of_history(self) -> i32 {
+        match self {
+            Self::Unknown | Self::KeepsTargetsApart => NOT_SUPPORTED,
             Self::Harmless => NOT_NEEDED,
             Self::ForgetsWithMmu => SUCCESS,
         }
@@ -66,11 +81,11 @@ mod tests {
         assert_eq!(Predictor::of(arm(0xD07), 0), Predictor::ForgetsWithMmu);
         assert_eq!(Predictor::of(arm(0xD08), 0), Predictor::ForgetsWithMmu);
         // Cortex-A72 from r1p0 on says so.
-        assert_eq!(Predictor::of(arm(0xD08), 1), Predictor::Harmless);
+        assert_eq!(Predictor::of(arm(0xD08), 1), Predictor::KeepsTargetsApart);
         assert_eq!(Predictor::of(arm(0xD03), 0), Predictor::Harmless);
+        assert_eq!(Predictor::of(arm(0xD05), 1), Predictor::Harmless);
+        assert_eq!(Predictor::of(arm(0xD4F), 3), Predictor::Harmless);
         assert_eq!(Predictor::of(arm(0xD0A), 0), Predictor::Unknown);
         assert_eq!(Predictor::of(0x430F_0D07_u64 << 4, 0), Predictor::Unknown);
-        let answers = [Predictor::Unknown, Predictor::Harmless, Predictor::ForgetsWithMmu].map(Predictor::feature);
-        assert_eq!(answers, [-1, 1, 0]);
     }
 }

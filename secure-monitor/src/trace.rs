@@ -63,6 +63,12 @@ impl Came {
         if ON {
             tell_call(cpu.context(from), from);
         }
+        Self::by_told_call(cpu)
+    }
+
+    /// The same when that has been told already, and nothing was done about it yet.
+    #[inline(always)]
+    pub fn by_told_call(cpu: &Cpu) -> Self {
         Self([How { by_call: true, errand: cpu.errand }; ON as usize])
     }
 

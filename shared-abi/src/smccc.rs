@@ -151,6 +151,12 @@ function_ids! {
     SMCCC_ARCH_WORKAROUND_2 = 0x8000_7FFF;
     /// Mitigation of CVE-2022-23960, branch history injection (SMCCC 1.4 §7.8).
     SMCCC_ARCH_WORKAROUND_3 = 0x8000_3FFF;
+    /// How many functions the standard services have (SMCCC 1.4 §6.2).
+    SMCCC_STD_CALL_COUNT = 0x8400_FF00;
+    /// UUID of the standard services.
+    SMCCC_STD_CALL_UID = 0x8400_FF01;
+    /// Revision of the standard services.
+    SMCCC_STD_REVISION = 0x8400_FF03;
     /// Version of the true random number interface (Arm DEN 0098).
     TRNG_VERSION = 0x8400_0050;
     /// Whether a TRNG function is there (Arm DEN 0098).

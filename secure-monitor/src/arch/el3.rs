@@ -130,9 +130,14 @@ pub fn init(normal: &Controls) {
         mdcr |= 1 << 28;
     }
     let smfr0 = sysreg::read!("S3_0_C0_C4_5");
-    // SAFETY: CPTR_EL3 opens SVE and SME so that their length registers can be written, where they exist; MDCR_EL3
-    // closes debug as described; the lengths are the longest there are. EL3 itself uses none of these.
+    // Errors are synchronised at each exception to EL3 and before each ERET, where the CPU can (crate::errors).
+    let iesb = u64::from(field(sysreg::read!("S3_0_C0_C7_2"), 12) != 0) << 21;
+    let sctlr = sysreg::read!("sctlr_el3") | iesb;
+    // SAFETY: SCTLR_EL3.IESB changes nothing else. CPTR_EL3 opens SVE and SME so that their length registers can be
+    // written, where they exist; MDCR_EL3 closes debug as described; the lengths are the longest there are. EL3 itself
+    // uses none of these.
     unsafe {
+        sysreg::write!("sctlr_el3", sctlr);
         sysreg::write!("scr_el3", secure_world().scr);
         sysreg::write!("mdcr_el3", mdcr);
         sysreg::write!("cptr_el3", normal.cptr);

@@ -33,7 +33,7 @@ pub struct Transition {
     pub save: *mut Context,
 }
 
-/// Back to the world that came, x0. Only what the vectors saved is restored: x19 to x29 were preserved by the handlers,
+/// Back to the world that came, x0. Only what the handlers may have changed is restored: x19 to x29 they preserve,
 /// ELR_EL3 and SPSR_EL3 are as they were.
 ///
 /// # Safety
@@ -61,7 +61,7 @@ pub(super) unsafe extern "C" fn leave() -> ! {
     )
 }
 
-/// To the world in x0, keeping the one in x1 unless it is null.
+/// To the world in x0, keeping the one in x1 unless it is null. The way of what is not called often.
 ///
 /// # Safety
 ///
@@ -71,23 +71,33 @@ pub(super) unsafe extern "C" fn switch() -> ! {
     naked_asm!(
         "mrs x2, tpidr_el3",
         "cmp x0, x2",
-        "b.eq {to_normal}",
-        "b {to_secure}",
-        to_normal = sym to_normal,
-        to_secure = sym to_secure,
+        "b.eq 1f",
+        "cbz x1, {begin_tee}",
+        "b {keep_normal}",
+        "1: cbz x1, {begin_normal}",
+        "b {keep_tee}",
+        begin_tee = sym begin_tee,
+        keep_normal = sym keep_normal,
+        begin_normal = sym begin_normal,
+        keep_tee = sym keep_tee,
     )
 }
 
-/// To the TEE, x0, keeping the normal world, x1, unless it is null.
+unsafe extern "C" {
+    /// To the TEE, x0, keeping nothing: the second half of [`keep_normal`].
+    fn begin_tee() -> !;
+    /// To the normal world, x0, keeping nothing: the second half of [`keep_tee`].
+    fn begin_normal() -> !;
+}
+
+/// To the TEE, x0, keeping the normal world, x1, of which the vectors have kept x0 to x19 and x30.
 ///
 /// # Safety
 ///
 /// As for [`switch`].
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn to_secure() -> ! {
+pub(super) unsafe extern "C" fn keep_normal() -> ! {
     naked_asm!(
-        "cbz x1, 1f",
-        "str x19, [x1, #152]",
         "stp x20, x21, [x1, #160]",
         "stp x22, x23, [x1, #176]",
         "stp x24, x25, [x1, #192]",
@@ -104,7 +114,16 @@ pub(super) unsafe extern "C" fn to_secure() -> ! {
         save!("elr_el1", "spsr_el1", 400),
         save!("esr_el1", "far_el1", 416),
         save!("par_el1", "csselr_el1", 432),
-        "1:",
+        ".global begin_tee",
+        "begin_tee:",
+        // What was done before is no doing of the TEE's: an error that comes of it is pending from now on, and it is
+        // noted that one is (crate::errors).
+        "dsb sy",
+        "isb",
+        "mrs x2, isr_el1",
+        ".global errors_at_entry",
+        "errors_at_entry:",
+        "str x2, [x0, #280]",
         load!("elr_el3", "spsr_el3", 248),
         load!("scr_el3", "cptr_el3", 264),
         load!("sctlr_el1", "cpacr_el1", 288),
@@ -127,16 +146,15 @@ pub(super) unsafe extern "C" fn to_secure() -> ! {
     )
 }
 
-/// To the normal world, x0, keeping the TEE, x1, unless it is null. Of the TEE's general registers and of where it was
-/// nothing is kept: it leaves by a call that returns into a new entry.
+/// To the normal world, x0, keeping the TEE, x1. Of the TEE's general registers and of where it was nothing is kept: it
+/// leaves by a call that returns into a new entry.
 ///
 /// # Safety
 ///
 /// As for [`switch`].
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn to_normal() -> ! {
+pub(super) unsafe extern "C" fn keep_tee() -> ! {
     naked_asm!(
-        "cbz x1, 1f",
         "mrs x2, spsr_el3",
         "str x2, [x1, #256]",
         save!("sctlr_el1", "cpacr_el1", 288),
@@ -146,7 +164,8 @@ pub(super) unsafe extern "C" fn to_normal() -> ! {
         save!("sp_el0", "sp_el1", 352),
         save!("tpidr_el1", "tpidr_el0", 368),
         save!("tpidrro_el0", "cntkctl_el1", 384),
-        "1:",
+        ".global begin_normal",
+        "begin_normal:",
         load!("elr_el3", "spsr_el3", 248),
         load!("scr_el3", "cptr_el3", 264),
         load!("sctlr_el1", "cpacr_el1", 288),

@@ -1,9 +1,10 @@
 //! Exception vectors of both stages (Arm ARM D1.3.2: sixteen entries of 32 instructions).
 
-use crate::monitor::{handle_interrupt, handle_smc, handle_tee_smc, handle_trap};
+use crate::monitor::{handle_interrupt, handle_smc, handle_tee_error, handle_tee_smc, handle_trap};
 use core::arch::naked_asm;
 
-/// Keeps what the handlers may change: x0 to x18 and x30. SP_EL3 points to the running world's context.
+/// Keeps what the handlers may change: x0 to x18 and x30; and x19, which costs nothing beside x18. SP_EL3 points to the
+/// running world's context.
 macro_rules! keep {
     () => {
         "stp x0, x1, [sp]
@@ -15,7 +16,7 @@ macro_rules! keep {
          stp x12, x13, [sp, #96]
          stp x14, x15, [sp, #112]
          stp x16, x17, [sp, #128]
-         str x18, [sp, #144]
+         stp x18, x19, [sp, #144]
          str x30, [sp, #240]"
     };
 }
@@ -76,10 +77,11 @@ pub unsafe extern "C" fn runtime_vectors() {
         "mov sp, x9",
         "b.ne {tee_smc}",
         "bl {smc}",
-        "cmp x0, x1",
-        "b.eq {leave}",
+        // In the order in which the change of worlds, the longest way, has to look for the least.
         "cbz x1, 1f",
-        "b {to_secure}",
+        "cmp x0, x1",
+        "b.ne {to_secure}",
+        "b {leave}",
         "1: b {switch}",
         ".balign 0x80",
         // IRQ: SCR_EL3.IRQ is 0 in both worlds, so it cannot come; if it does, it is handled as an interrupt is.
@@ -90,7 +92,7 @@ pub unsafe extern "C" fn runtime_vectors() {
         keep!(),
         "b {interrupt}",
         ".balign 0x80",
-        // SError.
+        // SError: SCR_EL3.EA is 0 in both worlds, so it cannot come either.
         keep!(),
         "b {trap}",
         ".balign 0x80",
@@ -110,7 +112,7 @@ pub unsafe extern "C" fn runtime_vectors() {
         fault = sym runtime_fault,
         smc = sym handle_smc,
         tee_smc = sym tee_smc,
-        to_secure = sym super::switch::to_secure,
+        to_secure = sym super::switch::keep_normal,
         trap = sym trap,
         interrupt = sym interrupt,
         switch = sym super::switch::switch,
@@ -118,18 +120,31 @@ pub unsafe extern "C" fn runtime_vectors() {
     )
 }
 
+/// All that leaves the TEE. What it did has its end here: an error that comes of it is pending from now on
+/// ([`crate::errors`]).
 #[unsafe(naked)]
 unsafe extern "C" fn tee_smc() -> ! {
     naked_asm!(
+        "dsb sy",
+        "isb",
+        "mrs x9, isr_el1",
+        // Named for who makes an error up, for QEMU has none.
+        ".global errors_at_exit",
+        "errors_at_exit:",
+        "tbnz x9, #{pending}, 3f",
         "bl {handler}",
+        "2: cbz x1, 1f",
         "cmp x0, x1",
-        "b.eq {leave}",
-        "cbz x1, 1f",
-        "b {to_normal}",
+        "b.ne {to_normal}",
+        "b {leave}",
         "1: b {switch}",
+        "3: bl {error}",
+        "b 2b",
+        pending = const crate::errors::PENDING.trailing_zeros(),
         handler = sym handle_tee_smc,
+        error = sym handle_tee_error,
         switch = sym super::switch::switch,
-        to_normal = sym super::switch::to_normal,
+        to_normal = sym super::switch::keep_tee,
         leave = sym super::switch::leave,
     )
 }

@@ -139,10 +139,11 @@ mod stage {
     fn call_cpus() {
         let cpus = MONITOR.psci.cpus().mpidrs();
         let own = arch::mpidr();
-        for mpidr in cpus.iter().filter(|mpidr| **mpidr != own) {
-            gic::wake(*mpidr);
+        let count = cpus.len();
+        for mpidr in cpus.filter(|mpidr| *mpidr != own) {
+            gic::wake(mpidr);
         }
-        match cpus.len() {
+        match count {
             1 => log::info!("1 CPU"),
             all => log::info!("{all} CPUs"),
         }

@@ -1,13 +1,15 @@
 //! Arm architecture calls (SMCCC 1.4 §7).
 //!
-//! Of the workaround calls the first is offered, so that a normal world can use it and measure what it costs
-//! ([`crate::predictor`]). The others are not: what they mitigate are side channels of real pipelines, and the monitor runs
-//! on QEMU's emulation. A port to silicon adds them here.
+//! Of the workaround calls the first and the third are offered, so that a normal world can use them and measure what they
+//! cost ([`crate::predictor`]). The second is not: what it mitigates is a side channel of real pipelines, and the monitor
+//! runs on QEMU's emulation. A port to silicon adds it here.
 
+use crate::context::Answer;
 use crate::dispatch::{Service, UNKNOWN};
 use crate::predictor::Predictor;
 use shared_abi::smccc::{
-    self, FunctionId, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_VERSION, SUCCESS, in_x0,
+    self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_3,
+    SMCCC_VERSION, SUCCESS, in_x0,
 };
 
 /// What SMCCC_VERSION answers: 1.4.
@@ -24,20 +26,26 @@ impl Service for Arch {
 }
 
 impl Arch {
-    /// The results x0 to x3. `x1` is the one argument that any of the calls has, `predictor` this CPU's.
-    pub fn call(id: FunctionId, x1: u32, predictor: Predictor) -> [u64; 4] {
+    /// The answer to a call. `x1` is the one argument that any of the calls has, `predictor` this CPU's.
+    pub fn call(id: FunctionId, x1: u32, predictor: Predictor) -> Answer {
         match id {
-            SMCCC_VERSION => [VERSION, 0, 0, 0],
-            SMCCC_ARCH_FEATURES => match FunctionId(x1) {
-                SMCCC_VERSION | SMCCC_ARCH_FEATURES => [in_x0(SUCCESS), 0, 0, 0],
-                SMCCC_ARCH_WORKAROUND_1 => [in_x0(predictor.feature()), 0, 0, 0],
-                _ => UNKNOWN,
-            },
-            SMCCC_ARCH_WORKAROUND_1 if predictor != Predictor::Unknown => {
+            SMCCC_VERSION => Answer::One(VERSION),
+            SMCCC_ARCH_FEATURES => Answer::One(in_x0(Self::feature(FunctionId(x1), predictor))),
+            SMCCC_ARCH_WORKAROUND_1 | SMCCC_ARCH_WORKAROUND_3 if Self::feature(id, predictor) != NOT_SUPPORTED => {
                 predictor.forget();
-                [0; 4]
+                Answer::Nothing
             }
             _ => UNKNOWN,
+        }
+    }
+
+    /// What ARCH_FEATURES answers about a call.
+    fn feature(id: FunctionId, predictor: Predictor) -> i32 {
+        match id {
+            SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
+            SMCCC_ARCH_WORKAROUND_1 => predictor.of_targets(),
+            SMCCC_ARCH_WORKAROUND_3 => predictor.of_history(),
+            _ => NOT_SUPPORTED,
         }
     }
 }
@@ -49,13 +57,14 @@ mod tests {
 
     #[test]
     fn version_is_1_4() {
-        assert_eq!(Arch::call(SMCCC_VERSION, 0, Predictor::Unknown), [0x1_0004, 0, 0, 0]);
+        assert_eq!(Arch::call(SMCCC_VERSION, 0, Predictor::Unknown), Answer::One(0x1_0004));
     }
 
     #[test]
     fn features_names_what_is_there_and_nothing_else() {
-        assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, SMCCC_VERSION.0, Predictor::Unknown)[0], 0);
-        assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, SMCCC_ARCH_FEATURES.0, Predictor::Unknown)[0], 0);
+        let feature = |id: FunctionId| Arch::call(SMCCC_ARCH_FEATURES, id.0, Predictor::Unknown);
+        assert_eq!(feature(SMCCC_VERSION), Answer::One(0));
+        assert_eq!(feature(SMCCC_ARCH_FEATURES), Answer::One(0));
         for absent in [
             SMCCC_ARCH_SOC_ID_32,
             SMCCC_ARCH_SOC_ID_64,
@@ -65,17 +74,24 @@ mod tests {
             SMCCC_ARCH_WORKAROUND_3,
             TRNG_VERSION,
         ] {
-            assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, absent.0, Predictor::Unknown), UNKNOWN);
+            assert_eq!(feature(absent), UNKNOWN);
             assert_eq!(Arch::call(absent, 0, Predictor::Unknown), UNKNOWN);
         }
     }
 
     #[test]
-    fn the_first_workaround_is_there_where_the_cpu_is_known() {
-        let id = SMCCC_ARCH_WORKAROUND_1;
-        for (predictor, feature) in [(Predictor::Harmless, 1), (Predictor::ForgetsWithMmu, 0)] {
-            assert_eq!(Arch::call(SMCCC_ARCH_FEATURES, id.0, predictor), [feature, 0, 0, 0]);
-            assert_eq!(Arch::call(id, 0, predictor), [0; 4]);
-        }
+    fn workarounds_are_there_where_the_cpu_is_known_and_have_no_result() {
+        let features = |predictor| {
+            [SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_3].map(|id| {
+                let called = Arch::call(id, 0, predictor);
+                let answer = Arch::call(SMCCC_ARCH_FEATURES, id.0, predictor);
+                assert_eq!(called, if answer == UNKNOWN { UNKNOWN } else { Answer::Nothing });
+                answer
+            })
+        };
+        assert_eq!(features(Predictor::ForgetsWithMmu), [Answer::One(0); 2]);
+        assert_eq!(features(Predictor::Harmless), [Answer::One(1); 2]);
+        assert_eq!(features(Predictor::KeepsTargetsApart), [Answer::One(1), UNKNOWN]);
+        assert_eq!(features(Predictor::Unknown), [UNKNOWN; 2]);
     }
 }

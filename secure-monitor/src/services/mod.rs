@@ -3,3 +3,4 @@
 pub mod arch;
 pub mod opteed;
 pub mod psci;
+pub mod standard;

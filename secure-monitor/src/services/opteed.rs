@@ -3,7 +3,7 @@
 //! Every entry into the TEE is an errand that its return must fit; what comes out of turn breaks the contract, and the
 //! TEE is not entered again on that CPU. Nothing of the TEE's registers but the results of a call reaches the normal world.
 
-use crate::context::{Cpu, Errand, World};
+use crate::context::{Answer, Cpu, Errand, World};
 use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use crate::trace::{Refusal, refused};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -101,7 +101,7 @@ pub(crate) fn out_of_tee(cpu: &mut Cpu) -> bool {
     }
     let [_, x1, x2, x3, x4, ..] = arguments(DONE, &cpu.secure);
     cpu.errand = Errand::None;
-    cpu.normal.answer([x1, x2, x3, x4]);
+    cpu.normal.answer(Answer::Four([x1, x2, x3, x4]));
     true
 }
 
@@ -135,14 +135,15 @@ impl Monitor {
                 if x1 == 0 {
                     Outcome::Done
                 } else {
-                    log::error!("cpu{}: the TEE answers {id} with {x1:#x}", cpu.index);
+                    log::error!("cpu{}: the TEE answers {} with {x1:#x}", cpu.index, name(id));
                     Outcome::Failed
                 }
             }
             _ => {
                 log::error!(
-                    "cpu{}: the TEE says {id} when asked for {errand:?}; it is not entered again here",
-                    cpu.index
+                    "cpu{}: the TEE says {} when asked for {errand:?}; it is not entered again here",
+                    cpu.index,
+                    name(id)
                 );
                 cpu.tee_vectors = 0;
                 refused!(Refusal::BadState, id.0.into(), Outcome::Failed)
@@ -240,6 +241,11 @@ pub(crate) fn why_not(id: FunctionId) -> Refusal {
     } else {
         Refusal::NoTee
     }
+}
+
+/// What the ABI calls an id by which the TEE returns. Of all function ids' names the monitor needs no others.
+fn name(id: FunctionId) -> &'static str {
+    opteed::NAMES.iter().find(|(known, _)| *known == id).map_or("an unknown return", |(_, name)| name)
 }
 
 /// Whether the id is one of those by which the TEE returns.

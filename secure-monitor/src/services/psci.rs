@@ -2,12 +2,12 @@
 
 mod cpus;
 
-use crate::context::{Cpu, Errand, World};
+use crate::context::{Answer, Cpu, Errand, World};
 use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use crate::trace::{Refusal, refused};
 use arm_psci::{
-    AffinityInfo, ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId as PsciId, MigrateInfoType, PowerState,
-    PsciFeature, ResetType,
+    ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId as PsciId, MigrateInfoType, PowerState, PsciFeature,
+    ResetType,
 };
 pub use cpus::{Cpus, Entry, MAX_RAM, Ram};
 use shared_abi::smccc::{FunctionId, Owner};
@@ -44,6 +44,12 @@ impl Psci {
         self.cpus.call_once(|| cpus)
     }
 
+    /// AFFINITY_INFO of a CPU, if there is one of these affinities.
+    #[inline(always)]
+    pub(crate) fn affinity_info(&self, mpidr: u64) -> Option<u64> {
+        self.cpus.get()?.affinity_info(mpidr).ok()
+    }
+
     /// The machine's CPUs.
     ///
     /// # Panics
@@ -56,19 +62,20 @@ impl Psci {
     /// The normal world begins on this CPU, where CPU_ON said.
     pub(crate) fn started(&self, cpu: &mut Cpu) -> Next {
         self.cpus().set_on(cpu.index);
-        self.begin(cpu)
+        self.begin(cpu);
+        Next::BeginNormal
     }
 
     /// The normal world begins again on this CPU, where CPU_SUSPEND said.
     pub(crate) fn resumed(&self, cpu: &mut Cpu) -> Next {
-        self.begin(cpu)
+        self.begin(cpu);
+        Next::ResumeNormal
     }
 
     /// Points the normal world of this CPU to [`Cpu::resume`].
-    pub fn begin(&self, cpu: &mut Cpu) -> Next {
+    pub fn begin(&self, cpu: &mut Cpu) {
         let (entry, x0) = cpu.resume;
         cpu.normal.start(entry, SPSR_EL2H, &[x0]);
-        Next::BeginNormal
     }
 
     /// This CPU is off.
@@ -79,30 +86,31 @@ impl Psci {
 
     /// The TEE would not let this CPU go.
     pub(crate) fn denied(&self, cpu: &mut Cpu) -> Next {
-        cpu.normal.answer(refused!(Refusal::BadState, 0, [ErrorCode::Denied.into(), 0, 0, 0]));
+        cpu.normal.answer(refused!(Refusal::BadState, 0, Answer::One(ErrorCode::Denied.into())));
         Next::Enter(World::Normal)
     }
 
-    /// Whether this monitor has the function (PSCI 1.1 §5.1, "optional" functions that a machine without the means does
-    /// not have are not there).
+    /// The functions that this monitor has (PSCI 1.1 §5.1, "optional" functions that a machine without the means does not
+    /// have are not there).
+    pub(crate) const FUNCTIONS: [PsciId; 14] = [
+        PsciId::PsciVersion,
+        PsciId::PsciFeatures,
+        PsciId::CpuOn32,
+        PsciId::CpuOn64,
+        PsciId::CpuOff,
+        PsciId::CpuSuspend32,
+        PsciId::CpuSuspend64,
+        PsciId::AffinityInfo32,
+        PsciId::AffinityInfo64,
+        PsciId::MigrateInfoType,
+        PsciId::SystemOff,
+        PsciId::SystemReset,
+        PsciId::SystemReset232,
+        PsciId::SystemReset264,
+    ];
+
     fn has(id: PsciId) -> bool {
-        matches!(
-            id,
-            PsciId::PsciVersion
-                | PsciId::PsciFeatures
-                | PsciId::CpuOn32
-                | PsciId::CpuOn64
-                | PsciId::CpuOff
-                | PsciId::CpuSuspend32
-                | PsciId::CpuSuspend64
-                | PsciId::AffinityInfo32
-                | PsciId::AffinityInfo64
-                | PsciId::MigrateInfoType
-                | PsciId::SystemOff
-                | PsciId::SystemReset
-                | PsciId::SystemReset232
-                | PsciId::SystemReset264
-        )
+        Self::FUNCTIONS.contains(&id)
     }
 
     fn features(asked: PsciFeature) -> Result<u64, ErrorCode> {
@@ -133,12 +141,12 @@ impl Monitor {
         };
         match result {
             Ok(Effect::Answer(value)) => {
-                cpu.normal.answer([value, 0, 0, 0]);
+                cpu.normal.answer(Answer::One(value));
                 Next::Enter(World::Normal)
             }
             Ok(Effect::Next(next)) => next,
             Err(error) => {
-                cpu.normal.answer(refused!(reason(error), x1, [error.into(), 0, 0, 0]));
+                cpu.normal.answer(refused!(reason(error), x1, Answer::One(error.into())));
                 Next::Enter(World::Normal)
             }
         }
@@ -156,8 +164,7 @@ impl Monitor {
                 if lowest_affinity_level != 0 {
                     return Err(ErrorCode::InvalidParameters);
                 }
-                let info: AffinityInfo = cpus.affinity_info(mpidr.into())?;
-                Ok(Effect::Answer(u32::from(info).into()))
+                cpus.affinity_info(mpidr.into()).map(Effect::Answer)
             }
             Function::CpuOn { target_cpu, entry } => {
                 let target = target_cpu.into();
@@ -167,18 +174,16 @@ impl Monitor {
                 Ok(Effect::Answer(0))
             }
             Function::CpuOff => Ok(Effect::Next(self.tell_tee(cpu, Errand::CpuOff))),
-            Function::CpuSuspend { state, entry } => match state {
-                // One state of each kind: waiting for an interrupt, and the same with the context lost.
-                PowerState::StandbyOrRetention(0) => {
-                    cpu.normal.answer([0; 4]);
+            Function::CpuSuspend { state, entry } => match Depth::of(state).ok_or(ErrorCode::InvalidParameters)? {
+                Depth::Standby => {
+                    cpu.normal.answer(Answer::One(0));
                     Ok(Effect::Next(Next::Standby))
                 }
-                PowerState::PowerDown(0) => {
+                Depth::PowerDown => {
                     cpus.check_entry(entry.entry_point_address())?;
                     cpu.resume = (entry.entry_point_address(), entry.context_id());
                     Ok(Effect::Next(self.tell_tee(cpu, Errand::Suspend)))
                 }
-                _ => Err(ErrorCode::InvalidParameters),
             },
             Function::SystemOff => Ok(Effect::Next(self.tell_tee(cpu, Errand::SystemOff))),
             Function::SystemReset => Ok(Effect::Next(self.tell_tee(cpu, Errand::SystemReset))),
@@ -190,6 +195,33 @@ impl Monitor {
                 Err(ErrorCode::InvalidParameters)
             }
             _ => Err(ErrorCode::NotSupported),
+        }
+    }
+}
+
+/// What CPU_SUSPEND comes to. There is one state of each kind, at the level of the CPU: a deeper one that is asked for is a
+/// permission, which a platform that decides for itself need not use (PSCI 1.1 §4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// Waiting for an interrupt.
+    Standby,
+    /// The same with the context lost.
+    PowerDown,
+}
+
+impl Depth {
+    /// By the StateIDs of TF-A's port to this machine: a digit for each level from the CPU's up, 1 for retention, 2 for power
+    /// down. 0 is taken as well.
+    ///
+    /// PSCI_FEATURES says that the format is the extended one, whose kind of state is bit 30. TF-A is built with the
+    /// original one unless told otherwise: there it is bit 16, and bits 25:24 are the level. Its values mean nothing in
+    /// the extended format, so whoever was made for that firmware is understood, too.
+    fn of(state: PowerState) -> Option<Self> {
+        match state {
+            PowerState::StandbyOrRetention(0 | 0x01) => Some(Self::Standby),
+            PowerState::PowerDown(0 | 0x02 | 0x22) => Some(Self::PowerDown),
+            PowerState::StandbyOrRetention(0x0001_0002 | 0x0101_0022) => Some(Self::PowerDown),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Fast calls: short, bounded, with interrupts masked from beginning to end.
 
-use super::{Answer, Arguments, UNKNOWN, only};
+use super::{Answer, Arguments, only, unknown};
 use crate::partition::Partition;
 use crate::partition::layout::THREADS;
 use crate::tee::Tee;
@@ -71,7 +71,7 @@ impl Tee {
             smc::OPTEE_SMC_VM_DESTROYED => self.life_cycle(client, x[1] as u32, Self::destroy),
             // Secondary CPUs come by PSCI, through the monitor.
             smc::OPTEE_SMC_BOOT_SECONDARY => refused!(NotForCaller, x[0], only(ReturnCode::ENotAvail)),
-            _ => refused!(UnknownFunction, x[0], UNKNOWN),
+            _ => refused!(UnknownFunction, x[0], unknown(x)),
         }
     }
 

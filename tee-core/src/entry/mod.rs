@@ -18,5 +18,9 @@ pub(crate) const fn only(code: ReturnCode) -> Answer {
     [code as u64, 0, 0, 0]
 }
 
-/// The function does not exist (SMCCC 1.4 §5.2).
-pub(crate) const UNKNOWN: Answer = [smccc::in_x0(smccc::NOT_SUPPORTED), 0, 0, 0];
+/// The function does not exist (SMCCC 1.4 §5.2). It has no results, so x1 to x3 are as the caller had them, as OP-TEE
+/// leaves them.
+pub(crate) const fn unknown(x: &Arguments) -> Answer {
+    const ARGUMENT: u64 = 0xFFFF_FFFF;
+    [smccc::in_x0(smccc::NOT_SUPPORTED), x[1] & ARGUMENT, x[2] & ARGUMENT, x[3] & ARGUMENT]
+}

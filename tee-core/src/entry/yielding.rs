@@ -1,7 +1,7 @@
 //! Yielding calls: started on a thread of the VM's partition, suspended and resumed.
 
 use super::call::Call;
-use super::{Answer, Arguments, UNKNOWN, only};
+use super::{Answer, Arguments, only, unknown};
 use crate::arch::{self, Exit};
 use crate::msg;
 use crate::msg::buffer::Buffer;
@@ -59,7 +59,7 @@ impl Tee {
                 let exit = thread.start(self, Start { slot: current.slot(), thread: thread.id(), function, arguments });
                 (thread, exit)
             }
-            _ => return refused!(UnknownFunction, x[0], UNKNOWN),
+            _ => return refused!(UnknownFunction, x[0], unknown(x)),
         };
         let (answer, suspended) = match exit {
             Exit::Done(code) => {

@@ -57,7 +57,7 @@ fn an_smc64_id_of_the_trusted_os_is_nobodys_and_the_answer_is_minus_one_in_all_o
     let (monitor, mut cpu) = ready();
     for id in [FAST, YIELDING].map(|id| FunctionId(id.0 | 1 << 30)) {
         assert_eq!(normal_says(&monitor, &mut cpu, id, &[1, 2, 3]), Next::Enter(World::Normal));
-        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0]);
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 1, 2, 3]);
     }
     // The TEE can still be called.
     assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Secure));
@@ -68,7 +68,7 @@ fn before_the_tee_is_ready_its_calls_answer_minus_one() {
     let (monitor, mut cpu) = (monitor(), Cpu::default());
     for id in [FAST, YIELDING] {
         assert_eq!(normal_says(&monitor, &mut cpu, id, &[1, 2, 3]), Next::Enter(World::Normal));
-        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0]);
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 1, 2, 3]);
     }
 }
 
@@ -126,7 +126,7 @@ fn what_the_tee_says_to_the_monitor_is_refused_from_the_normal_world() {
         let (monitor, mut cpu) = ready();
         let before = cpu.secure;
         assert_eq!(normal_says(&monitor, &mut cpu, *id, &[TABLE, 0, 0, 0]), Next::Enter(World::Normal));
-        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, 0, 0, 0], "{id}");
+        assert_eq!(cpu.normal.gpr[..4], [u64::MAX, TABLE, 0, 0], "{id}");
         assert_eq!(cpu.secure, before, "{id}");
         assert_eq!(cpu.errand, Errand::None);
     }
@@ -245,6 +245,6 @@ fn a_suspension_with_loss_of_context_goes_through_the_tee_both_ways() {
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_SUSPEND_DONE, &[0]), Next::PowerDown);
     assert_eq!(monitor.woken(&mut cpu), Next::Redirect);
     assert_eq!(cpu.secure.elr, TABLE + Vector::CpuResume.offset());
-    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_RESUME_DONE, &[0]), Next::BeginNormal);
+    assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_RESUME_DONE, &[0]), Next::ResumeNormal);
     assert_eq!((cpu.normal.elr, cpu.normal.gpr[0]), (ENTRY, 9));
 }

@@ -20,48 +20,54 @@ pub struct Entry {
     pub argument: u64,
 }
 
-/// A CPU's state. Whoever switches it on changes `OFF`, and nobody else; from there on it is the CPU's own.
+/// A CPU. Whoever switches it on changes its state from `OFF`, and nobody else; from there on the state is the CPU's own.
 ///
 /// A CPU that has not come from the pen yet is off like any other: what it is to do it finds when it comes.
 struct Power {
+    mpidr: u64,
     state: AtomicU8,
     address: AtomicU64,
     argument: AtomicU64,
 }
 
-const OFF: u8 = 0;
-/// CPU_ON was called, and says in a moment where the CPU begins.
-const CLAIMED: u8 = 1;
+const ON: u8 = AffinityInfo::On as u8;
+const OFF: u8 = AffinityInfo::Off as u8;
 /// CPU_ON was called; the CPU has not begun yet.
-const ON_PENDING: u8 = 2;
-const ON: u8 = 3;
+const ON_PENDING: u8 = AffinityInfo::OnPending as u8;
+/// The same, but where the CPU begins is said in a moment only.
+const CLAIMED: u8 = ON_PENDING | 1 << 7;
+/// What AFFINITY_INFO says of a state.
+const INFO: u8 = 0b11;
 
 /// The CPUs of the device tree, and the RAM in which they may begin.
 pub struct Cpus {
-    mpidrs: Vec<u64, MAX_CPUS>,
+    powers: Vec<Power, MAX_CPUS>,
     ram: Ram,
-    powers: [Power; MAX_CPUS],
 }
 
 impl Cpus {
     /// All off but the one that boots.
     pub fn new(mpidrs: Vec<u64, MAX_CPUS>, ram: Ram, boot: usize) -> Self {
-        let power = |index| Power {
+        let power = |(index, mpidr)| Power {
+            mpidr,
             state: AtomicU8::new(if index == boot { ON } else { OFF }),
             address: AtomicU64::new(0),
             argument: AtomicU64::new(0),
         };
-        Self { mpidrs, ram, powers: core::array::from_fn(power) }
+        Self { powers: mpidrs.into_iter().enumerate().map(power).collect(), ram }
     }
 
     /// The affinities of every CPU, in the device tree's order.
-    pub fn mpidrs(&self) -> &[u64] {
-        &self.mpidrs
+    pub fn mpidrs(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.powers.iter().map(|power| power.mpidr)
     }
 
+    /// Where CPUs are numbered from 0 it is found at once.
+    #[inline(always)]
     fn power(&self, mpidr: u64) -> Result<&Power, ErrorCode> {
-        let known = self.mpidrs.iter().zip(&self.powers).find(|(known, _)| **known == mpidr);
-        known.map(|(_, power)| power).ok_or(ErrorCode::InvalidParameters)
+        let likely = self.powers.get(mpidr as usize % MAX_CPUS).filter(|power| power.mpidr == mpidr);
+        let found = likely.or_else(|| self.powers.iter().find(|power| power.mpidr == mpidr));
+        found.ok_or(ErrorCode::InvalidParameters)
     }
 
     /// Whether the normal world may begin at `address`: an instruction in non-secure RAM.
@@ -71,12 +77,9 @@ impl Cpus {
     }
 
     /// AFFINITY_INFO at the level of CPUs (PSCI 1.1 §5.7).
-    pub fn affinity_info(&self, mpidr: u64) -> Result<AffinityInfo, ErrorCode> {
-        Ok(match self.power(mpidr)?.state.load(Ordering::Acquire) {
-            OFF => AffinityInfo::Off,
-            ON => AffinityInfo::On,
-            _ => AffinityInfo::OnPending,
-        })
+    #[inline(always)]
+    pub fn affinity_info(&self, mpidr: u64) -> Result<u64, ErrorCode> {
+        Ok((self.power(mpidr)?.state.load(Ordering::Acquire) & INFO).into())
     }
 
     /// CPU_ON (PSCI 1.1 §5.6): of several at once, one wins.

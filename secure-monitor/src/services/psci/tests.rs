@@ -33,11 +33,13 @@ fn call(monitor: &Monitor, cpu: &mut Cpu, id: FunctionId, arguments: &[u64]) -> 
     monitor.smc(cpu, World::Normal)
 }
 
-/// x0 of a function that returns; x1 to x3 must be empty.
+/// x0 of a function that returns; all else must be as it was.
 fn answer(monitor: &Monitor, id: FunctionId, arguments: &[u64]) -> i64 {
     let mut cpu = Cpu::default();
     assert_eq!(call(monitor, &mut cpu, id, arguments), Next::Enter(World::Normal), "{id}");
-    assert_eq!(cpu.normal.gpr[1..4], [0; 3], "{id}");
+    let mut expected = [0; 31];
+    expected[1..=arguments.len()].copy_from_slice(arguments);
+    assert_eq!(cpu.normal.gpr[1..], expected[1..], "{id}");
     cpu.normal.gpr[0] as i64
 }
 
@@ -79,7 +81,7 @@ fn features_agree_with_what_is_answered() {
 
 #[test]
 fn ids_beyond_psci_in_the_standard_range_are_unknown() {
-    for id in [0x8400_0016u32, 0x8400_001F, 0xC400_001F, 0x8400_0050, 0x8400_0020, 0x8400_FF01, 0xC400_0002] {
+    for id in [0x8400_0016u32, 0x8400_001F, 0xC400_001F, 0x8400_0050, 0x8400_0020, 0x8400_FF02, 0xC400_0002] {
         assert_eq!(answer(&monitor(), FunctionId(id), &[]), NOT_SUPPORTED, "{id:#x}");
     }
 }
@@ -197,12 +199,30 @@ fn of_cpus_that_switch_the_same_one_on_exactly_one_wins() {
 }
 
 #[test]
-fn standby_returns_and_unknown_states_are_refused() {
+fn standby_returns_and_states_that_the_machine_does_not_have_are_refused() {
     let monitor = monitor();
     let mut cpu = Cpu::default();
-    assert_eq!(call(&monitor, &mut cpu, PSCI_CPU_SUSPEND_64, &[0, 0, 0]), Next::Standby);
-    assert_eq!(cpu.normal.gpr[..4], [0; 4]);
-    for state in [1, 0x4000_0001, 0x1_0000, 0x8000_0000, 0x2000_0000] {
+    for state in [0, 1] {
+        assert_eq!(call(&monitor, &mut cpu, PSCI_CPU_SUSPEND_64, &[state, ENTRY, 3]), Next::Standby);
+        assert_eq!(cpu.normal.gpr[..4], [0, state, ENTRY, 3]);
+    }
+    for state in [
+        2,
+        0x22,
+        0x4000_0001,
+        0x4000_0003,
+        0x4000_0012,
+        0x4000_0021,
+        0x4001_0002,
+        0x1_0000,
+        0x1_0001,
+        0x1_0022,
+        0x100_0001,
+        0x101_0002,
+        0x8000_0000,
+        0x8000_0002,
+        0x2000_0000,
+    ] {
         assert_eq!(answer(&monitor, PSCI_CPU_SUSPEND_64, &[state, ENTRY, 0]), INVALID_PARAMETERS, "{state:#x}");
     }
 }
@@ -210,12 +230,16 @@ fn standby_returns_and_unknown_states_are_refused() {
 #[test]
 fn after_a_power_down_state_the_cpu_begins_at_its_entry_and_was_on_all_the_time() {
     let monitor = monitor();
-    let mut cpu = Cpu::default();
-    assert_eq!(call(&monitor, &mut cpu, PSCI_CPU_SUSPEND_64, &[1 << 30, ENTRY, 3]), Next::PowerDown);
-    assert_eq!(answer(&monitor, PSCI_AFFINITY_INFO_64, &[0, 0]), 0);
-    assert_eq!(monitor.woken(&mut cpu), Next::BeginNormal);
-    assert_eq!((cpu.normal.elr, cpu.normal.gpr[0]), (ENTRY, 3));
-    assert_eq!(cpu.normal.gpr[1..], [0; 30]);
+    // In the extended format and, for the last two, in the original one.
+    for state in [0x4000_0000, 0x4000_0002, 0x4000_0022, 0x1_0002, 0x101_0022] {
+        let mut cpu = Cpu::default();
+        assert_eq!(call(&monitor, &mut cpu, PSCI_CPU_SUSPEND_64, &[state, ENTRY, 3]), Next::PowerDown, "{state:#x}");
+        assert_eq!(answer(&monitor, PSCI_AFFINITY_INFO_64, &[0, 0]), 0);
+        // Not as if it was switched on: what woke it is still to be handled.
+        assert_eq!(monitor.woken(&mut cpu), Next::ResumeNormal);
+        assert_eq!((cpu.normal.elr, cpu.normal.gpr[0]), (ENTRY, 3));
+        assert_eq!(cpu.normal.gpr[1..], [0; 30]);
+    }
 }
 
 #[test]

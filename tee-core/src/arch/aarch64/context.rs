@@ -26,8 +26,10 @@ struct Registers {
     pstate: u64,
 }
 
-/// PSTATE of a thread at its start: EL1t, debug exceptions masked, SError, IRQ and FIQ not.
-const PSTATE: u64 = (1 << 9) | 0b0100;
+/// PSTATE of a thread at its start: EL1t, debug exceptions and SErrors masked, IRQ and FIQ not. An SError that is pending
+/// may be what the normal world did before it called. One of the TEE's own the monitor notices when the TEE leaves, and
+/// makes it take it: an error of its own code, like any exception there, is its end.
+const PSTATE: u64 = (1 << 9) | (1 << 8) | 0b0100;
 
 /// Where a thread's registers are while it doesn't run.
 pub struct Context(UnsafeCell<Registers>);

@@ -179,7 +179,7 @@ impl World {
             0xB200_000D => only(if x[7] == 0 && self.create(x[1]) { OK } else { ENOTAVAIL }),
             0xB200_000E => only(if x[7] == 0 && self.destroy(x[1]) { OK } else { ENOTAVAIL }),
             0xB200_000F => [OK, THREADS as u64, 0, 0],
-            _ => only(UNKNOWN),
+            _ => [UNKNOWN, x[1], x[2], x[3]],
         }
     }
 
@@ -272,7 +272,7 @@ impl World {
                 let call = Call::new(self.clone(), vm.clone(), thread, signal.clone());
                 (thread, Task { signal, future: Box::pin(call.run(function, [x[1], x[2], x[3]])) })
             }
-            _ => return only(UNKNOWN),
+            _ => return [UNKNOWN, x[1], x[2], x[3]],
         };
         self.go_on(id, &vm, thread, task)
     }

@@ -1,0 +1,206 @@
+//! Whose an asynchronous error is (`secure-monitor/src/errors.rs`), on the machine.
+//!
+//! QEMU has no memory or bus that fails. So the debugger stops the monitor where it has just read whether an error is pending, and makes
+//! one up in the register. All that the monitor does then is real; that the hardware takes the error is not.
+
+use anyhow::{Context, Result, ensure};
+use lab::console::Listener;
+use lab::firmware::Program;
+use lab::gdb::Gdb;
+use lab::machine::{Event, Machine};
+use lab::prepare::{Kit, prepare};
+use lab::progress::Progress;
+use lab::qmp::Ending;
+use lab::scenario::Scenario;
+use lab::workspace::Workspace;
+use object::{Object, ObjectSymbol};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// A probe that calls the TEE: a fast call, and a yielding one.
+const SCENARIO: &str = "
+name = 'NAME'
+summary = 'A probe calls the TEE.'
+[machine]
+cpu = 'cortex-a57'
+cpus = 1
+[chain]
+normal-world = 'probe'
+[buffers]
+msg = '4K'
+[[step]]
+smc = 'OPTEE_SMC_VM_CREATED'
+x1 = 1
+expect = { x0 = 0 }
+[[step]]
+message = 'msg'
+open = 'device'
+smc = 'OPTEE_SMC_CALL_WITH_ARG'
+client = 1
+expect = { x0 = 0, ret = 'TEE_SUCCESS' }
+";
+
+/// ISR_EL1.A, and PSTATE.A.
+const PENDING: u64 = 1 << 8;
+const MASKED: u32 = 1 << 8;
+/// PSTATE without flags and masks: the level and its stack pointer.
+const MODE: u32 = 0xF;
+const EL1T: u32 = 0b0100;
+const EL1H: u32 = 0b0101;
+const EL2H: u32 = 0b1001;
+const EL3H: u32 = 0b1101;
+/// More instructions than a line on the console takes.
+const FAR: usize = 200_000;
+
+/// A machine that is about to execute its first instruction.
+struct Stage {
+    machine: Machine,
+    gdb: Gdb,
+    at_entry: u64,
+    at_exit: u64,
+    context_run: u64,
+}
+
+/// One at a time: they share what is built.
+static TURN: Mutex<()> = Mutex::new(());
+
+impl Stage {
+    fn set(name: &str) -> Result<Self> {
+        let workspace = Workspace::locate()?;
+        let scenario = Scenario::parse(&SCENARIO.replace("NAME", name), Path::new("errors.toml"))?;
+        let kit = Kit::of(&workspace, &scenario, &Progress::silent())?;
+        let prepared = prepare(&workspace, &scenario, "cortex-a57", &kit)?;
+        let (machine, gdb) = Machine::start_halted(&prepared)?;
+        let [at_entry, at_exit] =
+            ["errors_at_entry", "errors_at_exit"].map(|name| address(&kit.firmware().elf(Program::Runtime), name));
+        let context_run = address(&kit.firmware().elf(Program::Tee), "context_run")?;
+        Ok(Self { machine, gdb, at_entry: at_entry?, at_exit: at_exit?, context_run })
+    }
+
+    /// Lets the CPU come to an instruction.
+    fn run_to(&mut self, address: u64) -> Result<()> {
+        self.gdb.break_at(address)?;
+        self.gdb.run_to_breakpoint()?;
+        ensure!(self.gdb.pc(0)? == address, "it stops at {:#x} instead of {address:#x}", self.gdb.pc(0)?);
+        self.gdb.remove_break(address)
+    }
+
+    /// Executes instructions until the CPU has another level or stack pointer. Its PSTATE.
+    fn run_to_another_mode(&mut self) -> Result<u32> {
+        let mode = self.gdb.pstate(0)? & MODE;
+        for _ in 0..FAR {
+            self.gdb.step(0)?;
+            let pstate = self.gdb.pstate(0)?;
+            if pstate & MODE != mode {
+                return Ok(pstate);
+            }
+        }
+        anyhow::bail!("the CPU stays in mode {mode:#x}")
+    }
+
+    /// Makes an error up in the register into which it was just read whether one is pending.
+    fn make_up(&mut self, register: usize) -> Result<()> {
+        let value = self.gdb.x(0, register)?;
+        ensure!(value & PENDING == 0, "an error is pending on QEMU: {value:#x}");
+        self.gdb.set_x(0, register, value | PENDING)
+    }
+
+    /// Lets the machine go, and hears what it says to its end.
+    fn finish(mut self) -> Result<Vec<String>> {
+        self.gdb.detach()?;
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let mut listeners = lab::console::Port::ALL.map(Listener::new);
+        let mut lines = Vec::new();
+        loop {
+            match self.machine.next(deadline)? {
+                Event::Bytes(port, bytes) => {
+                    let at = lab::console::Port::ALL.iter().position(|each| *each == port).context("a port")?;
+                    lines.extend(listeners[at].hear(&bytes).iter().map(ToString::to_string));
+                }
+                Event::Ended(Ending::PoweredOff) => return Ok(lines),
+                other => anyhow::bail!("{other:?} after {lines:#?}"),
+            }
+        }
+    }
+}
+
+/// Where a program's label stands. All of them are linked where they run.
+fn address(elf: &Path, name: &str) -> Result<u64> {
+    let bytes = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let file = object::File::parse(&*bytes)?;
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name));
+    Ok(symbol.with_context(|| format!("{} has no {name}", elf.display()))?.address())
+}
+
+fn all_went_well(lines: &[String]) {
+    assert!(lines.iter().any(|line| line.starts_with("[probe] done: ") && line.ends_with(" 0 failed")), "{lines:#?}");
+}
+
+fn said_of_the_tee(lines: &[String]) -> usize {
+    lines.iter().filter(|line| line.starts_with("[EL3]") && line.contains("an asynchronous error")).count()
+}
+
+#[test]
+fn an_error_that_comes_while_the_tee_runs_is_the_tees_to_take() {
+    let _turn = TURN.lock();
+    let mut stage = Stage::set("errors-of-the-tee").unwrap();
+    // It leaves with its vector table first, then with the answer to a call.
+    stage.run_to(stage.at_exit).unwrap();
+    stage.run_to(stage.at_exit).unwrap();
+    stage.make_up(9).unwrap();
+    let pstate = stage.run_to_another_mode().unwrap();
+    assert_eq!(pstate & MODE, EL1H, "back in the TEE");
+    assert_eq!(pstate & MASKED, 0, "which has errors unmasked");
+    // There is none, so the TEE makes the same call again, and that it was asked to take one has changed nothing.
+    stage.gdb.step(0).unwrap();
+    assert_eq!(stage.gdb.pstate(0).unwrap() & MODE, EL3H);
+    let lines = stage.finish().unwrap();
+    all_went_well(&lines);
+    assert_eq!(said_of_the_tee(&lines), 1, "{lines:#?}");
+}
+
+#[test]
+fn an_error_that_the_normal_world_brought_with_it_waits_for_the_normal_world() {
+    let _turn = TURN.lock();
+    let mut stage = Stage::set("errors-of-the-normal-world").unwrap();
+    stage.run_to(stage.at_exit).unwrap();
+    stage.run_to(stage.at_entry).unwrap();
+    stage.make_up(2).unwrap();
+    stage.run_to(stage.at_exit).unwrap();
+    stage.make_up(9).unwrap();
+    let pstate = stage.run_to_another_mode().unwrap();
+    assert_eq!(pstate & MODE, EL2H, "the call is answered");
+    let lines = stage.finish().unwrap();
+    all_went_well(&lines);
+    assert_eq!(said_of_the_tee(&lines), 0, "{lines:#?}");
+}
+
+#[test]
+fn an_error_of_an_earlier_call_says_nothing_of_the_next() {
+    let _turn = TURN.lock();
+    let mut stage = Stage::set("errors-one-by-one").unwrap();
+    stage.run_to(stage.at_exit).unwrap();
+    stage.run_to(stage.at_entry).unwrap();
+    stage.make_up(2).unwrap();
+    // The normal world has taken it: at the next entry none is pending.
+    stage.run_to(stage.at_exit).unwrap();
+    stage.run_to(stage.at_entry).unwrap();
+    stage.run_to(stage.at_exit).unwrap();
+    stage.make_up(9).unwrap();
+    assert_eq!(stage.run_to_another_mode().unwrap() & MODE, EL1H);
+    let lines = stage.finish().unwrap();
+    all_went_well(&lines);
+    assert_eq!(said_of_the_tee(&lines), 1, "{lines:#?}");
+}
+
+#[test]
+fn the_tees_threads_run_with_errors_masked() {
+    let _turn = TURN.lock();
+    let mut stage = Stage::set("errors-masked").unwrap();
+    stage.run_to(stage.context_run).unwrap();
+    assert_eq!(stage.gdb.pstate(0).unwrap() & (MODE | MASKED), EL1H | MASKED, "as the CPU's own code does");
+    let pstate = stage.run_to_another_mode().unwrap();
+    assert_eq!(pstate & (MODE | MASKED), EL1T | MASKED);
+    all_went_well(&stage.finish().unwrap());
+}
