@@ -2,7 +2,7 @@
 function panics() {
   if (!data.panics.length) return null;
   return section("panic", data.panics.length > 1 ? "Panics" : "The panic", "What led to it, the newest last, and the allocator's free list as the TEE found it.",
-    data.panics.map(panicCard), data.lists.length ? [el("h3", { class: "lists-head" }, "The free list"), el("div", { class: "lists" }, data.lists.slice(-4).map(listCard))] : null);
+    data.panics.map(panicCard), data.lists.length ? [el("h3", { class: "lists-head" }, "The free list"), el("div", { class: "lists" }, data.lists.slice(-2).map(listCard))] : null);
 }
 function panicCard(panic) {
   const last = panic.path.length - 1;

@@ -1,33 +1,53 @@
 //! What became of each sequence under each remedy.
 
-use super::svg::Drawing;
+use super::svg::{Drawing, WIDTH, room, wrapped};
 use crate::reproduce::Matrix;
 use crate::reproduce::table::Cell;
 
-const FIRST: u32 = 450;
-const COLUMN: u32 = 150;
-const ROW: u32 = 24;
+const COLUMN: u32 = 72;
+const LINE: u32 = 15;
+/// Letters of a cell.
+const LETTERS: usize = room(0, COLUMN - 4);
 
-/// The matrix as it was played.
+/// The matrix as it was played: below each sequence its cells, a column for each TEE.
 pub fn matrix(matrix: &Matrix) -> Drawing {
     let mut drawing = Drawing::default();
     for (n, name) in matrix.tees().enumerate() {
-        drawing.text(FIRST + COLUMN * n as u32, 18, "head", name);
+        let (first, second) = name.split_once('-').map_or((name, ""), |(first, second)| (first, second));
+        let first = if second.is_empty() { first.to_owned() } else { format!("{first}-") };
+        for (line, part) in [first.as_str(), second].into_iter().enumerate() {
+            drawing.text(column(n), 16 + LINE * line as u32, "dim", part);
+        }
     }
-    for (n, (name, cells)) in matrix.rows().enumerate() {
-        let y = 28 + ROW * n as u32;
-        drawing.text(6, y + 16, "", name);
-        for (column, cell) in cells.into_iter().enumerate() {
-            let x = FIRST + COLUMN * column as u32;
+    let mut y = 16 + 2 * LINE;
+    for (name, cells) in matrix.rows() {
+        let most = room(6, WIDTH - 12);
+        for line in wrapped(name, most, most) {
+            y += LINE;
+            drawing.text(6, y, "head", line);
+        }
+        y += 6;
+        // A cell is a bar with its words on it, in two lines where they need them.
+        let words = cells.iter().map(|cell| wrapped(cell.map_or("no answer", Cell::words), LETTERS, LETTERS));
+        let words: Vec<_> = words.collect();
+        let height = LINE * words.iter().map(Vec::len).max().unwrap_or(1) as u32 + 5;
+        for (n, (cell, words)) in cells.into_iter().zip(words).enumerate() {
             let class = match cell {
                 Some(Cell::Correct) => "good",
                 Some(Cell::Refused | Cell::DoesNotApply) => "refused",
                 Some(Cell::WrongButAlive) => "wrong",
                 Some(Cell::Panic) | None => "panic",
             };
-            drawing.bar(x, y + 3, 8, ROW - 6, class);
-            drawing.text(x + 14, y + 16, "", cell.map_or("no answer", Cell::words));
+            drawing.bar(column(n), y, COLUMN - 4, height, class);
+            for (line, part) in words.into_iter().enumerate() {
+                drawing.text(column(n) + 2, y + 14 + LINE * line as u32, "on", part);
+            }
         }
+        y += height + 8;
     }
     drawing
+}
+
+const fn column(n: usize) -> u32 {
+    6 + COLUMN * n as u32
 }

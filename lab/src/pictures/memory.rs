@@ -6,7 +6,10 @@ use crate::report::story::Story;
 use crate::trace::Trace;
 use shared_abi::trace::Owner;
 
-const COLUMN: u32 = 300;
+/// A bar, and what is between the two of a piece.
+const BAR: u32 = 147;
+const BETWEEN: u32 = 68;
+const ROW: u32 = 52;
 
 /// Pieces of RAM that VMs were given: the IPA on the left, the physical address on the right.
 pub fn stage2(trace: &Trace) -> Drawing {
@@ -17,20 +20,28 @@ pub fn stage2(trace: &Trace) -> Drawing {
     pieces.dedup();
     let mut physical: Vec<_> = pieces.iter().map(|piece| piece.2).collect();
     physical.sort_unstable();
-    let row = |n: usize| 34 + 40 * n as u32;
+    let row = |n: usize| 44 + ROW * n as u32;
+    let right = 6 + BAR + BETWEEN;
     let mut drawing = Drawing::default();
-    drawing.text(6, 18, "head", "what the VM sees (IPA)");
-    drawing.text(6 + 2 * COLUMN, 18, "head", "what it is (PA)");
+    for (x, first, second) in [(6, "what the VM sees", "(IPA)"), (right, "what it is", "(PA)")] {
+        drawing.text(x, 18, "head", first);
+        drawing.text(x, 33, "head", second);
+    }
     for (n, (vm, ipa, base, size)) in pieces.iter().enumerate() {
         let place = physical.iter().position(|other| other == base).unwrap_or(n);
         let class = ["vm", "tee", "el2"][usize::from(*vm) % 3];
-        let (left, right) = (row(n), row(place));
-        drawing.bar(6, left, COLUMN - 20, 32, class);
-        drawing.text(14, left + 20, "on", format!("vm{vm}: {ipa:#x}, {}", bytes(*size)));
-        drawing.line((COLUMN - 14, left + 16), (6 + 2 * COLUMN, right + 16), "");
-        drawing.bar(6 + 2 * COLUMN, right, COLUMN - 20, 32, class);
-        drawing.text(14 + 2 * COLUMN, right + 20, "on", format!("{base:#x}..{:#x}", base + size));
+        let (seen, real) = (row(n), row(place));
+        drawing.line((6 + BAR, seen + 21), (right, real + 21), "");
+        let sides = [
+            (6, seen, format!("vm{vm}, {}", bytes(*size)), format!("from {ipa:#x}")),
+            (right, real, format!("{base:#x}"), format!("to {:#x}", base + size)),
+        ];
+        for (x, y, first, second) in sides {
+            drawing.bar(x, y, BAR, ROW - 10, class);
+            drawing.text(x + 8, y + 18, "on", first);
+            drawing.text(x + 8, y + 34, "on", second);
+        }
     }
-    drawing.text(6 + COLUMN, 18, "dim", "stage 2 of each VM");
+    drawing.text(right - BETWEEN + 8, 33, "dim", "stage 2");
     drawing
 }

@@ -161,4 +161,33 @@ mod tests {
             assert!(std::fs::read_to_string(&file).is_ok_and(|text| text.starts_with("<svg")), "{}", file.display());
         }
     }
+
+    #[test]
+    fn every_picture_can_be_read_on_a_phone() {
+        let folder = Workspace::locate().unwrap().root().join("docs/course/pictures");
+        let mut seen = 0;
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_none_or(|extension| extension != "svg") {
+                continue;
+            }
+            seen += 1;
+            let text = std::fs::read_to_string(&file).unwrap();
+            let number = |of: &str| {
+                let rest = &text[text.find(of).unwrap() + of.len()..];
+                rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap()].parse::<u32>().unwrap()
+            };
+            // Shown on 360 pixels the text is 11 of them high, and nothing of it is beyond the edge.
+            let (width, font) = (number("viewBox=\"0 0 "), number("text{font:"));
+            assert!(font * 360 / width.max(360) >= 11, "{}: {font} in {width}", file.display());
+            for element in text.split("<text x=\"").skip(1) {
+                let x: u32 = element.split('"').next().unwrap().parse().unwrap();
+                let (tag, words) = element.split('<').next().unwrap().split_once('>').unwrap();
+                let letters =
+                    words.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "'").replace("&amp;", "&");
+                let reaches = if tag.contains("end") { x } else { x + (letters.chars().count() * 73 / 10) as u32 };
+                assert!(reaches <= width, "{}: {words}", file.display());
+            }
+        }
+        assert_eq!(seen, PICTURES.len() + 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! Records of a trace, one below the other: at which level the CPU went on, and for how many instructions.
 
-use super::svg::Drawing;
+use super::svg::{Drawing, WIDTH, room, wrapped};
 use crate::report::names;
 use crate::report::story::{Caller, LEVELS, Outcome, Place, Request, Story, level};
 use crate::trace::{Entry, Trace};
@@ -9,13 +9,15 @@ use shared_abi::optee_smc::OPTEE_SMC_VM_CREATED;
 use shared_abi::smccc::FunctionId;
 use shared_abi::trace::{Event, Layer, World};
 
-/// Width of a level's lane, and height of a record's row.
-const LANE: u32 = 46;
-const ROW: u32 = 19;
-/// The widest text of a row.
-const WIDEST: usize = 74;
-/// Where texts begin.
-const TEXTS: u32 = 12 + LANE * LEVELS.len() as u32;
+/// Width of a level's lane, and height of a line of a record's row.
+const LANE: u32 = 28;
+const LINE: u32 = 15;
+/// The most lines of a row.
+const MOST: usize = 4;
+/// Where texts begin, where they end, and the room for a number at the end of their first line.
+const TEXTS: u32 = 10 + LANE * LEVELS.len() as u32;
+const END: u32 = WIDTH - 12;
+const NUMBER: u32 = 52;
 const CLASSES: [&str; LEVELS.len()] = ["vm", "el2", "el3", "tee"];
 
 /// A record and what the CPU did after it.
@@ -82,7 +84,7 @@ pub fn boot(trace: &Trace) -> Drawing {
 }
 
 fn row(entry: &Entry, asked: Option<Request>, place: Place, ticks: u64) -> Row {
-    let mut text = match entry.record.event {
+    let text = match entry.record.event {
         // The list is the point of the picture that has one.
         Event::FreeBlock { index, address, next, previous, .. } => {
             let what = if index == 0 { "the list's head".to_owned() } else { format!("block {index} of it") };
@@ -98,9 +100,6 @@ fn row(entry: &Entry, asked: Option<Request>, place: Place, ticks: u64) -> Row {
         Event::Call { x, .. } => format!("{}{}", names::title(entry, asked), arguments(&x)),
         _ => names::title(entry, asked),
     };
-    if text.chars().count() > WIDEST {
-        text = text.chars().take(WIDEST - 1).chain(['…']).collect();
-    }
     let bad = matches!(entry.record.event, Event::Panic { .. } | Event::Refused { .. });
     Row { text, bad, place, ticks }
 }
@@ -127,26 +126,38 @@ impl Lanes {
             }
             self.y = 24;
         }
-        self.y += ROW;
-        self.drawing.text(TEXTS, self.y, "head", title);
+        self.y += 6;
+        for line in wrapped(title, room(6, END), room(6, END)) {
+            self.y += LINE;
+            self.drawing.text(6, self.y, "head", line);
+        }
         self.y += 6;
         let top = self.y;
         let mut last: Option<u32> = None;
         for row in rows {
+            let first = if row.ticks == 0 { END } else { END - NUMBER };
+            let mut lines = wrapped(&row.text, room(TEXTS, first), room(TEXTS, END));
+            if lines.len() > MOST {
+                lines.truncate(MOST);
+                lines[MOST - 1].push('…');
+            }
+            let height = LINE * lines.len() as u32 + 4;
             if let Some(lane) = level(row.place) {
                 let x = 6 + LANE * lane as u32;
                 if let Some(last) = last.filter(|last| *last != x) {
                     let middle = LANE / 2 - 3;
                     self.drawing.line((last + middle, self.y + 1), (x + middle, self.y + 1), "");
                 }
-                self.drawing.bar(x, self.y + 2, LANE - 6, ROW - 3, CLASSES[lane]);
+                self.drawing.bar(x, self.y + 2, LANE - 6, height - 3, CLASSES[lane]);
                 last = Some(x);
             }
-            self.drawing.text(TEXTS, self.y + 14, if row.bad { "bad" } else { "" }, &row.text);
             if row.ticks != 0 {
-                self.drawing.text_to(TEXTS + 8 * WIDEST as u32 + 40, self.y + 14, "dim", row.ticks);
+                self.drawing.text_to(END, self.y + 14, "dim", row.ticks);
             }
-            self.y += ROW;
+            for (n, line) in lines.iter().enumerate() {
+                self.drawing.text(TEXTS, self.y + 14 + LINE * n as u32, if row.bad { "bad" } else { "" }, line);
+            }
+            self.y += height;
         }
         for n in 0..=LEVELS.len() as u32 {
             let x = 3 + LANE * n;

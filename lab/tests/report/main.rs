@@ -394,6 +394,11 @@ fn what_the_reported_tee_dies_of_is_told_to_the_last_link() {
     let Some(mut browser) = Browser::find() else { return };
     let dom = browser.open("real-second-vm", &page, DESK, "");
     assert_eq!(dom.matches("data-list=\"dirty\"").count(), 1);
+    for (window, most) in [(DESK, 9_000), (PHONE, 14_000)] {
+        browser.open("real-second-vm", &page, window, "");
+        let height = browser.ask("document.documentElement.scrollHeight").as_u64().unwrap();
+        assert!(height < most, "{height} pixels at a width of {}", window.0);
+    }
 }
 
 #[test]
