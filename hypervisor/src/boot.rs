@@ -6,12 +6,12 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use fdt::Fdt;
 use hypervisor::address::PAGE_SIZE;
+use hypervisor::arch;
 use hypervisor::arch::mmu::{Map, Use};
 use hypervisor::arch::smc::{self, Monitor};
 use hypervisor::arch::stack::Stacks;
-use hypervisor::arch::{self, vectors};
 use hypervisor::config::{self, Machine, VmConfig};
-use hypervisor::cpu::{self, Cpu};
+use hypervisor::cpu;
 use hypervisor::mediator::buffer::Buffers;
 use hypervisor::mediator::{Mediator, Shadow};
 use hypervisor::memory::{BLOCK, FreeMemory};
@@ -96,7 +96,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     if machine.harden_branch_predictor {
         arch::predictor::want();
     }
-    Cpu::init(0);
+    cpu::init(0);
     if let Some(outcome) = arch::predictor::outcome() {
         info!("{outcome}");
     }
@@ -135,25 +135,24 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     vm::publish(vms);
 
     // 7. Guests.
-    vm::seconds();
+    vm::clock();
     console::lock().wire().set_receive_interrupt(true);
     GO.store(true, Ordering::Release);
     cpu::kick_others();
-    let first = cpu::this().schedule();
-    // SAFETY: It has just been loaded, and this function has nothing more to do.
-    unsafe { vectors::enter_guest(first) }
+    // QEMU counts what all CPUs execute (`arch::pmu`): a count is told of one that is alone.
+    // SAFETY: This function has nothing more to do.
+    unsafe { cpu::run(started == 1) }
 }
 
 /// The other CPUs come here, in EL2's address space.
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
-    let cpu = Cpu::init(index);
+    cpu::init(index);
     #[cfg(feature = "trace")]
-    platform::trace::begin(cpu);
-    cpu.sleep_until(&GO);
-    let first = cpu.schedule();
+    platform::trace::begin(cpu::this());
+    cpu::sleep_until(&GO);
     // SAFETY: As for the first CPU.
-    unsafe { vectors::enter_guest(first) }
+    unsafe { cpu::run(false) }
 }
 
 /// All VMs are there: CPUs may run them.
@@ -262,7 +261,9 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
         trace::record(Client::of(vm.config.id), || Event::VmState { state: VmState::Made });
         vm.prepare();
         for (index, place) in vm.places.iter().enumerate() {
-            cpu::add(Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu)))));
+            let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu))));
+            // SAFETY: No CPU runs guests yet, and this function alone gives them vCPUs.
+            unsafe { cpu::add(vcpu) };
         }
         let name = vm.config.name.as_deref().unwrap_or(&vm.config.node);
         let tee = if vm.tee.read().is_some() { ", with the TEE" } else { "" };

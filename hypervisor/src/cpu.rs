@@ -1,33 +1,29 @@
 //! A physical CPU: the vCPUs that run on it, one after the other, and its interrupts.
 //!
-//! TPIDR_EL2 points at the CPU's own [`Cpu`]. The `percore` crate would find it by an index computed at each access, and
-//! other CPUs must reach some of its fields as well ([`wake`]).
+//! TPIDR_EL2 points at the CPU's own [`Cpu`], what others may touch of it. The rest is reached through [`ThisCpu`] alone, which
+//! there is one of, on the CPU itself, while it runs no guest. The `percore` crate would find the former by an index computed at
+//! each access, and has no such token.
 
 use crate::arch::sysreg::{self, read, write};
-use crate::arch::virtual_interface::Interface;
-use crate::arch::{pmu, timer};
+use crate::arch::{pmu, timer, vectors};
 use crate::input;
 use crate::lock::KINDS;
-use crate::platform::{console, gic};
-use crate::scheduler::{Place, RunQueue, SLOTS};
+use crate::platform::gic;
+use crate::scheduler::{Place, RunQueue, SLICE_PARTS, SLOTS, Turns};
 use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use crate::vm::Vm;
-use core::cell::{Cell, UnsafeCell};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use heapless::Vec;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::trace::Event;
 use shared_abi::trace::event::VmState;
 
-/// How long a vCPU runs while others wait, in parts of a second.
-const SLICES_PER_SECOND: u64 = 200;
 /// How often a CPU that runs a guest looks around in any case.
 const TICKS_PER_SECOND: u64 = 20;
-/// How long an incomplete line of output waits for its end: a VM that is idle will not end it soon, one that runs may
-/// have been held up in the middle, and its line should stay whole.
-const LINES_PER_SECOND_IDLE: u64 = 50;
-const LINES_PER_SECOND_BUSY: u64 = 2;
+/// How many interrupts are served before a guest goes on: one of each kind, so that nobody who causes them keeps it waiting.
+const AT_ONCE: usize = 8;
 
 /// A vCPU of a CPU's, with what the CPU needs to know of it without touching it: whoever serves an exit has it.
 struct Slot {
@@ -35,12 +31,24 @@ struct Slot {
     vm: &'static Vm,
     index: usize,
     /// It has been started and not been switched off.
-    on: Cell<bool>,
-    /// When its virtual timer wants it back, while it is not loaded.
-    deadline: Cell<Option<u64>>,
+    on: bool,
+    /// When its timers want it back, while it is not loaded.
+    deadline: Option<u64>,
+    /// When a device of its VM's has to be looked at, which it was the last to touch.
+    chore: Option<u64>,
 }
 
-/// A physical CPU. Of its fields, other CPUs touch `queue` and `affinity`.
+/// What only the CPU itself touches.
+struct Local {
+    slots: Vec<Slot, SLOTS>,
+    /// Whose registers it has.
+    loaded: Option<usize>,
+    turns: Turns,
+    /// Whether instructions are counted, and the counts when they were last looked at.
+    counts: Option<(u32, u32)>,
+}
+
+/// A physical CPU.
 pub struct Cpu {
     /// Its number.
     pub index: usize,
@@ -50,19 +58,16 @@ pub struct Cpu {
     queue: RunQueue,
     /// By which it is kicked; [`UNUSED`] as long as it was not started.
     affinity: AtomicU64,
-    slots: UnsafeCell<Vec<Slot, SLOTS>>,
-    /// Whose registers it has.
-    loaded: Cell<Option<usize>>,
-    /// Who ran last, and until when its turn lasts.
-    last: Cell<usize>,
-    turn_ends: Cell<u64>,
-    /// Whether instructions are counted, and the counts when they were last looked at.
-    counts: Cell<Option<(u32, u32)>>,
+    /// The slot that is loaded, and may be in its guest.
+    running: AtomicUsize,
+    /// It was kicked and has not looked yet: no need to kick it again.
+    kicked: AtomicBool,
     /// Looks at locks that another CPU had, since they were last added to a VM's.
-    waits: [Cell<u64>; KINDS],
+    waits: [AtomicU64; KINDS],
+    local: UnsafeCell<Local>,
 }
 
-// SAFETY: What is not atomic is used by the CPU that it belongs to alone, or by the first CPU before that one runs guests.
+// SAFETY: `local` is touched by the CPU's `ThisCpu` alone, and by the first CPU before that runs guests (`add`).
 unsafe impl Sync for Cpu {}
 
 /// No CPU's affinity.
@@ -71,38 +76,49 @@ const UNUSED: u64 = u64::MAX;
 static CPUS: [Cpu; MAX_CPUS] =
     [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
 
-/// Gives a vCPU to its CPU, which must not be running guests yet.
-pub fn add(vcpu: &'static mut Vcpu) {
+/// Gives a vCPU to its CPU.
+///
+/// # Safety
+///
+/// That CPU must not have begun to run guests ([`run`]), and the caller be the only one that gives it vCPUs.
+pub unsafe fn add(vcpu: &'static mut Vcpu) {
     let cpu = &CPUS[vcpu.place.cpu];
     let (vm, index, slot) = (vcpu.vm, vcpu.index, vcpu.place.slot);
-    // SAFETY: The CPU does not look at its vCPUs before it runs guests, and only the first CPU adds them.
-    let slots = unsafe { &mut *cpu.slots.get() };
+    // SAFETY: As the caller promises, nobody else touches it.
+    let slots = unsafe { &mut (*cpu.local.get()).slots };
     assert_eq!(slots.len(), slot, "vCPUs come in the order in which they were placed");
-    let added = slots.push(Slot { vcpu, vm, index, on: Cell::new(false), deadline: Cell::new(None) });
+    let added = slots.push(Slot { vcpu, vm, index, on: false, deadline: None, chore: None });
     assert!(added.is_ok(), "no CPU is given more vCPUs than it has slots");
     if index == 0 {
         cpu.queue.wake(slot);
     }
 }
 
-/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends.
+/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its CPU is disturbed if
+/// that may change what it does: not if the vCPU waits for its turn already.
 pub fn wake(place: Place) {
     let cpu = &CPUS[place.cpu];
-    cpu.queue.wake(place.slot);
+    let had_nothing_to_do = cpu.queue.wake(place.slot);
     if place.cpu == this().index {
-        // Somebody else's turn may have to end now.
-        cpu.arm(true);
-    } else {
-        gic::kick(cpu.affinity.load(Ordering::Relaxed));
+        if had_nothing_to_do {
+            // Its turn may begin as soon as what this CPU does now is done.
+            timer::fire();
+        }
+    } else if had_nothing_to_do || cpu.running.load(Ordering::SeqCst) == place.slot {
+        cpu.kick();
     }
+}
+
+/// Whether a vCPU has something to do.
+pub fn is_ready(place: Place) -> bool {
+    CPUS[place.cpu].queue.is_ready(place.slot)
 }
 
 /// Lets all other CPUs look around. One that is still on its way finds the kick pending when it has come.
 pub fn kick_others() {
     for cpu in CPUS.iter().filter(|cpu| cpu.index != this().index) {
-        let affinity = cpu.affinity.load(Ordering::Relaxed);
-        if affinity != UNUSED {
-            gic::kick(affinity);
+        if cpu.affinity.load(Ordering::Relaxed) != UNUSED {
+            cpu.kick();
         }
     }
 }
@@ -116,8 +132,48 @@ pub fn expect(index: usize, affinity: u64) {
 #[inline(always)]
 pub fn this() -> &'static Cpu {
     let pointer = core::ptr::with_exposed_provenance::<Cpu>(read!("tpidr_el2") as usize);
-    // SAFETY: `Cpu::init` put the address of one of `CPUS` there.
+    // SAFETY: `init` put the address of one of `CPUS` there.
     unsafe { &*pointer }
+}
+
+/// Sets up the CPU this runs on: registers, interrupts.
+pub fn init(index: usize) {
+    let cpu = &CPUS[index];
+    write!("tpidr_el2", core::ptr::from_ref(cpu).expose_provenance() as u64);
+    expect(index, sysreg::affinity());
+    crate::arch::cpu::init();
+    crate::arch::mmu::init_stage2();
+    timer::stop_guest_timers();
+    timer::set(None);
+    gic::init_cpu(index);
+}
+
+/// Sleeps until the first CPU has set `flag` and kicked this one.
+pub fn sleep_until(flag: &AtomicBool) {
+    while !flag.load(Ordering::Acquire) {
+        sysreg::wait_for_interrupt();
+        while let Some(intid) = gic::acknowledge() {
+            gic::end(intid);
+            gic::deactivate(intid);
+        }
+    }
+    this().kicked.store(false, Ordering::SeqCst);
+}
+
+/// Runs guests from here on, and counts instructions if `count`.
+///
+/// # Safety
+///
+/// Once on each CPU, by the function that has nothing more to do.
+pub unsafe fn run(count: bool) -> ! {
+    let mut cpu = ThisCpu { vcpu: core::ptr::null_mut() };
+    let local = cpu.local();
+    local.turns.set_slice(timer::frequency() / SLICE_PARTS);
+    local.turns.rest(timer::now());
+    if count && pmu::init() {
+        local.counts = Some(pmu::sample());
+    }
+    cpu.schedule().enter()
 }
 
 impl Cpu {
@@ -128,178 +184,225 @@ impl Cpu {
             sink: crate::platform::trace::Sink::new(),
             queue: RunQueue::new(),
             affinity: AtomicU64::new(UNUSED),
-            slots: UnsafeCell::new(Vec::new()),
-            loaded: Cell::new(None),
-            last: Cell::new(0),
-            turn_ends: Cell::new(0),
-            counts: Cell::new(None),
-            waits: [const { Cell::new(0) }; KINDS],
+            running: AtomicUsize::new(SLOTS),
+            kicked: AtomicBool::new(false),
+            waits: [const { AtomicU64::new(0) }; KINDS],
+            local: UnsafeCell::new(Local { slots: Vec::new(), loaded: None, turns: Turns::new(), counts: None }),
         }
     }
 
-    /// Sets up the CPU this runs on: registers, interrupts, counters.
-    pub fn init(index: usize) -> &'static Self {
-        let cpu = &CPUS[index];
-        write!("tpidr_el2", core::ptr::from_ref(cpu).expose_provenance() as u64);
-        expect(index, sysreg::affinity());
-        crate::arch::cpu::init();
-        crate::arch::mmu::init_stage2();
-        timer::stop_guest_timer();
-        timer::set(None);
-        gic::init_cpu(index);
-        if pmu::init() {
-            cpu.counts.set(Some(pmu::sample()));
-        }
-        cpu
-    }
-
-    /// Sleeps until the first CPU has set `flag` and kicked this one. It does not look at its vCPUs meanwhile.
-    pub fn sleep_until(&self, flag: &AtomicBool) {
-        while !flag.load(Ordering::Acquire) {
-            sysreg::wait_for_interrupt();
-            while let Some(intid) = gic::acknowledge() {
-                gic::end(intid);
-                gic::deactivate(intid);
-            }
+    fn kick(&self) {
+        if !self.kicked.swap(true, Ordering::SeqCst) {
+            gic::kick(self.affinity.load(Ordering::Relaxed));
         }
     }
 
-    fn slots(&self) -> &[Slot] {
-        // SAFETY: Only this CPU looks at its vCPUs, and nobody adds any once it does.
-        unsafe { &*self.slots.get() }
+    /// A lock is another CPU's at the moment.
+    pub fn count_wait(&self, kind: usize) {
+        if let Some(count) = self.waits.get(kind) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The CPU this runs on, while it runs no guest: who has this may give it to another vCPU. There is one, which neither another CPU
+/// nor another function on this one can have at the same time. What may change the vCPU takes it and gives it back: so it stays in a
+/// register.
+#[must_use]
+pub struct ThisCpu {
+    /// The vCPU that is loaded. Null until there is one, before the first guest is entered.
+    vcpu: *mut Vcpu,
+}
+
+impl ThisCpu {
+    /// The CPU, which a guest has just left.
+    ///
+    /// # Safety
+    ///
+    /// For the vectors: `vcpu` is loaded on this CPU, nobody refers to it, and there is no other `ThisCpu` on this CPU.
+    #[inline(always)]
+    pub unsafe fn left_by(vcpu: *mut Vcpu) -> Self {
+        Self { vcpu }
     }
 
-    fn loaded(&self) -> Option<&Slot> {
-        self.slots().get(self.loaded.get()?)
+    /// The vCPU that is loaded.
+    #[inline(always)]
+    pub fn vcpu(&mut self) -> &mut Vcpu {
+        // SAFETY: It is loaded on this CPU, so that this is the only way to it, and `self` is borrowed for as long.
+        unsafe { &mut *self.vcpu }
     }
 
-    /// The vCPU has nothing to do until it is woken.
+    /// Goes on with the vCPU that is loaded.
+    #[inline(always)]
+    pub fn enter(self) -> ! {
+        // SAFETY: The vCPU is loaded; whoever had `self` gave it away and does not come back.
+        unsafe { vectors::enter_guest(self.vcpu) }
+    }
+
     #[inline]
-    pub fn sleep(&self, slot: usize) {
-        self.queue.sleep(slot);
+    fn local(&mut self) -> &mut Local {
+        // SAFETY: The CPU's own, and `self`, of which there is one, is borrowed for as long.
+        unsafe { &mut *this().local.get() }
     }
 
-    /// A vCPU of this CPU has something to do.
-    #[inline]
-    pub fn wake_own(&self, slot: usize) {
-        self.queue.wake(slot);
-    }
-
-    /// Picks the next vCPU and gives it this CPU; waits for one if need be. No reference to a vCPU of this CPU's may be
-    /// in use.
-    pub fn schedule(&self) -> *mut Vcpu {
+    /// Gives the CPU to the vCPU that is to run next, once there is one.
+    pub fn schedule(mut self) -> Self {
         loop {
-            let Some(number) = self.queue.next(self.last.get()) else {
+            let now = timer::now();
+            let local = self.local();
+            local.turns.charge(now);
+            let Some(number) = local.turns.next(this().queue.ready()) else {
                 self.idle();
                 continue;
             };
-            let slot = &self.slots()[number];
-            if !self.may_run(number, slot) {
+            if !self.may_run(number) {
                 continue;
             }
-            if self.loaded.get() != Some(number) {
-                self.trace_switch(slot);
-                self.unload();
-                // SAFETY: This CPU's vCPU, to which nobody refers.
-                unsafe { (*slot.vcpu).load() };
-                slot.deadline.set(None);
-                self.loaded.set(Some(number));
+            if self.local().loaded != Some(number) {
+                self.switch_to(number);
             }
-            self.last.set(number);
-            self.turn_ends.set(timer::now() + timer::frequency() / SLICES_PER_SECOND);
-            slot.refresh();
-            self.arm(true);
-            return slot.vcpu;
+            self.local().turns.begin(number, now);
+            self.vcpu().refresh();
+            if self.vcpu().is_blocked() && self.sleeps(number) {
+                continue;
+            }
+            self.local().arm(now);
+            return self;
         }
+    }
+
+    fn switch_to(&mut self, number: usize) {
+        self.trace_switch(number);
+        self.unload();
+        let slot = &mut self.local().slots[number];
+        slot.deadline = None;
+        self.vcpu = slot.vcpu;
+        // Before its list registers are looked after: who changes something then sees it here, or is seen there.
+        this().running.store(number, Ordering::SeqCst);
+        self.vcpu().load();
+        self.local().loaded = Some(number);
     }
 
     /// Whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
-    fn may_run(&self, number: usize, slot: &Slot) -> bool {
-        if slot.index == 0 && slot.vm.is_resetting() {
-            self.reset_some(number, slot);
+    fn may_run(&mut self, number: usize) -> bool {
+        let slot = &self.local().slots[number];
+        let (vm, index, on) = (slot.vm, slot.index, slot.on);
+        if index == 0 && vm.is_resetting() {
+            self.reset_some(number);
             return false;
         }
-        if !slot.on.get() {
-            self.queue.sleep(number);
-            let mut machine = slot.vm.machine.lock();
-            if let Some(start) = machine.psci.take_start(slot.index) {
-                if slot.index == 0 {
-                    record(slot.client(), || Event::VmState { state: VmState::Running });
-                }
-                // SAFETY: This CPU's vCPU, to which nobody refers; it is not loaded, because it was off.
-                unsafe { (*slot.vcpu).start(start, &mut machine) };
-                slot.on.set(true);
-                self.queue.wake(number);
+        if !on {
+            this().queue.sleep(number);
+            self.local().account();
+            let start = vm.take_start(index);
+            charge_waits(vm);
+            let Some(start) = start else { return false };
+            if index == 0 {
+                record(Client::of(vm.config.id), || Event::VmState { state: VmState::Running });
             }
+            let slot = &mut self.local().slots[number];
+            slot.on = true;
+            // SAFETY: This CPU's vCPU; it is not loaded, because it was off, so that nobody refers to it.
+            unsafe { (*slot.vcpu).start(start) };
+            this().queue.wake(number);
         }
-        if slot.on.get() && slot.vm.is_ending() {
+        if vm.is_ending() {
             self.switch_off(number);
+            return false;
         }
-        slot.on.get()
+        true
     }
 
     /// Uses a turn of a VM's first vCPU to go on with the VM's reset.
-    fn reset_some(&self, number: usize, slot: &Slot) {
+    fn reset_some(&mut self, number: usize) {
         self.unload();
-        self.last.set(number);
-        slot.vm.prepare_some();
+        let local = self.local();
+        local.turns.begin(number, timer::now());
+        let vm = local.slots[number].vm;
+        vm.prepare_some();
+        charge_waits(vm);
         // No guest runs that an interrupt could interrupt.
-        while let Some(intid) = gic::acknowledge() {
-            record(Client::HYPERVISOR, || Event::Wake { intid });
-            self.interrupt(intid);
-        }
-        self.arm(true);
+        self.serve_interrupts();
+        self.local().arm(timer::now());
     }
 
-    /// Stops a vCPU for good, and its VM if it was the last one. No reference to it may be in use.
-    pub fn switch_off(&self, number: usize) {
-        let slot = &self.slots()[number];
-        self.queue.sleep(number);
-        slot.on.set(false);
-        if self.loaded.get() == Some(number) {
+    /// The vCPU that is loaded goes off.
+    pub fn switch_off_loaded(mut self) -> Self {
+        if let Some(number) = self.local().loaded {
+            self.vcpu().give_back();
+            self.switch_off(number);
+        }
+        self
+    }
+
+    /// Stops a vCPU for good, and its VM if it was the last one.
+    fn switch_off(&mut self, number: usize) {
+        this().queue.sleep(number);
+        if self.local().loaded == Some(number) {
             self.unload();
         }
-        slot.deadline.set(None);
-        let last = slot.vm.machine.lock().psci.switch_off(slot.index);
-        if last {
-            slot.vm.finish();
+        let slot = &mut self.local().slots[number];
+        slot.on = false;
+        slot.deadline = None;
+        let (vm, index) = (slot.vm, slot.index);
+        if vm.switch_off(index) {
+            vm.finish();
         }
+        charge_waits(vm);
     }
 
     /// The vCPU that is about to be loaded, and which one was before.
     #[inline(always)]
-    fn trace_switch(&self, slot: &Slot) {
-        record(slot.client(), || {
-            let before = self.loaded();
+    fn trace_switch(&mut self, number: usize) {
+        let local = self.local();
+        let (to, before) = (&local.slots[number], local.loaded.map(|number| &local.slots[number]));
+        record(Client::of(to.vm.config.id), || {
             let (from, from_vcpu) = before.map_or((0, 0), |slot| (slot.vm.config.id.get(), slot.index as u8));
-            Event::VcpuSwitch { vcpu: slot.index as u8, from, from_vcpu }
+            Event::VcpuSwitch { vcpu: to.index as u8, from, from_vcpu }
         });
     }
 
-    fn unload(&self) {
-        self.account();
-        if let Some(slot) = self.loaded() {
-            // SAFETY: This CPU's vCPU, to which nobody refers.
-            slot.deadline.set(unsafe { (*slot.vcpu).unload() });
-            self.loaded.set(None);
+    fn unload(&mut self) {
+        self.local().account();
+        if let Some(number) = self.local().loaded.take() {
+            this().running.store(SLOTS, Ordering::SeqCst);
+            let deadline = self.vcpu().unload();
+            self.local().slots[number].deadline = deadline;
         }
     }
 
-    fn idle(&self) {
-        self.arm(false);
+    fn idle(&mut self) {
+        self.local().arm_idle();
         record(Client::HYPERVISOR, || Event::Idle);
         sysreg::wait_for_interrupt();
-        while let Some(intid) = gic::acknowledge() {
+        self.serve_interrupts();
+        self.local().turns.rest(timer::now());
+    }
+
+    fn serve_interrupts(&mut self) {
+        for _ in 0..AT_ONCE {
+            let Some(intid) = gic::acknowledge() else { return };
             record(Client::HYPERVISOR, || Event::Wake { intid });
             self.interrupt(intid);
         }
     }
 
-    /// Serves an interrupt of this CPU's. Whether the turn of whoever runs is over.
+    /// Serves what interrupted a guest, and gives the CPU to another vCPU if that is to run now.
+    #[inline(always)]
+    pub fn interrupted(mut self) -> Self {
+        let mut look_around = false;
+        for _ in 0..AT_ONCE {
+            let Some(intid) = gic::acknowledge() else { break };
+            look_around |= self.interrupt(intid);
+        }
+        if look_around { self.look_around() } else { self }
+    }
+
+    /// Serves an interrupt of this CPU's. Whether who runs may have to make room now.
     #[inline]
-    pub fn interrupt(&self, intid: u32) -> bool {
-        if intid == gic::VIRTUAL_TIMER {
-            self.virtual_timer();
+    fn interrupt(&mut self, intid: u32) -> bool {
+        if intid == gic::VIRTUAL_TIMER || intid == gic::PHYSICAL_TIMER {
+            self.guest_timer(intid);
             return false;
         }
         match intid {
@@ -308,146 +411,161 @@ impl Cpu {
                 timer::set(None);
                 self.tick();
             }
+            // From here on another kick means something new.
+            gic::KICK => this().kicked.store(false, Ordering::SeqCst),
             gic::UART => input::receive(),
-            // A kick, or the virtual interface's maintenance: the list registers are looked at below.
+            // The virtual interface's maintenance: the list registers are looked at below.
             _ => {}
         }
-        if let Some(slot) = self.loaded() {
-            slot.refresh();
+        if self.local().loaded.is_some() {
+            self.vcpu().refresh();
         }
         gic::end(intid);
         gic::deactivate(intid);
-        if intid != gic::HYPERVISOR_TIMER && intid != gic::KICK {
-            return false;
-        }
-        let turn_is_over = self.is_turn_over();
-        if !turn_is_over {
-            self.arm(true);
-        }
-        turn_is_over
+        intid == gic::HYPERVISOR_TIMER || intid == gic::KICK
     }
 
-    /// Whether whoever runs has to make room: it waits or stops, or others do and it has had its time.
-    fn is_turn_over(&self) -> bool {
-        let last = self.last.get();
-        let is_ending = || self.slots().get(last).is_some_and(|slot| slot.vm.is_ending());
-        !self.queue.is_ready(last) || self.queue.has_others(last) && timer::now() >= self.turn_ends.get() || is_ending()
+    fn look_around(mut self) -> Self {
+        let now = timer::now();
+        let ready = this().queue.ready();
+        let local = self.local();
+        let current = local.turns.current();
+        let stops = ready & 1 << current == 0 || local.slots.get(current).is_some_and(|slot| slot.vm.is_ending());
+        if local.turns.is_over(ready, now) || stops {
+            return self.schedule();
+        }
+        local.arm(now);
+        self
     }
 
-    /// The loaded vCPU's timer has fired. Its interrupt stays active until the guest deactivates it.
+    /// A timer of the loaded vCPU has fired. Its interrupt stays active until the guest deactivates it.
     #[inline]
-    fn virtual_timer(&self) {
-        gic::end(gic::VIRTUAL_TIMER);
-        match self.loaded() {
-            Some(slot) if timer::guest_timer_fires() => {
-                let mut machine = slot.vm.machine.lock();
-                machine.vgic.timer_fired(slot.index);
-                machine.vgic.refresh(slot.index, &mut Interface);
-                self.queue.wake(self.last.get());
-            }
+    fn guest_timer(&mut self, intid: u32) {
+        gic::end(intid);
+        let Some(number) = self.local().loaded else {
             // It was withdrawn on its way.
-            _ => gic::deactivate(gic::VIRTUAL_TIMER),
+            gic::deactivate(intid);
+            return;
+        };
+        self.vcpu().timer_fired(intid);
+        this().queue.wake(number);
+    }
+
+    /// The guest that is loaded waits for an interrupt: goes on with it at once if there is one, or else with who runs next.
+    pub fn wait(mut self) -> Self {
+        // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
+        let place = self.vcpu().place;
+        this().queue.sleep(place.slot);
+        if self.vcpu().has_interrupt() {
+            this().queue.wake(place.slot);
+            return self;
+        }
+        if self.vcpu().vm.is_ending() {
+            this().queue.wake(place.slot);
+        }
+        self.schedule()
+    }
+
+    /// The vCPU that is loaded waits until others have looked.
+    pub fn block(self) -> Self {
+        // It is not asleep yet: who runs next finds out whether it still has to wait.
+        self.schedule()
+    }
+
+    /// The loaded vCPU, which waits for others, sleeps until they have looked. `false` if they have meanwhile.
+    fn sleeps(&mut self, number: usize) -> bool {
+        this().queue.sleep(number);
+        if self.vcpu().is_blocked() {
+            return true;
+        }
+        this().queue.wake(number);
+        false
+    }
+
+    /// A device of the loaded vCPU's VM has to be looked at by then.
+    pub fn look_at_devices_by(&mut self, time: u64) {
+        let local = self.local();
+        if let Some(slot) = local.loaded.and_then(|number| local.slots.get_mut(number)) {
+            slot.chore = Some(slot.chore.map_or(time, |chore| chore.min(time)));
         }
     }
 
-    /// Does what is due: wakes vCPUs whose timer has fired while they were not loaded, prints incomplete lines, rings
-    /// alarm clocks.
-    fn tick(&self) {
-        self.account();
+    /// Does what is due: wakes vCPUs whose timer has fired while they were not loaded, looks after devices.
+    fn tick(&mut self) {
+        self.local().account();
         let now = timer::now();
-        for (number, slot) in self.slots().iter().enumerate() {
-            if slot.deadline.get().is_some_and(|deadline| deadline <= now) {
-                slot.deadline.set(None);
-                self.queue.wake(number);
+        for number in 0..self.local().slots.len() {
+            let slot = &mut self.local().slots[number];
+            if slot.deadline.is_some_and(|deadline| deadline <= now) {
+                slot.deadline = None;
+                this().queue.wake(number);
             }
-            if slot.index != 0 {
-                continue;
+            if slot.chore.is_some_and(|chore| chore <= now) {
+                slot.chore = None;
+                let vm = slot.vm;
+                let next = vm.look_at_devices(now);
+                self.local().slots[number].chore = next;
             }
-            // Whoever runs here may be of another VM, and not to wait for this one's vCPUs elsewhere: next time, then.
-            let Some(mut machine) = slot.vm.machine.try_lock() else { continue };
-            if machine.uart.incomplete_since().is_some_and(|since| now.saturating_sub(since) >= slot.line_time()) {
-                machine.uart.print_incomplete(&mut console::lock());
-            }
-            if machine.rtc.alarm_in(crate::vm::seconds()).is_some() {
-                machine.rtc.tick(crate::vm::seconds());
-                machine.update_rtc();
-                let stale = machine.vgic.take_stale();
-                drop(machine);
-                slot.vm.notify(stale);
-            }
-        }
-    }
-
-    /// Sets the hypervisor's timer to when this CPU has to look around next.
-    fn arm(&self, running: bool) {
-        let now = timer::now();
-        let second = timer::frequency();
-        let mut next = if running { now + second / TICKS_PER_SECOND } else { u64::MAX };
-        if running && self.queue.has_others(self.last.get()) {
-            next = self.turn_ends.get();
-        }
-        for (number, slot) in self.slots().iter().enumerate() {
-            if let Some(deadline) = slot.deadline.get()
-                && !self.queue.is_ready(number)
-            {
-                next = next.min(deadline);
-            }
-            if slot.index == 0 && !running {
-                let machine = slot.vm.machine.lock();
-                if let Some(since) = machine.uart.incomplete_since() {
-                    next = next.min(since + slot.line_time());
-                }
-                if let Some(seconds) = machine.rtc.alarm_in(crate::vm::seconds()) {
-                    next = next.min(now + (u64::from(seconds) + 1).min(60) * second);
-                }
-            }
-        }
-        timer::set((next != u64::MAX).then_some(next));
-    }
-
-    /// A lock is another CPU's at the moment.
-    pub fn count_wait(&self, kind: usize) {
-        if let Some(count) = self.waits.get(kind) {
-            count.set(count.get() + 1);
-        }
-    }
-
-    /// Adds what was counted since the last time to the VM whose vCPU is loaded.
-    fn account(&self) {
-        for (kind, count) in self.waits.iter().enumerate() {
-            let waits = count.take();
-            if waits != 0
-                && let Some(slot) = self.loaded()
-            {
-                slot.vm.waits[kind].fetch_add(waits, Ordering::Relaxed);
-            }
-        }
-        let Some(before) = self.counts.get() else { return };
-        let now = pmu::sample();
-        self.counts.set(Some(now));
-        if let Some(slot) = self.loaded() {
-            let vm = slot.vm;
-            vm.instructions[0].fetch_add(u64::from(now.0.wrapping_sub(before.0)), Ordering::Relaxed);
-            vm.instructions[1].fetch_add(u64::from(now.1.wrapping_sub(before.1)), Ordering::Relaxed);
         }
     }
 }
 
-impl Slot {
-    /// Whom records of this vCPU are about.
-    #[inline(always)]
-    fn client(&self) -> Client {
-        Client::of(self.vm.config.id)
+/// Adds the looks at locks that another CPU had to the VM for which this CPU looked.
+fn charge_waits(vm: &Vm) {
+    for (kind, count) in this().waits.iter().enumerate() {
+        if count.load(Ordering::Relaxed) != 0 {
+            vm.waits[kind].fetch_add(count.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Local {
+    /// Sets the hypervisor's timer to when this CPU has to look around next, while a guest runs.
+    fn arm(&mut self, now: u64) {
+        let mut next = now + timer::frequency() / TICKS_PER_SECOND;
+        let (ready, turns) = (this().queue.ready(), &self.turns);
+        if ready & !(1 << turns.current()) != 0 {
+            next = next.min(turns.ends());
+        }
+        for (number, slot) in self.slots.iter().enumerate() {
+            if let Some(deadline) = slot.deadline
+                && ready & 1 << number == 0
+            {
+                // Who has had more than who runs would not run before that one's turn ends.
+                next = next.min(if turns.would_run(number, now.max(deadline)) {
+                    deadline
+                } else {
+                    deadline.max(turns.ends())
+                });
+            }
+            if let Some(chore) = slot.chore {
+                next = next.min(chore);
+            }
+        }
+        timer::set(Some(next));
     }
 
-    /// Brings the list registers up to date: the vCPU is loaded.
-    fn refresh(&self) {
-        self.vm.machine.lock().vgic.refresh(self.index, &mut Interface);
+    /// The same, while nobody has anything to do.
+    fn arm_idle(&mut self) {
+        let mut next = u64::MAX;
+        for slot in &self.slots {
+            next = next.min(slot.deadline.unwrap_or(u64::MAX)).min(slot.chore.unwrap_or(u64::MAX));
+        }
+        timer::set((next != u64::MAX).then_some(next));
     }
 
-    /// How long an incomplete line of this VM's waits.
-    fn line_time(&self) -> u64 {
-        let busy = self.vm.places.iter().any(|place| CPUS[place.cpu].queue.is_ready(place.slot));
-        timer::frequency() / if busy { LINES_PER_SECOND_BUSY } else { LINES_PER_SECOND_IDLE }
+    /// Adds what was counted since the last time to the VM whose vCPU is loaded.
+    fn account(&mut self) {
+        let vm = self.loaded.and_then(|number| self.slots.get(number)).map(|slot| slot.vm);
+        if let Some(vm) = vm {
+            charge_waits(vm);
+        }
+        let Some(before) = self.counts else { return };
+        let now = pmu::sample();
+        self.counts = Some(now);
+        if let Some(vm) = vm {
+            vm.instructions[0].fetch_add(u64::from(now.0.wrapping_sub(before.0)), Ordering::Relaxed);
+            vm.instructions[1].fetch_add(u64::from(now.1.wrapping_sub(before.1)), Ordering::Relaxed);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! All that comes in is taken, whether or not the selected VM reads: behind it may stand the keys that select another.
 #![forbid(unsafe_code)]
 
+use crate::arch::timer;
 use crate::console::{Escape, Input};
 use crate::platform::console;
 use crate::vm::{self, Vm};
@@ -34,12 +35,8 @@ pub fn receive() {
 }
 
 fn give(vm: &Vm, byte: u8) {
-    let mut machine = vm.machine.lock();
-    let lost = machine.uart.receive(byte);
-    machine.update_uart();
-    let stale = machine.vgic.take_stale();
-    drop(machine);
-    vm.notify(stale);
+    let (lost, vcpus) = vm.machine.with_uart(|uart| uart.receive(byte, timer::now()));
+    vm.notify(vcpus);
     if lost == 1 {
         log::info!("{}: does not read what is typed; more of it is lost", vm.config.id);
     }

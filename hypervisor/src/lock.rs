@@ -1,8 +1,10 @@
 //! Locks that say how long CPUs waited for them.
 //!
-//! The lock of a VM's devices is a *ticket* lock: who comes first is served first. Others than the VM's own vCPUs take it
-//! too, a CPU that has input for the VM for example, and a vCPU that accesses a device in a loop must not keep them out.
-//! The other locks need no such order.
+//! None of them is taken where a CPU serves what it has no choice about: its timers, a guest that waits for an interrupt,
+//! interrupts that vCPUs send each other ([`crate::vgic`], [`crate::scheduler`]). They are not fair. A lock that serves in the
+//! order in which CPUs came hands itself over to a CPU that its host may not be running, and all wait until it does; with
+//! more CPUs than the host has, that is most of the time. Whoever runs takes these. What they are held over is short
+//! and never waits for a device, but for the console's, so that who comes late finds them free soon.
 //!
 //! Waiting is counted where it happens, in the loop of who waits, so that taking a free lock costs nothing more. A count
 //! is of looks at a lock that somebody else had.
@@ -10,7 +12,7 @@
 
 use spin::RelaxStrategy;
 
-/// A VM's devices and power states.
+/// A VM's UART, clock, or power states.
 pub const DEVICES: usize = 0;
 /// A VM's side of the TEE mediator.
 pub const TEE: usize = 1;
@@ -19,8 +21,8 @@ pub const CONSOLE: usize = 2;
 /// How many kinds of locks are told apart.
 pub const KINDS: usize = 3;
 
-/// A lock of one of the kinds above that serves in the order in which they came.
-pub type TicketLock<T, const KIND: usize> = spin::mutex::TicketMutex<T, Counted<KIND>>;
+/// A lock of one of the kinds above.
+pub type Lock<T, const KIND: usize> = spin::mutex::SpinMutex<T, Counted<KIND>>;
 
 /// What a CPU does between two looks at a lock.
 pub struct Counted<const KIND: usize>;

@@ -8,8 +8,8 @@ use crate::address::Ipa;
 use crate::memory::{BLOCK, GUEST_RAM};
 use shared_abi::layout::Range;
 
-/// How much is done before others may run: a millisecond's work or two.
-pub const AT_ONCE: u64 = 2 * BLOCK;
+/// How much is done before others may run: a millisecond's work.
+pub const AT_ONCE: u64 = BLOCK;
 
 /// A piece of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ mod tests {
     fn all_of_it_is_done_once_in_order_and_never_much_at_once() {
         let ram = 3 * BLOCK;
         let images = [
-            (Ipa(0x4020_0000), Range::new(0x7000_0000, 5 * BLOCK + 0x123)),
+            (Ipa(0x4020_0000), Range::new(0x7000_0000, 2 * BLOCK + 0x123)),
             (Ipa(0x5000_0000), Range::new(0x7800_0000, 0)),
             (Ipa(0x6000_0000), Range::new(0x7900_0000, 1)),
         ];
@@ -70,11 +70,12 @@ mod tests {
         assert_eq!(
             pieces,
             [
-                Piece::Clear(GUEST_RAM, AT_ONCE),
-                Piece::Clear(Ipa(GUEST_RAM.0 + AT_ONCE), BLOCK),
-                copy(0x4020_0000, 0x7000_0000, AT_ONCE),
-                copy(0x4020_0000 + AT_ONCE, 0x7000_0000 + AT_ONCE, AT_ONCE),
-                copy(0x4020_0000 + 2 * AT_ONCE, 0x7000_0000 + 2 * AT_ONCE, BLOCK + 0x123),
+                Piece::Clear(GUEST_RAM, BLOCK),
+                Piece::Clear(Ipa(GUEST_RAM.0 + BLOCK), BLOCK),
+                Piece::Clear(Ipa(GUEST_RAM.0 + 2 * BLOCK), BLOCK),
+                copy(0x4020_0000, 0x7000_0000, BLOCK),
+                copy(0x4020_0000 + BLOCK, 0x7000_0000 + BLOCK, BLOCK),
+                copy(0x4020_0000 + 2 * BLOCK, 0x7000_0000 + 2 * BLOCK, 0x123),
                 copy(0x6000_0000, 0x7900_0000, 1),
             ]
         );

@@ -1,14 +1,20 @@
-//! Which vCPU a CPU runs: round-robin over those that have something to do.
+//! Which vCPU a CPU runs: of those that have something to do, the one that has had the least.
 //!
 //! Every vCPU belongs to one CPU for good, the one with the fewest when its VM is set up. So a vCPU's state has one
-//! owner and needs no lock, its list registers and timer stay where they are, and no CPU waits for another's queue; the
+//! owner and needs no lock, its list registers and timers stay where they are, and no CPU waits for another's queue; the
 //! price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that are placed once and stay.
+//!
+//! Time is charged to whom it was spent on, with what the hypervisor did for him, the switch to him and the VM's devices among that.
+//! Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes and has had no more than who runs, runs next;
+//! what he did not use while he slept is not made up for.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// vCPUs that one CPU can have.
 pub const SLOTS: usize = 64;
+/// Turns in a second.
+pub const SLICE_PARTS: u64 = 200;
 
 /// A vCPU's place: its CPU, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,41 +37,152 @@ impl RunQueue {
         Self { ready: AtomicU64::new(0) }
     }
 
-    /// A vCPU has something to do. What that is must have been written before.
+    /// A vCPU has something to do. What that is must have been written before. Whether it had nothing to do before.
     #[inline]
-    pub fn wake(&self, slot: usize) {
-        self.ready.fetch_or(1 << slot, Ordering::Release);
+    pub fn wake(&self, slot: usize) -> bool {
+        self.ready.fetch_or(1 << slot, SeqCst) & 1 << slot == 0
     }
 
     /// A vCPU waits. The caller must look afterwards whether something came up in between.
     #[inline]
     pub fn sleep(&self, slot: usize) {
-        self.ready.fetch_and(!(1 << slot), Ordering::AcqRel);
+        self.ready.fetch_and(!(1 << slot), SeqCst);
     }
 
-    /// The next ready vCPU after `last`, which may be `last` itself if there is no other.
+    /// Those that are ready, a bit each.
     #[inline]
-    pub fn next(&self, last: usize) -> Option<usize> {
-        let ready = self.ready.load(Ordering::Acquire);
-        if ready == 0 {
-            return None;
-        }
-        // Bit 0 is now the slot after `last`.
-        let first = (last + 1) % SLOTS;
-        let turned = ready.rotate_right(first as u32);
-        Some((turned.trailing_zeros() as usize + first) % SLOTS)
+    pub fn ready(&self) -> u64 {
+        self.ready.load(SeqCst)
     }
 
     /// Whether a vCPU is ready.
     #[inline]
     pub fn is_ready(&self, slot: usize) -> bool {
-        self.ready.load(Ordering::Relaxed) & 1 << slot != 0
+        self.ready() & 1 << slot != 0
+    }
+}
+
+/// Whose turn it is on a CPU. Times are counts of the system counter.
+pub struct Turns {
+    slice: u64,
+    /// What each has had.
+    used: [u64; SLOTS],
+    /// Those that were ready when this was looked at last.
+    known: u64,
+    /// The least that anybody has had who was ready: where who wakes begins.
+    floor: u64,
+    /// Whose turn it is, or was, since when it has not been charged, and until when it lasts if others are ready.
+    current: usize,
+    since: u64,
+    ends: u64,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The slots of a set.
+fn each(mut slots: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let slot = slots.trailing_zeros() as usize;
+        slots &= slots.wrapping_sub(1);
+        (slot < SLOTS).then_some(slot)
+    })
+}
+
+impl Turns {
+    /// Nobody has had anything.
+    pub const fn new() -> Self {
+        Self { slice: 0, used: [0; SLOTS], known: 0, floor: 0, current: 0, since: 0, ends: 0 }
     }
 
-    /// Whether anybody else than `slot` is ready.
+    /// How long a turn is.
+    pub fn set_slice(&mut self, slice: u64) {
+        self.slice = slice;
+    }
+
+    /// Whose turn it is, or was last.
     #[inline]
-    pub fn has_others(&self, slot: usize) -> bool {
-        self.ready.load(Ordering::Relaxed) & !(1 << slot) != 0
+    pub fn current(&self) -> usize {
+        self.current
+    }
+
+    /// The time from the last charge until now was spent on whose turn it is.
+    #[inline]
+    pub fn charge(&mut self, now: u64) {
+        self.used[self.current] += now.saturating_sub(self.since);
+        self.since = now;
+    }
+
+    /// The time until now was spent on nobody.
+    #[inline]
+    pub fn rest(&mut self, now: u64) {
+        self.since = now;
+    }
+
+    /// Looks who is ready. Those who woke meanwhile.
+    fn look(&mut self, ready: u64) -> u64 {
+        let newcomers = ready & !self.known;
+        if let Some(least) = each(ready & self.known).map(|slot| self.used[slot]).min() {
+            self.floor = self.floor.max(least);
+        }
+        for slot in each(newcomers) {
+            self.used[slot] = self.used[slot].max(self.floor);
+        }
+        self.known = ready;
+        newcomers
+    }
+
+    /// Who runs next: who has had the least, or among equals the next one after who ran last.
+    #[inline]
+    pub fn next(&mut self, ready: u64) -> Option<usize> {
+        if ready & ready.wrapping_sub(1) == 0 {
+            // Nearly always it is one, or none.
+            self.known = ready;
+            if ready == 0 {
+                return None;
+            }
+            let slot = ready.trailing_zeros() as usize;
+            self.used[slot] = self.used[slot].max(self.floor);
+            return Some(slot);
+        }
+        self.look(ready);
+        each(ready).min_by_key(|slot| (self.used[*slot], slot.wrapping_sub(self.current + 1) % SLOTS))
+    }
+
+    /// A turn begins, which has been prepared since the last charge.
+    #[inline]
+    pub fn begin(&mut self, slot: usize, now: u64) {
+        self.current = slot;
+        self.ends = now + self.slice;
+    }
+
+    /// Until when the turn lasts if others are ready.
+    #[inline]
+    pub fn ends(&self) -> u64 {
+        self.ends
+    }
+
+    /// Whether somebody else is to run now, if these are ready and who runs is one of them.
+    pub fn is_over(&mut self, ready: u64, now: u64) -> bool {
+        self.charge(now);
+        let newcomers = self.look(ready);
+        if ready & !(1 << self.current) == 0 {
+            return false;
+        }
+        now >= self.ends || each(newcomers).any(|slot| self.is_entitled(slot))
+    }
+
+    /// Whether a vCPU that wakes at `now` runs next: it has had no more than who runs.
+    pub fn would_run(&self, slot: usize, now: u64) -> bool {
+        let used = self.used[self.current] + now.saturating_sub(self.since);
+        self.used[slot] <= used
+    }
+
+    fn is_entitled(&self, slot: usize) -> bool {
+        self.used[slot] <= self.used[self.current]
     }
 }
 
@@ -95,35 +212,115 @@ impl Placement {
 mod tests {
     use super::*;
 
-    #[test]
-    fn everybody_who_is_ready_gets_a_turn() {
-        let queue = RunQueue::new();
-        for slot in [0, 3, 63] {
-            queue.wake(slot);
+    const SLICE: u64 = 1000;
+
+    fn turns() -> Turns {
+        let mut turns = Turns::new();
+        turns.set_slice(SLICE);
+        turns
+    }
+
+    /// Lets those who are ready run for so many counts, each until its turn ends; what each of the first four gets.
+    fn run(turns: &mut Turns, ready: u64, from: u64, counts: u64) -> [u64; 4] {
+        let mut got = [0; 4];
+        let mut now = from;
+        while now < from + counts {
+            let slot = turns.next(ready).unwrap();
+            turns.begin(slot, now);
+            while !turns.is_over(ready, now) && now < from + counts {
+                now += 10;
+                got[slot] += 10;
+            }
         }
-        let mut last = 0;
-        let turns: Vec<usize> = (0..4)
-            .map(|_| {
-                last = queue.next(last).unwrap();
-                last
-            })
-            .collect();
-        assert_eq!(turns, [3, 63, 0, 3]);
+        got
     }
 
     #[test]
-    fn who_waits_is_passed_over_until_woken() {
+    fn those_who_are_ready_share_the_cpu() {
+        let mut turns = turns();
+        let got = run(&mut turns, 0b1011, 0, 30 * SLICE);
+        assert_eq!(got, [10 * SLICE, 10 * SLICE, 0, 10 * SLICE]);
+    }
+
+    #[test]
+    fn the_next_one_after_the_last_is_first_among_equals() {
+        let mut turns = turns();
+        turns.begin(3, 0);
+        assert_eq!(turns.next(0b1011), Some(0));
+        turns.begin(0, 0);
+        assert_eq!(turns.next(0b1011), Some(1));
+        assert_eq!(turns.next(0), None);
+        turns.begin(63, 0);
+        assert_eq!(turns.next(1 << 63 | 1 << 62), Some(62));
+    }
+
+    #[test]
+    fn who_wakes_runs_at_once_unless_it_has_had_its_share() {
+        let mut turns = turns();
+        let (hog, other) = (0, 1);
+        run(&mut turns, 1 << hog, 0, 100 * SLICE);
+        // It slept all the time: it is at once its turn, but it has nothing saved up.
+        let mut now = 100 * SLICE;
+        assert!(turns.is_over(0b11, now));
+        assert_eq!(turns.next(0b11), Some(other));
+        turns.begin(other, now);
+        now += SLICE;
+        assert!(turns.is_over(0b11, now));
+        assert_eq!(turns.next(0b11), Some(hog));
+        turns.begin(hog, now);
+        // It slept for a moment after a whole turn: the hog has its turn first.
+        assert!(!turns.is_over(0b01, now + 10));
+        assert!(!turns.would_run(other, now + 20));
+        assert!(!turns.is_over(0b11, now + 20));
+        assert!(turns.is_over(0b11, now + SLICE));
+    }
+
+    /// Who wakes as often as it can takes no more than its share, with all that is done for it.
+    #[test]
+    fn waking_all_the_time_takes_nothing_from_others() {
+        let mut turns = turns();
+        let (victim, waker) = (0, 1);
+        let (mut now, mut got) = (0, [0; 2]);
+        turns.begin(victim, now);
+        while now < 1000 * SLICE {
+            // The victim runs for 50, the waker wakes.
+            now += 50;
+            got[victim] += 50;
+            if turns.is_over(0b11, now) {
+                assert_eq!(turns.next(0b11), Some(waker));
+                turns.begin(waker, now);
+                // The way there and back costs more than it does.
+                now += 90;
+                got[waker] += 90;
+                turns.charge(now);
+                assert_eq!(turns.next(0b01), Some(victim));
+                turns.begin(victim, now);
+            }
+        }
+        assert!(got[victim] * 100 >= got[waker] * 95, "{got:?}");
+    }
+
+    #[test]
+    fn a_cpu_that_rested_charges_nobody() {
+        let mut turns = turns();
+        assert_eq!(turns.next(1), Some(0));
+        turns.begin(0, 0);
+        turns.charge(10);
+        assert_eq!(turns.next(0), None);
+        turns.rest(1_000_000);
+        assert_eq!(turns.next(0b10), Some(1));
+        turns.begin(1, 1_000_000);
+        turns.charge(1_000_020);
+        assert_eq!((turns.used[0], turns.used[1]), (10, 20));
+    }
+
+    #[test]
+    fn who_wakes_is_told_from_who_was_awake() {
         let queue = RunQueue::new();
-        queue.wake(1);
-        queue.wake(2);
-        assert!(queue.has_others(1));
-        queue.sleep(2);
-        assert_eq!(queue.next(1), Some(1));
-        assert!(!queue.has_others(1));
+        assert!(queue.wake(1) && !queue.wake(1) && queue.wake(63));
+        assert!(queue.is_ready(1) && !queue.is_ready(0));
         queue.sleep(1);
-        assert_eq!(queue.next(1), None);
-        queue.wake(2);
-        assert_eq!(queue.next(1), Some(2));
+        assert_eq!(queue.ready(), 1 << 63);
     }
 
     #[test]

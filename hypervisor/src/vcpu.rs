@@ -3,12 +3,14 @@
 
 use crate::arch::context::Context;
 use crate::arch::debug::Debug;
+use crate::arch::sysreg;
 use crate::arch::vectors::STACK_OFFSET;
 use crate::arch::virtual_interface::{Interface, Saved};
 use crate::arch::{cpu, mmu, timer};
-use crate::machine::Machine;
 use crate::platform::gic;
 use crate::scheduler::Place;
+use crate::vgic::list_register::{Group, ListRegisters};
+use crate::vgic::{Concerned, Lists, VcpuMask};
 use crate::vm::Vm;
 use crate::vpsci::Start;
 use core::mem::offset_of;
@@ -33,6 +35,11 @@ pub struct Vcpu {
     pub called: bool,
     context: Context,
     interface: Saved,
+    lists: Lists,
+    /// It goes on once others have looked whom it asked.
+    blocked: bool,
+    /// Where it asked so for what it is about to read.
+    asked_for: Option<u64>,
 }
 
 const _: () = assert!(offset_of!(Vcpu, x) == 0 && offset_of!(Vcpu, stack) == STACK_OFFSET);
@@ -51,21 +58,26 @@ impl Vcpu {
             called: false,
             context: Context::reset(index as u64, 0),
             interface: Saved::reset(),
+            lists: Lists::new(),
+            blocked: false,
+            asked_for: None,
         }
     }
 
     /// Comes out of reset where PSCI wants it. It must not be loaded.
-    pub fn start(&mut self, start: Start, machine: &mut Machine) {
+    pub fn start(&mut self, start: Start) {
         self.x = [0; 31];
         self.x[0] = start.context;
         self.context = Context::reset(self.index as u64, start.entry.0);
         self.interface = Saved::reset();
+        self.lists = Lists::new();
+        (self.blocked, self.asked_for) = (false, None);
         self.debug = Debug::default();
         #[cfg(feature = "trace")]
         {
             self.called = false;
         }
-        machine.vgic.forget_lists(self.index);
+        self.vm.machine.vgic.look_everywhere(self.index);
         self.vm.forget_translations(self.place.cpu);
     }
 
@@ -78,23 +90,142 @@ impl Vcpu {
         self.context.restore();
         self.interface.restore();
         self.debug.restore();
-        let in_flight = self.vm.machine.lock().vgic.timer_in_flight(self.index);
-        gic::set_virtual_timer_active(self.place.cpu, in_flight);
+        gic::set_timers_active(self.place.cpu, self.lists.timers_in_flight());
     }
 
-    /// Takes this vCPU's registers from the CPU. When its virtual timer wants it back.
+    /// Takes this vCPU's registers from the CPU. When the first of its timers wants it back.
     pub fn unload(&mut self) -> Option<u64> {
         self.context.save();
         self.interface.save();
         self.debug.save();
-        timer::stop_guest_timer();
+        timer::stop_guest_timers();
         self.context.timer_deadline()
     }
 
     /// Brings the loaded vCPU's list registers up to date.
     #[inline]
-    pub fn refresh(&self, machine: &mut Machine) {
-        machine.vgic.refresh(self.index, &mut Interface);
+    pub fn refresh(&mut self) {
+        let others = self.lists.refresh(&self.vm.machine.vgic, self.index, &mut Interface);
+        self.vm.notify(others);
+    }
+
+    /// The same, and all that is known of what is in them: for who reads it.
+    pub fn inspect(&mut self) {
+        let others = self.lists.inspect(&self.vm.machine.vgic, self.index, &mut Interface);
+        self.vm.notify(others);
+    }
+
+    /// These vCPUs of the VM have to look at the interrupt controller, this loaded one perhaps among them.
+    #[inline(always)]
+    pub fn notify(&mut self, vcpus: VcpuMask) {
+        if vcpus != 0 {
+            self.notify_some(vcpus);
+        }
+    }
+
+    fn notify_some(&mut self, vcpus: VcpuMask) {
+        let own = 1 << self.index;
+        if vcpus & own != 0 {
+            self.refresh();
+        }
+        self.vm.notify(vcpus & !own);
+    }
+
+    /// A timer of this loaded vCPU has fired.
+    #[inline]
+    pub fn timer_fired(&mut self, intid: u32) {
+        // PSTATE.F and I, of groups 0 and 1. Who has interrupts masked may change his mind about the timer before he takes its interrupt.
+        let masked = (sysreg::spsr() >> 6 & 3) as u8;
+        let others = self.lists.timer_fired(&self.vm.machine.vgic, self.index, intid, masked, &mut Interface);
+        self.vm.notify(others);
+    }
+
+    /// The lines of this loaded vCPU's timers.
+    pub fn timers(&self) -> u32 {
+        Interface.timers()
+    }
+
+    /// Whether there is an interrupt that this loaded vCPU's guest would be told of.
+    #[inline]
+    pub fn has_interrupt(&mut self) -> bool {
+        self.refresh();
+        self.lists.has_deliverable(&Interface)
+    }
+
+    /// What this loaded vCPU's guest does to its CPU interface is no longer watched.
+    pub fn unwatch(&mut self) {
+        let others = self.lists.unwatch(&self.vm.machine.vgic, self.index, &mut Interface);
+        self.vm.notify(others);
+    }
+
+    /// The guest acknowledges an interrupt while that is watched; `None` if it is to do so again, unwatched.
+    pub fn acknowledge(&mut self, group: Group) -> Option<u32> {
+        let vgic = &self.vm.machine.vgic;
+        let (intid, others) = self.lists.acknowledge(vgic, self.index, group, &mut Interface);
+        self.vm.notify(others);
+        intid
+    }
+
+    /// The guest ends an interrupt while that is watched.
+    pub fn end_interrupt(&mut self, intid: u32) {
+        let others = self.lists.end_by_guest(&self.vm.machine.vgic, self.index, intid, &mut Interface);
+        self.vm.notify(others);
+    }
+
+    /// What is at this address is held by others: asks them, once, to look. Whether this vCPU has to wait for that.
+    pub fn ask_first(&mut self, address: u64, holders: VcpuMask) -> bool {
+        let others = holders & !(1 << self.index);
+        if others == 0 || self.asked_for.take() == Some(address) {
+            return false;
+        }
+        self.asked_for = Some(address);
+        self.ask(others)
+    }
+
+    /// What this loaded vCPU wrote concerns others. Whether it has to wait until they have looked.
+    #[inline(always)]
+    pub fn concern(&mut self, concerned: Concerned) -> bool {
+        self.notify(concerned.look);
+        let holders = concerned.hold & !(1 << self.index);
+        holders != 0 && self.ask(holders)
+    }
+
+    #[cold]
+    fn ask(&mut self, holders: VcpuMask) -> bool {
+        let holders = self.vm.on(holders);
+        self.vm.machine.vgic.ask(self.index, holders);
+        self.vm.notify(holders);
+        self.blocked = holders != 0;
+        self.blocked
+    }
+
+    /// Whether it waits for others to look.
+    #[inline]
+    pub fn is_blocked(&mut self) -> bool {
+        self.blocked = self.blocked && self.vm.machine.vgic.is_waiting(self.index);
+        self.blocked
+    }
+
+    /// Whether it is watched for that.
+    pub fn is_watched(&self) -> bool {
+        self.lists.is_watched()
+    }
+
+    /// The most urgent interrupt that waits for this loaded vCPU, if it is in that group; 1023 otherwise.
+    pub fn most_urgent_pending(&self, group: Group) -> u32 {
+        self.lists.most_urgent_pending(group, &Interface)
+    }
+
+    /// The guest deactivates an interrupt by ICC_DIR. Whether it has to wait until another vCPU has done so.
+    pub fn deactivate(&mut self, intid: u32) -> bool {
+        let concerned = self.lists.deactivate(&self.vm.machine.vgic, self.index, intid, &mut Interface);
+        self.concern(concerned)
+    }
+
+    /// This loaded vCPU goes off: what waits in its list registers is left to others.
+    pub fn give_back(&mut self) {
+        let others = self.lists.give_back(&self.vm.machine.vgic, self.index, &mut Interface);
+        self.vm.notify(others);
     }
 
     /// Reads x0 to x30, or XZR.

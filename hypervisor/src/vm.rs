@@ -6,7 +6,7 @@ use crate::arch::{cpu, mmu, timer};
 use crate::config::VmConfig;
 use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
-use crate::lock::{self, Counted, TicketLock};
+use crate::lock::{self, Counted, Lock};
 use crate::machine::{End, Machine};
 use crate::mediator::{Mediator, Shadow, VmTee};
 use crate::memory::Ram;
@@ -16,7 +16,9 @@ use crate::scheduler::Place;
 use crate::stage2::Tables;
 use crate::trace::{self, Client};
 use crate::vgic::{MAX_VCPUS, VcpuMask};
+use crate::vpl011::Pl011;
 use crate::vpsci::Start;
+use crate::vrtc::Clock;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -42,7 +44,7 @@ pub struct Vm {
     /// Its memory.
     pub ram: Ram,
     /// Its devices and power states.
-    pub machine: TicketLock<Machine, { lock::DEVICES }>,
+    pub machine: Machine,
     /// Its share of the TEE.
     pub tee: RwLock<Option<VmTee>, Counted<{ lock::TEE }>>,
     /// Where its vCPUs run.
@@ -56,6 +58,10 @@ pub struct Vm {
     tables: Tables,
     placement: Placement,
     shadow: Option<&'static Shadow>,
+    /// Its vCPUs that are on.
+    on: AtomicU8,
+    /// Whoever prints for it: its text comes in the order in which it was written.
+    printer: Lock<(), { lock::CONSOLE }>,
     ending: AtomicBool,
     alive: AtomicBool,
     /// It is to start again, and so many bytes of work have been done for that.
@@ -87,7 +93,7 @@ impl Vm {
         Ok(Box::leak(Box::new(Self {
             config,
             ram,
-            machine: TicketLock::new(machine),
+            machine,
             tee: RwLock::new(None),
             places,
             instructions: [const { AtomicU64::new(0) }; 2],
@@ -96,6 +102,8 @@ impl Vm {
             tables,
             placement,
             shadow,
+            on: AtomicU8::new(0),
+            printer: Lock::new(()),
             ending: AtomicBool::new(false),
             alive: AtomicBool::new(true),
             resetting: AtomicBool::new(false),
@@ -161,9 +169,8 @@ impl Vm {
         *self.tee.write() = tee;
         trace::memory::ram(Client::of(self.config.id), Owner::Vm, &self.ram);
         // What CPUs remember of an earlier life is wrong now.
-        mmu::flush_all_guests();
-        let mut machine = self.machine.lock();
-        machine.reset(self.config.id, self.config.vcpus, start);
+        mmu::flush_guest(self.vttbr());
+        self.machine.reset(self.config.id, start);
         self.ending.store(false, Ordering::Release);
     }
 
@@ -186,14 +193,34 @@ impl Vm {
 
     /// Asks all its vCPUs to stop. Only the first reason counts.
     pub fn end(&self, end: End) {
-        let mut machine = self.machine.lock();
-        machine.end.get_or_insert(end);
-        machine.psci.cancel_starts();
+        let mut power = self.machine.power.lock();
+        power.end.get_or_insert(end);
+        power.psci.cancel_starts();
         self.ending.store(true, Ordering::Release);
-        drop(machine);
+        drop(power);
         for place in &self.places {
             crate::cpu::wake(*place);
         }
+    }
+
+    /// Where a vCPU is to start, if it is; it is on then.
+    pub fn take_start(&self, vcpu: usize) -> Option<Start> {
+        let start = self.machine.power.lock().psci.take_start(vcpu)?;
+        self.on.fetch_or(1 << vcpu, Ordering::SeqCst);
+        Some(start)
+    }
+
+    /// Those of these vCPUs that are on.
+    pub fn on(&self, vcpus: VcpuMask) -> VcpuMask {
+        vcpus & self.on.load(Ordering::SeqCst)
+    }
+
+    /// A vCPU is off. Whether none is left.
+    pub fn switch_off(&self, vcpu: usize) -> bool {
+        self.on.fetch_and(!(1 << vcpu), Ordering::SeqCst);
+        // Who asked before it went off is answered by that.
+        self.notify(self.machine.vgic.take_askers(vcpu));
+        self.machine.power.lock().psci.switch_off(vcpu)
     }
 
     /// Whether its vCPUs are to stop.
@@ -208,11 +235,8 @@ impl Vm {
         if tee.is_some_and(|tee| !tee.destroy(&mut Monitor)) {
             log::warn!("{}: the TEE did not let go of it", self.config.id);
         }
-        let end = {
-            let mut machine = self.machine.lock();
-            machine.uart.print_incomplete(&mut platform::console::lock());
-            machine.end.take().unwrap_or(End::Off)
-        };
+        self.print();
+        let end = self.machine.power.lock().end.take().unwrap_or(End::Off);
         let id = self.config.id;
         let client = Client::of(id);
         let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
@@ -259,8 +283,16 @@ impl Vm {
         before != vcpu as u8 && before != NOBODY
     }
 
-    /// Tells vCPUs that their list registers are behind.
-    pub fn notify(&self, mut vcpus: VcpuMask) {
+    /// Wakes vCPUs that have to look at the interrupt controller: those that are on, as the others look when they start.
+    #[inline(always)]
+    pub fn notify(&self, vcpus: VcpuMask) {
+        if vcpus != 0 {
+            self.wake(vcpus);
+        }
+    }
+
+    fn wake(&self, vcpus: VcpuMask) {
+        let mut vcpus = self.on(vcpus);
         while vcpus != 0 {
             let vcpu = vcpus.trailing_zeros() as usize;
             vcpus &= vcpus - 1;
@@ -268,6 +300,43 @@ impl Vm {
                 crate::cpu::wake(*place);
             }
         }
+    }
+
+    /// Takes what is to be printed out of the UART and prints it, while the guest goes on with the device.
+    pub fn print(&self) {
+        let _printer = self.printer.lock();
+        let (text, _) = self.machine.with_uart(Pl011::take);
+        if let Some(text) = text {
+            text.print(&mut platform::console::lock());
+        }
+    }
+
+    /// When an incomplete line has waited for its end long enough.
+    pub fn line_due(&self) -> Option<u64> {
+        self.machine.with_uart(|uart| uart.due(self.is_busy(), timer::frequency())).0
+    }
+
+    fn is_busy(&self) -> bool {
+        self.places.iter().any(|place| crate::cpu::is_ready(*place))
+    }
+
+    /// Looks after its devices: prints a line that has waited for its end long enough, raises an alarm that is due. When to look
+    /// again.
+    pub fn look_at_devices(&self, now: u64) -> Option<u64> {
+        let mut line = self.line_due();
+        if line.is_some_and(|line| line <= now) {
+            // Its end may have come meanwhile, and another one begun.
+            self.print();
+            line = None;
+        }
+        let clock = clock();
+        let (alarm, vcpus) = self.machine.with_rtc(|rtc| {
+            rtc.tick(clock.seconds(now));
+            rtc.due()
+        });
+        self.notify(vcpus);
+        let alarm = alarm.map(|alarm| clock.count(alarm));
+        [line, alarm].into_iter().flatten().min()
     }
 
     /// Logs a mistake of the guest, unless it has made many.
@@ -318,9 +387,12 @@ pub fn publish(vms: alloc::vec::Vec<&'static Vm>) {
     VMS.call_once(|| vms);
 }
 
-/// The machine's time, in seconds since 1970.
-pub fn seconds() -> u32 {
-    static START: Once<(u32, u64)> = Once::new();
-    let (seconds, count) = *START.call_once(|| (platform::rtc::seconds(), timer::now()));
-    seconds.wrapping_add(((timer::now() - count) / timer::frequency().max(1)) as u32)
+/// The machine's clock, which begins when this is asked first.
+pub fn clock() -> Clock {
+    static CLOCK: Once<Clock> = Once::new();
+    *CLOCK.call_once(|| Clock {
+        start: platform::rtc::seconds().into(),
+        count: timer::now(),
+        frequency: timer::frequency(),
+    })
 }

@@ -1,11 +1,13 @@
 //! A VM's PL011 UART (Arm DDI 0183, revision r1p5).
 //!
-//! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console.
+//! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console, which
+//! is not the device's to wait for: whoever has the device takes a [`Text`] out of it and prints that afterwards.
 //! So the transmit FIFO is always empty and its interrupt, as in the device, is raised when a byte has left. Reception
 //! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
 #![forbid(unsafe_code)]
 
 use crate::console::{Console, Wire};
+use crate::vgic::MAX_VCPUS;
 use alloc::boxed::Box;
 use heapless::{Deque, Vec};
 use shared_abi::client::VmId;
@@ -14,8 +16,9 @@ use shared_abi::client::VmId;
 const FIFO: usize = 32;
 /// Bytes that wait for room in it: what can be typed, or pasted, before the guest looks.
 const QUEUE: usize = 4096;
-/// The longest line that is held back for its end.
+/// The longest line that is held back for its end, and room for what vCPUs write until it is taken: a byte each.
 const LINE: usize = 256;
+const ROOM: usize = LINE + MAX_VCPUS;
 
 // Interrupts (DDI 0183 §3.3.10).
 const RX: u16 = 1 << 4;
@@ -34,9 +37,11 @@ const ID: [u8; 8] = [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1];
 /// The device.
 pub struct Pl011 {
     vm: VmId,
-    line: Vec<u8, LINE>,
+    line: Vec<u8, ROOM>,
     /// When the oldest byte of `line` was written.
     since: u64,
+    /// When something was typed last.
+    typed: Option<u64>,
     /// Apart, so that what stands beside the device is not far from what comes before it.
     received: Box<Deque<u8, QUEUE>>,
     /// Bytes that came when there was no room, since the guest last read.
@@ -56,9 +61,38 @@ pub struct Pl011 {
 pub enum Effect {
     /// Nothing.
     Nothing,
-    /// A line is complete: [`Pl011::print_line`].
+    /// A line has been begun, which is not to wait for its end for ever: [`Pl011::due`].
+    Begun,
+    /// A line is complete, or as long as is held back: [`Pl011::take`].
     Line,
 }
+
+/// What is to be printed.
+pub struct Text {
+    vm: VmId,
+    bytes: Vec<u8, ROOM>,
+}
+
+impl Text {
+    /// Prints it; what does not end its line leaves that open on the console.
+    pub fn print<W: Wire>(&self, console: &mut Console<W>) {
+        let mut rest = &self.bytes[..];
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            console.line(self.vm, &rest[..end]);
+            rest = &rest[end + 1..];
+        }
+        if !rest.is_empty() {
+            console.partial(self.vm, rest);
+        }
+    }
+}
+
+/// How long an incomplete line waits for its end, in parts of a second. A VM that is idle will not end it soon, and who types
+/// wants to see it; one that runs may have been held up in the middle, and its line should stay whole.
+const WAITS_IDLE: u64 = 50;
+const WAITS_BUSY: u64 = 2;
+/// For so many seconds after something was typed, lines do not wait long.
+const TYPED: u64 = 1;
 
 impl Pl011 {
     /// The device out of reset.
@@ -67,6 +101,7 @@ impl Pl011 {
             vm,
             line: Vec::new(),
             since: 0,
+            typed: None,
             received: Box::new(Deque::new()),
             lost: 0,
             raised: 0,
@@ -90,7 +125,7 @@ impl Pl011 {
     #[inline]
     pub fn read(&mut self, offset: u64) -> u32 {
         match offset {
-            0x000 => self.take(),
+            0x000 => self.take_received(),
             0x018 => self.flags(),
             0x024 => self.integer_divisor,
             0x028 => self.fractional_divisor,
@@ -109,7 +144,8 @@ impl Pl011 {
     /// Writes a register, at the time `now`.
     #[inline]
     pub fn write(&mut self, offset: u64, value: u32, now: impl FnOnce() -> u64) -> Effect {
-        match offset {
+        // Its registers take a page.
+        match offset & 0xFFF {
             0x000 => return self.transmit(value as u8, now),
             0x024 => self.integer_divisor = value & 0xFFFF,
             0x028 => self.fractional_divisor = value & 0x3F,
@@ -147,46 +183,45 @@ impl Pl011 {
             return Effect::Nothing;
         }
         self.raised |= TX;
-        if byte == b'\n' {
-            if self.line.last() == Some(&b'\r') {
-                self.line.pop();
-            }
-            return Effect::Line;
-        }
-        if self.line.is_empty() {
+        let begun = self.line.is_empty();
+        if begun {
             self.since = now();
         }
-        // There is room: a full line is printed at once.
+        if byte == b'\n' && self.line.last() == Some(&b'\r') {
+            self.line.pop();
+        }
+        // There is room: who fills the line takes it next.
         let _ = self.line.push(byte);
-        if self.line.is_full() { Effect::Line } else { Effect::Nothing }
+        match begun {
+            _ if byte == b'\n' || self.line.len() >= LINE => Effect::Line,
+            true => Effect::Begun,
+            false => Effect::Nothing,
+        }
     }
 
-    /// Prints the line that has just become complete.
-    pub fn print_line<W: Wire>(&mut self, console: &mut Console<W>) {
-        if self.line.is_full() {
-            console.partial(self.vm, &self.line);
-        } else {
-            console.line(self.vm, &self.line);
+    /// When the incomplete line has waited long enough, if there is one; `busy` if the VM runs. `second` is so many counts.
+    pub fn due(&self, busy: bool, second: u64) -> Option<u64> {
+        let typed = self.typed.is_some_and(|typed| self.since.saturating_sub(typed) < TYPED * second);
+        let waits = second / if busy && !typed { WAITS_BUSY } else { WAITS_IDLE };
+        (!self.line.is_empty()).then(|| self.since + waits)
+    }
+
+    /// Takes what is to be printed, if there is anything.
+    pub fn take(&mut self) -> Option<Text> {
+        if self.line.is_empty() {
+            return None;
         }
+        // Only what there is is copied.
+        let mut bytes = Vec::new();
+        let _ = bytes.extend_from_slice(&self.line);
         self.line.clear();
+        Some(Text { vm: self.vm, bytes })
     }
 
-    /// When the incomplete line was begun, if there is one.
-    pub fn incomplete_since(&self) -> Option<u64> {
-        (!self.line.is_empty()).then_some(self.since)
-    }
-
-    /// Prints the incomplete line, which stays open on the console.
-    pub fn print_incomplete<W: Wire>(&mut self, console: &mut Console<W>) {
-        if !self.line.is_empty() {
-            console.partial(self.vm, &self.line);
-            self.line.clear();
-        }
-    }
-
-    /// A byte arrives. Where there is no room it is lost, as it would be in the device; how many were, since the guest
+    /// A byte is typed. Where there is no room it is lost, as it would be in the device; how many were, since the guest
     /// last read.
-    pub fn receive(&mut self, byte: u8) -> u32 {
+    pub fn receive(&mut self, byte: u8, now: u64) -> u32 {
+        self.typed = Some(now);
         if self.received.push_back(byte).is_err() {
             self.lost = self.lost.saturating_add(1);
         }
@@ -227,7 +262,7 @@ impl Pl011 {
         self.raised |= if waiting >= self.trigger() { RX } else { RT };
     }
 
-    fn take(&mut self) -> u32 {
+    fn take_received(&mut self) -> u32 {
         let byte = self.received.pop_front().unwrap_or(0);
         self.update_receive();
         u32::from(byte)
@@ -267,7 +302,7 @@ mod tests {
         let mut console = Console::new(std::vec::Vec::new());
         for byte in text.bytes() {
             if uart.write(DR, u32::from(byte), || 7) == Effect::Line {
-                uart.print_line(&mut console);
+                uart.take().unwrap().print(&mut console);
             }
         }
         std::string::String::from_utf8(core::mem::take(console.wire())).unwrap()
@@ -284,9 +319,47 @@ mod tests {
     fn a_line_is_printed_when_it_ends_and_an_incomplete_one_is_kept() {
         let mut uart = device();
         assert_eq!(send(&mut uart, "hello\r\nwor"), "[vm1] hello\r\n");
-        assert_eq!(uart.incomplete_since(), Some(7));
+        assert!(uart.due(true, 1000).is_some());
         assert_eq!(send(&mut uart, "ld\n"), "[vm1] world\r\n");
-        assert_eq!(uart.incomplete_since(), None);
+        assert_eq!(uart.due(true, 1000), None);
+        assert!(uart.take().is_none());
+    }
+
+    #[test]
+    fn an_incomplete_line_waits_unless_its_vm_is_idle_or_somebody_types() {
+        let mut uart = device();
+        send(&mut uart, "/ # ");
+        assert_eq!((uart.due(true, 1000), uart.due(false, 1000)), (Some(507), Some(27)));
+        let mut console = Console::new(std::vec::Vec::new());
+        uart.take().unwrap().print(&mut console);
+        assert_eq!(console.wire(), b"[vm1] / # ");
+        // The echo of what is typed is written at 7.
+        uart.receive(b'l', 5);
+        send(&mut uart, "l");
+        assert_eq!(uart.due(true, 1000), Some(27));
+        uart.receive(b's', 5);
+        uart.take();
+        uart.write(DR, u32::from(b'x'), || 1006);
+        assert_eq!(uart.due(true, 1000), Some(1506), "that was more than a second ago");
+    }
+
+    #[test]
+    fn what_others_write_before_a_line_is_taken_comes_behind_it() {
+        let mut uart = device();
+        for byte in b"one\r\ntwo\nth" {
+            uart.write(DR, u32::from(*byte), || 7);
+        }
+        let mut console = Console::new(std::vec::Vec::new());
+        uart.take().unwrap().print(&mut console);
+        assert_eq!(console.wire(), b"[vm1] one\r\n[vm1] two\r\n[vm1] th");
+        // All vCPUs of a VM at once find room.
+        for _ in 0..LINE - 1 {
+            uart.write(DR, u32::from(b'x'), || 7);
+        }
+        for _ in 0..=MAX_VCPUS {
+            assert_eq!(uart.write(DR, u32::from(b'y'), || 7), Effect::Line);
+        }
+        assert_eq!(uart.take().unwrap().bytes.len(), ROOM);
     }
 
     #[test]
@@ -302,7 +375,7 @@ mod tests {
         let mut uart = device();
         uart.write(IMSC, u32::from(RX | RT), || 0);
         assert!(!uart.interrupt());
-        assert_eq!(uart.receive(b'a'), 0);
+        assert_eq!(uart.receive(b'a', 0), 0);
         assert!(uart.interrupt());
         assert_eq!(uart.read(MIS), u32::from(RT));
         assert_eq!(uart.read(FR) & 1 << 4, 0);
@@ -315,7 +388,7 @@ mod tests {
     fn the_receive_interrupt_comes_at_its_level() {
         let mut uart = device();
         for byte in 0..16 {
-            uart.receive(byte);
+            uart.receive(byte, 0);
         }
         assert_eq!(uart.read(0x3C) & u32::from(RX | RT), u32::from(RX));
         uart.read(DR);
@@ -337,18 +410,18 @@ mod tests {
     fn no_byte_is_received_before_the_guest_enables_it_nor_beyond_the_room() {
         let mut uart = Pl011::new(VmId::new(1).unwrap());
         uart.write(IMSC, u32::from(RX | RT), || 0);
-        uart.receive(b'a');
+        uart.receive(b'a', 0);
         assert!(!uart.interrupt());
         let mut uart = device();
         for n in 0..QUEUE - 1 {
-            assert_eq!(uart.receive(n as u8), 0);
+            assert_eq!(uart.receive(n as u8, 0), 0);
         }
-        let lost = [b'x'; 4].map(|byte| uart.receive(byte));
+        let lost = [b'x'; 4].map(|byte| uart.receive(byte, 0));
         assert!(lost[3] >= 2 && lost[3] == lost[2] + 1, "{lost:?}");
         let lost = lost[3];
         // What was there first stays, and the count is told once.
         assert_eq!(uart.read(DR), 0);
         assert_eq!((uart.take_lost(), uart.take_lost()), (lost, 0));
-        assert_eq!(uart.receive(b'y'), 0);
+        assert_eq!(uart.receive(b'y', 0), 0);
     }
 }

@@ -71,6 +71,10 @@ pub enum Question {
 pub fn call(regs: &[u64; 4], answer: impl FnOnce(Question) -> Result<Outcome, ErrorCode>) -> Outcome {
     // What is not there is not supported, whatever its arguments.
     let known = FunctionId::try_from(regs[0] as u32).map_err(ErrorCode::from);
+    if known == Ok(FunctionId::PsciVersion) {
+        // What is asked most often has no arguments to look at.
+        return Outcome::Return(VERSION);
+    }
     let known = known.and_then(|function| features(PsciFeature::PsciFunction(function)));
     let function = known.and_then(|_| Function::try_from(regs).map_err(ErrorCode::from));
     let outcome = function.and_then(|function| serve(function, answer));

@@ -48,6 +48,8 @@ registers! {
     cntkctl = "cntkctl_el1",
     cntv_cval = "cntv_cval_el0",
     cntv_ctl = "cntv_ctl_el0",
+    cntp_cval = "cntp_cval_el0",
+    cntp_ctl = "cntp_ctl_el0",
     par = "par_el1",
     csselr = "csselr_el1",
 }
@@ -142,11 +144,15 @@ impl Context {
         restore_simd(&self.simd);
     }
 
-    /// When this vCPU's virtual timer fires; `None` if it is off or masked.
+    /// When the first of this vCPU's timers fires; `None` if they are off or masked.
     pub fn timer_deadline(&self) -> Option<u64> {
         const ENABLE: u64 = 1;
         const IMASK: u64 = 2;
-        (self.registers.cntv_ctl & (ENABLE | IMASK) == ENABLE).then_some(self.registers.cntv_cval)
+        let deadline = |control: u64, value: u64| (control & (ENABLE | IMASK) == ENABLE).then_some(value);
+        let registers = &self.registers;
+        let timers =
+            [deadline(registers.cntv_ctl, registers.cntv_cval), deadline(registers.cntp_ctl, registers.cntp_cval)];
+        timers.into_iter().flatten().min()
     }
 }
 

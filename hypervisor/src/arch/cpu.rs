@@ -87,8 +87,8 @@ pub fn init() {
     set_hcr();
     CPTR_EL2.set(CPTR);
     write!("hstr_el2", 0);
-    // A guest may read the physical count, which is the virtual one; the physical timer traps.
-    CNTHCTL_EL2.write(CNTHCTL_EL2::EL1PCTEN::SET);
+    // The physical count, which is the virtual one, and the EL1 physical timer are the guest's: EL2 has a timer of its own.
+    CNTHCTL_EL2.write(CNTHCTL_EL2::EL1PCTEN::SET + CNTHCTL_EL2::EL1PCEN::SET);
     CNTVOFF_EL2.set(0);
     write!("vpidr_el2", MIDR_EL1.get());
     if features().contains(Features::HCX) {

@@ -184,6 +184,13 @@ pub fn set_stage2(vttbr: u64) {
     isb();
 }
 
+/// Drops whatever is cached of stage 1 and 2 for the VM of this VTTBR_EL2, on all CPUs. It is current afterwards.
+pub fn flush_guest(vttbr: u64) {
+    set_stage2(vttbr);
+    // SAFETY: Entries of this VMID only; they are walked again when needed.
+    unsafe { core::arch::asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
+}
+
 /// Drops whatever is cached of stage 1 and 2 for guests, on all CPUs: before a VMID is used for the first time.
 pub fn flush_all_guests() {
     // SAFETY: Guest entries only; they are walked again when needed.

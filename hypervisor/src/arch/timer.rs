@@ -1,6 +1,7 @@
-//! The hypervisor's own timer, CNTHP, and the count.
+//! The hypervisor's own timer, CNTHP, the loaded vCPU's two, CNTV and CNTP, and the count.
 
-use super::sysreg::isb;
+use super::sysreg::{isb, read, write};
+use crate::vgic::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, Readable, Writeable};
 
 /// The system count (CNTPCT).
@@ -15,12 +16,18 @@ pub fn frequency() -> u64 {
     CNTFRQ_EL0.get()
 }
 
+/// Lets CNTHP fire at once.
+#[inline]
+pub fn fire() {
+    set(Some(0));
+}
+
 /// Lets CNTHP fire at `deadline`, or never.
 #[inline(always)]
 pub fn set(deadline: Option<u64>) {
     match deadline {
         Some(deadline) => {
-            super::sysreg::write!("cnthp_cval_el2", deadline);
+            write!("cnthp_cval_el2", deadline);
             CNTHP_CTL_EL2.write(CNTHP_CTL_EL2::ENABLE::SET);
         }
         None => CNTHP_CTL_EL2.set(0),
@@ -28,14 +35,16 @@ pub fn set(deadline: Option<u64>) {
     isb();
 }
 
-/// Whether the loaded vCPU's virtual timer asserts its interrupt.
+/// The interrupts that the loaded vCPU's timers assert, a bit for each of its PPIs.
 #[inline]
-pub fn guest_timer_fires() -> bool {
-    let wanted = CNTV_CTL_EL0::ENABLE::SET + CNTV_CTL_EL0::IMASK::CLEAR + CNTV_CTL_EL0::ISTATUS::SET;
-    CNTV_CTL_EL0.matches_all(wanted)
+pub fn guest_timers() -> u32 {
+    // ENABLE, IMASK and ISTATUS of CNTx_CTL.
+    let asserts = |control: u64| u32::from(control & 7 == 5);
+    asserts(CNTV_CTL_EL0.get()) << VIRTUAL_TIMER | asserts(read!("cntp_ctl_el0")) << PHYSICAL_TIMER
 }
 
-/// Switches the virtual timer off: a CPU without a vCPU has none.
-pub fn stop_guest_timer() {
+/// Switches them off: a CPU without a vCPU has none.
+pub fn stop_guest_timers() {
     CNTV_CTL_EL0.set(0);
+    write!("cntp_ctl_el0", 0);
 }

@@ -6,7 +6,8 @@
 //! vCPU. Rust ends by entering the vCPU to go on with.
 //!
 //! There are two tables. With the second, an exit first asks the firmware to make the branch predictor forget what the
-//! guest trained it to ([`super::predictor`]); the first has not one instruction for that.
+//! guest trained it to ([`super::predictor`]); the first has not one instruction for that. VBAR_EL2 holds no bits 10:0, so
+//! that a table anywhere else than on a boundary of 2 KiB is another table: the linker refuses that.
 
 use core::arch::global_asm;
 use shared_abi::smccc::SMCCC_ARCH_WORKAROUND_1;
@@ -62,7 +63,6 @@ global_asm!(
     .endm
 
     .macro table hardened
-    .balign 2048
     own     0                   // SP_EL0 is never used
     own     1
     own     2
@@ -86,6 +86,7 @@ global_asm!(
     .global vectors
 vectors:
     table   0
+    .balign 2048
     .global hardened_vectors
 hardened_vectors:
     table   1

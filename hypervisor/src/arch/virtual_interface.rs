@@ -3,10 +3,27 @@
 //! `arm-gic` has the physical side only, so these registers are read and written here.
 
 use super::sysreg::{read, write};
-use crate::vgic::ListRegisters;
+use crate::vgic::list_register::{Control, Filter, Group, ListRegisters};
 
+// ICH_HCR_EL2.
 const EN: u64 = 1;
-const UIE: u64 = 1 << 1;
+const LRENPIE: u64 = 1 << 2;
+const NPIE: u64 = 1 << 3;
+const VGRP0_EIE: u64 = 1 << 4;
+const VGRP0_DIE: u64 = 1 << 5;
+const VGRP1_EIE: u64 = 1 << 6;
+const VGRP1_DIE: u64 = 1 << 7;
+const TALL0: u64 = 1 << 11;
+const TALL1: u64 = 1 << 12;
+const TDIR: u64 = 1 << 14;
+const EOI_COUNT: u64 = 0x1F << 27;
+
+// ICH_VTR_EL2.
+const SEPARATE_DIR_TRAP: u64 = 1 << 19;
+
+// ICH_VMCR_EL2.
+const VCBPR: u64 = 1 << 4;
+const VEOIM: u64 = 1 << 9;
 
 /// The list registers of this CPU, with those of the loaded vCPU in them.
 pub struct Interface;
@@ -66,17 +83,118 @@ impl ListRegisters for Interface {
         }
     }
 
-    fn set_underflow(&mut self, on: bool) {
-        write!("ich_hcr_el2", EN | if on { UIE } else { 0 });
+    fn set_control(&mut self, control: Control) {
+        let bits = |on: bool, bits: u64| if on { bits } else { 0 };
+        let groups = control.groups.map_or(0, |groups| {
+            let change = |on: bool, enabled: u64, disabled: u64| if on { disabled } else { enabled };
+            change(groups & 1 != 0, VGRP0_EIE, VGRP0_DIE) | change(groups & 2 != 0, VGRP1_EIE, VGRP1_DIE)
+        });
+        let acknowledge = match control.acknowledge {
+            Some(Group::Zero) => TALL0,
+            Some(Group::One) => TALL1,
+            None => 0,
+        };
+        let value =
+            always() | bits(control.none_pending, NPIE) | groups | bits(control.unlisted_end, LRENPIE) | acknowledge;
+        write!("ich_hcr_el2", read!("ich_hcr_el2") & EOI_COUNT | value);
+    }
+
+    fn take_unlisted_ends(&mut self) -> u32 {
+        let value = read!("ich_hcr_el2");
+        write!("ich_hcr_el2", value & !EOI_COUNT);
+        ((value & EOI_COUNT) >> EOI_COUNT.trailing_zeros()) as u32
+    }
+
+    fn filter(&self) -> Filter {
+        let vmcr = read!("ich_vmcr_el2");
+        // ICC_BPR1 counts from one bit higher than ICC_BPR0 (GICv3 §4.8.2); with CBPR the latter is for both.
+        let (group0, group1) = (0xFEu8 << (vmcr >> 21 & 7), 0xFFu8 << (vmcr >> 18 & 7));
+        Filter {
+            groups: (vmcr & 3) as u8,
+            mask: (vmcr >> 24) as u8,
+            running: running_priority(),
+            preemption: [group0, if vmcr & VCBPR != 0 { group0 } else { group1 }],
+        }
+    }
+
+    #[inline]
+    fn priority_mask(&self) -> u8 {
+        (read!("ich_vmcr_el2") >> 24) as u8
+    }
+
+    #[inline]
+    fn splits_ends(&self) -> bool {
+        read!("ich_vmcr_el2") & VEOIM != 0
+    }
+
+    fn raise_priority(&mut self, register: u64) {
+        let filter = self.filter();
+        let group = (register >> 60 & 1) as usize;
+        let level = ((register >> 48) as u8 & filter.preemption[group]) >> (8 - preemption_bits());
+        let bit = 1 << (level % 32);
+        active_priorities(|ap0, ap1, n| {
+            if n == usize::from(level / 32) {
+                let (read, write) = if group == 0 { ap0 } else { ap1 };
+                write(read() | bit);
+            }
+        });
+    }
+
+    fn drop_priority(&mut self) {
+        let mut done = false;
+        active_priorities(|ap0, ap1, n| {
+            let _ = n;
+            let (first, second) = (ap0.0(), ap1.0());
+            if done || first | second == 0 {
+                return;
+            }
+            done = true;
+            // The lower bit is the more urgent one; the same level is not active in both.
+            let (write, value) = if second == 0 || first != 0 && first.trailing_zeros() < second.trailing_zeros() {
+                (ap0.1, first)
+            } else {
+                (ap1.1, second)
+            };
+            write(value & (value - 1));
+        });
     }
 
     fn deactivate(&mut self, intid: u32) {
         crate::platform::gic::deactivate(intid);
     }
 
-    fn timer_fires(&self) -> bool {
-        super::timer::guest_timer_fires()
+    #[inline]
+    fn timers(&self) -> u32 {
+        super::timer::guest_timers()
     }
+}
+
+/// ICH_HCR_EL2 of a guest with nothing out of the ordinary. A CPU without a trap for ICC_DIR alone has none: there, what is
+/// in no list register of the vCPU that names it stays active.
+fn always() -> u64 {
+    if read!("ich_vtr_el2") & SEPARATE_DIR_TRAP != 0 { EN | TDIR } else { EN }
+}
+
+/// The priority of what the guest handles: the lowest bit that is set in its active priorities registers (GICv3 §4.8.5).
+#[inline]
+fn running_priority() -> u8 {
+    let bits = preemption_bits();
+    // The first of them say it all on a CPU with 5 bits of preemption, as most are.
+    let mut active = [read!("ich_ap0r0_el2") | read!("ich_ap1r0_el2"), 0, 0, 0];
+    if bits > 5 {
+        active_priorities(|ap0, ap1, n| active[n] = ap0.0() | ap1.0());
+    }
+    for (n, active) in (0..).zip(active) {
+        if active != 0 {
+            return ((n * 32 + active.trailing_zeros()) << (8 - bits)) as u8;
+        }
+    }
+    u8::MAX
+}
+
+/// ICH_VTR_EL2.PREbits: bits of preemption, 5 to 7.
+fn preemption_bits() -> u64 {
+    (read!("ich_vtr_el2") >> 26 & 7) + 1
 }
 
 /// Apart, because sixteen cases are not to stand wherever a list register is read.
@@ -103,13 +221,13 @@ pub struct Saved {
 impl Saved {
     /// The interface of a vCPU out of reset: nothing pending, all groups off, priority mask 0.
     pub fn reset() -> Self {
-        Self { hcr: EN, ..Self::default() }
+        Self { hcr: always(), ..Self::default() }
     }
 
     /// Takes the state from the CPU.
     pub fn save(&mut self) {
         self.vmcr = read!("ich_vmcr_el2");
-        self.hcr = read!("ich_hcr_el2") & (EN | UIE);
+        self.hcr = read!("ich_hcr_el2");
         active_priorities(|ap0, ap1, n| {
             self.ap0[n] = ap0.0();
             self.ap1[n] = ap1.0();
@@ -144,7 +262,7 @@ fn active_priorities(mut each: impl FnMut(Access, Access, usize)) {
             (|| read!($name), |value| write!($name, value))
         };
     }
-    let bits = (read!("ich_vtr_el2") >> 26 & 7) + 1;
+    let bits = preemption_bits();
     each(access!("ich_ap0r0_el2"), access!("ich_ap1r0_el2"), 0);
     if bits >= 6 {
         each(access!("ich_ap0r1_el2"), access!("ich_ap1r1_el2"), 1);

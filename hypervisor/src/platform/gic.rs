@@ -12,6 +12,7 @@ use spin::Mutex;
 use spin::Once;
 
 use crate::arch::sysreg::{read, write};
+use crate::vgic::TIMERS;
 
 /// Kicks another CPU out of its guest or its sleep.
 pub const KICK: u32 = 0;
@@ -19,8 +20,8 @@ pub const KICK: u32 = 0;
 pub const MAINTENANCE: u32 = 25;
 /// The hypervisor's timer.
 pub const HYPERVISOR_TIMER: u32 = 26;
-/// The virtual timer of the loaded vCPU.
-pub const VIRTUAL_TIMER: u32 = 27;
+/// The timers of the loaded vCPU.
+pub use crate::vgic::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 /// The normal world's UART: SPI 1.
 pub const UART: u32 = 33;
 
@@ -59,6 +60,7 @@ pub fn init_cpu(cpu: usize) {
         IntId::ppi(MAINTENANCE - 16),
         IntId::ppi(HYPERVISOR_TIMER - 16),
         IntId::ppi(VIRTUAL_TIMER - 16),
+        IntId::ppi(PHYSICAL_TIMER - 16),
     ];
     for intid in wanted {
         let done = redistributor.set_group(intid, Group::Group1NS);
@@ -97,16 +99,18 @@ pub fn deactivate(intid: u32) {
     crate::arch::sysreg::isb();
 }
 
-/// Makes the virtual timer's interrupt active or inactive on `cpu`, which must be this one: active if the vCPU that is
-/// loaded has it in a list register, whose deactivation will then reach it.
-pub fn set_virtual_timer_active(cpu: usize, active: bool) {
+/// Makes these of the guest's timers' interrupts active on `cpu`, which must be this one, and the others inactive: active are
+/// those that the vCPU that is loaded has taken and not deactivated, which will reach them.
+pub fn set_timers_active(cpu: usize, active: u32) {
     const SGI_FRAME: u64 = 0x1_0000;
     const ISACTIVER0: u64 = 0x300;
     const ICACTIVER0: u64 = 0x380;
-    let register = if active { ISACTIVER0 } else { ICACTIVER0 };
-    let address = GICR.base + cpu as u64 * GICR_STRIDE + SGI_FRAME + register;
-    // SAFETY: The register is this CPU's; a write of one bit sets that interrupt's state and changes no other's.
-    unsafe { core::ptr::with_exposed_provenance_mut::<u32>(address as usize).write_volatile(1 << VIRTUAL_TIMER) };
+    let frame = GICR.base + cpu as u64 * GICR_STRIDE + SGI_FRAME;
+    for (register, bits) in [(ICACTIVER0, TIMERS & !active), (ISACTIVER0, TIMERS & active)] {
+        let address = core::ptr::with_exposed_provenance_mut::<u32>((frame + register) as usize);
+        // SAFETY: The register is this CPU's; writing a bit sets that interrupt's state and changes no other's.
+        unsafe { address.write_volatile(bits) };
+    }
 }
 
 /// Kicks the CPU of this affinity.

@@ -78,7 +78,7 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let regs = [u64::from(function.0), vcpu.x[1] & mask, vcpu.x[2] & mask, vcpu.x[3] & mask];
     let vm = vcpu.vm;
     let is_ram = |ipa| vm.ram.translate(ipa).is_some();
-    let outcome = vpsci::call(&regs, |question| vm.machine.lock().psci.answer(question, is_ram));
+    let outcome = vpsci::call(&regs, |question| vm.machine.power.lock().psci.answer(question, is_ram));
     match outcome {
         Outcome::Return(code) => {
             refusal::psci(Client::of(vm.config.id), &regs, code);

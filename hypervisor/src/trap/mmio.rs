@@ -1,114 +1,219 @@
 //! Accesses to the devices of the guest contract.
 #![forbid(unsafe_code)]
 
+use super::instruction::Transfer;
 use super::syndrome::Access;
-use crate::arch::timer;
-use crate::platform::console;
+use crate::arch::{guest, timer};
 use crate::vcpu::Vcpu;
-use crate::vgic::VcpuMask;
+use crate::vgic::{Concerned, VcpuMask};
 use crate::vm::{self, Vm};
-use crate::vpl011::Effect;
+use crate::vpl011::{Effect, Pl011};
 use shared_abi::layout::{GICD, GICR, RTC, UART_NS};
 
-/// Emulates an access; `false` if there is no device.
-#[inline]
-pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> bool {
+/// What became of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is no device that answers it.
+    Nobody,
+    /// It is done.
+    Done,
+    /// It is done, and the VM's devices have to be looked at by then ([`Vm::look_at_devices`]).
+    Due(u64),
+    /// It is done, but the guest does not go on before other vCPUs have looked.
+    DoneLater,
+    /// It is to be done again when other vCPUs have looked.
+    Held,
+}
+
+/// Emulates an access.
+#[inline(always)]
+pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
     // Registers lie at multiples of their size; a device answers nothing else.
     if ipa & u64::from(access.width - 1) != 0 {
-        return false;
+        return Outcome::Nobody;
     }
+    let big_endian = guest::is_big_endian();
     if access.write {
-        let value = access.stored(vcpu.read(access.register));
+        let value = access.stored(vcpu.read(access.register), big_endian);
         write(vcpu, ipa, access.width, value)
     } else {
-        let Some(value) = read(vcpu, ipa, access.width) else { return false };
-        vcpu.write(access.register, access.loaded(value));
-        true
-    }
-}
-
-#[inline]
-fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Option<u64> {
-    let mut machine = vcpu.vm.machine.lock();
-    if UART_NS.holds(ipa, 1) {
-        const DATA: u64 = 0;
-        let offset = ipa - UART_NS.base;
-        let value = machine.uart.read(offset);
-        if offset == DATA {
-            machine.update_uart();
-            let others = settle(vcpu, &mut machine.vgic);
-            let lost = machine.uart.take_lost();
-            drop(machine);
-            vcpu.vm.notify(others);
-            if lost != 0 {
-                say_lost(vcpu.vm, lost);
+        match read(vcpu, ipa, access.width) {
+            Ok(value) => {
+                vcpu.write(access.register, access.loaded(value, big_endian));
+                Outcome::Done
             }
+            Err(outcome) => outcome,
         }
-        Some(u64::from(value))
-    } else if GICD.holds(ipa, 1) {
-        let offset = ipa - GICD.base;
-        if is_state(offset) {
-            vcpu.refresh(&mut machine);
-        }
-        Some(machine.vgic.read_distributor(offset, width))
-    } else if GICR.holds(ipa, 1) {
-        vcpu.refresh(&mut machine);
-        machine.vgic.read_redistributor(ipa - GICR.base, width)
-    } else if RTC.holds(ipa, 1) {
-        Some(u64::from(machine.rtc.read(ipa - RTC.base, vm::seconds())))
-    } else {
-        None
     }
 }
 
+/// Emulates an access of which the syndrome says nothing but where it went, by a look at the instruction. What is looked at is the
+/// guest's memory, which the guest may have changed: another instruction is nobody's access.
 #[cold]
-fn say_lost(vm: &Vm, bytes: u32) {
-    log::info!("{}: {bytes} bytes typed for it are lost", vm.config.id);
+pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Outcome {
+    const WNR: u64 = 1 << 6;
+    // An address may have a tag on top.
+    const TAG: u64 = 0xFF << 56;
+    if !is_device(vcpu, ipa) {
+        return Outcome::Nobody;
+    }
+    let Some(transfer) = guest::instruction(&vcpu.vm.ram).and_then(Transfer::decode) else { return Outcome::Nobody };
+    let base = match transfer.base {
+        31 => guest::stack_pointer(),
+        register => vcpu.read(register),
+    };
+    let is_it = transfer.address(base) & !TAG == far & !TAG && transfer.first.write == (esr & WNR != 0);
+    if !is_it {
+        return Outcome::Nobody;
+    }
+    let (mut ipa, mut outcome) = (ipa, Outcome::Nobody);
+    for access in transfer.accesses() {
+        outcome = match (outcome, emulate_part(vcpu, ipa, access)) {
+            // Whatever was done of it is done again then.
+            (_, outcome @ (Outcome::Nobody | Outcome::Held)) => return outcome,
+            (Outcome::Due(first), Outcome::Due(second)) => Outcome::Due(first.min(second)),
+            (outcome @ (Outcome::Due(_) | Outcome::DoneLater), Outcome::Done) => outcome,
+            (_, outcome) => outcome,
+        };
+        ipa += u64::from(access.width);
+    }
+    if let Some(change) = transfer.change {
+        let base = base.wrapping_add_signed(change);
+        match transfer.base {
+            31 => guest::set_stack_pointer(base),
+            register => vcpu.write(register, base),
+        }
+    }
+    outcome
 }
 
-#[inline]
-fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> bool {
-    let mut machine = vcpu.vm.machine.lock();
-    if UART_NS.holds(ipa, 1) {
-        if machine.uart.write(ipa - UART_NS.base, value as u32, timer::now) == Effect::Line {
-            machine.uart.print_line(&mut console::lock());
-        }
-        machine.update_uart();
-    } else if GICD.holds(ipa, 1) {
+/// Apart, so that the way of all others has it in one piece.
+#[inline(never)]
+fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
+    emulate(vcpu, ipa, access)
+}
+
+/// Whether a device is there.
+pub fn is_device(vcpu: &Vcpu, ipa: u64) -> bool {
+    UART_NS.holds(ipa, 1)
+        || GICD.holds(ipa, 1)
+        || RTC.holds(ipa, 1)
+        || GICR.holds(ipa, 1) && vcpu.vm.machine.vgic.has_redistributor(ipa - GICR.base)
+}
+
+#[inline(always)]
+fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
+    let machine = &vcpu.vm.machine;
+    if GICD.holds(ipa, 1) {
         let offset = ipa - GICD.base;
         if is_state(offset) {
-            vcpu.refresh(&mut machine);
+            look(vcpu, ipa, machine.vgic.distributor_holders(offset))?;
         }
-        machine.vgic.write_distributor(offset, width, value);
-    } else if GICR.holds(ipa, 1) {
-        vcpu.refresh(&mut machine);
-        if !machine.vgic.write_redistributor(ipa - GICR.base, width, value) {
-            return false;
+        Ok(machine.vgic.read_distributor(offset, width))
+    } else if UART_NS.holds(ipa, 1) {
+        let offset = ipa - UART_NS.base;
+        let (value, vcpus) = machine.with_uart(|uart| uart.read(offset));
+        vcpu.notify(vcpus);
+        if offset == 0 {
+            say_lost(vcpu.vm);
         }
-    } else if RTC.holds(ipa, 1) {
-        machine.rtc.write(ipa - RTC.base, value as u32, vm::seconds());
-        machine.update_rtc();
+        Ok(u64::from(value))
     } else {
-        return false;
+        read_other(vcpu, ipa, width)
     }
-    let others = settle(vcpu, &mut machine.vgic);
-    drop(machine);
-    vcpu.vm.notify(others);
-    true
 }
 
-/// GICD_ISPENDR to GICD_ICACTIVER: what they show may have changed in the list registers.
+#[inline(never)]
+fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
+    let machine = &vcpu.vm.machine;
+    if GICR.holds(ipa, 1) {
+        let offset = ipa - GICR.base;
+        if is_state(offset & 0xFFFF) {
+            look(vcpu, ipa, machine.vgic.redistributor_holders(offset))?;
+        }
+        machine.vgic.read_redistributor(vcpu.index, vcpu.timers(), offset, width).ok_or(Outcome::Nobody)
+    } else if RTC.holds(ipa, 1) {
+        let now = vm::clock().seconds(timer::now());
+        let (value, vcpus) = machine.with_rtc(|rtc| rtc.read(ipa - RTC.base, now));
+        vcpu.notify(vcpus);
+        Ok(u64::from(value))
+    } else {
+        Err(Outcome::Nobody)
+    }
+}
+
+/// Brings what a register of states shows up to date, where others hold it, too.
+#[cold]
+fn look(vcpu: &mut Vcpu, ipa: u64, holders: VcpuMask) -> Result<(), Outcome> {
+    if vcpu.ask_first(ipa, holders) {
+        return Err(Outcome::Held);
+    }
+    vcpu.inspect();
+    Ok(())
+}
+
+/// Says how much of what was typed is lost before what the guest has just read.
+#[cold]
+fn say_lost(vm: &Vm) {
+    let (lost, _) = vm.machine.with_uart(Pl011::take_lost);
+    if lost != 0 {
+        log::info!("{}: {lost} bytes typed for it are lost", vm.config.id);
+    }
+}
+
+#[inline(always)]
+fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
+    let machine = &vcpu.vm.machine;
+    if UART_NS.holds(ipa, 1) {
+        let (effect, vcpus) = machine.with_uart(|uart| uart.write(ipa - UART_NS.base, value as u32, timer::now));
+        vcpu.notify(vcpus);
+        if effect != Effect::Nothing {
+            return wrote(vcpu.vm, effect);
+        }
+        Outcome::Done
+    } else {
+        write_other(vcpu, ipa, width, value)
+    }
+}
+
+#[inline(never)]
+fn write_other(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
+    let machine = &vcpu.vm.machine;
+    if GICD.holds(ipa, 1) {
+        let concerned = machine.vgic.write_distributor(ipa - GICD.base, width, value);
+        return settle(vcpu, concerned);
+    } else if GICR.holds(ipa, 1) {
+        let concerned = machine.vgic.write_redistributor(ipa - GICR.base, width, value);
+        return concerned.map_or(Outcome::Nobody, |concerned| settle(vcpu, concerned));
+    } else if RTC.holds(ipa, 1) {
+        let clock = vm::clock();
+        let now = clock.seconds(timer::now());
+        let (due, vcpus) = machine.with_rtc(|rtc| {
+            rtc.write(ipa - RTC.base, value as u32, now);
+            rtc.due()
+        });
+        vcpu.notify(vcpus);
+        return due.map_or(Outcome::Done, |due| Outcome::Due(clock.count(due)));
+    }
+    Outcome::Nobody
+}
+
+#[inline(always)]
+fn settle(vcpu: &mut Vcpu, concerned: Concerned) -> Outcome {
+    if vcpu.concern(concerned) { Outcome::DoneLater } else { Outcome::Done }
+}
+
+/// A line of output is complete, or has been begun.
+#[cold]
+fn wrote(vm: &Vm, effect: Effect) -> Outcome {
+    if effect == Effect::Line {
+        vm.print();
+        return Outcome::Done;
+    }
+    vm.line_due().map_or(Outcome::Done, Outcome::Due)
+}
+
+/// GICx_ISPENDR to GICx_ICACTIVER: what they show may have changed in the list registers.
 fn is_state(offset: u64) -> bool {
     (0x200..0x400).contains(&offset)
-}
-
-/// Brings this vCPU's list registers up to date if anything changed for it, and says for whom else it did.
-#[inline]
-fn settle(vcpu: &Vcpu, vgic: &mut crate::vgic::Vgic) -> VcpuMask {
-    let stale = vgic.take_stale();
-    let own = 1 << vcpu.index;
-    if stale & own != 0 {
-        vgic.refresh(vcpu.index, &mut crate::arch::virtual_interface::Interface);
-    }
-    stale & !own
 }

@@ -8,6 +8,7 @@
 //! | [`syndrome`] | what ESR_EL2 says |
 //! | [`exception`] | exceptions that a guest is given |
 //! | `call` | SMC and HVC |
+//! | [`instruction`] | loads and stores that a syndrome does not describe |
 //! | `mmio` | accesses to devices |
 //! | `system` | trapped system registers |
 //! | `traced` | the same with records of each exit and entry, in trace builds |
@@ -15,6 +16,7 @@
 #[cfg(target_os = "none")]
 pub mod call;
 pub mod exception;
+pub mod instruction;
 #[cfg(target_os = "none")]
 pub mod mmio;
 pub mod syndrome;
@@ -26,19 +28,17 @@ pub mod traced;
 #[cfg(target_os = "none")]
 pub use entry::{guest_irq, guest_serror, guest_sync};
 #[cfg(all(target_os = "none", feature = "trace"))]
-use entry::{irq, serror, sync};
+use entry::{serror, sync};
 
 #[cfg(target_os = "none")]
 mod entry {
     use super::exception::{self, Exception};
+    use super::mmio::{self, Outcome};
     use super::syndrome::{self, Class};
-    use super::{call, mmio, system};
+    use super::{call, system};
     use crate::arch::sysreg::{self, read, write};
-    use crate::arch::vectors::enter_guest;
-    use crate::arch::virtual_interface::Interface;
-    use crate::cpu;
+    use crate::cpu::ThisCpu;
     use crate::machine::End;
-    use crate::platform::gic;
     use crate::trace::{Client, record, refuse};
     use crate::vcpu::Vcpu;
     use shared_abi::trace::{Event, Refusal};
@@ -48,8 +48,12 @@ mod entry {
     pub enum Next {
         /// The guest goes on.
         Resume,
+        /// The guest goes on, and its VM's devices have to be looked at by then.
+        Due(u64),
         /// The vCPU waits for an interrupt.
         Wait,
+        /// The vCPU waits until others have looked whom it asked.
+        Block,
         /// The vCPU goes off.
         Off,
         /// The VM ends.
@@ -60,47 +64,45 @@ mod entry {
     ///
     /// # Safety
     ///
-    /// For the vectors: `vcpu` is loaded on this CPU and nobody else refers to it.
+    /// As for [`ThisCpu::left_by`].
     pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As the vectors promise; the vCPU that comes back is loaded on this CPU.
-        unsafe { enter_guest(sync(vcpu)) }
+        // SAFETY: As the vectors promise.
+        let cpu = unsafe { ThisCpu::left_by(vcpu) };
+        sync(cpu).enter()
     }
 
     /// A physical interrupt.
     ///
     /// # Safety
     ///
-    /// As for [`guest_sync`].
+    /// As for [`ThisCpu::left_by`].
     pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As above.
-        unsafe { enter_guest(irq(vcpu)) }
+        // SAFETY: As the vectors promise.
+        let cpu = unsafe { ThisCpu::left_by(vcpu) };
+        cpu.interrupted().enter()
     }
 
     /// An asynchronous external abort: memory or a bus is broken.
     ///
     /// # Safety
     ///
-    /// As for [`guest_sync`].
+    /// As for [`ThisCpu::left_by`].
     pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As above.
-        unsafe { enter_guest(serror(vcpu)) }
+        // SAFETY: As the vectors promise.
+        let cpu = unsafe { ThisCpu::left_by(vcpu) };
+        serror(cpu).enter()
     }
 
-    /// Serves a synchronous exception; the vCPU to enter, which is loaded on this CPU.
-    ///
-    /// # Safety
-    ///
-    /// As for [`guest_sync`].
+    /// Serves a synchronous exception.
     #[inline(always)]
-    pub unsafe fn sync(vcpu: *mut Vcpu) -> *mut Vcpu {
-        let pointer = vcpu;
-        // SAFETY: As the vectors promise.
-        let vcpu = unsafe { &mut *pointer };
+    pub fn sync(mut cpu: ThisCpu) -> ThisCpu {
+        let vcpu = cpu.vcpu();
         let esr = sysreg::esr();
         let next = match Class::of(esr) {
-            Class::Hvc => call::serve(vcpu, esr),
-            Class::Smc => {
-                skip(esr);
+            class @ (Class::Hvc | Class::Smc) => {
+                if class == Class::Smc {
+                    skip(esr);
+                }
                 call::serve(vcpu, esr)
             }
             Class::DataAbort => data_abort(vcpu, esr),
@@ -108,6 +110,10 @@ mod entry {
                 system::Done::Next => {
                     skip(esr);
                     Next::Resume
+                }
+                system::Done::NextLater => {
+                    skip(esr);
+                    Next::Block
                 }
                 system::Done::Again => Next::Resume,
                 system::Done::Undefined => give(refused(vcpu, esr), esr),
@@ -120,78 +126,65 @@ mod entry {
             Class::Other => give(refused(vcpu, esr), esr),
         };
         match next {
-            Next::Resume => pointer,
-            // From here on the CPU decides who has the vCPU: `vcpu` is not used any more.
-            Next::Wait => wait(pointer),
-            Next::Off => {
-                let (cpu, slot) = (cpu::this(), vcpu.place.slot);
-                cpu.switch_off(slot);
-                cpu.schedule()
+            Next::Resume => cpu,
+            Next::Due(time) => {
+                cpu.look_at_devices_by(time);
+                cpu
             }
-            Next::Stop => cpu::this().schedule(),
+            Next::Wait => cpu.wait(),
+            Next::Block => cpu.block(),
+            Next::Off => cpu.switch_off_loaded().schedule(),
+            Next::Stop => cpu.schedule(),
         }
     }
 
-    /// The same for an asynchronous external abort.
-    ///
-    /// # Safety
-    ///
-    /// As for [`guest_sync`].
-    pub unsafe fn serror(vcpu: *mut Vcpu) -> *mut Vcpu {
-        // SAFETY: As the vectors promise.
-        let vm = unsafe { (*vcpu).vm };
-        vm.end(End::Crash("asynchronous external abort"));
-        cpu::this().schedule()
-    }
-
-    /// The same for a physical interrupt.
-    ///
-    /// # Safety
-    ///
-    /// As for [`guest_sync`].
-    #[inline(always)]
-    pub unsafe fn irq(vcpu: *mut Vcpu) -> *mut Vcpu {
-        let cpu = cpu::this();
-        let mut reschedule = false;
-        while let Some(intid) = gic::acknowledge() {
-            reschedule |= cpu.interrupt(intid);
-        }
-        if reschedule { cpu.schedule() } else { vcpu }
-    }
-
-    fn wait(pointer: *mut Vcpu) -> *mut Vcpu {
-        // SAFETY: The vCPU that has just left its guest; the reference ends before the CPU looks for another one.
-        let (vm, index, slot) = unsafe { ((*pointer).vm, (*pointer).index, (*pointer).place.slot) };
-        let cpu = cpu::this();
-        // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
-        cpu.sleep(slot);
-        let is_ending = vm.is_ending();
-        if vm.machine.lock().vgic.sync(index, &mut Interface) || is_ending {
-            cpu.wake_own(slot);
-            if !is_ending {
-                return pointer;
-            }
-        }
+    /// Serves an asynchronous external abort.
+    pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
+        cpu.vcpu().vm.end(End::Crash("asynchronous external abort"));
         cpu.schedule()
     }
 
     /// The guest goes on behind the instruction that trapped.
     #[inline(always)]
     fn skip(esr: u64) {
+        const SS: u64 = 1 << 21;
         sysreg::set_elr(sysreg::elr().wrapping_add(syndrome::instruction_length(esr)));
+        // The guest single-steps, and the step was this instruction (Arm ARM D2.12.4).
+        let pstate = sysreg::spsr();
+        if pstate & SS != 0 {
+            sysreg::set_spsr(pstate & !SS);
+        }
     }
 
     #[inline]
     fn data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
         let far = sysreg::far();
         let ipa = syndrome::fault_address(sysreg::hpfar(), far);
-        if let Some(access) = syndrome::Access::of(esr)
-            && !is_walk(esr)
-            && mmio::emulate(vcpu, ipa, access)
-        {
-            skip(esr);
-            return Next::Resume;
+        let outcome = match syndrome::Access::of(esr) {
+            _ if is_walk(esr) => Outcome::Nobody,
+            Some(access) => mmio::emulate(vcpu, ipa, access),
+            None => mmio::emulate_undescribed(vcpu, ipa, far, esr),
+        };
+        match outcome {
+            Outcome::Done => {
+                skip(esr);
+                Next::Resume
+            }
+            Outcome::Due(time) => {
+                skip(esr);
+                Next::Due(time)
+            }
+            Outcome::Held => Next::Block,
+            Outcome::DoneLater => {
+                skip(esr);
+                Next::Block
+            }
+            Outcome::Nobody => refused_access(vcpu, ipa, far, esr),
         }
+    }
+
+    #[cold]
+    fn refused_access(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Next {
         let write = esr & 1 << 6 != 0;
         let what = if is_walk(esr) {
             "its page tables"
@@ -201,7 +194,15 @@ mod entry {
             "a read"
         };
         fault(vcpu, ipa, esr);
-        vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {:#x})", sysreg::elr()));
+        let pc = sysreg::elr();
+        if !is_walk(esr) && syndrome::Access::of(esr).is_none() && mmio::is_device(vcpu, ipa) {
+            vcpu.vm.complain(format_args!(
+                "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load or store of \
+                 one or two general registers"
+            ));
+        } else {
+            vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {pc:#x})"));
+        }
         give(Exception::DataAbort { far, write, walk: is_walk(esr) }, esr)
     }
 

@@ -52,13 +52,15 @@ pub struct Access {
     pub register: u8,
     /// A store.
     pub write: bool,
-    sign_extend: bool,
+    /// A load puts copies of the uppermost bit in front.
+    pub sign_extend: bool,
     /// The register is 64 bits wide.
-    wide: bool,
+    pub wide: bool,
 }
 
 impl Access {
-    /// The access of a data abort; `None` if the syndrome doesn't say (ISV), as for pairs and for write-back.
+    /// The access of a data abort; `None` if the syndrome doesn't say (ISV), as for pairs and for write-back
+    /// ([`super::instruction`]).
     #[inline(always)]
     pub fn of(esr: u64) -> Option<Self> {
         const ISV: u64 = 1 << 24;
@@ -71,22 +73,40 @@ impl Access {
         })
     }
 
-    /// What a load puts into its register, given the bytes at its address.
+    /// What a load puts into its register, given what the device answers, whose byte order is little.
     #[inline(always)]
-    pub fn loaded(&self, value: u64) -> u64 {
+    pub fn loaded(&self, value: u64, big_endian: bool) -> u64 {
         let unused = 64 - 8 * u32::from(self.width);
+        let value = if big_endian { value.swap_bytes() >> unused } else { value };
         let value =
             if self.sign_extend { (((value << unused) as i64) >> unused) as u64 } else { value << unused >> unused };
         if self.wide { value } else { value & 0xFFFF_FFFF }
     }
 
-    /// What a store writes, given its register.
+    /// What a store writes to the device, given its register.
     #[inline(always)]
-    pub fn stored(&self, register: u64) -> u64 {
+    pub fn stored(&self, register: u64, big_endian: bool) -> u64 {
         let unused = 64 - 8 * u32::from(self.width);
-        register << unused >> unused
+        if big_endian { register.swap_bytes() >> unused } else { register << unused >> unused }
     }
 }
+
+/// Whether a guest's data is big-endian, given its PSTATE and SCTLR_EL1 (E0E, EE).
+#[inline(always)]
+pub fn is_big_endian(pstate: u64, sctlr: u64) -> bool {
+    const EITHER: u64 = 1 << 25 | 1 << 24;
+    const E: u64 = 1 << 9;
+    // AArch32 says so itself, at EL0 only.
+    (sctlr & EITHER != 0 || pstate & AARCH32 != 0)
+        && match (pstate & AARCH32 != 0, pstate & MODE == 0) {
+            (true, _) => pstate & E != 0,
+            (false, true) => sctlr & 1 << 24 != 0,
+            (false, false) => sctlr & 1 << 25 != 0,
+        }
+}
+
+const AARCH32: u64 = 1 << 4;
+const MODE: u64 = 0xF;
 
 /// The page and offset of a stage 2 fault: HPFAR_EL2 has the page, FAR_EL2 the offset.
 #[inline(always)]
@@ -127,18 +147,41 @@ mod tests {
         // ISV, SAS = byte, SSE, SRT = 3, SF.
         let access = Access::of(0x24 << 26 | 1 << 24 | 1 << 21 | 3 << 16 | 1 << 15).unwrap();
         assert_eq!((access.width, access.register, access.write), (1, 3, false));
-        assert_eq!(access.loaded(0x1234_5680), 0xFFFF_FFFF_FFFF_FF80);
+        assert_eq!(access.loaded(0x1234_5680, false), 0xFFFF_FFFF_FFFF_FF80);
         let access = Access::of(1 << 24 | 1 << 22 | 1 << 21).unwrap();
-        assert_eq!(access.loaded(0x8000), 0xFFFF_8000);
+        assert_eq!(access.loaded(0x8000, false), 0xFFFF_8000);
         let access = Access::of(1 << 24 | 3 << 22 | 1 << 15).unwrap();
-        assert_eq!(access.loaded(u64::MAX), u64::MAX);
+        assert_eq!(access.loaded(u64::MAX, false), u64::MAX);
     }
 
     #[test]
     fn a_store_writes_its_width() {
         let access = Access::of(1 << 24 | 1 << 22 | 1 << 6).unwrap();
         assert!(access.write);
-        assert_eq!(access.stored(0xFFFF_1234), 0x1234);
+        assert_eq!(access.stored(0xFFFF_1234, false), 0x1234);
+    }
+
+    #[test]
+    fn a_big_endian_guest_has_its_bytes_the_other_way_round() {
+        for (width, register, device) in
+            [(1, 0x12, 0x12), (2, 0x1234, 0x3412), (4, 0x1234_5678, 0x7856_3412), (8, 0x1234_5678, 0x7856_3412 << 32)]
+        {
+            let access = Access { width, register: 0, write: true, sign_extend: false, wide: width == 8 };
+            assert_eq!(access.stored(register, true), device);
+            assert_eq!(access.loaded(device, true), register);
+        }
+        let access = Access { width: 2, register: 0, write: false, sign_extend: true, wide: true };
+        assert_eq!(access.loaded(0x0080, true), 0xFFFF_FFFF_FFFF_8000);
+    }
+
+    #[test]
+    fn each_level_has_its_byte_order() {
+        const EE: u64 = 1 << 25;
+        const E0E: u64 = 1 << 24;
+        let (el0, el1, aarch32) = (0, 5, 1 << 4);
+        assert!(is_big_endian(el1, EE) && !is_big_endian(el1, E0E) && !is_big_endian(el1, 0));
+        assert!(is_big_endian(el0, E0E) && !is_big_endian(el0, EE));
+        assert!(is_big_endian(aarch32 | 1 << 9, 0) && !is_big_endian(aarch32, E0E | EE));
     }
 
     #[test]

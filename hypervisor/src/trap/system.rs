@@ -4,6 +4,7 @@ use super::syndrome::SystemAccess;
 use crate::arch::sysreg::read;
 use crate::id_registers::IdRegisters;
 use crate::vcpu::Vcpu;
+use crate::vgic::list_register::Group;
 use crate::vgic::sgi::SgiRegister;
 use spin::Once;
 
@@ -12,6 +13,8 @@ use spin::Once;
 pub enum Done {
     /// It is done: on to the next instruction.
     Next,
+    /// The same, but not before other vCPUs have looked.
+    NextLater,
     /// It no longer traps: run it again.
     Again,
     /// The guest has no such register.
@@ -33,6 +36,7 @@ pub fn emulate(vcpu: &mut Vcpu, esr: u64) -> Done {
             Done::Next
         }
         (3, 0, 12, 11, 6 | 7) if !access.read => send_sgi(vcpu, SgiRegister::Group0, access.rt),
+        (3, 0, 12, 8 | 9 | 11 | 12, _) => cpu_interface(vcpu, access),
         // REVIDR_EL1, AIDR_EL1 and ACTLR_EL1: implementation-defined, and here nothing.
         (3, 0, 0, 0, 6) | (3, 1, 0, 0, 7) | (3, 0, 1, 0, 1) => {
             if access.read {
@@ -47,18 +51,43 @@ pub fn emulate(vcpu: &mut Vcpu, esr: u64) -> Done {
 
 #[inline]
 fn send_sgi(vcpu: &mut Vcpu, register: SgiRegister, rt: u8) -> Done {
-    let value = vcpu.read(rt);
-    let vm = vcpu.vm;
-    let own = 1 << vcpu.index;
-    let mut machine = vm.machine.lock();
-    let targets = machine.vgic.send_sgi(vcpu.index, register, value);
-    // The others find out by themselves what is new, once they are told to look.
-    machine.vgic.take_stale();
-    if targets & own != 0 {
-        vcpu.refresh(&mut machine);
-    }
-    drop(machine);
-    vm.notify(targets & !own);
+    let vcpus = vcpu.vm.machine.vgic.send_sgi(vcpu.index, register, vcpu.read(rt));
+    vcpu.notify(vcpus);
+    Done::Next
+}
+
+/// ICC registers: DIR, which always traps, and others now and then ([`crate::vgic::list_register::Control`]).
+#[cold]
+fn cpu_interface(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
+    let (_, _, _, crm, op2) = access.register;
+    let written = (vcpu.read(access.rt) & 0xFF_FFFF) as u32;
+    let group = if crm == 8 { Group::Zero } else { Group::One };
+    let shown = match (crm, op2, access.read) {
+        // ICC_DIR_EL1
+        (11, 1, false) => return if vcpu.deactivate(written) { Done::NextLater } else { Done::Next },
+        _ if !vcpu.is_watched() => return Done::Undefined,
+        // ICC_IAR0_EL1 and ICC_IAR1_EL1
+        (8 | 12, 0, true) => match vcpu.acknowledge(group) {
+            Some(intid) => intid,
+            None => return Done::Again,
+        },
+        // ICC_EOIR0_EL1 and ICC_EOIR1_EL1
+        (8 | 12, 1, false) => {
+            vcpu.end_interrupt(written);
+            return Done::Next;
+        }
+        // ICC_HPPIR0_EL1 and ICC_HPPIR1_EL1
+        (8 | 12, 2, true) => {
+            vcpu.inspect();
+            vcpu.most_urgent_pending(group)
+        }
+        // Whether a group is on, the binary point, active priorities.
+        _ => {
+            vcpu.unwatch();
+            return Done::Again;
+        }
+    };
+    vcpu.write(access.rt, shown.into());
     Done::Next
 }
 

@@ -3,7 +3,7 @@
 
 use super::syndrome::{self, Class};
 use crate::arch::sysreg::{self, read};
-use crate::arch::vectors::enter_guest;
+use crate::cpu::ThisCpu;
 use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use shared_abi::trace::event::Conduit;
@@ -15,10 +15,11 @@ use shared_abi::trace::{Event, World};
 ///
 /// As there.
 pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
-    // SAFETY: As the vectors promise; the reference ends before the handler's begins.
-    came(unsafe { &mut *vcpu }, sysreg::esr());
-    // SAFETY: As the vectors promise. The one call of the handler, so that it is a part of this function.
-    unsafe { enter_guest(super::sync(vcpu)) }
+    // SAFETY: As the vectors promise.
+    let mut cpu = unsafe { ThisCpu::left_by(vcpu) };
+    came(cpu.vcpu(), sysreg::esr());
+    // The one call of the handler, so that it is a part of this function.
+    super::sync(cpu).enter()
 }
 
 /// [`super::guest_irq`], recorded.
@@ -27,15 +28,13 @@ pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
 ///
 /// As there.
 pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
-    {
-        // SAFETY: As the vectors promise.
-        let vcpu = unsafe { &*vcpu };
-        // The most urgent one, which the handler is about to acknowledge (GICv3 §12.2.10); 1023 for none.
-        let intid = read!("icc_hppir1_el1") as u32;
-        record(client(vcpu), || Event::Interrupt { vcpu: vcpu.index as u8, intid, pc: sysreg::elr() });
-    }
     // SAFETY: As the vectors promise.
-    unsafe { enter_guest(super::irq(vcpu)) }
+    let mut cpu = unsafe { ThisCpu::left_by(vcpu) };
+    // The most urgent one, which the handler is about to acknowledge (GICv3 §12.2.10); 1023 for none.
+    let intid = read!("icc_hppir1_el1") as u32;
+    let vcpu = cpu.vcpu();
+    record(client(vcpu), || Event::Interrupt { vcpu: vcpu.index as u8, intid, pc: sysreg::elr() });
+    cpu.interrupted().enter()
 }
 
 /// [`super::guest_serror`], recorded.
@@ -45,9 +44,9 @@ pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
 /// As there.
 pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
     // SAFETY: As the vectors promise.
-    exit(unsafe { &*vcpu }, sysreg::esr(), false);
-    // SAFETY: As the vectors promise.
-    unsafe { enter_guest(super::serror(vcpu)) }
+    let mut cpu = unsafe { ThisCpu::left_by(vcpu) };
+    exit(cpu.vcpu(), sysreg::esr(), false);
+    super::serror(cpu).enter()
 }
 
 #[inline(always)]

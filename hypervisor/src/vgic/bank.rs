@@ -1,32 +1,83 @@
-//! Thirty-two interrupts: configuration and state, a bit each.
+//! Thirty-two interrupts: configuration and state, a bit each, which any CPU may look at and change at any time.
+//!
+//! Who *holds* an interrupt ([`Bank::held`]) has moved it into a vCPU's list registers and alone moves it on; what others want
+//! of it meanwhile they write down as a wish, which the holder fulfils when it looks.
 
 use super::Width;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::SeqCst};
 
 /// Priority bits that exist: the upper five, as many as the list registers of the CPUs we know compare.
 const PRIORITY_MASK: u8 = 0xF8;
 
+/// A bit for each of thirty-two interrupts.
+///
+/// All accesses are sequentially consistent: who changes something and then looks whether anybody has to be told, and who
+/// is told to look and then looks, must not miss each other. It costs no instruction more than weaker orders here.
+#[derive(Default)]
+pub struct Flags(AtomicU32);
+
+impl Flags {
+    const fn new(bits: u32) -> Self {
+        Self(AtomicU32::new(bits))
+    }
+
+    /// All of them.
+    #[inline(always)]
+    pub fn get(&self) -> u32 {
+        self.0.load(SeqCst)
+    }
+
+    /// Replaces all of them.
+    #[inline(always)]
+    pub fn put(&self, bits: u32) {
+        self.0.store(bits, SeqCst);
+    }
+
+    /// Sets these; those that were clear before.
+    #[inline(always)]
+    pub fn set(&self, bits: u32) -> u32 {
+        bits & !self.0.fetch_or(bits, SeqCst)
+    }
+
+    /// Clears these; those that were set before.
+    #[inline(always)]
+    pub fn clear(&self, bits: u32) -> u32 {
+        bits & self.0.fetch_and(!bits, SeqCst)
+    }
+
+    /// Sets or clears these; those that changed.
+    #[inline(always)]
+    pub fn assign(&self, bits: u32, on: bool) -> u32 {
+        if on { self.set(bits) } else { self.clear(bits) }
+    }
+}
+
 /// Thirty-two interrupts.
 pub struct Bank {
     /// GICx_IGROUPR: group 1, else group 0.
-    pub group: u32,
+    pub group: Flags,
     /// GICx_ISENABLER.
-    pub enabled: u32,
-    /// Pending until it is taken: an edge, a write to ISPENDR, an SGI, the virtual timer.
-    pub latched: u32,
+    pub enabled: Flags,
+    /// Pending until it is taken: an edge, a write to ISPENDR, an SGI.
+    pub latched: Flags,
     /// The device's line is up.
-    pub line: u32,
+    pub line: Flags,
     /// GICx_ICFGR: edge-triggered, else level-sensitive.
-    pub edge: u32,
-    /// Active, as far as is known: for one in a list register, when that was last looked at.
-    pub active: u32,
-    /// In a list register of the CPU it goes to.
-    pub listed: u32,
-    /// Of the listed ones, those that are pending because they were latched, not because of their line.
-    pub taken: u32,
-    /// The guest asked for listed ones to be deactivated.
-    pub deactivate: u32,
+    pub edge: Flags,
+    /// Active; of one that is held, as far as its holder knew when it looked last.
+    pub active: Flags,
+    /// Held and pending, as far as its holder knew when it looked last.
+    pub offered: Flags,
+    /// Some vCPU holds it.
+    pub held: Flags,
+    /// Wishes to whoever holds it: be active, be inactive, be no longer pending.
+    pub activate: Flags,
+    /// As above.
+    pub deactivate: Flags,
+    /// As above.
+    pub withdraw: Flags,
     /// GICx_IPRIORITYR.
-    pub priority: [u8; 32],
+    priority: [AtomicU8; 32],
 }
 
 /// A register of one bit per interrupt.
@@ -67,115 +118,216 @@ impl Bits {
 
 impl Default for Bank {
     fn default() -> Self {
-        Self::new()
+        Self::new(0)
     }
 }
 
 impl Bank {
-    /// Out of reset: all group 1 as a system without security has them, disabled, level-sensitive.
-    pub const fn new() -> Self {
+    /// Out of reset: all group 1 as a system without security has them, disabled, those of `edge` edge-triggered.
+    pub const fn new(edge: u32) -> Self {
         Self {
-            group: u32::MAX,
-            enabled: 0,
-            latched: 0,
-            line: 0,
-            edge: 0,
-            active: 0,
-            listed: 0,
-            taken: 0,
-            deactivate: 0,
-            priority: [0; 32],
+            group: Flags::new(u32::MAX),
+            enabled: Flags::new(0),
+            latched: Flags::new(0),
+            line: Flags::new(0),
+            edge: Flags::new(edge),
+            active: Flags::new(0),
+            offered: Flags::new(0),
+            held: Flags::new(0),
+            activate: Flags::new(0),
+            deactivate: Flags::new(0),
+            withdraw: Flags::new(0),
+            priority: [const { AtomicU8::new(0) }; 32],
         }
     }
 
-    /// Those that a CPU should have in a list register, given the groups that are on.
+    /// Out of reset again.
+    pub fn reset(&self, edge: u32) {
+        for flags in [
+            &self.enabled,
+            &self.latched,
+            &self.line,
+            &self.active,
+            &self.offered,
+            &self.held,
+            &self.activate,
+            &self.deactivate,
+            &self.withdraw,
+        ] {
+            flags.put(0);
+        }
+        self.group.put(u32::MAX);
+        self.edge.put(edge);
+        for priority in &self.priority {
+            priority.store(0, SeqCst);
+        }
+    }
+
+    /// Those that are pending and that nobody holds, so that a CPU should take them up, given the groups that are on.
     #[inline]
-    pub fn ready(&self, groups: u32) -> u32 {
-        (self.latched | self.line & !self.edge) & self.enabled & groups & !self.listed & !self.active
+    pub fn ready(&self, enabled_groups: u32) -> u32 {
+        self.ready_with(enabled_groups, self.line.get() & !self.edge.get())
+    }
+
+    /// The same, if these are the levels that are up.
+    #[inline]
+    pub fn ready_with(&self, enabled_groups: u32, levels: u32) -> u32 {
+        let pending = (self.latched.get() | levels) & self.enabled.get();
+        if pending == 0 {
+            return 0;
+        }
+        pending & self.in_groups(enabled_groups) & !self.held.get() & !self.active.get()
+    }
+
+    /// Those that are enabled and whose group is on.
+    #[inline]
+    pub fn deliverable(&self, enabled_groups: u32) -> u32 {
+        self.enabled.get() & self.in_groups(enabled_groups)
     }
 
     /// Those whose group is on in GICD_CTLR.
     #[inline]
-    pub fn in_groups(&self, enabled_groups: u32) -> u32 {
+    fn in_groups(&self, enabled_groups: u32) -> u32 {
         let all_if = |on: u32| 0u32.wrapping_sub(on & 1);
-        self.group & all_if(enabled_groups >> 1) | !self.group & all_if(enabled_groups)
+        let group = self.group.get();
+        group & all_if(enabled_groups >> 1) | !group & all_if(enabled_groups)
     }
 
-    /// One in a list register is over.
+    /// Active ones that nobody holds.
     #[inline]
-    pub fn end(&mut self, bit: u32) {
-        self.listed &= !bit;
-        self.active &= !bit;
-        self.taken &= !bit;
-        self.deactivate &= !bit;
+    pub fn resting(&self) -> u32 {
+        let active = self.active.get();
+        if active == 0 { 0 } else { active & !self.held.get() }
+    }
+
+    /// Those of these of which anything is to be done: the others are idle, and who wakes one tells whom that concerns.
+    #[inline]
+    pub fn busy(&self, bits: u32) -> u32 {
+        bits & (self.latched.get() | self.line.get() | self.held.get() | self.active.get())
+    }
+
+    /// Its holder lets go of one, which is over.
+    #[inline]
+    pub fn end(&self, bit: u32) {
+        self.active.clear(bit);
+        self.release(bit);
+    }
+
+    /// Its holder lets go of one, whose active state stays as it is known.
+    #[inline]
+    pub fn release(&self, bit: u32) {
+        self.offered.clear(bit);
+        self.held.clear(bit);
     }
 
     /// Sets lines; whether that changes anything for a CPU.
-    pub fn set_line(&mut self, bit: u32, up: bool) -> bool {
-        let before = self.line;
-        self.line = if up { before | bit } else { before & !bit };
-        if up && before & bit == 0 {
-            self.latched |= bit & self.edge;
+    pub fn set_line(&self, bit: u32, up: bool) -> bool {
+        let changed = self.line.assign(bit, up);
+        if up {
+            self.latched.set(changed & self.edge.get());
         }
-        before != self.line
+        changed != 0
     }
 
-    /// Reads a register of bits.
-    pub fn read(&self, register: Bits) -> u32 {
+    /// Those for whose holders somebody has written down a wish.
+    #[inline]
+    pub fn wishes(&self) -> u32 {
+        self.activate.get() | self.deactivate.get() | self.withdraw.get()
+    }
+
+    /// Fulfils wishes about those of `bits` that nobody holds. What is left is their holders' to do.
+    pub fn settle(&self, bits: u32) -> u32 {
+        // Who holds it may change it: for the moment that is us.
+        let free = self.held.set(bits);
+        self.withdraw.clear(free);
+        let inactive = self.deactivate.clear(free);
+        self.active.clear(inactive);
+        let active = self.activate.clear(free);
+        self.active.set(active);
+        self.held.clear(free);
+        bits & !free
+    }
+
+    /// Reads a register of bits. `levels` are lines that nobody has told the bank of.
+    pub fn read(&self, register: Bits, levels: u32) -> u32 {
         match register {
-            Bits::Group => self.group,
-            Bits::SetEnable | Bits::ClearEnable => self.enabled,
-            Bits::SetPending | Bits::ClearPending => self.latched | self.line & !self.edge | self.listed & !self.active,
-            Bits::SetActive | Bits::ClearActive => self.active,
+            Bits::Group => self.group.get(),
+            Bits::SetEnable | Bits::ClearEnable => self.enabled.get(),
+            Bits::SetPending | Bits::ClearPending => {
+                self.latched.get() | (self.line.get() | levels) & !self.edge.get() | self.offered.get()
+            }
+            Bits::SetActive | Bits::ClearActive => self.active.get(),
         }
     }
 
-    /// Writes a register of bits.
-    pub fn write(&mut self, register: Bits, value: u32) {
+    /// Writes a register of bits. Those of which their holders must hear.
+    pub fn write(&self, register: Bits, value: u32) -> u32 {
         match register {
-            Bits::Group => self.group = value,
-            Bits::SetEnable => self.enabled |= value,
-            Bits::ClearEnable => self.enabled &= !value,
-            Bits::SetPending => self.latched |= value,
+            Bits::Group => self.group.put(value),
+            Bits::SetEnable => {
+                self.enabled.set(value);
+            }
+            Bits::ClearEnable => {
+                self.enabled.clear(value);
+            }
+            Bits::SetPending => {
+                self.latched.set(value);
+            }
             Bits::ClearPending => {
-                self.latched &= !value;
-                self.taken &= !value;
+                self.latched.clear(value);
+                self.withdraw.set(value & self.held.get());
+                return self.settle(value & self.withdraw.get());
             }
-            // One in a list register is active or soon will be; there is nothing to add.
-            Bits::SetActive => self.active |= value & !self.listed,
+            Bits::SetActive => {
+                self.deactivate.clear(value);
+                self.activate.set(value);
+                return self.settle(value);
+            }
             Bits::ClearActive => {
-                self.deactivate |= value & self.listed;
-                self.active &= !value;
+                self.activate.clear(value);
+                self.deactivate.set(value);
+                return self.settle(value);
             }
         }
+        value & self.held.get()
+    }
+
+    /// An interrupt's priority.
+    #[inline]
+    pub fn priority(&self, number: u32) -> u8 {
+        self.priority[number as usize % 32].load(SeqCst)
     }
 
     /// Reads priorities from interrupt `first` on.
     pub fn read_priorities(&self, first: usize, width: Width) -> u64 {
         let mut value = 0;
         for (n, priority) in self.priority.iter().skip(first).take(usize::from(width)).enumerate() {
-            value |= u64::from(*priority) << (8 * n);
+            value |= u64::from(priority.load(SeqCst)) << (8 * n);
         }
         value
     }
 
-    /// Writes priorities from interrupt `first` on.
-    pub fn write_priorities(&mut self, first: usize, width: Width, value: u64) {
-        for (n, priority) in self.priority.iter_mut().skip(first).take(usize::from(width)).enumerate() {
-            *priority = (value >> (8 * n)) as u8 & PRIORITY_MASK;
+    /// Writes priorities from interrupt `first` on; which interrupts' those are.
+    pub fn write_priorities(&self, first: usize, width: Width, value: u64) -> u32 {
+        let mut bits = 0;
+        for (n, priority) in self.priority.iter().enumerate().skip(first).take(usize::from(width)) {
+            priority.store((value >> (8 * (n - first))) as u8 & PRIORITY_MASK, SeqCst);
+            bits |= 1 << n;
         }
+        bits
     }
 
     /// Reads a half of GICx_ICFGR: two bits for each of sixteen interrupts, the upper one says edge.
     pub fn read_config(&self, half: usize) -> u32 {
-        let edges = self.edge >> (16 * half);
+        let edges = self.edge.get() >> (16 * half);
         (0..16).filter(|n| edges & 1 << n != 0).fold(0, |value, n| value | 2 << (2 * n))
     }
 
     /// Writes a half of GICx_ICFGR.
-    pub fn write_config(&mut self, half: usize, value: u32) {
+    pub fn write_config(&self, half: usize, value: u32) {
         let edges = (0..16).filter(|n| value & 2 << (2 * n) != 0).fold(0u32, |edges, n| edges | 1 << n);
         let shift = 16 * half;
-        self.edge = self.edge & !(0xFFFF << shift) | edges << shift;
+        self.edge.clear(!edges << shift & 0xFFFF << shift);
+        self.edge.set(edges << shift);
     }
 }

@@ -1,14 +1,18 @@
 //! A VM's interrupt controller: GICv3 without security states, ITS or LPIs (Arm IHI 0069).
 //!
-//! An interrupt's configuration and what waits lives here, in bit masks over 32 interrupts each ([`bank`]). What a CPU can take next
-//! stands in that CPU's list registers ([`list`]), and there the guest acknowledges and ends it without an exit. An
-//! interrupt that is in a list register belongs to it until it is over; only [`Vgic::sync`], on the CPU on which the
-//! vCPU is loaded, moves state between the two.
+//! What is configured and what waits stands in bit masks over 32 interrupts each ([`bank`]), which every CPU that runs a vCPU of
+//! the VM reads and changes without a lock: no CPU ever waits for another one's, which may not be running. What a vCPU can take
+//! next stands in its list registers ([`lists`]), where the guest acknowledges and ends it without an exit. Those belong to the
+//! CPU on which the vCPU is: it claims an interrupt, and then *holds* it until it is over.
+//!
+//! Whoever changes something notes with each vCPU for which that matters that it has to look ([`redistributor::News`]), and is
+//! told which those are ([`VcpuMask`]), to wake them.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`bank`] | 32 interrupts: configuration, pending, active |
-//! | [`list`] | list registers: their fields, filling and emptying them |
+//! | [`list_register`] | the fields of a list register, and a CPU's own |
+//! | [`lists`] | a vCPU's list registers: filling and emptying them |
 //! | [`distributor`] | GICD registers |
 //! | [`redistributor`] | GICR registers, one pair of frames for each vCPU |
 //! | [`sgi`] | ICC_SGI1R and its kin |
@@ -16,7 +20,8 @@
 
 pub mod bank;
 pub mod distributor;
-pub mod list;
+pub mod list_register;
+pub mod lists;
 pub mod redistributor;
 pub mod sgi;
 
@@ -25,127 +30,186 @@ mod tests;
 
 use crate::trace::Client;
 use bank::Bank;
-pub use list::ListRegisters;
-use redistributor::Redistributor;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
+pub use list_register::ListRegisters;
+pub use lists::Lists;
+use redistributor::{News, Redistributor};
 
 /// vCPUs that a VM can have: Aff0 0 to 7.
 pub const MAX_VCPUS: usize = 8;
 /// Banks of shared interrupts: INTIDs 32 to 127.
 const SPI_BANKS: usize = 3;
-/// The virtual timer's interrupt, a PPI, whose list register is linked to the physical one.
+/// Banks that a vCPU sees: its own, and the shared ones.
+const BANKS: usize = 1 + SPI_BANKS;
+/// The virtual timer's interrupt, a PPI.
 pub const VIRTUAL_TIMER: u32 = 27;
+/// The EL1 physical timer's.
+pub const PHYSICAL_TIMER: u32 = 30;
+/// The timers' interrupts, whose lines are the CPU's own and whose list registers are linked to the physical interrupts.
+pub const TIMERS: u32 = 1 << VIRTUAL_TIMER | 1 << PHYSICAL_TIMER;
 
 /// vCPUs of a VM, as a bit mask.
 pub type VcpuMask = u8;
 
-/// The interrupt controller of one VM.
-pub struct Vgic {
-    /// GICD_CTLR.EnableGrp0 and EnableGrp1.
-    enabled_groups: u32,
-    spis: [Bank; SPI_BANKS],
-    /// GICD_IROUTER: the vCPU that an SPI goes to.
-    routes: [u8; SPI_BANKS * 32],
-    cpus: heapless::Vec<Redistributor, MAX_VCPUS>,
-    /// vCPUs that have something new to see: theirs to [`Vgic::sync`].
-    stale: VcpuMask,
-    /// Whom records are about.
-    client: Client,
+/// Whom a write to a register concerns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Concerned {
+    /// vCPUs that have to look.
+    pub look: VcpuMask,
+    /// Of those, the ones that hold what was written about: until they have looked it has not happened everywhere.
+    pub hold: VcpuMask,
 }
 
 /// How wide an access to a register is, in bytes.
 pub type Width = u8;
 
+/// The interrupt controller of one VM.
+pub struct Vgic {
+    /// GICD_CTLR.EnableGrp0 and EnableGrp1.
+    enabled_groups: AtomicU32,
+    spis: [Bank; SPI_BANKS],
+    /// GICD_IROUTER.
+    routes: [AtomicU64; SPI_BANKS * 32],
+    /// Which vCPU holds an SPI that is held.
+    holders: [AtomicU8; SPI_BANKS * 32],
+    cpus: [Redistributor; MAX_VCPUS],
+    vcpus: usize,
+    /// Whom records are about.
+    client: Client,
+}
+
 impl Vgic {
     /// The controller out of reset, for a VM of `vcpus`, which records are about.
     pub fn new(client: Client, vcpus: usize) -> Self {
-        let mut vgic = Self {
-            enabled_groups: 0,
-            spis: [const { Bank::new() }; SPI_BANKS],
-            routes: [0; SPI_BANKS * 32],
-            cpus: heapless::Vec::new(),
-            stale: 0,
+        Self {
+            enabled_groups: AtomicU32::new(0),
+            spis: [const { Bank::new(0) }; SPI_BANKS],
+            routes: [const { AtomicU64::new(0) }; SPI_BANKS * 32],
+            holders: [const { AtomicU8::new(0) }; SPI_BANKS * 32],
+            cpus: [const { Redistributor::new() }; MAX_VCPUS],
+            vcpus: vcpus.min(MAX_VCPUS),
             client,
-        };
-        for _ in 0..vcpus.min(MAX_VCPUS) {
-            let _ = vgic.cpus.push(Redistributor::new());
         }
-        // All SPIs go to vCPU 0 out of reset.
-        if let Some(first) = vgic.cpus.first_mut() {
-            first.routed = [u32::MAX; SPI_BANKS];
+    }
+
+    /// Out of reset again. All vCPUs are off, and what is in their list registers is forgotten when they start.
+    pub fn reset(&self) {
+        self.enabled_groups.store(0, SeqCst);
+        for bank in &self.spis {
+            bank.reset(0);
         }
-        vgic
+        for route in &self.routes {
+            route.store(0, SeqCst);
+        }
+        for cpu in &self.cpus {
+            cpu.reset();
+        }
+    }
+
+    /// A vCPU that starts has to look at everything.
+    pub fn look_everywhere(&self, vcpu: usize) {
+        self.cpus[vcpu].tell(News::all());
     }
 
     /// How many vCPUs there are.
     pub fn vcpus(&self) -> usize {
-        self.cpus.len()
-    }
-
-    /// Takes the vCPUs whose list registers are behind, to be told.
-    pub fn take_stale(&mut self) -> VcpuMask {
-        core::mem::take(&mut self.stale)
+        self.vcpus
     }
 
     /// Sets the line of a device: an SPI's INTID.
-    pub fn set_line(&mut self, intid: u32, up: bool) {
-        let (bank, bit) = (intid as usize / 32, 1 << (intid % 32));
-        let Some(spis) = bank.checked_sub(1).and_then(|n| self.spis.get_mut(n)) else { return };
-        if spis.set_line(bit, up) {
-            self.touch_spi(intid);
+    pub fn set_line(&self, intid: u32, up: bool) -> VcpuMask {
+        let Some(bank) = (intid as usize / 32).checked_sub(1) else { return 0 };
+        let bit = 1 << (intid % 32);
+        match self.spis.get(bank) {
+            Some(spis) if spis.set_line(bit, up) => self.concerned(bank, bit).look,
+            _ => 0,
         }
     }
 
-    /// The loaded vCPU's virtual timer has fired; its physical interrupt is active.
+    /// Has the vCPUs look to which these SPIs go, or that hold them.
+    fn concerned(&self, bank: usize, bits: u32) -> Concerned {
+        let bits = self.spis[bank].busy(bits);
+        if bits == 0 {
+            return Concerned::default();
+        }
+        let mut look = 0;
+        each(bits, |bit| look |= self.mask(self.target(bank, bit)));
+        let hold = self.holders(bank, bits);
+        look |= hold;
+        self.tell(look, News::SHARED);
+        Concerned { look, hold }
+    }
+
+    /// The vCPUs that hold any of these SPIs.
+    fn holders(&self, bank: usize, bits: u32) -> VcpuMask {
+        let mut hold = 0;
+        each(bits & self.spis[bank].held.get(), |bit| {
+            hold |= self.mask(self.holders[bank * 32 + bit as usize].load(SeqCst).into());
+        });
+        hold
+    }
+
+    /// A vCPU wants to know when those have looked: [`Vgic::is_waiting`].
+    pub fn ask(&self, asker: usize, holders: VcpuMask) {
+        each(holders.into(), |vcpu| {
+            let cpu = &self.cpus[vcpu as usize];
+            cpu.askers.fetch_or(1 << asker, SeqCst);
+            cpu.tell(News::ASKED);
+        });
+    }
+
+    /// Whether somebody whom this vCPU has asked has not looked yet.
+    pub fn is_waiting(&self, asker: usize) -> bool {
+        self.cpus.iter().any(|cpu| cpu.askers.load(SeqCst) & 1 << asker != 0)
+    }
+
+    /// A vCPU has looked, or is off: those who wanted to know.
+    pub fn take_askers(&self, vcpu: usize) -> VcpuMask {
+        self.cpus[vcpu].askers.swap(0, SeqCst)
+    }
+
+    /// Has vCPUs look.
+    fn tell(&self, vcpus: VcpuMask, news: News) {
+        each(vcpus.into(), |vcpu| self.cpus[vcpu as usize].tell(news));
+    }
+
+    /// The vCPU that an SPI goes to, which need not be there.
     #[inline]
-    pub fn timer_fired(&mut self, vcpu: usize) {
-        if let Some(cpu) = self.cpus.get_mut(vcpu) {
-            cpu.bank.latched |= 1 << VIRTUAL_TIMER;
-        }
+    fn target(&self, bank: usize, bit: u32) -> u64 {
+        self.routes[bank * 32 + bit as usize].load(SeqCst)
     }
 
-    /// Whether the virtual timer's physical interrupt is to be active while this vCPU is loaded.
-    pub fn timer_in_flight(&self, vcpu: usize) -> bool {
-        const TIMER: u32 = 1 << VIRTUAL_TIMER;
-        self.cpus.get(vcpu).is_some_and(|cpu| (cpu.bank.latched | cpu.bank.listed) & TIMER != 0)
+    fn mask(&self, vcpu: u64) -> VcpuMask {
+        if vcpu < self.vcpus as u64 { 1 << vcpu } else { 0 }
     }
 
-    /// A vCPU starts anew: nothing is in its list registers.
-    pub fn forget_lists(&mut self, vcpu: usize) {
-        let Some(cpu) = self.cpus.get_mut(vcpu) else { return };
-        let (used, intids) = (core::mem::take(&mut cpu.used), cpu.intids);
-        cpu.overflow = false;
-        cpu.bank.latched &= !(1 << VIRTUAL_TIMER);
-        for intid in (0..16).filter(|index| used & 1 << index != 0).map(|index| intids[index]) {
-            if let Some(bank) = self.bank_mut(vcpu, usize::from(intid) / 32) {
-                bank.end(1 << (intid % 32));
-            }
-        }
+    /// Those of these SPIs that go to this vCPU.
+    fn routed(&self, bank: usize, bits: u32, vcpu: usize) -> u32 {
+        let mut mine = 0;
+        each(bits, |bit| mine |= u32::from(self.target(bank, bit) == vcpu as u64) << bit);
+        mine
     }
 
-    fn touch_spi(&mut self, intid: u32) {
-        // A route to nobody (255) is no vCPU's business.
-        match self.routes.get((intid as usize).wrapping_sub(32)) {
-            Some(&vcpu) if usize::from(vcpu) < self.cpus.len() => self.stale |= 1 << vcpu,
-            _ => {}
-        }
-    }
-
-    fn touch_all(&mut self) {
-        self.stale = (1u16 << self.cpus.len()).wrapping_sub(1) as VcpuMask;
+    fn everybody(&self) -> VcpuMask {
+        (1u16 << self.vcpus).wrapping_sub(1) as VcpuMask
     }
 
     /// Interrupts of bank `n`, seen from a vCPU: 0 is its own, the others are shared.
-    fn bank(&self, vcpu: usize, n: usize) -> Option<&Bank> {
-        match n {
-            0 => self.cpus.get(vcpu).map(|cpu| &cpu.bank),
-            _ => self.spis.get(n - 1),
+    #[inline]
+    fn bank(&self, vcpu: usize, n: usize) -> &Bank {
+        match n.checked_sub(1) {
+            None => &self.cpus[vcpu].bank,
+            Some(n) => &self.spis[n],
         }
     }
+}
 
-    fn bank_mut(&mut self, vcpu: usize, n: usize) -> Option<&mut Bank> {
-        match n {
-            0 => self.cpus.get_mut(vcpu).map(|cpu| &mut cpu.bank),
-            _ => self.spis.get_mut(n - 1),
-        }
+/// Does something with each bit that is set.
+#[inline]
+fn each(mut bits: u32, mut f: impl FnMut(u32)) {
+    while bits != 0 {
+        let bit = bits.trailing_zeros();
+        bits &= bits - 1;
+        f(bit);
     }
 }

@@ -1,40 +1,43 @@
 //! Software-generated interrupts, sent by ICC_SGI1R_EL1 and its kin (GICv3 §12.7).
 
+use super::redistributor::News;
 use super::{VcpuMask, Vgic};
 
 /// Which register was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SgiRegister {
-    /// ICC_SGI1R_EL1: group 1, and group 0, as there is one security state.
+    /// ICC_SGI1R_EL1: those of group 1.
     Group1,
-    /// ICC_SGI0R_EL1 or ICC_ASGI1R_EL1: group 0 only.
+    /// ICC_SGI0R_EL1 or ICC_ASGI1R_EL1, which means group 0 where there is one security state.
     Group0,
 }
 
 impl Vgic {
-    /// Sends an SGI from a vCPU, and says to whom it went.
+    /// Sends an SGI from a vCPU. Who has to look.
     #[inline]
-    pub fn send_sgi(&mut self, from: usize, register: SgiRegister, value: u64) -> VcpuMask {
-        let everybody = (1u16 << self.cpus.len()).wrapping_sub(1) as VcpuMask;
+    pub fn send_sgi(&self, from: usize, register: SgiRegister, value: u64) -> VcpuMask {
         let targets = if value & 1 << 40 != 0 {
-            everybody & !(1 << from)
-        } else if value & 0xFF_00FF_00FF_0000 == 0 && value >> 44 & 0xF == 0 {
-            value as VcpuMask & everybody
+            self.everybody() & !(1 << from)
+        } else if value & 0xFF_00FF_00FF_0000 == 0 {
+            // RS is RES0 where ICC_CTLR_EL1.RSS is 0.
+            value as VcpuMask & self.everybody()
         } else {
             // vCPUs have Aff0 alone.
             0
         };
         let bit = 1 << (value >> 24 & 0xF);
-        let mut left = targets;
+        let (mut left, mut told) = (targets, 0);
         while left != 0 {
             let target = left.trailing_zeros() as usize;
             left &= left - 1;
-            let bank = &mut self.cpus[target].bank;
-            if register == SgiRegister::Group1 || bank.group & bit == 0 {
-                bank.latched |= bit;
+            let cpu = &self.cpus[target];
+            // One that is pending already stays so, and its target knows.
+            let group1 = cpu.bank.group.get() & bit != 0;
+            if group1 == (register == SgiRegister::Group1) && cpu.bank.latched.set(bit) != 0 {
+                cpu.tell(News::PRIVATE);
+                told |= 1 << target;
             }
         }
-        self.stale |= targets;
-        targets
+        told
     }
 }

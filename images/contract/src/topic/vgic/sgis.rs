@@ -119,9 +119,15 @@ pub fn groups(answer: &mut Answer) {
                 _ => write!("icc_asgi1r_el1", value),
             }
             let state = gic::state(4);
-            answer.say(format_args!("{group}/{register}:{state},{}/{}", gic::ack0(), gic::ack()));
-            gic::end0(4);
-            gic::end(4);
+            let (group0, group1) = (gic::ack0(), gic::ack());
+            answer.say(format_args!("{group}/{register}:{state},{group0}/{group1}"));
+            // Ending one by the other group's register is UNPREDICTABLE.
+            if group0 == 4 {
+                gic::end0(4);
+            }
+            if group1 == 4 {
+                gic::end(4);
+            }
             gic::unpend(4);
         }
     }

@@ -1,0 +1,117 @@
+//! CPUs at once: nothing that is sent gets lost, and nothing is taken twice.
+
+use super::*;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::thread;
+
+const VCPUS: usize = 4;
+/// SPIs that all of them pend, mask and move about.
+const SPIS: [u32; 3] = [40, 70, 127];
+
+/// What CPUs are told, as kicks are: noted first, and looked at afterwards.
+struct Kicks(AtomicU8);
+
+impl Kicks {
+    fn send(&self, mask: VcpuMask) {
+        self.0.fetch_or(mask, Ordering::SeqCst);
+    }
+
+    fn take(&self, vcpu: usize) -> bool {
+        self.0.fetch_and(!(1 << vcpu), Ordering::SeqCst) & 1 << vcpu != 0
+    }
+}
+
+/// Each thread is a CPU: it sends SGIs to all and edges of SPIs, and takes what comes. A sender waits until its last message
+/// was taken before it sends the next one, so that each must arrive.
+#[test]
+fn nothing_is_lost_and_nothing_is_taken_twice() {
+    const ROUNDS: usize = 3000;
+    let vm = Vm::enabled(VCPUS, 2);
+    let vgic = &vm.vgic;
+    for intid in SPIS {
+        let offset = 0xC00 + u64::from(intid / 16) * 4;
+        let old = vgic.read_distributor(offset, 4);
+        vgic.write_distributor(offset, 4, old | 2 << (2 * (intid % 16)));
+    }
+    let kicks = Kicks(AtomicU8::new(0xFF));
+    let done = AtomicUsize::new(0);
+    // sent[from][to], and how many were taken.
+    let taken: [[AtomicUsize; VCPUS]; VCPUS] = Default::default();
+    let spi_waits: [AtomicBool; SPIS.len()] = Default::default();
+    let spi_taken = AtomicUsize::new(0);
+    let spi_sent = AtomicUsize::new(0);
+
+    thread::scope(|scope| {
+        for vcpu in 0..VCPUS {
+            let (kicks, taken, done) = (&kicks, &taken, &done);
+            let (spi_waits, spi_taken, spi_sent) = (&spi_waits, &spi_taken, &spi_sent);
+            scope.spawn(move || {
+                let (mut lists, mut cpu) = (Lists::new(), Cpu::new(2));
+                cpu.open();
+                let mut sent = [0; VCPUS];
+                let mut round = 0;
+                let mut finished = false;
+                loop {
+                    let mut idle = true;
+                    if kicks.take(vcpu) || cpu.needs_maintenance() {
+                        kicks.send(lists.refresh(vgic, vcpu, &mut cpu) & !(1 << vcpu));
+                        idle = false;
+                    }
+                    let intid = cpu.acknowledge(Group::One);
+                    if intid != SPURIOUS {
+                        match SPIS.iter().position(|spi| *spi == intid) {
+                            Some(n) => {
+                                assert!(spi_waits[n].swap(false, Ordering::SeqCst), "SPI {intid} came twice");
+                                spi_taken.fetch_add(1, Ordering::SeqCst);
+                            }
+                            None => {
+                                taken[intid as usize][vcpu].fetch_add(1, Ordering::SeqCst);
+                            }
+                        }
+                        cpu.end(intid);
+                        idle = false;
+                    }
+                    if round < ROUNDS {
+                        for to in 0..VCPUS {
+                            if taken[vcpu][to].load(Ordering::SeqCst) == sent[to] {
+                                sent[to] += 1;
+                                let mask = vgic.send_sgi(vcpu, SgiRegister::Group1, (vcpu as u64) << 24 | 1 << to);
+                                kicks.send(mask);
+                                idle = false;
+                            }
+                        }
+                        let n = round % SPIS.len();
+                        let spi = SPIS[n];
+                        if !spi_waits[n].swap(true, Ordering::SeqCst) {
+                            spi_sent.fetch_add(1, Ordering::SeqCst);
+                            let set = 0x200 + 4 * u64::from(spi / 32);
+                            kicks.send(vgic.write_distributor(set, 4, 1 << (spi % 32)).look);
+                        }
+                        // Somebody moves it meanwhile, or has it disabled for a moment.
+                        let to = (round / 3 + vcpu) % VCPUS;
+                        kicks.send(vgic.write_distributor(0x6000 + 8 * u64::from(spi), 8, to as u64).look);
+                        if round % 5 == 0 {
+                            for offset in [0x180, 0x100] {
+                                let at = offset + 4 * u64::from(spi / 32);
+                                kicks.send(vgic.write_distributor(at, 4, 1 << (spi % 32)).look);
+                            }
+                        }
+                        round += 1;
+                    } else if !finished {
+                        finished = true;
+                        done.fetch_add(1, Ordering::SeqCst);
+                    }
+                    let all_taken = (0..VCPUS).all(|to| taken[vcpu][to].load(Ordering::SeqCst) == sent[to]);
+                    let spis_taken = spi_taken.load(Ordering::SeqCst) == spi_sent.load(Ordering::SeqCst);
+                    if idle && all_taken && spis_taken && done.load(Ordering::SeqCst) == VCPUS {
+                        return;
+                    }
+                    if idle {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert!(spi_taken.load(Ordering::SeqCst) > 0);
+}
