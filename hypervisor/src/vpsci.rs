@@ -75,10 +75,23 @@ pub fn call(regs: &[u64; 4], answer: impl FnOnce(Question) -> Result<Outcome, Er
         // What is asked most often has no arguments to look at.
         return Outcome::Return(VERSION);
     }
+    if let Ok(FunctionId::CpuSuspend32 | FunctionId::CpuSuspend64) = known {
+        return suspend(regs[1] as u32);
+    }
     let known = known.and_then(|function| features(PsciFeature::PsciFunction(function)));
     let function = known.and_then(|_| Function::try_from(regs).map_err(ErrorCode::from));
     let outcome = function.and_then(|function| serve(function, answer));
     outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
+}
+
+/// CPU_SUSPEND, with a power state in the original format, as PSCI_FEATURES says (§5.4.2); the crate knows the extended one. Every
+/// state is a standby state: the vCPU waits and keeps everything, which is allowed (§5.4.1). There is no level above it.
+fn suspend(state: u32) -> Outcome {
+    const STATE_ID_AND_TYPE: u32 = 0x1_FFFF;
+    if state & !STATE_ID_AND_TYPE != 0 {
+        return Outcome::Return(ErrorCode::InvalidParameters as i32);
+    }
+    Outcome::Suspend
 }
 
 fn serve(
@@ -88,8 +101,6 @@ fn serve(
     Ok(match function {
         Function::Version => Outcome::Return(VERSION),
         Function::Features { psci_func_id } => Outcome::Return(features(psci_func_id)?),
-        // Every state is a standby state: the vCPU waits and keeps everything (§5.4.1: that is allowed).
-        Function::CpuSuspend { .. } => Outcome::Suspend,
         Function::CpuOff => Outcome::Off,
         Function::CpuOn { target_cpu: target, entry } => answer(Question::Start { target, entry })?,
         Function::AffinityInfo { mpidr: target, lowest_affinity_level: level } => {
@@ -250,6 +261,19 @@ mod tests {
         assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [u64::MAX, 0x4020_0000, 0]), code(ErrorCode::InvalidParameters));
         assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [1, 0x1000, 0]), code(ErrorCode::InvalidAddress));
         assert_eq!(call(&mut psci, PSCI_CPU_ON_64, [1, 0x4020_0002, 0]), code(ErrorCode::InvalidAddress));
+    }
+
+    #[test]
+    fn every_state_of_a_cpu_is_standby_and_a_level_above_it_is_refused() {
+        let mut psci = vm();
+        for state in [0, 1, 0x1234, 0xFFFF, 0x1_0000, 0x1_FFFF] {
+            assert_eq!(call(&mut psci, PSCI_CPU_SUSPEND_64, [state, 0x4020_0000, 0]), Outcome::Suspend, "{state:#x}");
+            assert_eq!(call(&mut psci, PSCI_CPU_SUSPEND_32, [state, 0, 0]), Outcome::Suspend, "{state:#x}");
+        }
+        for state in [0x2_0000, 0x100_0000, 0x300_0000, 0x8000_0000] {
+            let refused = code(ErrorCode::InvalidParameters);
+            assert_eq!(call(&mut psci, PSCI_CPU_SUSPEND_64, [state, 0x4020_0000, 0]), refused, "{state:#x}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What of the guest that has just left is looked at when it accesses a device: its byte order, and if need be its code and
-//! its stack pointer.
+//! What of the guest that has just left is looked at when it accesses a device: its byte order, and if need be its code, its
+//! tables, its stack pointer and vector registers.
 
 use super::sysreg::{self, isb, read, write};
-use crate::address::{Ipa, Pa};
+use crate::address::Ipa;
 use crate::mediator::GuestMemory;
 use crate::trap::syndrome;
 use core::sync::atomic::Ordering;
@@ -19,30 +19,38 @@ pub fn is_big_endian() -> bool {
 
 /// The A64 instruction that was interrupted, if it can be read: it stands in `ram` and is mapped.
 pub fn instruction(ram: &impl GuestMemory) -> Option<u32> {
-    const FAULT: u64 = 1;
-    let (pc, pstate) = (sysreg::elr(), sysreg::spsr());
-    if pstate & AARCH32 != 0 || !pc.is_multiple_of(4) {
+    let pc = sysreg::elr();
+    if sysreg::spsr() & AARCH32 != 0 || !pc.is_multiple_of(4) {
         return None;
     }
+    let ipa = translate(pc, false)?;
+    let pair = ram.words(Ipa(ipa & !7), 1)?.first()?.load(Ordering::Relaxed);
+    Some((pair >> (8 * (pc & 4))) as u32)
+}
+
+/// Where the guest's tables lead, for an access as the one that was interrupted; `None` if to nowhere.
+pub fn translate(address: u64, is_write: bool) -> Option<u64> {
+    const FAULT: u64 = 1;
     // PAR_EL1 is the guest's.
     let kept = read!("par_el1");
-    if pstate & MODE == 0 {
-        // SAFETY: The translation of an address by the guest's tables and stage 2 changes PAR_EL1 alone.
-        unsafe { core::arch::asm!("at s12e0r, {}", in(reg) pc, options(nostack, preserves_flags)) };
-    } else {
-        // SAFETY: As above.
-        unsafe { core::arch::asm!("at s12e1r, {}", in(reg) pc, options(nostack, preserves_flags)) };
+    macro_rules! at {
+        ($stage:literal) => {
+            // SAFETY: The translation of an address by the guest's own tables changes PAR_EL1 alone.
+            unsafe {
+                core::arch::asm!(concat!("at ", $stage, ", {}"), in(reg) address, options(nostack, preserves_flags))
+            }
+        };
+    }
+    match (sysreg::spsr() & MODE == 0, is_write) {
+        (true, false) => at!("s1e0r"),
+        (true, true) => at!("s1e0w"),
+        (false, false) => at!("s1e1r"),
+        (false, true) => at!("s1e1w"),
     }
     isb();
     let par = read!("par_el1");
     write!("par_el1", kept);
-    if par & FAULT != 0 {
-        return None;
-    }
-    let page = ram.ipa(Pa(par & 0xF_FFFF_FFFF_F000))?;
-    let word = Ipa(page.0 | pc & 0xFF8);
-    let pair = ram.words(word, 1)?.first()?.load(Ordering::Relaxed);
-    Some((pair >> (8 * (pc & 4))) as u32)
+    (par & FAULT == 0).then_some(par & 0xF_FFFF_FFFF_F000 | address & 0xFFF)
 }
 
 /// The stack pointer that the guest used: its mode says which one.
@@ -57,4 +65,81 @@ pub fn set_stack_pointer(value: u64) {
     } else {
         write!("sp_el0", value);
     }
+}
+
+macro_rules! each_vector {
+    ($register:expr, $do:ident) => {
+        match $register & 31 {
+            0 => $do!("q0"),
+            1 => $do!("q1"),
+            2 => $do!("q2"),
+            3 => $do!("q3"),
+            4 => $do!("q4"),
+            5 => $do!("q5"),
+            6 => $do!("q6"),
+            7 => $do!("q7"),
+            8 => $do!("q8"),
+            9 => $do!("q9"),
+            10 => $do!("q10"),
+            11 => $do!("q11"),
+            12 => $do!("q12"),
+            13 => $do!("q13"),
+            14 => $do!("q14"),
+            15 => $do!("q15"),
+            16 => $do!("q16"),
+            17 => $do!("q17"),
+            18 => $do!("q18"),
+            19 => $do!("q19"),
+            20 => $do!("q20"),
+            21 => $do!("q21"),
+            22 => $do!("q22"),
+            23 => $do!("q23"),
+            24 => $do!("q24"),
+            25 => $do!("q25"),
+            26 => $do!("q26"),
+            27 => $do!("q27"),
+            28 => $do!("q28"),
+            29 => $do!("q29"),
+            30 => $do!("q30"),
+            _ => $do!("q31"),
+        }
+    };
+}
+
+/// One of the guest's vector registers.
+pub fn vector(register: u8) -> u128 {
+    let mut value = 0u128;
+    macro_rules! store {
+        ($name:literal) => {
+            // SAFETY: 16 bytes; EL2's code, built for soft floats, has nothing in these registers.
+            unsafe {
+                core::arch::asm!(
+                    ".arch_extension fp\n.arch_extension simd",
+                    concat!("str ", $name, ", [{}]"),
+                    in(reg) &raw mut value,
+                    options(nostack, preserves_flags)
+                )
+            }
+        };
+    }
+    each_vector!(register, store);
+    value
+}
+
+/// Sets one.
+pub fn set_vector(register: u8, value: u128) {
+    macro_rules! load {
+        ($name:literal) => {
+            // SAFETY: As in `vector`.
+            unsafe {
+                core::arch::asm!(
+                    ".arch_extension fp\n.arch_extension simd",
+                    concat!("ldr ", $name, ", [{}]"),
+                    in(reg) &raw const value,
+                    options(nostack, preserves_flags)
+                )
+            }
+        };
+    }
+    each_vector!(register, load);
 }

@@ -59,6 +59,8 @@ const SCTLR_SPAN: u64 = 1 << 23;
 const SCTLR_DSSBS: u64 = 1 << 44;
 
 const IL: u64 = 1 << 25;
+/// It was cache maintenance or an address translation.
+const CM: u64 = 1 << 8;
 /// Synchronous external abort, not on a walk; and on one, at an unknown level.
 const EXTERNAL: u64 = 0x10;
 const EXTERNAL_ON_WALK: u64 = 0x14;
@@ -87,7 +89,7 @@ pub fn take(exception: Exception, pc: u64, pstate: u64, esr: u64, vbar: u64, sct
     let (syndrome, far) = match exception {
         Exception::Undefined => (esr & IL, None),
         Exception::DataAbort { far, write, walk } => {
-            ((0x24 + same) << 26 | esr & IL | u64::from(write) << 6 | status(walk), Some(far))
+            ((0x24 + same) << 26 | esr & (IL | CM) | u64::from(write) << 6 | status(walk), Some(far))
         }
         Exception::InstructionAbort { far, walk } => ((0x20 + same) << 26 | IL | status(walk), Some(far)),
     };
@@ -118,6 +120,7 @@ mod tests {
         assert_eq!(take(abort, 0, EL1H, IL, VBAR, SCTLR).esr, 0x25 << 26 | IL | 1 << 6 | 0x10);
         assert_eq!(take(abort, 0, EL0T, IL, VBAR, SCTLR).esr, 0x24 << 26 | IL | 1 << 6 | 0x10);
         assert_eq!(take(abort, 0, EL0T, IL, VBAR, SCTLR).far, Some(0xDEAD));
+        assert_eq!(take(abort, 0, EL1H, IL | CM, VBAR, SCTLR).esr, 0x25 << 26 | IL | 1 << 8 | 1 << 6 | 0x10);
         let fetch = Exception::InstructionAbort { far: 8, walk: true };
         assert_eq!(take(fetch, 8, EL1H, IL, VBAR, SCTLR).esr, 0x21 << 26 | IL | 0x14);
     }

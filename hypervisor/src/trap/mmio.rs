@@ -1,7 +1,7 @@
 //! Accesses to the devices of the guest contract.
 #![forbid(unsafe_code)]
 
-use super::instruction::Transfer;
+use super::instruction::{Element, Transfer};
 use super::syndrome::Access;
 use crate::arch::{guest, timer};
 use crate::vcpu::Vcpu;
@@ -48,34 +48,36 @@ pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
 }
 
 /// Emulates an access of which the syndrome says nothing but where it went, by a look at the instruction. What is looked at is the
-/// guest's memory, which the guest may have changed: another instruction is nobody's access.
+/// guest's memory, which the guest may have changed: another instruction is nobody's access. What became of it, and how many bytes
+/// behind the first one that was.
 #[cold]
-pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Outcome {
+pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Outcome, u64) {
     const WNR: u64 = 1 << 6;
     // An address may have a tag on top.
     const TAG: u64 = 0xFF << 56;
+    let nobody = (Outcome::Nobody, 0);
     if !is_device(vcpu, ipa) {
-        return Outcome::Nobody;
+        return nobody;
     }
-    let Some(transfer) = guest::instruction(&vcpu.vm.ram).and_then(Transfer::decode) else { return Outcome::Nobody };
+    let Some(transfer) = guest::instruction(&vcpu.vm.ram).and_then(Transfer::decode) else { return nobody };
     let base = match transfer.base {
         31 => guest::stack_pointer(),
         register => vcpu.read(register),
     };
-    let is_it = transfer.address(base) & !TAG == far & !TAG && transfer.first.write == (esr & WNR != 0);
+    let is_it = transfer.address(base) & !TAG == far & !TAG && transfer.first.is_write() == (esr & WNR != 0);
     if !is_it {
-        return Outcome::Nobody;
+        return nobody;
     }
-    let (mut ipa, mut outcome) = (ipa, Outcome::Nobody);
-    for access in transfer.accesses() {
-        outcome = match (outcome, emulate_part(vcpu, ipa, access)) {
+    let (mut done, mut outcome) = (0, Outcome::Done);
+    for element in transfer.elements() {
+        outcome = match (outcome, emulate_element(vcpu, far + done, &element)) {
             // Whatever was done of it is done again then.
-            (_, outcome @ (Outcome::Nobody | Outcome::Held)) => return outcome,
+            (_, outcome @ (Outcome::Nobody | Outcome::Held)) => return (outcome, done),
             (Outcome::Due(first), Outcome::Due(second)) => Outcome::Due(first.min(second)),
             (outcome @ (Outcome::Due(_) | Outcome::DoneLater), Outcome::Done) => outcome,
             (_, outcome) => outcome,
         };
-        ipa += u64::from(access.width);
+        done += u64::from(element.width());
     }
     if let Some(change) = transfer.change {
         let base = base.wrapping_add_signed(change);
@@ -84,7 +86,59 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Out
             register => vcpu.write(register, base),
         }
     }
-    outcome
+    (outcome, 0)
+}
+
+/// Emulates the access to one element, at a virtual address: what is behind the end of a page may be anywhere.
+fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Outcome {
+    let Some(ipa) = guest::translate(address, element.is_write()) else { return Outcome::Nobody };
+    match *element {
+        Element::General(access) => emulate_part(vcpu, ipa, access),
+        Element::Vector { register, width, write } => {
+            let (width, big_endian) = (usize::from(width), guest::is_big_endian());
+            let mut bytes = guest::vector(register).to_le_bytes();
+            if write && big_endian {
+                bytes[..width].reverse();
+            }
+            let mut outcome = Outcome::Done;
+            // A device has eight bytes at once at most.
+            for (n, part) in bytes[..width].chunks_mut(8).enumerate() {
+                outcome = emulate_bytes(vcpu, ipa + 8 * n as u64, part, write);
+                if matches!(outcome, Outcome::Nobody | Outcome::Held) {
+                    return outcome;
+                }
+            }
+            if !write {
+                if big_endian {
+                    bytes[..width].reverse();
+                }
+                bytes[width..].fill(0);
+                guest::set_vector(register, u128::from_le_bytes(bytes));
+            }
+            outcome
+        }
+    }
+}
+
+/// Emulates an access to bytes as they stand in memory.
+fn emulate_bytes(vcpu: &mut Vcpu, ipa: u64, bytes: &mut [u8], is_write: bool) -> Outcome {
+    let width = bytes.len() as u8;
+    if ipa & u64::from(width - 1) != 0 {
+        return Outcome::Nobody;
+    }
+    let mut word = [0; 8];
+    if is_write {
+        word[..bytes.len()].copy_from_slice(bytes);
+        return write(vcpu, ipa, width, u64::from_le_bytes(word));
+    }
+    match read(vcpu, ipa, width) {
+        Ok(value) => {
+            word = value.to_le_bytes();
+            bytes.copy_from_slice(&word[..bytes.len()]);
+            Outcome::Done
+        }
+        Err(outcome) => outcome,
+    }
 }
 
 /// Apart, so that the way of all others has it in one piece.

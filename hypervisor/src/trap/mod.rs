@@ -160,9 +160,9 @@ mod entry {
     fn data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
         let far = sysreg::far();
         let ipa = syndrome::fault_address(sysreg::hpfar(), far);
-        let outcome = match syndrome::Access::of(esr) {
-            _ if is_walk(esr) => Outcome::Nobody,
-            Some(access) => mmio::emulate(vcpu, ipa, access),
+        let (outcome, done) = match syndrome::Access::of(esr) {
+            _ if is_walk(esr) => (Outcome::Nobody, 0),
+            Some(access) => (mmio::emulate(vcpu, ipa, access), 0),
             None => mmio::emulate_undescribed(vcpu, ipa, far, esr),
         };
         match outcome {
@@ -179,7 +179,7 @@ mod entry {
                 skip(esr);
                 Next::Block
             }
-            Outcome::Nobody => refused_access(vcpu, ipa, far, esr),
+            Outcome::Nobody => refused_access(vcpu, ipa + done, far + done, esr),
         }
     }
 
@@ -198,7 +198,7 @@ mod entry {
         if !is_walk(esr) && syndrome::Access::of(esr).is_none() && mmio::is_device(vcpu, ipa) {
             vcpu.vm.complain(format_args!(
                 "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load or store of \
-                 one or two general registers"
+                 one or two registers"
             ));
         } else {
             vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {pc:#x})"));

@@ -121,9 +121,8 @@ impl Vgic {
         if width == 8 { value } else { value & 0xFFFF_FFFF }
     }
 
-    /// An affinity that no vCPU has leaves the SPI pending and routed to nobody. There is no 1 of N (TYPER.No1N).
+    /// An affinity that no vCPU has leaves the SPI pending and routed to nobody.
     fn write_route(&self, offset: u64, width: Width, value: u64) -> Concerned {
-        const IMPLEMENTED: u64 = 0xFF_00FF_FFFF;
         let spi = offset as usize / 8;
         let route = &self.routes[spi];
         let value = match (width, offset % 8) {
@@ -131,7 +130,7 @@ impl Vgic {
             (_, 0) => route.load(SeqCst) & !0xFFFF_FFFF | value & 0xFFFF_FFFF,
             _ => route.load(SeqCst) & 0xFFFF_FFFF | value << 32,
         };
-        route.store(value & IMPLEMENTED, SeqCst);
+        route.store(value, SeqCst);
         // Who has it pending gives it up, and the new one takes it.
         self.concerned(spi / 32, 1 << (spi % 32))
     }

@@ -176,7 +176,8 @@ impl Vgic {
     /// The vCPU that an SPI goes to, which need not be there.
     #[inline]
     fn target(&self, bank: usize, bit: u32) -> u64 {
-        self.routes[bank * 32 + bit as usize].load(SeqCst)
+        // There is no 1 of N (TYPER.No1N): its bit is kept like the reserved ones, and means as much.
+        self.routes[bank * 32 + bit as usize].load(SeqCst) & 0xFF_00FF_FFFF
     }
 
     fn mask(&self, vcpu: u64) -> VcpuMask {
