@@ -1,6 +1,7 @@
 //! The layers and our own guests, built from source.
 
 use crate::elf;
+use crate::lock;
 use crate::progress::Progress;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::{Workspace, write_if_changed};
@@ -100,6 +101,8 @@ impl Firmware {
         let firmware = Self { elves, images: workspace.images()?, variants: BTreeMap::new() };
         let toolchain = Toolchain::read(&workspace.toolchain_file())?;
         let symbols = workspace.symbols()?;
+        // Cargo's own lock ends before what it built is read.
+        let _building = lock::hold(&firmware.images, progress)?;
         let mut built = "";
         for &program in programs {
             // One package at a time: built together they would share the features of their common dependencies.
@@ -134,6 +137,7 @@ impl Firmware {
         let target = workspace.target().join("variants");
         progress.step(&format!("building {} {name}", program.package()));
         let job = Job { package: program.package(), features, target };
+        let _building = lock::hold(&job.target, progress)?;
         run_cargo(workspace, &toolchain, "build", &job, progress)?;
         let built = job.target.join(TARGET).join("firmware").join(program.binary());
         let bytes = fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Long enough for a loaded host to start a process, and to let a CPU come to its end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(900);
 /// The register after x0 to x30 and the stack pointer.
 const PC: usize = 32;
 /// PSTATE.

@@ -25,6 +25,7 @@ pub mod junit;
 pub mod keeper;
 pub mod kernel;
 pub mod linux;
+pub mod lock;
 pub mod machine;
 pub mod mishap;
 pub mod models;

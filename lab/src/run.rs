@@ -4,6 +4,7 @@ use crate::console::Line;
 use crate::judge::Verdict;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
+use crate::runs::RunFolder;
 use crate::scenario::Scenario;
 use crate::stack::Names;
 use crate::trace::Trace;
@@ -11,7 +12,6 @@ use crate::witness::Witness;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
 use std::fs::File;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Outcome {
     /// Everything that was said.
     pub lines: Vec<Line>,
     /// Where the logs are.
-    pub folder: PathBuf,
+    pub folder: RunFolder,
     /// The user stopped it.
     pub interrupted: bool,
     /// What the layers told, if they are built to.
@@ -48,7 +48,7 @@ impl Outcome {
         let verdicts = [witness.verdicts(), end.into_iter().collect()].concat();
         let duration = witness.elapsed();
         let (lines, trace) = witness.finish();
-        let (folder, names) = (prepared.folder.to_path_buf(), prepared.names.clone());
+        let (folder, names) = (prepared.folder.clone(), prepared.names.clone());
         Self { name: scenario.name.clone(), verdicts, lines, folder, interrupted, trace, names, duration }
     }
 

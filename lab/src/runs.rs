@@ -1,23 +1,20 @@
 //! Folders that runs leave behind: flash, tree, logs, and what was made of them.
 
-use crate::workspace::make;
+use crate::lock;
 use anyhow::{Context, Result};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is added to the name of a run with a trace. It leaves a folder of its own, so that the next run without one takes
 /// nothing away.
 pub const TRACED: &str = "-traced";
-/// Held by whoever uses the folder.
-const LOCK: &str = "lock";
-
-/// The folder of one run, which nobody else empties as long as the value lives.
-#[derive(Debug)]
+/// The folder of one run, which nobody else empties as long as a clone of the value lives.
+#[derive(Debug, Clone, Default)]
 pub struct RunFolder {
     path: PathBuf,
-    /// The kernel's: gone with the process, however that ends.
-    _lock: Option<File>,
+    _lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
@@ -29,13 +26,12 @@ impl RunFolder {
             if number > 1 {
                 path.push(format!("-{number}"));
             }
-            let path = make(path.into())?;
-            let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK));
-            let lock = lock.with_context(|| format!("cannot write in {}", path.display()))?;
+            let path = PathBuf::from(path);
+            let lock = lock::open(&path)?;
             match lock.try_lock() {
                 Ok(()) => {
                     empty(&path).with_context(|| format!("cannot remove the old logs in {}", path.display()))?;
-                    return Ok(Self { path, _lock: Some(lock) });
+                    return Ok(Self { path, _lock: Some(Arc::new(lock)) });
                 }
                 Err(TryLockError::WouldBlock) => number += 1,
                 Err(TryLockError::Error(error)) => {
@@ -53,6 +49,12 @@ impl From<PathBuf> for RunFolder {
     }
 }
 
+impl From<&str> for RunFolder {
+    fn from(path: &str) -> Self {
+        PathBuf::from(path).into()
+    }
+}
+
 impl Deref for RunFolder {
     type Target = Path;
 
@@ -65,7 +67,7 @@ impl Deref for RunFolder {
 fn empty(folder: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name() == LOCK {
+        if entry.file_name() == lock::NAME {
             continue;
         }
         if entry.file_type()?.is_dir() {
@@ -92,7 +94,10 @@ mod tests {
         let two = RunFolder::fresh(&named).unwrap();
         assert_eq!((&*one, &*two), (named.as_path(), runs.path().join("two-guests/max-2").as_path()));
         assert!(one.join("more/log").is_file());
+        let kept = one.clone();
         drop(one);
+        assert_ne!(&*RunFolder::fresh(&named).unwrap(), named, "whoever has a clone still reads there");
+        drop(kept);
         let again = RunFolder::fresh(&named).unwrap();
         assert_eq!(&*again, named);
         assert_eq!(fs::read_dir(&*again).unwrap().count(), 1, "nothing but the lock");

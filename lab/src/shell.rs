@@ -30,7 +30,8 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
     let mut keyboard = Keyboard::default();
     let mut out = Display::new();
     let mut feeder = (!isatty(stdin())).then(Feeder::new);
-    let mut last = Instant::now();
+    // In the machine's time: on a busy host it may be in the midst of a word for long.
+    let mut last = Duration::ZERO;
     let said = loop {
         let mut typed = None;
         match (keys.try_recv(), &mut feeder) {
@@ -40,11 +41,12 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
             (Err(TryRecvError::Disconnected), Some(feeder)) => feeder.end(),
             (Err(TryRecvError::Empty | TryRecvError::Disconnected), _) => {}
         }
-        if let Some(feeder) = feeder.as_mut().filter(|_| last.elapsed() >= KEY_TICK) {
-            typed = feeder.next(last.elapsed());
+        let now = machine.time();
+        if let Some(feeder) = feeder.as_mut().filter(|_| now >= last + KEY_TICK) {
+            typed = feeder.next(now.saturating_sub(last));
         }
         if let Some(typed) = typed {
-            last = Instant::now();
+            last = now;
             let (bytes, quit) = keyboard.press(&typed);
             machine.type_in(&bytes);
             if quit {
@@ -53,7 +55,7 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
         }
         match machine.next(Instant::now() + KEY_TICK)? {
             Event::Bytes(port, bytes) => {
-                last = Instant::now();
+                last = machine.time();
                 if let (Port::NonSecure, Some(feeder)) = (port, &mut feeder) {
                     feeder.hear(&bytes);
                 }

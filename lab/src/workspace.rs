@@ -8,8 +8,11 @@ use anyhow::{Context, Result};
 use rustix::fs::{Access, access};
 use std::env;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use tempfile::Builder;
 
 /// What every checkout has, and no copy of its sources alone.
 const MARKS: [&str; 3] = ["Cargo.toml", "lab/Cargo.toml", "scenarios"];
@@ -177,7 +180,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().ok().is_some_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
-pub(crate) fn make(folder: PathBuf) -> Result<PathBuf> {
+fn make(folder: PathBuf) -> Result<PathBuf> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
@@ -188,12 +191,15 @@ pub(crate) fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    // Through a neighbour: two labs at work never see half a file.
-    let mut neighbour = path.as_os_str().to_owned();
-    neighbour.push(format!(".{}", std::process::id()));
-    fs::write(&neighbour, bytes)
-        .and_then(|()| fs::rename(&neighbour, path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    // Through a neighbour: others at work, this lab's threads among them, never see half a file.
+    let folder = path.parent().context("a file has a folder")?;
+    let replace = || {
+        let mut neighbour = Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+        neighbour.write_all(bytes)?;
+        neighbour.persist(path)?;
+        std::io::Result::Ok(())
+    };
+    replace().with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -275,6 +281,25 @@ mod tests {
             ..by_cargo(&one, &one.join("lab"))
         };
         assert_eq!(found(&test), (one, two.join("target")));
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_by_whichever_thread() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("image.bin");
+        std::thread::scope(|scope| {
+            for n in 0..4 {
+                let file = &file;
+                scope.spawn(move || (0..50).for_each(|m| write_if_changed(file, &[n; 4096][..4000 + m]).unwrap()));
+            }
+        });
+        let bytes = fs::read(&file).unwrap();
+        assert!(bytes.len() >= 4000 && bytes.iter().all(|byte| *byte == bytes[0]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // Others may read it, as what any program writes.
+        fs::write(folder.path().join("other"), "").unwrap();
+        let mode = |name: &str| folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode("image.bin"), mode("other"));
     }
 
     #[test]

@@ -12,15 +12,11 @@ use lab::workspace::Workspace;
 use shared_abi::optee_smc::{OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES};
 use shared_abi::trace::{Event, Layer, Way, World};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 /// Instructions by which a record may take longer than its calibration says. A calibration has its one word at hand. Of a call, eight
 /// registers are loaded, and it is seen to whom it belongs; a handler that tells of something saves registers that it would not need
 /// otherwise. Counted in the disassembly that is four to fourteen a record, eight on average.
 const TOLERANCE: i64 = 10;
-
-/// Whose turn it is to boot `second-vm`: a scenario's runs share a folder.
-static SECOND_VM: Mutex<()> = Mutex::new(());
 
 /// Runs a scenario whose layers trace, if asked to.
 fn boot(name: &str, tracing: Option<Tracing>) -> Outcome {
@@ -55,7 +51,6 @@ fn count(trace: &Trace, layer: Layer, is: impl Fn(&Event) -> bool) -> usize {
 
 #[test]
 fn the_second_vm_is_told_as_qemu_saw_it_and_kept() {
-    let _turn = SECOND_VM.lock();
     let (trace, outcome) = verified("second-vm");
     // The TEE says the same on its console.
     let said = |end: &str| {
@@ -94,7 +89,6 @@ fn two_guests_are_told_as_qemu_saw_them() {
 
 #[test]
 fn frames_on_the_uarts_tell_what_rings_tell() {
-    let _turn = SECOND_VM.lock();
     let told = |way| {
         let trace = boot("second-vm", Some(Tracing { way, ..Tracing::default() })).trace.unwrap();
         assert_eq!((trace.lost, trace.damaged), (0, 0));

@@ -26,6 +26,7 @@ pub use bench::Bench;
 pub use sheet::Sheet;
 
 use crate::judge::Verdict;
+use crate::lock;
 use crate::progress::Progress;
 use crate::say;
 use crate::screen::print;
@@ -151,6 +152,8 @@ impl Exercise {
         if !sheet.faults.is_empty() {
             return Ok(sheet.faults);
         }
+        // Variants of the layers are built in one folder.
+        let _turn = lock::hold(&workspace.target().join("check"), progress)?;
         (self.judge)(&Bench::new(workspace, progress, self.number, folder, numbers), &sheet)
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Nothing that a browser is asked takes as long as this, on the slowest of hosts; a bound, not a measurement.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A window: width, height, and whether it is dark.
 #[derive(Clone, Copy, Debug)]
