@@ -2,6 +2,8 @@
 //!
 //! Real ones are not in the checkout: ours, and that with the reported bug, are given as if they were somebody else's.
 
+mod program;
+
 use lab::firmware::{Firmware, Program};
 use lab::progress::Progress;
 use lab::scenario::Machine;
@@ -12,7 +14,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 fn lab(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lab")).args(arguments).output().unwrap()
+    Command::new(program::lab()).args(arguments).output().unwrap()
 }
 
 fn said(output: &Output) -> String {

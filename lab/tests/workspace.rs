@@ -166,5 +166,5 @@ fn no_source_compiles_the_checkouts_path_in() {
     }
     let mut found = Vec::new();
     search(Workspace::locate().unwrap().root(), &mut found);
-    assert!(found.is_empty(), "\n{}", found.join("\n"));
+    assert!(found.is_empty(), "ask when it runs: Workspace::locate(), tests/program\n{}", found.join("\n"));
 }
