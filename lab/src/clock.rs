@@ -34,7 +34,7 @@ impl Clock {
         clock
     }
 
-    /// The time, give or take [`LOOK`].
+    /// The time, give or take the 10 ms between two looks.
     pub fn now(&mut self) -> Duration {
         let now = Instant::now();
         if now - self.looked >= LOOK {
