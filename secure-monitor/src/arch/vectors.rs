@@ -35,9 +35,10 @@ macro_rules! enter {
 ///
 /// # Safety
 ///
-/// For VBAR_EL3 alone; runtime.ld aligns it.
+/// For VBAR_EL3 alone; runtime.ld aligns it, and asserts that it is.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.runtime_vectors")]
+#[unsafe(export_name = "runtime_vectors")]
 pub unsafe extern "C" fn runtime_vectors() {
     naked_asm!(
         // Current EL with SP_EL0, then with SP_EL3: the monitor itself is at fault.
@@ -109,6 +110,8 @@ pub unsafe extern "C" fn runtime_vectors() {
         keep!(),
         "b {trap}",
         ".balign 0x80",
+        ".global runtime_vectors_end",
+        "runtime_vectors_end:",
         fault = sym runtime_fault,
         smc = sym handle_smc,
         tee_smc = sym tee_smc,
@@ -196,15 +199,18 @@ unsafe extern "C" fn runtime_fault() -> ! {
 ///
 /// # Safety
 ///
-/// For VBAR_EL3 alone; boot.ld aligns it.
+/// For VBAR_EL3 alone; boot.ld aligns it, and asserts that it is.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.boot_vectors")]
+#[unsafe(export_name = "boot_vectors")]
 pub unsafe extern "C" fn boot_vectors() {
     naked_asm!(
         ".rept 16",
         "b {fault}",
         ".balign 0x80",
         ".endr",
+        ".global boot_vectors_end",
+        "boot_vectors_end:",
         fault = sym boot_fault,
     )
 }

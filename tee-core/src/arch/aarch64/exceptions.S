@@ -17,6 +17,9 @@ exception_vectors:
     .rept 12
     vector  exception_fatal
     .endr
+    .balign 128
+.global exception_vectors_end
+exception_vectors_end:
 
 // The stack may be what is wrong: the last words are spoken from one of their own.
 .global exception_fatal
