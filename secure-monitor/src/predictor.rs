@@ -8,6 +8,15 @@
 
 use shared_abi::smccc::{NOT_SUPPORTED, SUCCESS};
 
+/// MIDR_EL1's implementer and part numbers of the CPUs that are known by name here.
+pub const ARM: u64 = 0x41;
+/// Cortex-A53.
+pub const CORTEX_A53: u64 = 0xD03;
+/// Cortex-A57.
+pub const CORTEX_A57: u64 = 0xD07;
+/// Cortex-A72.
+pub const CORTEX_A72: u64 = 0xD08;
+
 /// How a CPU's branch predictor is made to forget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Predictor {
@@ -30,15 +39,13 @@ impl Predictor {
     /// The predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs say
     /// themselves what they keep apart: from 3 on (FEAT_CSV2_3) history as well.
     pub const fn of(midr: u64, csv2: u64) -> Self {
-        const ARM: u64 = 0x41;
         let (implementer, part) = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF);
         match (implementer, part) {
             // Cortex-A53, A35, A55: in order, and not affected (Arm's advisories on both).
             (ARM, 0xD03..=0xD05) => Self::Harmless,
             _ if csv2 >= 3 => Self::Harmless,
             _ if csv2 != 0 => Self::KeepsTargetsApart,
-            // Cortex-A57, A72.
-            (ARM, 0xD07 | 0xD08) => Self::ForgetsWithMmu,
+            (ARM, CORTEX_A57 | CORTEX_A72) => Self::ForgetsWithMmu,
             _ => Self::Unknown,
         }
     }

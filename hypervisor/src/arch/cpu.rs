@@ -87,6 +87,7 @@ pub fn init() {
     set_hcr();
     CPTR_EL2.set(CPTR);
     write!("hstr_el2", 0);
+    write!("hacr_el2", 0);
     // The physical count, which is the virtual one, and the EL1 physical timer are the guest's: EL2 has a timer of its own.
     CNTHCTL_EL2.write(CNTHCTL_EL2::EL1PCTEN::SET + CNTHCTL_EL2::EL1PCEN::SET);
     CNTVOFF_EL2.set(0);
@@ -102,6 +103,18 @@ pub fn init() {
         write!("s3_4_c1_c1_6", 0);
         write!("s3_4_c3_c1_4", 0);
         write!("s3_4_c3_c1_5", 0);
+    }
+    if read!("id_aa64mmfr0_el1") >> 56 & 0xF >= 2 {
+        // FEAT_FGT2: HDFGRTR2, HDFGWTR2, HFGRTR2, HFGWTR2, HFGITR2, the same.
+        write!("s3_4_c3_c1_0", 0);
+        write!("s3_4_c3_c1_1", 0);
+        write!("s3_4_c3_c1_2", 0);
+        write!("s3_4_c3_c1_3", 0);
+        write!("s3_4_c3_c1_7", 0);
+    }
+    if read!("id_aa64mmfr1_el1") >> 8 & 0xF != 0 {
+        // CNTHV_CTL: EL2's virtual timer, which nobody here uses, is off whoever used it before.
+        write!("s3_4_c14_c3_1", 0);
     }
     super::debug::init();
     VBAR_EL2.set(super::vectors::address(super::predictor::is_needed()));

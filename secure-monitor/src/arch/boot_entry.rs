@@ -2,6 +2,7 @@
 
 use super::switch::PARK_PRIORITY;
 use crate::handoff::{CALL, Handoff, MAGIC, SECONDARY_ENTRY};
+use crate::predictor::{ARM, CORTEX_A53, CORTEX_A57, CORTEX_A72};
 use core::arch::{asm, naked_asm};
 
 /// SCTLR_EL3 with MMU and data cache off: RES1 bits, instruction cache on, stack alignment checked.
@@ -25,11 +26,43 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         "add x0, x0, :lo12:{vectors}",
         "msr vbar_el3, x0",
         "isb",
+        // Cortex-A53, A57 and A72 take part in coherency only with CPUECTLR_EL1.SMPEN, which comes before any cache (their
+        // Technical Reference Manuals). Others don't have the register.
+        "mrs x0, midr_el1",
+        "ubfx x1, x0, #4, #12",
+        "lsr w0, w0, #24",
+        "cmp w0, #{arm}",
+        "b.ne 6f",
+        "cmp x1, #{cortex_a53}",
+        "b.eq 5f",
+        "cmp x1, #{cortex_a57}",
+        "b.eq 5f",
+        "cmp x1, #{cortex_a72}",
+        "b.ne 6f",
+        "5: mrs x0, S3_1_C15_C2_1",
+        "orr x0, x0, #{smpen}",
+        "msr S3_1_C15_C2_1, x0",
+        "isb",
         // The CPU with affinity 0 boots the machine, the others wait.
-        "mrs x0, mpidr_el1",
+        "6: mrs x0, mpidr_el1",
         "ldr x1, ={affinity}",
         "and x0, x0, x1",
         "cbnz x0, {pen}",
+        // What a cache has of the memory that is written from here on without it is of no use, and would hide it once the
+        // caches are on: lines from before the reset, and what came by chance.
+        "adrp x0, __data_start",
+        "add x0, x0, :lo12:__data_start",
+        "adrp x1, __stack_top",
+        "add x1, x1, :lo12:__stack_top",
+        "mrs x2, ctr_el0",
+        "ubfx x2, x2, #16, #4",
+        "mov x3, #4",
+        "lsl x3, x3, x2",
+        "7: dc ivac, x0",
+        "add x0, x0, x3",
+        "cmp x0, x1",
+        "b.lo 7b",
+        "dsb sy",
         // Initialised data from the flash to SRAM, 16 bytes at a time (boot.ld aligns it).
         "adrp x0, __data_start",
         "add x0, x0, :lo12:__data_start",
@@ -59,6 +92,11 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         sctlr = const SCTLR_EL3_OFF,
         vectors = sym super::vectors::boot_vectors,
         affinity = const super::MPIDR_AFFINITY,
+        arm = const ARM,
+        cortex_a53 = const CORTEX_A53,
+        cortex_a57 = const CORTEX_A57,
+        cortex_a72 = const CORTEX_A72,
+        smpen = const 1 << 6,
         pen = sym pen,
     )
 }

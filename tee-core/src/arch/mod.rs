@@ -5,13 +5,19 @@
 
 #[cfg(target_os = "none")]
 pub mod aarch64;
+#[cfg(any(target_os = "none", test))]
+mod affinity;
 #[cfg(not(target_os = "none"))]
 pub mod host;
 
 #[cfg(target_os = "none")]
-pub use aarch64::{context::Context, context::suspend, cpu::Masked, cpu::index as cpu_index, machine::Machine, trace};
+pub use aarch64::{
+    context::Context, context::suspend, cpu::Masked, cpu::confined, cpu::index as cpu_index, machine::Machine, trace,
+};
 #[cfg(not(target_os = "none"))]
-pub use host::{context::Context, context::suspend, cpu::Masked, cpu::index as cpu_index, machine::Machine, trace};
+pub use host::{
+    context::Context, context::suspend, cpu::Masked, cpu::confined, cpu::index as cpu_index, machine::Machine, trace,
+};
 
 /// Why a thread stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

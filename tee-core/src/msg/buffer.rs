@@ -4,7 +4,7 @@ use super::allegation::Allegation;
 use crate::heap::OwnedBlock;
 use crate::nexus::ns_ram::NsRange;
 use crate::nexus::pages::PAGE_SIZE;
-use crate::partition::shm::InUse;
+use crate::partition::shm::{InUse, frame};
 use crate::tee::Tee;
 use heapless::Vec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -18,12 +18,11 @@ pub enum Frames<'p> {
 }
 
 impl Frames<'_> {
-    fn get(&self, page: usize) -> Option<u32> {
+    fn as_slice(&self) -> &[u32] {
         match self {
-            Self::Few(frames) => frames.get(page),
-            Self::Many(frames) => frames.get(page),
+            Self::Few(frames) => frames,
+            Self::Many(frames) => frames,
         }
-        .copied()
     }
 }
 
@@ -174,7 +173,7 @@ impl<'p> Buffer<'p> {
         };
         let (page, in_page) = ((offset + at) / PAGE_SIZE, (offset + at) % PAGE_SIZE);
         let frame = match &self.memory {
-            Memory::Listed(pages) => pages.frames.get(page),
+            Memory::Listed(pages) => frame(pages.frames.as_slice(), page),
             Memory::Registered(memory) => memory.frame(page),
             Memory::Null | Memory::Contiguous(_) => None,
         };

@@ -1,5 +1,6 @@
 //! Registered shared memory: what the normal world calls by a cookie.
 
+use crate::arch::confined;
 use crate::heap::{Block, Heap};
 use crate::sync::{Lock, Waits};
 use heapless::index_map::FnvIndexMap;
@@ -19,6 +20,11 @@ impl Cookie {
             None => None,
         }
     }
+}
+
+/// The `n`th page frame. The normal world chooses `n`, and what is found is an address to be accessed.
+pub fn frame(frames: &[u32], n: usize) -> Option<u32> {
+    if n < frames.len() { frames.get(confined(n, frames.len())).copied() } else { None }
 }
 
 /// A buffer's pages, checked: numbers of non-secure page frames, in order.
@@ -133,7 +139,7 @@ impl InUse<'_> {
 
     /// The buffer's `n`th page frame.
     pub fn frame(&self, n: usize) -> Option<u32> {
-        self.memory.0.with(|table| table.get(&self.cookie)?.buffer.frames.as_slice().get(n).copied())
+        self.memory.0.with(|table| frame(table.get(&self.cookie)?.buffer.frames.as_slice(), n))
     }
 }
 

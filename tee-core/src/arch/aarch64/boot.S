@@ -49,9 +49,15 @@ cpu_prepare:
     adrp    x0, exception_vectors
     add     x0, x0, :lo12:exception_vectors
     msr     vbar_el1, x0
-    mrs     x0, mpidr_el1
-    ubfx    x1, x0, #8, #16         // affinity levels 1 and 2
-    and     x0, x0, #0xff
+    mrs     x1, mpidr_el1           // the CPU's number, as in affinity.rs, and no other affinity
+    and     x0, x1, #0xff
+    ubfx    x2, x1, #8, #8
+    tbz     x1, #24, 1f             // MT
+    mov     x3, x0                  // cores have the upper one of the two
+    mov     x0, x2
+    mov     x2, x3
+1:  ubfx    x1, x1, #16, #8
+    orr     x1, x1, x2
     cbnz    x1, 2f
     cmp     x0, #{MAX_CPUS}
     b.hs    2f

@@ -1,5 +1,6 @@
 //! The CPU that executes this.
 
+use crate::arch::affinity;
 use aarch64_cpu::registers::{DAIF, ID_AA64ISAR0_EL1, MPIDR_EL1, Readable, Writeable};
 use core::marker::PhantomData;
 use shared_abi::layout::MAX_CPUS;
@@ -12,10 +13,30 @@ pub const STACK_GUARD: usize = 4096;
 /// Number of this CPU, from 0. QEMU's `virt` with a GICv3 numbers up to 16 CPUs in affinity level 0, and the entry code
 /// lets no CPU in whose number is not less than [`MAX_CPUS`].
 pub fn index() -> usize {
-    MPIDR_EL1.get() as usize & 0xFF & (MAX_CPUS - 1)
+    affinity::number(MPIDR_EL1.get()) & (MAX_CPUS - 1)
 }
 
 const _: () = assert!(MAX_CPUS.is_power_of_two());
+
+/// An index that was found to be less than `len`, and is so for a CPU as well that executes ahead of that comparison: there it
+/// may be 0 instead (CSDB; Arm's "Cache Speculation Side-channels", variant 1). For indices that the normal world chooses.
+#[inline(always)]
+pub fn confined(index: usize, len: usize) -> usize {
+    let confined: usize;
+    // SAFETY: a comparison and a selection; the hint keeps what depends on them from being guessed.
+    unsafe {
+        core::arch::asm!(
+            "cmp {index}, {len}",
+            "csel {confined}, {index}, xzr, lo",
+            "hint #20",
+            index = in(reg) index,
+            len = in(reg) len,
+            confined = lateout(reg) confined,
+            options(pure, nomem, nostack)
+        );
+    }
+    confined
+}
 
 /// Whether the CPU has RNDR (Arm ARM D24.2.61, field RNDR).
 pub fn has_rndr() -> bool {

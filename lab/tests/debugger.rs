@@ -1,7 +1,7 @@
-//! Whose an asynchronous error is (`secure-monitor/src/errors.rs`), on the machine.
+//! What QEMU's machine has no case of, made up by the debugger.
 //!
-//! QEMU has no memory or bus that fails. So the debugger stops the monitor where it has just read whether an error is pending, and makes
-//! one up in the register. All that the monitor does then is real; that the hardware takes the error is not.
+//! It has no memory or bus that fails, no core of several threads, and nothing behind the registers that only silicon has. So the
+//! debugger stops a CPU where it has just read a register, and changes what it read. All that the firmware does then is real.
 
 use anyhow::{Context, Result, ensure};
 use lab::console::Listener;
@@ -13,7 +13,7 @@ use lab::progress::Progress;
 use lab::qmp::Ending;
 use lab::scenario::Scenario;
 use lab::workspace::Workspace;
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const SCENARIO: &str = "
 name = 'NAME'
 summary = 'A probe calls the TEE.'
 [machine]
-cpu = 'cortex-a57'
+cpu = 'CPU'
 cpus = 1
 [chain]
 normal-world = 'probe'
@@ -60,6 +60,8 @@ struct Stage {
     at_entry: u64,
     at_exit: u64,
     context_run: u64,
+    cpu_prepare: u64,
+    kit: Kit,
 }
 
 /// One at a time: they share what is built.
@@ -67,15 +69,22 @@ static TURN: Mutex<()> = Mutex::new(());
 
 impl Stage {
     fn set(name: &str) -> Result<Self> {
+        Self::on(name, "cortex-a57")
+    }
+
+    fn on(name: &str, cpu: &str) -> Result<Self> {
         let workspace = Workspace::locate()?;
-        let scenario = Scenario::parse(&SCENARIO.replace("NAME", name), Path::new("errors.toml"))?;
+        let text = SCENARIO.replace("NAME", name).replace("CPU", cpu);
+        let scenario = Scenario::parse(&text, Path::new("debugger.toml"))?;
         let kit = Kit::of(&workspace, &scenario, &Progress::silent())?;
-        let prepared = prepare(&workspace, &scenario, "cortex-a57", &kit)?;
+        let prepared = prepare(&workspace, &scenario, cpu, &kit)?;
         let (machine, gdb) = Machine::start_halted(&prepared)?;
         let [at_entry, at_exit] =
             ["errors_at_entry", "errors_at_exit"].map(|name| address(&kit.firmware().elf(Program::Runtime), name));
-        let context_run = address(&kit.firmware().elf(Program::Tee), "context_run")?;
-        Ok(Self { machine, gdb, at_entry: at_entry?, at_exit: at_exit?, context_run })
+        let [context_run, cpu_prepare] =
+            ["context_run", "cpu_prepare"].map(|name| address(&kit.firmware().elf(Program::Tee), name));
+        let (at_entry, at_exit, context_run, cpu_prepare) = (at_entry?, at_exit?, context_run?, cpu_prepare?);
+        Ok(Self { machine, gdb, at_entry, at_exit, context_run, cpu_prepare, kit })
     }
 
     /// Lets the CPU come to an instruction.
@@ -123,6 +132,14 @@ impl Stage {
             }
         }
     }
+}
+
+/// The words of a program's code, from its first on.
+fn words(elf: &Path, section: &str) -> Result<Vec<u32>> {
+    let bytes = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
+    let file = object::File::parse(&*bytes)?;
+    let section = file.section_by_name(section).context("no such section")?;
+    Ok(section.data()?.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
 }
 
 /// Where a program's label stands. All of them are linked where they run.
@@ -203,4 +220,69 @@ fn the_tees_threads_run_with_errors_masked() {
     let pstate = stage.run_to_another_mode().unwrap();
     assert_eq!(pstate & (MODE | MASKED), EL1T | MASKED);
     all_went_well(&stage.finish().unwrap());
+}
+
+/// MPIDR_EL1: RES1, and MT.
+const MPIDR: u64 = 1 << 31;
+const THREADS: u64 = 1 << 24;
+
+/// What becomes of a CPU with these affinities when the TEE prepares it: 0 or -1, and how far its stack is from that of CPU 0.
+fn prepared(name: &str, mpidr: u64) -> (u64, i64) {
+    /// `mrs x1, mpidr_el1`, and the register that the stack is in.
+    const READ: u32 = 0xD538_00A1;
+    const SP: usize = 31;
+    let mut stage = Stage::set(name).unwrap();
+    let tee = stage.kit.firmware().elf(Program::Tee);
+    let begin = stage.cpu_prepare;
+    let text = words(&tee, ".text").unwrap();
+    let at = text.iter().position(|word| *word == READ).unwrap() as u64 * 4 + shared_abi::layout::TEE.base;
+    assert!((begin..begin + 64).contains(&at), "{at:#x} is not in cpu_prepare");
+    let stacks = address(&tee, "__stacks_start").unwrap();
+    stage.run_to(begin).unwrap();
+    let back = stage.gdb.x(0, 30).unwrap();
+    stage.run_to(at + 4).unwrap();
+    stage.gdb.set_x(0, 1, mpidr).unwrap();
+    stage.run_to(back).unwrap();
+    let stride = 12 * 1024;
+    let stack = stage.gdb.x(0, SP).unwrap() as i64 - stacks as i64 - stride;
+    (stage.gdb.x(0, 0).unwrap(), stack / stride)
+}
+
+#[test]
+fn the_tee_numbers_cpus_by_cores_whether_or_not_these_have_threads() {
+    let _turn = TURN.lock();
+    for (mpidr, core) in [(3, 3), (THREADS | 3 << 8, 3), (THREADS | 7 << 8, 7)] {
+        assert_eq!(prepared("affinities", MPIDR | mpidr), (0, core), "{mpidr:#x}");
+    }
+    // A second thread, another cluster, more CPUs than there is room for.
+    for mpidr in [THREADS | 1, THREADS | 3 << 8 | 1, 1 << 8, THREADS | 1 << 16, 1 << 16, 8, THREADS | 8 << 8] {
+        assert_eq!(prepared("affinities", MPIDR | mpidr).0, u64::MAX, "{mpidr:#x}");
+    }
+}
+
+#[test]
+fn a_cpu_takes_part_in_coherency_before_its_first_access_to_memory() {
+    /// `msr CPUECTLR_EL1, x0`, and its bit SMPEN.
+    const WRITE: u32 = 0xD519_F220;
+    const SMPEN: u64 = 1 << 6;
+    let _turn = TURN.lock();
+    for (cpu, has_it) in [("cortex-a57", true), ("cortex-a72", true), ("cortex-a53", true), ("max", false)] {
+        let mut stage = Stage::on("coherency", cpu).unwrap();
+        let text = words(&stage.kit.firmware().elf(Program::Boot), ".text").unwrap();
+        let mut written = None;
+        // Loads and stores have bit 27 set and bit 25 clear (Arm ARM C4.1); the first loads are of constants beside the code.
+        for _ in 0..200 {
+            let pc = stage.gdb.pc(0).unwrap();
+            let word = text[pc as usize / 4];
+            if word == WRITE {
+                written = Some(stage.gdb.x(0, 0).unwrap());
+            }
+            let literal = word >> 24 & 0x3B == 0x18;
+            if word >> 25 & 0b0101 == 0b0100 && !literal {
+                break;
+            }
+            stage.gdb.step(0).unwrap();
+        }
+        assert_eq!(written.map(|value| value & SMPEN), has_it.then_some(SMPEN), "{cpu}");
+    }
 }
