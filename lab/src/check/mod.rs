@@ -203,10 +203,11 @@ pub fn check(
     let folder = files.map_or_else(|| folder(workspace), Path::to_path_buf);
     let verdicts = exercise.check(workspace, &folder, numbers, progress)?;
     progress.finish();
-    print(exercise.report(&verdicts, shown(workspace, &folder)));
-    if !passed(&verdicts) && !numbers {
-        say!("`cargo lab check {number} --numbers` also says what the machine said where you are wrong");
+    let answered = exercise.sheet(workspace, &folder)?.faults.is_empty();
+    if answered && !numbers && !passed(&verdicts) {
+        say!("with --numbers you are also told what the machine said where you are wrong");
     }
+    print(exercise.report(&verdicts, shown(workspace, &folder)));
     Ok(passed(&verdicts))
 }
 

@@ -117,7 +117,7 @@ impl fmt::Display for Kind {
 impl Question {
     /// The answer that stands there. `buffers` are the names of the exercise's buffers.
     pub fn answer(&self, given: &DeValue<'_>, buffers: &[&str]) -> Result<Answer, Fault> {
-        if given.as_str().is_some_and(|text| text.trim() == HOLE) {
+        if is_hole(given) {
             return Err(Fault::Open);
         }
         let answer = match self.ask {
@@ -181,11 +181,10 @@ impl Question {
         let list = given.as_array().ok_or_else(|| self.other_kind())?;
         let mut names = Vec::new();
         for name in list {
-            let name = name.get_ref().as_str().ok_or_else(|| self.other_kind())?.trim();
-            if name == HOLE {
+            if is_hole(name.get_ref()) {
                 return Err(Fault::Open);
             }
-            names.push(name.to_lowercase());
+            names.push(name.get_ref().as_str().ok_or_else(|| self.other_kind())?.trim().to_lowercase());
         }
         Ok(names)
     }
@@ -201,6 +200,11 @@ impl Question {
             Answer::Names(_) | Answer::Other => None,
         }
     }
+}
+
+/// Whether this was left open.
+pub fn is_hole(given: &DeValue<'_>) -> bool {
+    given.as_str().is_some_and(|text| text.trim() == HOLE)
 }
 
 /// A number of so many bits, or a negative one that has its sign in all the others.

@@ -3,7 +3,7 @@
 //! `questions/NN.toml` is the exercise with a [`Question`] in every place that is to be filled in. All the rest of what
 //! was handed in must say the same as that: who takes a question out, or changes what is asked, has answered nothing.
 
-use super::question::{Answer, Fault, HOLE, Question, written};
+use super::question::{Answer, Fault, HOLE, Question, is_hole, written};
 use super::verdict;
 use crate::judge::Verdict;
 use crate::scenario::{Error, Scenario};
@@ -244,7 +244,6 @@ impl<'t> Reader<'t> {
     fn question(&mut self, question: Question, given: &Spanned<DeValue<'_>>, place: &Place) {
         let span = given.span();
         let (start, line) = (span.start, self.line(&span));
-        let whole = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
         let key = question.name.clone().unwrap_or_else(|| place.key.clone());
         let owner = if place.owner.is_empty() { String::new() } else { format!(" {}:", place.owner) };
         let claim = format!("{}:{line}{owner} {key} = {}", self.name, written(self.text, given));
@@ -256,7 +255,15 @@ impl<'t> Reader<'t> {
                 let Place { owner, step, .. } = place.clone();
                 self.answers.push((start, Answered { question, answer, key, owner, step, claim }));
             }
-            Err(Fault::Open) => self.fault(&span, "is filled in", whole),
+            Err(Fault::Open) => {
+                // Of a list, the line of its hole.
+                let list = given.get_ref().as_array();
+                let hole = list.and_then(|list| list.iter().find(|each| is_hole(each.get_ref())));
+                let span = hole.map_or(span, Spanned::span);
+                let line = self.line(&span);
+                let whole = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
+                self.fault(&span, "is filled in", whole);
+            }
             Err(Fault::NoAnswer(why)) => {
                 self.faults.push((start, verdict(false, format!("{claim} is an answer"), why)));
             }
@@ -329,6 +336,16 @@ mod tests {
     fn what_is_not_filled_in_is_named() {
         assert!(faults("'1 + 1'", "'?'").contains("01.toml:6 is filled in"));
         assert!(faults("'1 + 1'", "'x0'").contains("x0 = 'x0' is an answer"));
+    }
+
+    #[test]
+    fn the_hole_of_a_list_is_named_by_its_own_line() {
+        let asked = "[keep]\nask = 'names'\nhint = ''\n";
+        let sheet = Sheet::parse("keep = [\n  'a',\n  '?',\n]\n", Path::new("3.toml"), asked, Path::new("")).unwrap();
+        assert_eq!(
+            (sheet.faults[0].claim.as_str(), sheet.faults[0].evidence.as_str()),
+            ("3.toml:3 is filled in", "'?',")
+        );
     }
 
     #[test]
