@@ -21,6 +21,8 @@ mod boot {
     use tee_core::arch::aarch64::{boot, cpu};
     use tee_core::nexus::device_tree;
     use tee_core::nexus::ns_ram::NsRam;
+    #[cfg(not(as_reported))]
+    use tee_core::nexus::pristine;
     use tee_core::nexus::vms::MAX_VMS;
     use tee_core::partition::layout::GUARANTEED;
     use tee_core::platform::{self, console};
@@ -55,12 +57,17 @@ mod boot {
             unsafe { arch::aarch64::trace::choose(way) };
             arch::aarch64::trace::begin();
         }
-        TEE.set_ns_ram(shared);
+        // SAFETY: the tree says that it is RAM, and not secure; what is in `shared` was mapped.
+        unsafe { TEE.set_ns_ram(shared) };
         map.keep();
 
         // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has none.
         let memory = if memory == 0 { layout::TEE.size } else { memory.min(layout::TEE.size) };
-        TEE.pool.with(|pool| pool.add(nexus_map::image_end(), layout::TEE.base + memory));
+        // Now rather than in the first VM_CREATED.
+        #[cfg(not(as_reported))]
+        pristine::runs();
+        // SAFETY: behind the image nothing uses the memory that the monitor gives the TEE.
+        TEE.pool.with(|pool| unsafe { pool.add(nexus_map::image_end(), layout::TEE.base + memory) });
         trace::memory(nexus_map::image_end(), layout::TEE.base + memory);
         let (pages, _) = TEE.figures();
         log::info!(

@@ -24,7 +24,12 @@ impl Tee {
     }
 
     /// Says which memory is non-secure RAM. Once, before the normal world runs.
-    pub fn set_ns_ram(&self, ram: NsRam) {
+    ///
+    /// # Safety
+    ///
+    /// It must be mapped, and be the normal world's alone.
+    #[expect(unsafe_code, reason = "what the TEE reads and writes for the normal world follows from it")]
+    pub unsafe fn set_ns_ram(&self, ram: NsRam) {
         self.ns_ram.call_once(|| ram);
     }
 

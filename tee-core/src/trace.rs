@@ -76,7 +76,7 @@ pub fn reclaimed(tee: &Tee, id: VmId, pages: usize) {
 
 /// How full a partition's heap is.
 #[inline(always)]
-pub fn heap(heap: &Heap) {
+pub fn heap(heap: &Heap<'_>) {
     if ON {
         let figures = heap.figures();
         let (used, peak, size) = (figures.allocated as u64, figures.max_allocated as u64, figures.size as u64);

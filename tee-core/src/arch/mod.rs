@@ -19,6 +19,58 @@ pub use host::{
     context::Context, context::suspend, cpu::Masked, cpu::confined, cpu::index as cpu_index, machine::Machine, trace,
 };
 
+/// The CPU that runs this, as its own code has it: who has the value decides what is mapped. There is one for each CPU, on
+/// its stack, for as long as a call takes; it cannot be sent, shared or made twice.
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<tee_core::arch::ThisCpu>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn share<T: Sync>() {}
+/// share::<tee_core::arch::ThisCpu>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn copy<T: Clone>() {}
+/// copy::<tee_core::arch::ThisCpu>();
+/// ```
+///
+/// ```compile_fail,E0133
+/// let cpu = tee_core::arch::ThisCpu::new();
+/// ```
+pub struct ThisCpu(core::marker::PhantomData<*const ()>);
+
+impl ThisCpu {
+    /// The CPU that executes this.
+    ///
+    /// # Safety
+    ///
+    /// There must be no other value of this CPU, and no partition be selected on it.
+    pub const unsafe fn new() -> Self {
+        Self(core::marker::PhantomData)
+    }
+}
+
+/// The eight bytes at an address as they are, whether a value stands there or nothing that the language knows of.
+///
+/// # Safety
+///
+/// They must be readable, and aligned.
+#[inline(always)]
+pub unsafe fn load(at: *const u64) -> u64 {
+    let bytes;
+    // SAFETY: promised by the caller.
+    unsafe {
+        #[cfg(target_arch = "aarch64")]
+        core::arch::asm!("ldr {}, [{}]", out(reg) bytes, in(reg) at, options(readonly, nostack, preserves_flags));
+        #[cfg(target_arch = "x86_64")]
+        core::arch::asm!("mov {}, [{}]", out(reg) bytes, in(reg) at, options(readonly, nostack, preserves_flags));
+    }
+    bytes
+}
+
 /// Why a thread stopped running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

@@ -1,5 +1,6 @@
 //! Whom the report's TEE takes for a VM: any number, cut to 16 bits, the hypervisor's own among them.
 
+use crate::arch::ThisCpu;
 use crate::entry::Arguments;
 use crate::nexus::current::Current;
 use crate::tee::Tee;
@@ -32,20 +33,20 @@ pub fn number(id: VmId) -> u16 {
 /// Selects the caller's partition for a fast call, if there is one; the hypervisor is not expected to have one, and so
 /// it is no error if it has none. Says in `x` what the TEE takes the numbers for.
 #[cfg(not(feature = "client-id"))]
-pub fn enter_fast<'t>(tee: &'t Tee, x: &mut Arguments) -> Option<Current<'t>> {
+pub fn enter_fast<'t, 'c>(tee: &'t Tee, cpu: &'c mut ThisCpu, x: &mut Arguments) -> Option<Current<'t, 'c>> {
     if [OPTEE_SMC_VM_CREATED, OPTEE_SMC_VM_DESTROYED].contains(&FunctionId(x[0] as u32)) {
         x[1] = place_of(x[1]);
     }
     x[7] &= 0xFFFF;
     let caller = VmId::from_argument(place_of(x[7]) as u32)?;
-    tee.select(caller, false).ok()
+    tee.select(cpu, caller, false).ok()
 }
 
 /// The same with ids that are what they can be: the hypervisor has no partition, so none is current in its calls.
 #[cfg(feature = "client-id")]
-pub fn enter_fast<'t>(tee: &'t Tee, x: &mut Arguments) -> Option<Current<'t>> {
+pub fn enter_fast<'t, 'c>(tee: &'t Tee, cpu: &'c mut ThisCpu, x: &mut Arguments) -> Option<Current<'t, 'c>> {
     match ClientId::from_x7(x[7]) {
-        Some(ClientId::Vm(caller)) => tee.select(caller, false).ok(),
+        Some(ClientId::Vm(caller)) => tee.select(cpu, caller, false).ok(),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 
 /// Address of the pool's state, as the report's `malloc_ctx.poolset`.
-pub const POOLSET: usize = template::ADDRESS + offset_of!(Partition, poolset);
+pub const POOLSET: usize = template::ADDRESS + offset_of!(Partition<'_>, poolset);
 
 /// The allocator, with the functions that the heap calls. It has no state of its own.
 pub struct Malloc;

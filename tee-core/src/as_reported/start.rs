@@ -16,11 +16,13 @@ use shared_abi::client::VmId;
 /// The partition must be built, and nobody may use it yet. None is current afterwards.
 pub unsafe fn start(space: &Space, machine: &Machine, slot: SlotIndex, id: VmId) -> Result<(), Damaged> {
     log::info!("I/TC: Added guest {}", ids::number(id));
-    space.select(machine, slot);
+    // SAFETY: it is the slot's; nobody refers to another one here.
+    unsafe { space.select(machine, slot) };
     event!(id => PartitionSelect { slot });
     // SAFETY: the partition is mapped now; its memory is given to its heap here alone.
     let started = unsafe { (*space.partition(machine)).heap.try_add(space.heap(machine)) };
-    Space::deselect(machine);
+    // SAFETY: nobody refers to it.
+    unsafe { Space::deselect(machine) };
     event!(id => PartitionLeave { slot });
     started
 }

@@ -15,18 +15,19 @@ use core::cell::UnsafeCell;
 /// Where every VM's data is mapped: the report's `__data_start`.
 pub const ADDRESS: usize = space::BASE + STRUCT * PAGE_SIZE;
 /// Its pages.
-const PAGES: usize = size_of::<Partition>().div_ceil(PAGE_SIZE);
+const PAGES: usize = size_of::<Partition<'_>>().div_ceil(PAGE_SIZE);
 
 /// The image, in whole pages.
 #[repr(C, align(4096))]
-struct Template(Partition);
+struct Template(Partition<'static>);
 
 // SAFETY: nobody writes to it.
 unsafe impl Sync for Template {}
 
 /// In the read-only part of the TEE's image (ld/tee.ld).
 #[unsafe(link_section = ".partition_template")]
-static TEMPLATE: Template = Template(Partition::new());
+// SAFETY: it is no partition, and nobody takes it for one.
+static TEMPLATE: Template = Template(unsafe { Partition::new() });
 
 /// A translation table of level 3.
 #[repr(C, align(4096))]

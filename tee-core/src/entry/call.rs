@@ -1,10 +1,10 @@
 //! A yielding call under way, as those see it who work for it.
 
-use super::yielding::ask;
+use crate::arch;
 use crate::heap::{Block, OwnedBlock};
 use crate::msg::buffer::Buffer;
+use crate::nexus::current::Inside;
 use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::vms::SlotIndex;
 use crate::partition::Partition;
 use crate::partition::layout::GROWTH;
 use crate::partition::shm_cache::RpcMemory;
@@ -12,47 +12,52 @@ use crate::partition::threads::ThreadId;
 use crate::tee::Tee;
 use crate::trace::refused;
 use core::cell::Cell;
-use shared_abi::optee_smc::Rpc;
+use shared_abi::optee_smc::{Rpc, to_halves};
 use shared_abi::tee::TeeResult;
 use zerocopy::FromZeros;
 
 /// A call.
-pub struct Call<'a> {
-    /// The TEE.
-    pub tee: &'a Tee,
-    /// The caller's partition.
-    pub partition: &'a Partition,
-    /// The thread the call runs on.
-    pub thread: ThreadId,
-    slot: SlotIndex,
+pub struct Call<'c, 'p> {
+    inside: Inside<'p>,
     /// Where the RPC's message stands, if the caller brought memory for it.
-    pub(super) supplied: Option<(&'a Buffer<'a>, usize)>,
+    pub(super) supplied: Option<(&'c Buffer<'p>, usize)>,
     /// Memory for the RPC's message that was asked for.
     pub(super) allocated: Cell<Option<RpcMemory>>,
 }
 
-impl<'a> Call<'a> {
-    pub(super) fn new(
-        tee: &'a Tee,
-        partition: &'a Partition,
-        slot: SlotIndex,
-        thread: ThreadId,
-        supplied: Option<(&'a Buffer<'a>, usize)>,
-    ) -> Self {
+impl<'c, 'p> Call<'c, 'p> {
+    pub(super) fn new(inside: Inside<'p>, supplied: Option<(&'c Buffer<'p>, usize)>) -> Self {
         // What was kept stays kept when the caller brought memory.
-        let kept = if supplied.is_none() { partition.shm_cache.take(thread) } else { None };
-        Self { tee, partition, thread, slot, supplied, allocated: Cell::new(kept) }
+        let kept = if supplied.is_none() { inside.partition().shm_cache.take(inside.thread()) } else { None };
+        Self { inside, supplied, allocated: Cell::new(kept) }
+    }
+
+    /// The TEE.
+    #[inline(always)]
+    pub fn tee(&self) -> &'p Tee {
+        self.inside.tee()
+    }
+
+    /// The caller's partition.
+    #[inline(always)]
+    pub fn partition(&self) -> &'p Partition<'p> {
+        self.inside.partition()
+    }
+
+    /// The thread the call runs on.
+    pub fn thread(&self) -> ThreadId {
+        self.inside.thread()
     }
 
     /// `len` zeroes from the partition's heap, which grows for it if it can.
-    pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<OwnedBlock<'a, T>, TeeResult> {
-        let heap = &self.partition.heap;
-        let block: Result<Block<T>, _> = heap.allocate(len).or_else(|exhausted| {
+    pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<OwnedBlock<'p, T>, TeeResult> {
+        let heap = &self.partition().heap;
+        let block: Result<Block<'p, T>, _> = heap.allocate(len).or_else(|exhausted| {
             // The allocator's blocks are powers of two; one that is as large as what is added stands in it for sure
             // only if it is at most half of it.
             let bytes = len.checked_mul(size_of::<T>()).and_then(usize::checked_next_power_of_two);
             let pages = bytes.unwrap_or(usize::MAX).div_ceil(PAGE_SIZE).saturating_mul(2).max(GROWTH);
-            heap.add(self.tee.grow(self.slot, pages).ok_or(exhausted)?);
+            heap.add(self.tee().grow(&self.inside, pages).ok_or(exhausted)?);
             heap.allocate(len)
         });
         Ok(OwnedBlock::new(
@@ -65,17 +70,26 @@ impl<'a> Call<'a> {
     /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets a VM count what it
     /// could also time: that another was at the shared tables in the same moment.
     pub fn lock_waits(&self) -> (u32, u32) {
-        let slot = self.tee.vms.slot(self.slot);
-        let own = slot.state.waits().get().wrapping_add(self.partition.lock_waits());
-        (own, slot.shared_waits.get())
+        let (own, shared) = self.tee().vms.slot(self.inside.slot()).waits();
+        (own.get().wrapping_add(self.partition().lock_waits()), shared.get())
+    }
+
+    /// Asks the normal world something: suspends the thread until the answer is there.
+    pub(super) fn ask(&self, rpc: Rpc, value: u64) -> [u64; 4] {
+        let (high, low) = match rpc {
+            // A size, not a cookie: it stands in x1 alone.
+            Rpc::Alloc => (value, 0),
+            _ => to_halves(value),
+        };
+        arch::suspend(&self.inside, [rpc.x0(), high, low])
     }
 
     /// The end of the call: memory for RPC messages is kept or given back.
     pub(super) fn finish(&self) {
         if let Some(memory) = self.allocated.take()
-            && let Err(memory) = self.partition.shm_cache.keep(self.thread, memory)
+            && let Err(memory) = self.partition().shm_cache.keep(self.thread(), memory)
         {
-            ask(Rpc::Free, memory.cookie);
+            self.ask(Rpc::Free, memory.cookie);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Fast calls: short, bounded, with interrupts masked from beginning to end.
 
 use super::{Answer, Arguments, only, unknown};
+use crate::arch::ThisCpu;
+use crate::nexus::lifecycle::Refused;
 use crate::partition::Partition;
 use crate::partition::layout::THREADS;
 use crate::tee::Tee;
@@ -50,7 +52,7 @@ const VERSION: [u64; 3] = [
 
 impl Tee {
     /// A fast call.
-    pub fn fast(&self, x: &Arguments) -> Answer {
+    pub fn fast(&self, cpu: &mut ThisCpu, x: &Arguments) -> Answer {
         let Some(client) = ClientId::from_x7(x[7]) else { return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail)) };
         if let ClientId::Vm(id) = client
             && !self.vms.is_live(id)
@@ -65,10 +67,10 @@ impl Tee {
             smc::OPTEE_SMC_CALL_GET_OS_REVISION => [VERSION[0], VERSION[1], VERSION[2], 0],
             smc::OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(x[1] as u32),
             smc::OPTEE_SMC_GET_THREAD_COUNT => [ReturnCode::Ok as u64, THREADS as u64, 0, 0],
-            smc::OPTEE_SMC_ENABLE_SHM_CACHE => self.in_partition(client, enable_shm_cache),
-            smc::OPTEE_SMC_DISABLE_SHM_CACHE => self.in_partition(client, disable_shm_cache),
-            smc::OPTEE_SMC_VM_CREATED => self.life_cycle(client, x[1] as u32, Self::create),
-            smc::OPTEE_SMC_VM_DESTROYED => self.life_cycle(client, x[1] as u32, Self::destroy),
+            smc::OPTEE_SMC_ENABLE_SHM_CACHE => self.in_partition(cpu, client, enable_shm_cache),
+            smc::OPTEE_SMC_DISABLE_SHM_CACHE => self.in_partition(cpu, client, disable_shm_cache),
+            smc::OPTEE_SMC_VM_CREATED => self.life_cycle(client, x[1] as u32, |id| self.create(cpu, id)),
+            smc::OPTEE_SMC_VM_DESTROYED => self.life_cycle(client, x[1] as u32, |id| self.destroy(id)),
             // Secondary CPUs come by PSCI, through the monitor.
             smc::OPTEE_SMC_BOOT_SECONDARY => refused!(NotForCaller, x[0], only(ReturnCode::ENotAvail)),
             _ => refused!(UnknownFunction, x[0], unknown(x)),
@@ -88,27 +90,27 @@ impl Tee {
     }
 
     /// Only the hypervisor may say who exists, and only ids that can be a VM's.
-    fn life_cycle<E>(&self, client: ClientId, id: u32, change: fn(&Self, VmId) -> Result<(), E>) -> Answer {
+    fn life_cycle(&self, client: ClientId, id: u32, change: impl FnOnce(VmId) -> Result<(), Refused>) -> Answer {
         if client != ClientId::Hypervisor {
             refused!(NotForCaller, id.into(), ());
         } else if VmId::from_argument(id).is_none() {
             refused!(NotAVm, id.into(), ());
         }
-        let done = client == ClientId::Hypervisor && VmId::from_argument(id).is_some_and(|id| change(self, id).is_ok());
+        let done = client == ClientId::Hypervisor && VmId::from_argument(id).is_some_and(|id| change(id).is_ok());
         only(if done { ReturnCode::Ok } else { ReturnCode::ENotAvail })
     }
 
     /// What concerns a VM's own state; the hypervisor has none.
-    fn in_partition(&self, client: ClientId, f: fn(&Partition) -> Answer) -> Answer {
+    fn in_partition(&self, cpu: &mut ThisCpu, client: ClientId, f: fn(&Partition<'_>) -> Answer) -> Answer {
         let ClientId::Vm(id) = client else { return refused!(NotForCaller, 0, only(ReturnCode::ENotAvail)) };
-        match self.select(id, false) {
+        match self.select(cpu, id, false) {
             Ok(current) => f(current.partition()),
             Err(_) => refused!(UnknownVm, id.get().into(), only(ReturnCode::ENotAvail)),
         }
     }
 }
 
-fn enable_shm_cache(partition: &Partition) -> Answer {
+fn enable_shm_cache(partition: &Partition<'_>) -> Answer {
     if !partition.threads.all_free() {
         return refused!(InUse, 0, only(ReturnCode::EBusy));
     }
@@ -117,7 +119,7 @@ fn enable_shm_cache(partition: &Partition) -> Answer {
 }
 
 /// One cookie each call, until none is left.
-fn disable_shm_cache(partition: &Partition) -> Answer {
+fn disable_shm_cache(partition: &Partition<'_>) -> Answer {
     if !partition.threads.all_free() {
         return refused!(InUse, 0, only(ReturnCode::EBusy));
     }

@@ -2,7 +2,6 @@
 
 use super::call::Call;
 use super::fast::RPC_PARAMS;
-use super::yielding::ask;
 use crate::msg::buffer::Buffer;
 use crate::msg::page_list;
 use crate::nexus::pages::PAGE_SIZE;
@@ -17,13 +16,13 @@ use shared_abi::tee::TeeResult;
 
 /// Shared memory that the normal world allocated for the TEE. It goes back by [`Call::free_shm`].
 #[must_use]
-pub struct Shm<'a> {
+pub struct Shm<'p> {
     /// The memory.
-    pub buffer: Buffer<'a>,
+    pub buffer: Buffer<'p>,
     cookie: u64,
 }
 
-impl<'a> Call<'a> {
+impl<'p> Call<'_, 'p> {
     /// Sleeps until [`Call::wake`] names `key`, or the normal world wakes it for no reason.
     pub fn sleep(&self, key: u64) -> Result<(), TeeResult> {
         self.notify(NOTIFICATION_WAIT, key)
@@ -48,7 +47,7 @@ impl<'a> Call<'a> {
     }
 
     /// Allocates `size` bytes of the normal world's kernel memory.
-    pub fn allocate_shm(&self, size: usize) -> Result<Shm<'a>, TeeResult> {
+    pub fn allocate_shm(&self, size: usize) -> Result<Shm<'p>, TeeResult> {
         let request = Param::Value { dir: Direction::In, value: [SHM_TYPE_KERNEL, size as u64, 8] };
         let mut params = [request.to_msg()];
         self.rpc(RpcCmd::SHM_ALLOC, &mut params)?;
@@ -61,7 +60,7 @@ impl<'a> Call<'a> {
         } else if noncontig {
             page_list::fetch(self, buf_ptr, given).ok().map(Buffer::listed)
         } else {
-            self.tee.ns_ram().claim(buf_ptr, given).map(Buffer::contiguous)
+            self.tee().claim(buf_ptr, given).map(Buffer::contiguous)
         };
         match buffer {
             Some(buffer) => Ok(Shm { buffer, cookie: shm_ref }),
@@ -111,16 +110,16 @@ impl<'a> Call<'a> {
     ) -> Result<(), TeeResult> {
         let param_at = |n: usize| at + arg_size(n);
         let lost = |_| TeeResult::COMMUNICATION;
-        buffer.put(self.tee, at, &header).map_err(lost)?;
+        buffer.put(self.tee(), at, &header).map_err(lost)?;
         for (n, param) in params.iter().enumerate() {
-            buffer.put(self.tee, param_at(n), param).map_err(lost)?;
+            buffer.put(self.tee(), param_at(n), param).map_err(lost)?;
         }
         event!(Rpc { command: header.cmd });
-        ask(Rpc::Cmd, cookie);
-        let answer = buffer.allege::<MsgHeader>(at).map_err(lost)?.copy_out(self.tee).map_err(lost)?;
+        self.ask(Rpc::Cmd, cookie);
+        let answer = buffer.allege::<MsgHeader>(at).map_err(lost)?.copy_out(self.tee()).map_err(lost)?;
         TeeResult(answer.ret).ok()?;
         for (n, param) in params.iter_mut().enumerate() {
-            *param = buffer.allege(param_at(n)).map_err(lost)?.copy_out(self.tee).map_err(lost)?;
+            *param = buffer.allege(param_at(n)).map_err(lost)?.copy_out(self.tee()).map_err(lost)?;
         }
         Ok(())
     }
@@ -131,9 +130,9 @@ impl<'a> Call<'a> {
             return Ok(memory);
         }
         let size = arg_size(RPC_PARAMS);
-        let [high, low, cookie_high, cookie_low] = ask(Rpc::Alloc, size as u64);
+        let [high, low, cookie_high, cookie_low] = self.ask(Rpc::Alloc, size as u64);
         let (pa, cookie) = (from_halves(high, low), from_halves(cookie_high, cookie_low));
-        let range = if pa.is_multiple_of(PAGE_SIZE as u64) { self.tee.ns_ram().claim(pa, size as u64) } else { None };
+        let range = if pa.is_multiple_of(PAGE_SIZE as u64) { self.tee().claim(pa, size as u64) } else { None };
         match range {
             Some(range) => {
                 let memory = RpcMemory { range, cookie };
@@ -143,7 +142,7 @@ impl<'a> Call<'a> {
             None => {
                 // As OP-TEE: an answer without a cookie was a refusal, any other is given back.
                 if cookie != 0 {
-                    ask(Rpc::Free, cookie);
+                    self.ask(Rpc::Free, cookie);
                 }
                 Err(refused!(BadAddress, pa, TeeResult::OUT_OF_MEMORY))
             }

@@ -2,19 +2,18 @@
 
 use super::call::Call;
 use super::{Answer, Arguments, only, unknown};
-use crate::arch::{self, Exit};
+use crate::arch::ThisCpu;
 use crate::msg;
 use crate::msg::buffer::Buffer;
-use crate::nexus::current::Departure;
+use crate::nexus::current::{Departure, Inside};
 use crate::nexus::pages::PAGE_SIZE;
 use crate::nexus::vms::SlotIndex;
-use crate::partition::Partition;
 use crate::partition::shm::Cookie;
-use crate::partition::threads::{Suspended, ThreadId};
+use crate::partition::threads::{Stopped, ThreadId};
 use crate::tee::Tee;
 use crate::trace::{self, event, refused};
 use shared_abi::client::ClientId;
-use shared_abi::optee_smc::{self as smc, ReturnCode, Rpc, from_halves};
+use shared_abi::optee_smc::{self as smc, ReturnCode, from_halves};
 use shared_abi::smccc::FunctionId;
 
 /// What a thread is started with.
@@ -32,49 +31,43 @@ pub struct Start {
 
 impl Tee {
     /// A yielding call, or going on with one. Runs on the CPU's own stack; the call itself on its thread's.
-    pub fn yielding(&self, x: &Arguments) -> Answer {
+    pub fn yielding(&self, cpu: &mut ThisCpu, x: &Arguments) -> Answer {
         let Some(ClientId::Vm(id)) = ClientId::from_x7(x[7]) else {
             return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail));
         };
-        let Ok(current) = self.select(id, true) else {
+        let Ok(current) = self.select(cpu, id, true) else {
             return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
         };
         let threads = &current.partition().threads;
         let function = FunctionId(x[0] as u32);
-        let (thread, exit) = match function {
+        let (thread, stopped) = match function {
             smc::OPTEE_SMC_CALL_RETURN_FROM_RPC => {
                 let Ok(thread) = threads.resume(x[3] as u32) else {
                     return refused!(BadThread, x[3], only(ReturnCode::EResume));
                 };
-                event!(ThreadResume { thread: thread.id() as u8 });
-                let exit = thread.go_on(self, [x[1], x[2], x[4], x[5]].map(|x| x & 0xFFFF_FFFF));
-                (thread, exit)
+                let id = thread.id();
+                event!(ThreadResume { thread: id as u8 });
+                (id, current.go_on(thread, [x[1], x[2], x[4], x[5]].map(|x| x & 0xFFFF_FFFF)))
             }
             smc::OPTEE_SMC_CALL_WITH_ARG | smc::OPTEE_SMC_CALL_WITH_RPC_ARG | smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {
                 let Ok(thread) = threads.claim() else {
                     return refused!(NoThread, x[0], only(ReturnCode::EThreadLimit));
                 };
-                event!(ThreadStart { thread: thread.id() as u8, function: function.0 });
-                let arguments = [x[1], x[2], x[3]].map(|x| x & 0xFFFF_FFFF);
-                let exit = thread.start(self, Start { slot: current.slot(), thread: thread.id(), function, arguments });
-                (thread, exit)
+                let id = thread.id();
+                event!(ThreadStart { thread: id as u8, function: function.0 });
+                (id, current.start(thread, function, [x[1], x[2], x[3]].map(|x| x & 0xFFFF_FFFF)))
             }
             _ => return refused!(UnknownFunction, x[0], unknown(x)),
         };
-        let (answer, suspended) = match exit {
-            Exit::Done(code) => {
-                event!(ThreadFinish { thread: thread.id() as u8, code });
+        let (answer, suspended) = match stopped {
+            Stopped::Done(code) => {
+                event!(ThreadFinish { thread: thread as u8, code });
                 trace::heap(&current.partition().heap);
-                thread.finish();
                 ([code, 0, 0, 0], false)
             }
-            Exit::Rpc([rpc, a, b]) => {
-                event!(ThreadSuspend { thread: thread.id() as u8, rpc: [rpc, a, b] });
-                ([rpc, a, b, thread.suspend(Suspended::Rpc).into()], true)
-            }
-            Exit::ForeignInterrupt => {
-                event!(ThreadSuspend { thread: thread.id() as u8, rpc: [Rpc::ForeignIntr.x0(), 0, 0] });
-                ([Rpc::ForeignIntr.x0(), 0, 0, thread.suspend(Suspended::ForeignInterrupt).into()], true)
+            Stopped::Suspended(answer) => {
+                event!(ThreadSuspend { thread: thread as u8, rpc: [answer[0], answer[1], answer[2]] });
+                (answer, true)
             }
         };
         // A VM that was destroyed under its call: what is suspended can never go on.
@@ -86,33 +79,34 @@ impl Tee {
 }
 
 /// The call itself, on its thread.
-pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
-    let [a1, a2, a3] = start.arguments;
-    let (message, at) = match start.function {
+pub fn run(inside: Inside<'_>, function: FunctionId, [a1, a2, a3]: [u64; 3]) -> ReturnCode {
+    let tee = inside.tee();
+    let (buffer, at) = match function {
         smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {
-            let buffer = Cookie::new(from_halves(a1, a2)).and_then(|cookie| partition.shm.enter(cookie));
+            let shm = &inside.partition().shm;
+            let buffer = Cookie::new(from_halves(a1, a2)).and_then(|cookie| shm.enter(cookie));
             (buffer.map(Buffer::registered), a3 as usize)
         }
         _ => {
             // As OP-TEE has it: a message outside registered memory has a page of its own.
             let pa = from_halves(a1, a2);
             let aligned = pa.is_multiple_of(PAGE_SIZE as u64);
-            let range = aligned.then(|| tee.ns_ram().claim(pa, PAGE_SIZE as u64)).flatten();
+            let range = aligned.then(|| tee.claim(pa, PAGE_SIZE as u64)).flatten();
             (range.map(Buffer::contiguous), 0)
         }
     };
-    let Some(buffer) = message else {
-        return match start.function {
+    let Some(buffer) = buffer else {
+        return match function {
             smc::OPTEE_SMC_CALL_WITH_REGD_ARG => refused!(UnknownCookie, from_halves(a1, a2), ReturnCode::EBadAddr),
             _ => refused!(BadAddress, from_halves(a1, a2), ReturnCode::EBadAddr),
         };
     };
-    let with_rpc = start.function != smc::OPTEE_SMC_CALL_WITH_ARG;
+    let with_rpc = function != smc::OPTEE_SMC_CALL_WITH_ARG;
     let mut message = msg::Message::new();
     let Ok(rpc_at) = message.fetch(tee, &buffer, at, with_rpc) else {
         return refused!(BadMessage, from_halves(a1, a2), ReturnCode::EBadAddr);
     };
-    let call = Call::new(tee, partition, start.slot, start.thread, rpc_at.map(|at| (&buffer, at)));
+    let call = Call::new(inside, rpc_at.map(|at| (&buffer, at)));
     let known = msg::handle(&call, &mut message);
     call.finish();
     if known.is_err() {
@@ -122,14 +116,4 @@ pub fn run(tee: &Tee, partition: &Partition, start: Start) -> ReturnCode {
         Ok(()) => ReturnCode::Ok,
         Err(_) => refused!(BadAddress, from_halves(a1, a2), ReturnCode::EBadAddr),
     }
-}
-
-/// Asks the normal world something: suspends the thread until the answer is there.
-pub(crate) fn ask(rpc: Rpc, value: u64) -> [u64; 4] {
-    let (high, low) = match rpc {
-        // A size, not a cookie: it stands in x1 alone.
-        Rpc::Alloc => (value, 0),
-        _ => smc::to_halves(value),
-    };
-    arch::suspend([rpc.x0(), high, low])
 }

@@ -2,10 +2,36 @@
 //!
 //! `buddy_system_allocator`'s [`Heap`](buddy_system_allocator::Heap) behind a handle. There is no global allocator in the
 //! TEE: its users would turn exhaustion, which the normal world can bring about, into a panic.
+//!
+//! A heap has a *brand*, a lifetime that is its alone, and so have its blocks: one that came from another heap is of another
+//! type. All partitions stand at one address; nothing but the brand tells their heaps apart.
+//!
+//! ```
+//! # use tee_core::partition::Partition;
+//! fn allocate_and_free<'a>(mine: &'a Partition<'a>) {
+//!     if let Ok(block) = mine.heap.allocate::<u32>(4) {
+//!         mine.heap.free(block);
+//!     }
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! # use tee_core::partition::Partition;
+//! fn allocate_and_free<'a, 'b>(mine: &'a Partition<'a>, other: &'b Partition<'b>) {
+//!     if let Ok(block) = mine.heap.allocate::<u32>(4) {
+//!         other.heap.free(block);
+//!     }
+//! }
+//! ```
+//!
+//! ```compile_fail,E0133
+//! let heap = tee_core::heap::Heap::new();
+//! ```
 #![expect(unsafe_code, reason = "the memory module of the partition's heap")]
 
 use crate::sync::{Lock, Waits};
 use core::alloc::Layout;
+use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use zerocopy::{FromZeros, Immutable};
@@ -13,21 +39,25 @@ use zerocopy::{FromZeros, Immutable};
 /// Blocks are of less than two to this power bytes; a partition's address range holds no larger one.
 const ORDER: usize = 22;
 
-/// Memory for a heap. A value of this type is the only right to its bytes.
-pub struct Memory {
+/// What tells heaps apart: neither a longer nor a shorter lifetime can stand for it.
+type Brand<'h> = PhantomData<fn(&'h ()) -> &'h ()>;
+
+/// Memory for the heap of this brand. A value of this type is the only right to its bytes.
+pub struct Memory<'h> {
     base: usize,
     len: usize,
+    brand: Brand<'h>,
 }
 
-impl Memory {
+impl Memory<'_> {
     /// `len` bytes from `base`.
     ///
     /// # Safety
     ///
-    /// The memory must be readable and writable, stay so as long as the heap it is given to is used, and be used by
-    /// nothing else. It must not end at the end of the address space.
+    /// The memory must be readable and writable wherever the heap of this brand can be reached, and be used by nothing
+    /// else. It must not end at the end of the address space.
     pub const unsafe fn new(base: usize, len: usize) -> Self {
-        Self { base, len }
+        Self { base, len, brand: PhantomData }
     }
 }
 
@@ -59,24 +89,25 @@ struct Inner {
 }
 
 /// A heap.
-pub struct Heap(Lock<Inner>);
+pub struct Heap<'h> {
+    inner: Lock<Inner>,
+    brand: Brand<'h>,
+}
 
 /// The heap cannot give that much.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
-/// Elements from a heap. It must go back by [`Heap::free`] to the heap it came from; one that is lost is lost until the
-/// partition ends. [`OwnedBlock`] goes back by itself.
+/// Elements from the heap of this brand. It goes back by [`Heap::free`]; one that is lost is lost until the partition ends.
+/// [`OwnedBlock`] goes back by itself.
 #[must_use]
-pub struct Block<T> {
+pub struct Block<'h, T> {
     start: NonNull<T>,
     len: usize,
+    brand: Brand<'h>,
 }
 
-// SAFETY: a block is its elements' only owner, as a `Box<[T]>` is.
-unsafe impl<T: Send> Send for Block<T> {}
-
-impl<T> Block<T> {
+impl<T> Block<'_, T> {
     /// The elements.
     pub fn as_slice(&self) -> &[T] {
         // SAFETY: `Heap::allocate` made so many elements there, zeroed, which is a valid `T`; they are this block's
@@ -95,26 +126,28 @@ impl<T> Block<T> {
     }
 }
 
-impl Heap {
+impl<'h> Heap<'h> {
     /// A heap without memory.
-    pub const fn new() -> Self {
-        Self(Lock::new(Inner {
-            blocks: Blocks::new(),
-            figures: Figures {
-                allocated: 0,
-                max_allocated: 0,
-                size: 0,
-                failures: 0,
-                biggest_failure: 0,
-                biggest_failure_used: 0,
-            },
-        }))
+    ///
+    /// # Safety
+    ///
+    /// No other heap may have this brand.
+    pub const unsafe fn new() -> Self {
+        let figures = Figures {
+            allocated: 0,
+            max_allocated: 0,
+            size: 0,
+            failures: 0,
+            biggest_failure: 0,
+            biggest_failure_used: 0,
+        };
+        Self { inner: Lock::new(Inner { blocks: Blocks::new(), figures }), brand: PhantomData }
     }
 
     /// Gives the heap memory.
-    pub fn add(&self, memory: Memory) {
-        let Memory { base, len } = memory;
-        self.0.with(|inner| {
+    pub fn add(&self, memory: Memory<'h>) {
+        let Memory { base, len, .. } = memory;
+        self.inner.with(|inner| {
             // SAFETY: promised by who made the value, which is used up.
             unsafe { inner.blocks.add_to_heap(base, base + len) };
             inner.figures.size += len;
@@ -123,9 +156,9 @@ impl Heap {
 
     /// The same, and says whether the allocator took it.
     #[cfg(as_reported)]
-    pub fn try_add(&self, memory: Memory) -> Result<(), crate::as_reported::bget::Damaged> {
-        let Memory { base, len } = memory;
-        self.0.with(|inner| {
+    pub fn try_add(&self, memory: Memory<'h>) -> Result<(), crate::as_reported::bget::Damaged> {
+        let Memory { base, len, .. } = memory;
+        self.inner.with(|inner| {
             // SAFETY: promised by who made the value, which is used up.
             unsafe { inner.blocks.bpool(base, len) }?;
             inner.figures.size += len;
@@ -134,9 +167,9 @@ impl Heap {
     }
 
     /// `len` zeroes.
-    pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<Block<T>, Exhausted> {
+    pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<Block<'h, T>, Exhausted> {
         let layout = Layout::array::<T>(len.max(1)).map_err(|_| Exhausted)?;
-        let start = self.0.with(|inner| {
+        let start = self.inner.with(|inner| {
             let used = inner.figures.allocated;
             // The allocator rounds up to a power of two, which would overflow for the largest sizes.
             let block = if layout.size() < 1 << ORDER { inner.blocks.alloc(layout) } else { Err(()) };
@@ -159,14 +192,14 @@ impl Heap {
         let start = start.cast::<T>();
         // SAFETY: the allocator gave room for `len` elements at this alignment.
         unsafe { start.write_bytes(0, len.max(1)) };
-        Ok(Block { start, len: len.max(1) })
+        Ok(Block { start, len: len.max(1), brand: PhantomData })
     }
 
     /// Takes a block back.
-    pub fn free<T>(&self, block: Block<T>) {
+    pub fn free<T>(&self, block: Block<'h, T>) {
         let Some(layout) = block.layout() else { return };
-        self.0.with(|inner| {
-            // SAFETY: the block came from `allocate` with this layout, and is consumed here.
+        self.inner.with(|inner| {
+            // SAFETY: by its brand the block came from this heap's `allocate`, with this layout, and is consumed here.
             unsafe { inner.blocks.dealloc(block.start.cast(), layout) };
             inner.figures.allocated = inner.blocks.stats_alloc_actual();
         });
@@ -174,17 +207,17 @@ impl Heap {
 
     /// How often calls waited for the lock.
     pub fn waits(&self) -> &Waits {
-        self.0.waits()
+        self.inner.waits()
     }
 
     /// The figures.
     pub fn figures(&self) -> Figures {
-        self.0.with(|inner| inner.figures)
+        self.inner.with(|inner| inner.figures)
     }
 
     /// Starts the peaks anew.
     pub fn reset_peaks(&self) {
-        self.0.with(|inner| {
+        self.inner.with(|inner| {
             let figures = &mut inner.figures;
             figures.max_allocated = figures.allocated;
             (figures.failures, figures.biggest_failure, figures.biggest_failure_used) = (0, 0, 0);
@@ -192,26 +225,20 @@ impl Heap {
     }
 }
 
-impl Default for Heap {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// A block that goes back to its heap when it is dropped.
 pub struct OwnedBlock<'h, T> {
-    heap: &'h Heap,
-    block: Option<Block<T>>,
+    heap: &'h Heap<'h>,
+    block: Option<Block<'h, T>>,
 }
 
 impl<'h, T> OwnedBlock<'h, T> {
     /// Ties `block` to the heap it came from.
-    pub fn new(heap: &'h Heap, block: Block<T>) -> Self {
+    pub fn new(heap: &'h Heap<'h>, block: Block<'h, T>) -> Self {
         Self { heap, block: Some(block) }
     }
 
     /// The block alone; giving it back is the caller's task now.
-    pub fn into_block(mut self) -> Option<Block<T>> {
+    pub fn into_block(mut self) -> Option<Block<'h, T>> {
         self.block.take()
     }
 }
@@ -236,48 +263,52 @@ impl<T> Drop for OwnedBlock<'_, T> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A heap of 64 KiB whose memory is never given back.
-    pub fn heap() -> Heap {
+    /// Runs `f` with a heap of 64 KiB.
+    pub fn with_heap(f: impl for<'h> FnOnce(&'h Heap<'h>)) {
         let memory = Box::leak(vec![0u64; 0x2000].into_boxed_slice());
-        let heap = Heap::new();
+        // SAFETY: `f` takes any brand, and so knows of no other heap that has this one.
+        let heap = unsafe { Heap::new() };
         // SAFETY: the memory was leaked for this heap.
         heap.add(unsafe { Memory::new(memory.as_mut_ptr() as usize, size_of_val(memory)) });
-        heap
+        f(&heap);
     }
 
     #[test]
     fn what_is_freed_can_be_allocated_again() {
-        let heap = heap();
-        for _ in 0..100 {
-            let block = heap.allocate::<u32>(0x1000).unwrap();
-            assert!(block.as_slice().iter().all(|word| *word == 0));
-            heap.free(block);
-        }
-        let figures = heap.figures();
-        assert_eq!((figures.allocated, figures.max_allocated, figures.failures), (0, 0x4000, 0));
+        with_heap(|heap| {
+            for _ in 0..100 {
+                let block = heap.allocate::<u32>(0x1000).unwrap();
+                assert!(block.as_slice().iter().all(|word| *word == 0));
+                heap.free(block);
+            }
+            let figures = heap.figures();
+            assert_eq!((figures.allocated, figures.max_allocated, figures.failures), (0, 0x4000, 0));
+        });
     }
 
     #[test]
     fn exhaustion_is_an_error_and_is_counted() {
-        let heap = heap();
-        let half = heap.allocate::<u8>(0x4000).unwrap();
-        for len in [0x1_0000, 1 << 21, 1 << 22, usize::MAX, usize::MAX / 8 + 1] {
-            assert!(heap.allocate::<u64>(len).is_err(), "{len:#x}");
-        }
-        let figures = heap.figures();
-        assert_eq!((figures.failures, figures.biggest_failure_used), (3, 0x4000));
-        heap.free(half);
-        heap.reset_peaks();
-        assert_eq!(heap.figures().failures, 0);
+        with_heap(|heap| {
+            let half = heap.allocate::<u8>(0x4000).unwrap();
+            for len in [0x1_0000, 1 << 21, 1 << 22, usize::MAX, usize::MAX / 8 + 1] {
+                assert!(heap.allocate::<u64>(len).is_err(), "{len:#x}");
+            }
+            let figures = heap.figures();
+            assert_eq!((figures.failures, figures.biggest_failure_used), (3, 0x4000));
+            heap.free(half);
+            heap.reset_peaks();
+            assert_eq!(heap.figures().failures, 0);
+        });
     }
 
     #[test]
     fn an_owned_block_goes_back_by_itself() {
-        let heap = heap();
-        let block = heap.allocate::<u32>(100).unwrap();
-        let owned = OwnedBlock::new(&heap, block);
-        assert_eq!(owned.len(), 100);
-        drop(owned);
-        assert_eq!(heap.figures().allocated, 0);
+        with_heap(|heap| {
+            let block = heap.allocate::<u32>(100).unwrap();
+            let owned = OwnedBlock::new(heap, block);
+            assert_eq!(owned.len(), 100);
+            drop(owned);
+            assert_eq!(heap.figures().allocated, 0);
+        });
     }
 }

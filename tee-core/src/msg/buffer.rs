@@ -40,7 +40,7 @@ enum Memory<'p> {
     Null,
     Contiguous(NsRange),
     Listed(Listed<'p>),
-    Registered(InUse<'p>),
+    Registered(InUse<'p, 'p>),
 }
 
 /// Bytes of the normal world. They can be copied in and out, never referred to.
@@ -72,7 +72,7 @@ impl<'p> Buffer<'p> {
     }
 
     /// A registered buffer.
-    pub fn registered(memory: InUse<'p>) -> Self {
+    pub fn registered(memory: InUse<'p, 'p>) -> Self {
         Self { at: 0, len: memory.len(), memory: Memory::Registered(memory) }
     }
 
@@ -178,6 +178,6 @@ impl<'p> Buffer<'p> {
             Memory::Null | Memory::Contiguous(_) => None,
         };
         let pa = u64::from(frame.ok_or(Lost)?) * PAGE_SIZE as u64 + in_page as u64;
-        tee.ns_ram().claim(pa, max.min(PAGE_SIZE - in_page) as u64).ok_or(Lost)
+        tee.claim(pa, max.min(PAGE_SIZE - in_page) as u64).ok_or(Lost)
     }
 }

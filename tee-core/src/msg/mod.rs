@@ -116,7 +116,7 @@ impl Outcome {
 pub struct UnknownCommand;
 
 /// Does what a message asks for, and leaves the answer in it.
-pub fn handle(call: &Call<'_>, message: &mut Message) -> Result<(), UnknownCommand> {
+pub fn handle(call: &Call<'_, '_>, message: &mut Message) -> Result<(), UnknownCommand> {
     let MsgHeader { cmd: command, func: function, session, num_params: params, .. } = message.header;
     event!(Message { command, function, session, params });
     let outcome = match Cmd(message.header.cmd) {

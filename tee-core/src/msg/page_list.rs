@@ -31,7 +31,7 @@ struct Alleged {
 
 /// Copies the list at `buf_ptr` and checks every page of it, and the list's own pages too, to be non-secure RAM. The
 /// low bits of `buf_ptr` say where in its first page the buffer starts.
-pub fn fetch<'a>(call: &Call<'a>, buf_ptr: u64, size: u64) -> Result<Listed<'a>, TeeResult> {
+pub fn fetch<'a>(call: &Call<'_, 'a>, buf_ptr: u64, size: u64) -> Result<Listed<'a>, TeeResult> {
     let alleged = Alleged::new(buf_ptr, size)?;
     let mut few = Vec::new();
     let frames = if few.resize_default(alleged.count).is_ok() {
@@ -44,7 +44,11 @@ pub fn fetch<'a>(call: &Call<'a>, buf_ptr: u64, size: u64) -> Result<Listed<'a>,
 }
 
 /// The same for a buffer that stays: its frames, where in the first of them it starts, and its length.
-pub fn fetch_to_keep(call: &Call<'_>, buf_ptr: u64, size: u64) -> Result<(Block<u32>, usize, usize), TeeResult> {
+pub fn fetch_to_keep<'p>(
+    call: &Call<'_, 'p>,
+    buf_ptr: u64,
+    size: u64,
+) -> Result<(Block<'p, u32>, usize, usize), TeeResult> {
     let alleged = Alleged::new(buf_ptr, size)?;
     let frames = alleged.allocate(call)?.into_block().ok_or(TeeResult::BAD_PARAMETERS)?;
     Ok((frames, alleged.offset, alleged.len))
@@ -59,19 +63,19 @@ impl Alleged {
         Ok(Self { list: buf_ptr & !page_mask, offset: offset as usize, len: size as usize, count })
     }
 
-    fn allocate<'a>(&self, call: &Call<'a>) -> Result<OwnedBlock<'a, u32>, TeeResult> {
+    fn allocate<'a>(&self, call: &Call<'_, 'a>) -> Result<OwnedBlock<'a, u32>, TeeResult> {
         let bad = TeeResult::BAD_PARAMETERS;
         let mut block = call.allocate::<u32>(self.count)?.into_block().ok_or(bad)?;
         let filled = self.fill(call, block.as_mut_slice());
-        let frames = OwnedBlock::new(&call.partition.heap, block);
+        let frames = OwnedBlock::new(&call.partition().heap, block);
         filled?;
         Ok(frames)
     }
 
     /// Copies the list. Every address in it is read once, and checked as it was read.
-    fn fill(&self, call: &Call<'_>, frames: &mut [u32]) -> Result<(), TeeResult> {
+    fn fill(&self, call: &Call<'_, '_>, frames: &mut [u32]) -> Result<(), TeeResult> {
         let bad = TeeResult::BAD_PARAMETERS;
-        let ram = call.tee.ns_ram();
+        let tee = call.tee();
         let mut list_at = self.list;
         let mut lists = frames.chunks_mut(PageList::ENTRIES).peekable();
         while let Some(list) = lists.next() {
@@ -79,16 +83,16 @@ impl Alleged {
                 return Err(refused!(BadAddress, list_at, bad));
             }
             let page = Buffer::contiguous(
-                ram.claim(list_at, PAGE_SIZE as u64).ok_or_else(|| refused!(BadAddress, list_at, bad))?,
+                tee.claim(list_at, PAGE_SIZE as u64).ok_or_else(|| refused!(BadAddress, list_at, bad))?,
             );
             let mut at = 0;
             for part in list.chunks_mut(AT_ONCE) {
                 let mut copy = [0u64; AT_ONCE];
                 let copy = &mut copy[..part.len()];
-                page.read(call.tee, at, copy.as_mut_bytes()).map_err(|_| bad)?;
+                page.read(call.tee(), at, copy.as_mut_bytes()).map_err(|_| bad)?;
                 for (frame, pa) in part.iter_mut().zip(copy.iter()) {
                     let number = u32::try_from(pa / PAGE_SIZE as u64).map_err(|_| refused!(BadAddress, *pa, bad))?;
-                    if pa % PAGE_SIZE as u64 != 0 || ram.claim(*pa, PAGE_SIZE as u64).is_none() {
+                    if pa % PAGE_SIZE as u64 != 0 || tee.claim(*pa, PAGE_SIZE as u64).is_none() {
                         return Err(refused!(BadAddress, *pa, bad));
                     }
                     *frame = number;
@@ -97,7 +101,7 @@ impl Alleged {
             }
             if lists.peek().is_some() {
                 let next = core::mem::offset_of!(PageList, next);
-                list_at = page.allege(next).map_err(|_| bad)?.copy_out(call.tee).map_err(|_| bad)?;
+                list_at = page.allege(next).map_err(|_| bad)?.copy_out(call.tee()).map_err(|_| bad)?;
             }
         }
         Ok(())

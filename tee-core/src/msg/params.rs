@@ -43,7 +43,7 @@ pub type Parameters<'p> = [Parameter<'p>; COUNT];
 
 impl<'p> Parameter<'p> {
     /// Checks a parameter and resolves what it refers to.
-    pub fn resolve(call: &Call<'p>, param: &MsgParam) -> Result<Self, TeeResult> {
+    pub fn resolve(call: &Call<'_, 'p>, param: &MsgParam) -> Result<Self, TeeResult> {
         if param.is_meta() {
             return Err(refused!(BadParameter, param.attr, TeeResult::BAD_PARAMETERS));
         }
@@ -55,12 +55,12 @@ impl<'p> Parameter<'p> {
                 Ok(Self::memref(dir, Buffer::listed(page_list::fetch(call, buf_ptr, size)?)))
             }
             Param::Tmem { dir, buf_ptr, size, noncontig: false, .. } => {
-                let range = call.tee.ns_ram().claim(buf_ptr, size);
+                let range = call.tee().claim(buf_ptr, size);
                 let range = range.ok_or_else(|| refused!(BadAddress, buf_ptr, TeeResult::BAD_PARAMETERS))?;
                 Ok(Self::memref(dir, Buffer::contiguous(range)))
             }
             Param::Rmem { dir, offs, size, shm_ref } => {
-                let memory = Cookie::new(shm_ref).and_then(|cookie| call.partition.shm.enter(cookie));
+                let memory = Cookie::new(shm_ref).and_then(|cookie| call.partition().shm.enter(cookie));
                 let memory = memory.ok_or_else(|| refused!(UnknownCookie, shm_ref, TeeResult::BAD_PARAMETERS))?;
                 // As OP-TEE: the one wrong number that is called a violation (CVE-2019-1010292).
                 let part = Buffer::registered(memory).part(offs, size);
@@ -102,19 +102,19 @@ impl Memref<'_> {
     }
 
     /// Copies the buffer's first bytes into the TEE.
-    pub fn read(&self, call: &Call<'_>, into: &mut [u8]) -> Result<(), TeeResult> {
-        self.buffer.read(call.tee, 0, into).map_err(|Lost| TeeResult::BAD_PARAMETERS)
+    pub fn read(&self, call: &Call<'_, '_>, into: &mut [u8]) -> Result<(), TeeResult> {
+        self.buffer.read(call.tee(), 0, into).map_err(|Lost| TeeResult::BAD_PARAMETERS)
     }
 
     /// Copies a value out of the buffer.
-    pub fn fetch<T: FromBytes + IntoBytes>(&self, call: &Call<'_>, at: usize) -> Result<T, TeeResult> {
-        let copy = self.buffer.allege(at).and_then(|allegation| allegation.copy_out(call.tee));
+    pub fn fetch<T: FromBytes + IntoBytes>(&self, call: &Call<'_, '_>, at: usize) -> Result<T, TeeResult> {
+        let copy = self.buffer.allege(at).and_then(|allegation| allegation.copy_out(call.tee()));
         copy.map_err(|Lost| TeeResult::BAD_PARAMETERS)
     }
 
     /// Copies bytes to offset `at` of the buffer.
-    pub fn write(&self, call: &Call<'_>, at: usize, bytes: &[u8]) -> Result<(), TeeResult> {
-        self.buffer.write(call.tee, at, bytes).map_err(|Lost| TeeResult::SHORT_BUFFER)
+    pub fn write(&self, call: &Call<'_, '_>, at: usize, bytes: &[u8]) -> Result<(), TeeResult> {
+        self.buffer.write(call.tee(), at, bytes).map_err(|Lost| TeeResult::SHORT_BUFFER)
     }
 
     /// Says that `size` bytes are there, or would be: SHORT_BUFFER then.

@@ -19,7 +19,7 @@ fn is_login(number: u64) -> bool {
     matches!(number as u32, 0 | 1 | 2 | 4 | 5 | 6 | 0x8000_0000)
 }
 
-pub(super) fn open(call: &Call<'_>, message: &mut Message) -> Outcome {
+pub(super) fn open(call: &Call<'_, '_>, message: &mut Message) -> Outcome {
     message.header.session = 0;
     let pta = match open_meta(call, message.params()) {
         Ok(pta) => pta,
@@ -29,7 +29,7 @@ pub(super) fn open(call: &Call<'_>, message: &mut Message) -> Outcome {
     if let Err(error) = resolve(call, &message.params()[META..], &mut parameters) {
         return Outcome::of_tee(Err(error));
     }
-    match call.partition.sessions.open(pta) {
+    match call.partition().sessions.open(pta) {
         Some(SessionId(id)) => {
             message.header.session = id;
             Outcome::of_app(Ok(()))
@@ -39,23 +39,23 @@ pub(super) fn open(call: &Call<'_>, message: &mut Message) -> Outcome {
 }
 
 /// Whom the caller wants to speak to, from the two parameters that say so and who the caller is.
-fn open_meta(call: &Call<'_>, params: &[MsgParam]) -> Result<Pta, TeeResult> {
+fn open_meta(call: &Call<'_, '_>, params: &[MsgParam]) -> Result<Pta, TeeResult> {
     let [target, client, ..] = params else {
         return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));
     };
     if target.attr != META_ATTR || client.attr != META_ATTR || !is_login(client.c) {
         return Err(refused!(BadMessage, client.c, TeeResult::BAD_PARAMETERS));
     }
-    Pta::by_uuid(call.tee, &uuid_of(target))
+    Pta::by_uuid(call.tee(), &uuid_of(target))
         .ok_or_else(|| refused!(UnknownApplication, target.a, TeeResult::ITEM_NOT_FOUND))
 }
 
-pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
+pub(super) fn invoke(call: &Call<'_, '_>, message: &mut Message) -> Outcome {
     let mut parameters = none();
     if let Err(error) = resolve(call, message.params(), &mut parameters) {
         return Outcome::of_tee(Err(error));
     }
-    let Some(session) = call.partition.sessions.enter(SessionId(message.header.session)) else {
+    let Some(session) = call.partition().sessions.enter(SessionId(message.header.session)) else {
         let session = message.header.session.into();
         return refused!(UnknownSession, session, Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS)));
     };
@@ -66,16 +66,16 @@ pub(super) fn invoke(call: &Call<'_>, message: &mut Message) -> Outcome {
     Outcome::of_app(result)
 }
 
-pub(super) fn close(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
+pub(super) fn close(call: &Call<'_, '_>, message: &Message) -> Result<(), TeeResult> {
     no_params(message)?;
     let session = message.header.session;
-    call.partition.sessions.close(SessionId(session)).map_err(|refused| why(refused, session))
+    call.partition().sessions.close(SessionId(session)).map_err(|refused| why(refused, session))
 }
 
-pub(super) fn cancel(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
+pub(super) fn cancel(call: &Call<'_, '_>, message: &Message) -> Result<(), TeeResult> {
     no_params(message)?;
     let session = message.header.session;
-    call.partition.sessions.cancel(SessionId(session)).map_err(|refused| why(refused, session))
+    call.partition().sessions.cancel(SessionId(session)).map_err(|refused| why(refused, session))
 }
 
 fn no_params(message: &Message) -> Result<(), TeeResult> {
@@ -97,7 +97,7 @@ fn none<'p>() -> Parameters<'p> {
 }
 
 /// Resolves the parameters where they stand: they are too large to be handed around.
-fn resolve<'p>(call: &Call<'p>, params: &[MsgParam], into: &mut Parameters<'p>) -> Result<(), TeeResult> {
+fn resolve<'p>(call: &Call<'_, 'p>, params: &[MsgParam], into: &mut Parameters<'p>) -> Result<(), TeeResult> {
     if params.len() > COUNT {
         return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));
     }

@@ -9,7 +9,7 @@ use shared_abi::optee_msg::{Direction, Param};
 use shared_abi::tee::TeeResult;
 
 /// As in OP-TEE, whatever is wrong with the buffer or its list is a bad parameter.
-pub(super) fn register(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
+pub(super) fn register(call: &Call<'_, '_>, message: &Message) -> Result<(), TeeResult> {
     let bad = TeeResult::BAD_PARAMETERS;
     let [param] = message.params() else { return Err(refused!(BadMessage, message.params().len() as u64, bad)) };
     let Ok(Param::Tmem { dir: Direction::Out, buf_ptr, size, shm_ref, noncontig: true }) = Param::parse(param) else {
@@ -20,8 +20,8 @@ pub(super) fn register(call: &Call<'_>, message: &Message) -> Result<(), TeeResu
     let (frames, offset, len) = page_list::fetch_to_keep(call, buf_ptr, size)?;
     let buffer = Buffer { frames, offset, len };
     let (pages, first) = if trace::ON { extent(&buffer) } else { (0, 0) };
-    call.partition.shm.register(cookie, buffer).map_err(|(refused, buffer)| {
-        call.partition.heap.free(buffer.frames);
+    call.partition().shm.register(cookie, buffer).map_err(|(refused, buffer)| {
+        call.partition().heap.free(buffer.frames);
         match refused {
             Refused::Full => refused!(Full, shm_ref, TeeResult::OUT_OF_MEMORY),
             _ => refused!(InUse, shm_ref, bad),
@@ -32,19 +32,19 @@ pub(super) fn register(call: &Call<'_>, message: &Message) -> Result<(), TeeResu
 }
 
 /// How many pages a buffer has, and where the first one is.
-fn extent(buffer: &Buffer) -> (u64, u64) {
+fn extent(buffer: &Buffer<'_>) -> (u64, u64) {
     let frames = buffer.frames.as_slice();
     (frames.len() as u64, frames.first().map_or(0, |frame| u64::from(*frame) * PAGE_SIZE as u64))
 }
 
-pub(super) fn unregister(call: &Call<'_>, message: &Message) -> Result<(), TeeResult> {
+pub(super) fn unregister(call: &Call<'_, '_>, message: &Message) -> Result<(), TeeResult> {
     let bad = TeeResult::BAD_PARAMETERS;
     let [param] = message.params() else { return Err(refused!(BadMessage, message.params().len() as u64, bad)) };
     let Ok(Param::Rmem { shm_ref, .. }) = Param::parse(param) else {
         return Err(refused!(BadParameter, param.attr, bad));
     };
     let cookie = Cookie::new(shm_ref).ok_or_else(|| refused!(UnknownCookie, 0, bad))?;
-    call.partition.shm.unregister(cookie, &call.partition.heap).map_err(|refused| match refused {
+    call.partition().shm.unregister(cookie, &call.partition().heap).map_err(|refused| match refused {
         Refused::Busy => refused!(InUse, shm_ref, TeeResult::BUSY),
         _ => refused!(UnknownCookie, shm_ref, bad),
     })?;

@@ -1,20 +1,67 @@
-//! The token that a partition is selected on this CPU.
+//! The tokens that a partition is selected: on a CPU's own stack, and on a thread's.
 #![expect(unsafe_code, reason = "the one place where a partition becomes reachable")]
 
 use super::space::Space;
 use super::vms::{Life, SlotIndex};
+use crate::arch::ThisCpu;
+use crate::entry::yielding::Start;
 use crate::partition::Partition;
+use crate::partition::threads::{Claimed, Resumed, Stopped, ThreadId};
 use crate::tee::Tee;
 use crate::trace::event;
 use core::marker::PhantomData;
 use shared_abi::client::VmId;
+use shared_abi::smccc::FunctionId;
 
-/// VM `id`'s partition is mapped on this CPU for as long as the token lives, and it is the only way to reach it. It
-/// cannot be sent to another CPU.
-pub struct Current<'t> {
+/// VM `id`'s partition is mapped on this CPU for as long as the token lives, and it is the only way to reach it.
+///
+/// A CPU has one partition selected at a time:
+///
+/// ```compile_fail,E0499
+/// # use tee_core::{arch::ThisCpu, tee::Tee};
+/// # use shared_abi::client::VmId;
+/// fn two(tee: &Tee, cpu: &mut ThisCpu, one: VmId, other: VmId) {
+///     let first = tee.select(cpu, one, true);
+///     let second = tee.select(cpu, other, true);
+///     drop(first);
+/// }
+/// ```
+///
+/// Nothing of it is kept when it is left:
+///
+/// ```compile_fail,E0505
+/// # use tee_core::{arch::ThisCpu, tee::Tee};
+/// # use shared_abi::client::VmId;
+/// fn keep(tee: &Tee, cpu: &mut ThisCpu, id: VmId) {
+///     let Ok(current) = tee.select(cpu, id, true) else { return };
+///     let block = current.partition().heap.allocate::<u8>(8);
+///     current.leave();
+///     drop(block);
+/// }
+/// ```
+///
+/// None is selected while one is made:
+///
+/// ```compile_fail,E0499
+/// # use tee_core::{arch::ThisCpu, tee::Tee};
+/// # use shared_abi::client::VmId;
+/// fn within(tee: &Tee, cpu: &mut ThisCpu, one: VmId, other: VmId) {
+///     let current = tee.select(cpu, one, true);
+///     let _ = tee.create(cpu, other);
+///     drop(current);
+/// }
+/// ```
+///
+/// And it stays on its CPU:
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<tee_core::nexus::current::Current<'_, '_>>();
+/// ```
+pub struct Current<'t, 'c> {
     tee: &'t Tee,
     slot: SlotIndex,
-    here: PhantomData<*const ()>,
+    cpu: PhantomData<&'c mut ThisCpu>,
 }
 
 /// No VM of this id can be entered: it is absent, or being destroyed.
@@ -32,38 +79,46 @@ pub enum Departure {
 
 impl Tee {
     /// Selects VM `id`'s partition. A yielding call (`run`) also initialises its runtime if it is the first.
-    pub fn select(&self, id: VmId, run: bool) -> Result<Current<'_>, NotAvailable> {
+    pub fn select<'c>(&self, _cpu: &'c mut ThisCpu, id: VmId, run: bool) -> Result<Current<'_, 'c>, NotAvailable> {
         let entered = self.vms.with(id, |slot, state| {
             if !matches!(state.life, Life::Created | Life::Ready) {
                 return None;
             }
             let space = &self.vms.slot(slot).space;
-            space.select(&self.machine, slot);
+            // SAFETY: it is the slot's, built when the VM was created; it is not torn down while `inside` counts this CPU.
+            // Who has this CPU's token has nothing else selected.
+            unsafe { space.select(&self.machine, slot) };
             event!(id => PartitionSelect { slot });
             if run && state.life == Life::Created {
-                // SAFETY: the space was built when the VM was created. It is selected, and its heap's first memory given away
-                // once: the VM is Ready then.
+                // SAFETY: its heap's first memory is given away once: the VM is Ready then.
                 unsafe { (*space.partition(&self.machine)).start(space.heap(&self.machine)) };
                 state.life = Life::Ready;
             }
             state.inside += 1;
-            Some(Current { tee: self, slot, here: PhantomData })
+            Some(Current { tee: self, slot, cpu: PhantomData })
         });
         entered.flatten().ok_or(NotAvailable)
     }
 }
 
-impl<'t> Current<'t> {
-    /// The partition.
-    pub fn partition(&self) -> &Partition {
-        // SAFETY: the space was built when the VM was created and is selected here; it is not torn down while
-        // `inside` counts this CPU.
+impl<'t> Current<'t, '_> {
+    /// The partition. Its brand is this borrow: what is of another selection was left before this one was made.
+    pub fn partition(&self) -> &Partition<'_> {
+        // SAFETY: the space is selected here; it is not torn down while `inside` counts this CPU.
         unsafe { &*self.space().partition(&self.tee.machine) }
     }
 
-    /// Number of the VM's slot.
-    pub fn slot(&self) -> SlotIndex {
-        self.slot
+    /// Starts a call on a thread of the partition, and returns when it is done or suspended.
+    pub fn start<'s>(&'s self, thread: Claimed<'s>, function: FunctionId, arguments: [u64; 3]) -> Stopped {
+        let start = Start { slot: self.slot, thread: thread.id(), function, arguments };
+        // SAFETY: by its brand the thread is this partition's, which is selected here.
+        unsafe { thread.start(self.tee, start) }
+    }
+
+    /// Goes on with a suspended call of the partition, with what the normal world answers.
+    pub fn go_on<'s>(&'s self, thread: Resumed<'s>, answer: [u64; 4]) -> Stopped {
+        // SAFETY: as above.
+        unsafe { thread.go_on(self.tee, answer) }
     }
 
     fn space(&self) -> &'t Space {
@@ -78,7 +133,8 @@ impl<'t> Current<'t> {
     }
 
     fn depart(&self) -> Departure {
-        Space::deselect(&self.tee.machine);
+        // SAFETY: what was borrowed from this token is not used any more.
+        unsafe { Space::deselect(&self.tee.machine) };
         event!(PartitionLeave { slot: self.slot });
         let (life, last) = self.tee.vms.slot(self.slot).state.with(|state| {
             state.inside -= 1;
@@ -96,8 +152,65 @@ impl<'t> Current<'t> {
     }
 }
 
-impl Drop for Current<'_> {
+impl Drop for Current<'_, '_> {
     fn drop(&mut self) {
         self.depart();
+    }
+}
+
+/// What runs is a thread of a VM: its partition is selected whenever it does, on whatever CPU. It can suspend itself.
+///
+/// ```compile_fail,E0061
+/// fn suspend_the_cpu() {
+///     tee_core::arch::suspend([0; 3]);
+/// }
+/// ```
+///
+/// ```compile_fail,E0133
+/// # use tee_core::{nexus::current::Inside, tee::Tee};
+/// fn pretend(tee: &Tee) {
+///     tee_core::arch::suspend(&Inside::new(tee, 0, 0), [0; 3]);
+/// }
+/// ```
+pub struct Inside<'p> {
+    tee: &'p Tee,
+    partition: &'p Partition<'p>,
+    slot: SlotIndex,
+    thread: ThreadId,
+}
+
+impl<'p> Inside<'p> {
+    /// What a thread is started with.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be the first function of this thread of the slot's VM. `'p` must be a lifetime of which it knows
+    /// nothing else.
+    pub unsafe fn new(tee: &'p Tee, slot: SlotIndex, thread: ThreadId) -> Self {
+        // SAFETY: a thread runs only while its partition is selected.
+        let partition = unsafe { &*tee.vms.slot(slot).space.partition(&tee.machine) };
+        Self { tee, partition, slot, thread }
+    }
+
+    /// The TEE.
+    #[inline(always)]
+    pub fn tee(&self) -> &'p Tee {
+        self.tee
+    }
+
+    /// The VM's partition.
+    #[inline(always)]
+    pub fn partition(&self) -> &'p Partition<'p> {
+        self.partition
+    }
+
+    /// The VM's slot.
+    pub fn slot(&self) -> SlotIndex {
+        self.slot
+    }
+
+    /// The thread's number.
+    pub fn thread(&self) -> ThreadId {
+        self.thread
     }
 }

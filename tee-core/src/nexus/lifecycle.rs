@@ -1,9 +1,10 @@
 //! How VMs come, grow and go: pages become a partition's memory, and cease to be.
 #![expect(unsafe_code, reason = "the memory module of the nexus: pages and the address spaces they appear in")]
 
+use super::current::Inside;
 use super::pages::{Page, PagePool};
 use super::vms::{Life, SlotIndex};
-use crate::arch::Machine;
+use crate::arch::{Machine, ThisCpu};
 use crate::heap::Memory;
 use crate::partition::layout::{GUARANTEED, HEAP, HEAP_PAGES, QUOTA};
 use crate::tee::Tee;
@@ -18,8 +19,10 @@ pub struct Refused;
 fn scrub(machine: &Machine, page: &mut Page) {
     if page.is_dirty() {
         // SAFETY: whoever has the page is its only user, and it is borrowed mutably.
-        unsafe { machine.zero(page.pa()) };
-        page.mark_clean();
+        unsafe {
+            machine.zero(page.pa());
+            page.mark_clean();
+        }
     }
 }
 
@@ -28,7 +31,7 @@ impl Tee {
     ///
     /// The new partition is made from constants (`Partition::new`), never from what any mapping shows, and in pages that
     /// nobody else owns. Until it is complete the id is in the table but cannot be entered.
-    pub fn create(&self, id: VmId) -> Result<(), Refused> {
+    pub fn create(&self, _cpu: &mut ThisCpu, id: VmId) -> Result<(), Refused> {
         let index = self.vms.insert(id).ok_or_else(|| refused!(VmExists, id.get().into(), Refused))?;
         let slot = self.vms.slot(index);
         let built = slot.state.with(|state| {
@@ -37,7 +40,8 @@ impl Tee {
                 .map_err(|_| refused!(NoMemory, GUARANTEED as u64, Refused))?;
             state.pages.iter_mut().for_each(|page| scrub(&self.machine, page));
             trace::pages(id, |_| Owner::Partition, &state.pages);
-            // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else.
+            // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else. Who has this CPU's token has
+            // nothing selected.
             unsafe { slot.space.build(&self.machine, index, &mut state.pages) };
             state.id = Some(id);
             state.life = Life::Created;
@@ -97,7 +101,7 @@ impl Tee {
     /// Takes back everything of a VM that no CPU is in and that nobody can enter any more. The guaranteed pages are
     /// scrubbed now, so that no secret outlives its VM by more than what it grew by; the rest goes back dirty and is
     /// scrubbed before it is handed out.
-    pub(crate) fn reclaim(&self, index: SlotIndex) {
+    pub(super) fn reclaim(&self, index: SlotIndex) {
         let slot = self.vms.slot(index);
         let mut pages = 0;
         let id = slot.state.with(|state| {
@@ -118,10 +122,9 @@ impl Tee {
         }
     }
 
-    /// Grows the heap of a VM whose partition is selected on this CPU, by `count` pages. Returns them, or `None` if the
-    /// quota or the pool says no.
-    pub(crate) fn grow(&self, index: SlotIndex, count: usize) -> Option<Memory> {
-        let slot = self.vms.slot(index);
+    /// Grows the heap of a thread's VM by `count` pages. Returns them, or `None` if the quota or the pool says no.
+    pub(crate) fn grow<'p>(&self, inside: &Inside<'p>, count: usize) -> Option<Memory<'p>> {
+        let slot = self.vms.slot(inside.slot());
         slot.state.with(|state| {
             let before = state.pages.len();
             let take = |pool: &mut PagePool| pool.take(count, &mut state.pages);

@@ -6,5 +6,7 @@ pub mod lifecycle;
 pub mod ns_ram;
 pub mod pages;
 pub mod peephole;
+#[cfg(not(as_reported))]
+pub mod pristine;
 pub mod space;
 pub mod vms;

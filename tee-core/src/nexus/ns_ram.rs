@@ -1,13 +1,22 @@
 //! Which physical addresses are non-secure RAM: all that the TEE ever reads or writes for the normal world.
 
+use crate::tee::Tee;
 use heapless::Vec;
 use shared_abi::layout::{self, Range};
 
 /// Ranges of RAM a machine may have.
 const MAX_RANGES: usize = 8;
 
-/// Bytes of non-secure RAM, checked: values of this type come from [`NsRam::claim`] only. Whose they are in the normal
-/// world the TEE cannot know (DESIGN §1), and anybody there may change them at any time.
+/// Bytes of non-secure RAM, checked: values of this type come from [`Tee::claim`] only. Whose they are in the normal
+/// world the TEE cannot know (docs/trust.md), and anybody there may change them at any time.
+///
+/// ```compile_fail,E0624
+/// # use tee_core::nexus::ns_ram::NsRam;
+/// fn invent(mut ram: NsRam, device: shared_abi::layout::Range) {
+///     ram.add(device).unwrap();
+///     ram.claim(device.base, 4);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NsRange {
     pa: u64,
@@ -67,11 +76,19 @@ impl NsRam {
         &self.ranges
     }
 
-    /// The one way to a [`NsRange`]: all of the bytes lie in one range of non-secure RAM.
-    pub fn claim(&self, pa: u64, len: u64) -> Option<NsRange> {
+    /// All of the bytes lie in one range.
+    fn claim(&self, pa: u64, len: u64) -> Option<NsRange> {
         let inside = self.ranges.iter().any(|range| range.holds(pa, len));
         let len = usize::try_from(len).ok()?;
         inside.then_some(NsRange { pa, len })
+    }
+}
+
+impl Tee {
+    /// The one way to a [`NsRange`]: all of the bytes lie in one range of non-secure RAM.
+    #[inline]
+    pub fn claim(&self, pa: u64, len: u64) -> Option<NsRange> {
+        self.ns_ram().claim(pa, len)
     }
 }
 

@@ -1,4 +1,5 @@
 //! The pool of secure pages that partitions are made of.
+#![expect(unsafe_code, reason = "says whose memory is whose")]
 
 use heapless::Vec;
 use shared_abi::layout::TEE;
@@ -10,6 +11,25 @@ const PAGES: usize = TEE.size as usize / PAGE_SIZE;
 
 /// A secure page, and the right to it: a value of this type is its only owner, since it can be neither copied nor made
 /// up outside this module.
+///
+/// ```compile_fail,E0277
+/// fn copy<T: Clone>() {}
+/// copy::<tee_core::nexus::pages::Page>();
+/// ```
+///
+/// ```compile_fail,E0133
+/// # use tee_core::nexus::pages::PagePool;
+/// fn again(pool: &mut PagePool, used: u64) {
+///     pool.add(used, used + 0x1000);
+/// }
+/// ```
+///
+/// ```compile_fail,E0133
+/// # use tee_core::nexus::pages::Page;
+/// fn pretend(page: &mut Page) {
+///     page.mark_clean();
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page(u16);
 
@@ -32,7 +52,11 @@ impl Page {
     }
 
     /// Its bytes are zero now.
-    pub fn mark_clean(&mut self) {
+    ///
+    /// # Safety
+    ///
+    /// They must be.
+    pub unsafe fn mark_clean(&mut self) {
         self.0 &= !Self::DIRTY;
     }
 
@@ -57,9 +81,13 @@ impl PagePool {
         Self { free: Vec::new() }
     }
 
-    /// Makes the memory `[from, to)`, which nobody uses, the pool's. Its contents are unknown, so the pages are dirty.
-    /// What lies outside the TEE's memory is left out.
-    pub fn add(&mut self, from: u64, to: u64) {
+    /// Makes the memory `[from, to)` the pool's. Its contents are unknown, so the pages are dirty. What lies outside the
+    /// TEE's memory is left out.
+    ///
+    /// # Safety
+    ///
+    /// Nobody may use the memory, or ever add it again.
+    pub unsafe fn add(&mut self, from: u64, to: u64) {
         let page = |pa: u64| (pa.clamp(TEE.base, TEE.end()) - TEE.base).div_ceil(PAGE_SIZE as u64) as u16;
         let last = to & !(PAGE_SIZE as u64 - 1);
         // Highest first: pages are then handed out in rising order.
@@ -111,7 +139,8 @@ mod tests {
     #[test]
     fn a_page_is_free_or_has_one_owner() {
         let mut pool = PagePool::new();
-        pool.add(TEE.base + 0x1800, TEE.base + 0x5000);
+        // SAFETY: nobody looks into the pages.
+        unsafe { pool.add(TEE.base + 0x1800, TEE.base + 0x5000) };
         assert_eq!(pool.free(), 3);
         let (mut a, mut b) = (Vec::<Page, 8, u16>::new(), Vec::<Page, 8, u16>::new());
         pool.take(2, &mut a).unwrap();
@@ -127,10 +156,12 @@ mod tests {
     #[test]
     fn a_scrubbed_page_is_handed_out_clean() {
         let mut pool = PagePool::new();
-        pool.add(TEE.base, TEE.base + 0x1000);
+        // SAFETY: nobody looks into the pages.
+        unsafe { pool.add(TEE.base, TEE.base + 0x1000) };
         let mut owner = Vec::<Page, 1, u16>::new();
         pool.take(1, &mut owner).unwrap();
-        owner[0].mark_clean();
+        // SAFETY: as above.
+        unsafe { owner[0].mark_clean() };
         pool.give(&mut owner);
         pool.take(1, &mut owner).unwrap();
         assert!(!owner[0].is_dirty());
@@ -140,7 +171,8 @@ mod tests {
     #[test]
     fn memory_outside_the_tees_never_enters_the_pool() {
         let mut pool = PagePool::new();
-        pool.add(0, u64::MAX);
+        // SAFETY: nobody looks into the pages.
+        unsafe { pool.add(0, u64::MAX) };
         assert_eq!(pool.free(), PAGES);
     }
 }

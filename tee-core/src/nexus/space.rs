@@ -12,6 +12,8 @@
 
 use super::pages::{PAGE_SIZE, Page};
 use super::peephole::{self, PAGE_ATTRIBUTES};
+#[cfg(not(as_reported))]
+use super::pristine;
 use super::vms::{MAX_VMS, Pages, SlotIndex};
 use crate::arch::Machine;
 use crate::heap::Memory;
@@ -98,18 +100,20 @@ impl Space {
         }
         #[cfg(as_reported)]
         let source = crate::as_reported::template::Source::find();
-        self.select(machine, slot);
+        // SAFETY: nothing else is selected.
+        unsafe { self.select(machine, slot) };
         #[cfg(as_reported)]
         // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
         unsafe {
             source.copy(machine);
         }
         #[cfg(not(as_reported))]
-        // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
+        // SAFETY: the struct's pages are mapped there now, zero and writable, and nobody refers to them.
         unsafe {
-            self.partition(machine).cast_mut().write(const { Partition::new() })
+            pristine::write(self.partition(machine).cast_mut())
         };
-        Self::deselect(machine);
+        // SAFETY: nobody refers to it.
+        unsafe { Self::deselect(machine) };
     }
 
     /// Adds the pages from number `from` on to the heap, at page `place` of the range. Returns them.
@@ -117,8 +121,8 @@ impl Space {
     /// # Safety
     ///
     /// The pages must be zero and used by nothing else, and the place must be free. The space must be selected on this
-    /// CPU.
-    pub unsafe fn extend(&self, machine: &Machine, pages: &mut Pages, from: usize, place: usize) -> Memory {
+    /// CPU, and `'p` be the brand of its partition.
+    pub unsafe fn extend<'p>(&self, machine: &Machine, pages: &mut Pages, from: usize, place: usize) -> Memory<'p> {
         pages.iter_mut().skip(from).for_each(Page::mark_dirty);
         let table = &pages[0];
         let added = pages.get(from..).unwrap_or(&[]);
@@ -151,28 +155,38 @@ impl Space {
     }
 
     /// Maps the partition on this CPU.
-    pub fn select(&self, machine: &Machine, slot: SlotIndex) {
-        machine.set_ttbr1(self.ttbr1() | asid(slot) << 48);
+    ///
+    /// # Safety
+    ///
+    /// It must be that of this slot, and nobody on this CPU refer to another one.
+    pub unsafe fn select(&self, machine: &Machine, slot: SlotIndex) {
+        // SAFETY: promised by the caller.
+        unsafe { machine.set_ttbr1(self.ttbr1() | asid(slot) << 48) };
         machine.isb();
     }
 
     /// No partition is mapped on this CPU any more.
-    pub fn deselect(machine: &Machine) {
-        machine.set_ttbr1(NONE.ttbr1());
+    ///
+    /// # Safety
+    ///
+    /// Nobody on this CPU may refer to it.
+    pub unsafe fn deselect(machine: &Machine) {
+        // SAFETY: promised by the caller.
+        unsafe { machine.set_ttbr1(NONE.ttbr1()) };
         machine.isb();
     }
 
     /// Where the partition is while it is selected: at the same address for every VM.
-    pub fn partition(&self, machine: &Machine) -> *const Partition {
-        machine.at(BASE + STRUCT * PAGE_SIZE, size_of::<Partition>()).cast()
+    pub fn partition<'p>(&self, machine: &Machine) -> *const Partition<'p> {
+        machine.at(BASE + STRUCT * PAGE_SIZE, size_of::<Partition<'_>>()).cast()
     }
 
     /// The heap's first memory.
     ///
     /// # Safety
     ///
-    /// Once for each partition, while it is selected.
-    pub unsafe fn heap(&self, machine: &Machine) -> Memory {
+    /// Once for each partition, while it is selected. `'p` must be its brand.
+    pub unsafe fn heap<'p>(&self, machine: &Machine) -> Memory<'p> {
         // SAFETY: `build` mapped it, for this alone.
         unsafe { memory(machine, HEAP, HEAP_PAGES) }
     }
@@ -182,8 +196,8 @@ impl Space {
 ///
 /// # Safety
 ///
-/// They must be the heap's, which gets them once.
-unsafe fn memory(machine: &Machine, place: usize, pages: usize) -> Memory {
+/// They must be the heap's of this brand, which gets them once.
+unsafe fn memory<'p>(machine: &Machine, place: usize, pages: usize) -> Memory<'p> {
     let len = pages * PAGE_SIZE;
     // SAFETY: promised by the caller; they stay mapped as long as the partition lives.
     unsafe { Memory::new(machine.at(BASE + place * PAGE_SIZE, len).expose_provenance(), len) }

@@ -56,11 +56,11 @@ pub struct Slot {
     /// The number of the VM whose place it is, as long as the VM can be entered; else 0. Written with the state locked.
     live: AtomicU16,
     /// Its state.
-    pub state: Lock<State>,
+    pub(super) state: Lock<State>,
     /// How often calls of the VM waited for what all VMs share: the index and the page pool.
-    pub shared_waits: Waits,
+    pub(super) shared_waits: Waits,
     /// Its partition's address space.
-    pub space: Space,
+    pub(super) space: Space,
 }
 
 impl Slot {
@@ -69,8 +69,13 @@ impl Slot {
         Self { live: AtomicU16::new(0), state: Lock::new(state), shared_waits: Waits::new(), space: Space::new() }
     }
 
+    /// How often calls of the VM waited: for its state, and for what all VMs share.
+    pub fn waits(&self) -> (&Waits, &Waits) {
+        (self.state.waits(), &self.shared_waits)
+    }
+
     /// The VM can be entered from now on, or not any more.
-    pub fn set_live(&self, id: Option<VmId>) {
+    pub(super) fn set_live(&self, id: Option<VmId>) {
         self.live.store(id.map_or(0, VmId::get), Ordering::Release);
     }
 }
@@ -90,7 +95,22 @@ struct Index {
     used: u128,
 }
 
-/// The table.
+/// The table. Who is in it, and with which state, the nexus alone decides:
+///
+/// ```compile_fail,E0624
+/// # use tee_core::nexus::vms::VmTable;
+/// # use shared_abi::client::VmId;
+/// fn forget(vms: &VmTable, id: VmId) {
+///     vms.remove(id);
+/// }
+/// ```
+///
+/// ```compile_fail,E0594
+/// # use tee_core::nexus::vms::VmTable;
+/// fn leave(vms: &VmTable) {
+///     vms.for_each(|state| state.inside = 0);
+/// }
+/// ```
 pub struct VmTable {
     index: ReadLock<Index>,
     slots: [Slot; MAX_VMS],
@@ -106,7 +126,7 @@ impl VmTable {
     }
 
     /// The slot of this number.
-    pub fn slot(&self, index: SlotIndex) -> &Slot {
+    pub(crate) fn slot(&self, index: SlotIndex) -> &Slot {
         // A number of more than MAX_VMS is never handed out; the mask says so to the compiler.
         &self.slots[usize::from(index) % MAX_VMS]
     }
@@ -117,8 +137,18 @@ impl VmTable {
         live(home(id)) || self.with(id, |slot, _| live(slot)).unwrap_or(false)
     }
 
+    /// Runs `f` on the state of VM `id`, as it is, if it is in the table.
+    pub fn look<R>(&self, id: VmId, f: impl FnOnce(&State) -> R) -> Option<R> {
+        self.with(id, |_, state| f(state))
+    }
+
+    /// The same for each slot.
+    pub fn for_each(&self, mut f: impl FnMut(&State)) {
+        self.slots.iter().for_each(|slot| slot.state.with(|state| f(state)));
+    }
+
     /// Runs `f` on the state of VM `id`, if it is in the table.
-    pub fn with<R>(&self, id: VmId, f: impl FnOnce(SlotIndex, &mut State) -> R) -> Option<R> {
+    pub(super) fn with<R>(&self, id: VmId, f: impl FnOnce(SlotIndex, &mut State) -> R) -> Option<R> {
         let home = home(id);
         let mut f = Some(f);
         let found = self.slot(home).state.with(|state| match state.id {
@@ -136,7 +166,7 @@ impl VmTable {
     }
 
     /// Enters a new id. `None` if it is there already, in whatever state, or if the table is full.
-    pub fn insert(&self, id: VmId) -> Option<SlotIndex> {
+    pub(super) fn insert(&self, id: VmId) -> Option<SlotIndex> {
         self.index.write(|index| {
             let free = !index.used;
             let home = home(id);
@@ -151,7 +181,7 @@ impl VmTable {
     }
 
     /// Forgets an id. Its slot is empty again.
-    pub fn remove(&self, id: VmId) {
+    pub(super) fn remove(&self, id: VmId) {
         self.index.write(|index| {
             if let Some(slot) = index.slots.swap_remove(&id) {
                 index.used &= !(1 << slot);

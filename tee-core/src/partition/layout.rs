@@ -12,7 +12,7 @@ pub const THREADS: usize = 4;
 /// Pages of a thread's stack.
 const STACK_PAGES: usize = 2;
 /// Pages of the [`Partition`] itself.
-pub const STRUCT_PAGES: usize = size_of::<Partition>().div_ceil(PAGE_SIZE);
+pub const STRUCT_PAGES: usize = size_of::<Partition<'_>>().div_ceil(PAGE_SIZE);
 /// Pages of the heap that every partition is guaranteed.
 pub const HEAP_PAGES: usize = 16;
 
@@ -34,7 +34,7 @@ pub const HEAP_MAX: usize = HEAP_PAGES + QUOTA - GUARANTEED;
 
 /// One translation table of level 3 maps it all.
 const _: () = assert!(HEAP + HEAP_MAX <= 512 && GUARANTEED < QUOTA);
-/// What DESIGN grants a VM, and that 48 of them have it beside the largest image.
+/// What a VM is granted, and that 48 of them have it beside the largest image.
 const _: () = assert!(QUOTA * PAGE_SIZE <= 288 << 10 && 48 * QUOTA * PAGE_SIZE + (384 << 10) <= TEE.size as usize);
 
 /// Page number of the end of thread `n`'s stack, where its stack pointer starts.

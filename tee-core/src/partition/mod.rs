@@ -17,18 +17,26 @@ use shm_cache::ShmCache;
 use threads::Threads;
 
 /// Everything a VM has in the TEE.
+///
+/// All partitions stand at one address, where each is while it is selected. `'p` is the *brand* of one of them: nothing of it
+/// can be taken for another's, or kept when it is left. It cannot go to another CPU, where it may not be mapped:
+///
+/// ```compile_fail,E0277
+/// fn share<T: Sync>() {}
+/// share::<tee_core::partition::Partition<'static>>();
+/// ```
 #[repr(C)]
-pub struct Partition {
+pub struct Partition<'p> {
     /// Yielding calls under way.
-    pub threads: Threads,
+    pub threads: Threads<'p>,
     /// Open sessions.
     pub sessions: Sessions,
     /// Registered shared memory.
-    pub shm: SharedMemory,
+    pub shm: SharedMemory<'p>,
     /// Memory for RPC messages, kept between calls.
     pub shm_cache: ShmCache,
     /// Memory for what has no fixed size.
-    pub heap: Heap,
+    pub heap: Heap<'p>,
     /// The vault pseudo-TA's secrets.
     pub vault: Mutex<Vault>,
     /// What the heap's allocator keeps, at an address that is the same for every VM.
@@ -36,15 +44,22 @@ pub struct Partition {
     pub poolset: crate::as_reported::bget::Poolset,
 }
 
-impl Partition {
+impl<'p> Partition<'p> {
     /// What every partition begins as.
-    pub const fn new() -> Self {
+    ///
+    /// # Safety
+    ///
+    /// No other partition may have this brand.
+    #[expect(unsafe_code, reason = "who makes a partition promises that its brand is its own")]
+    pub const unsafe fn new() -> Self {
+        // SAFETY: promised by the caller.
+        let (threads, heap) = unsafe { (Threads::new(), Heap::new()) };
         Self {
-            threads: Threads::new(),
+            threads,
             sessions: Sessions::new(),
             shm: SharedMemory::new(),
             shm_cache: ShmCache::new(),
-            heap: Heap::new(),
+            heap,
             vault: Mutex::new(Vault::new()),
             #[cfg(as_reported)]
             poolset: crate::as_reported::bget::Poolset::pristine(crate::as_reported::malloc::POOLSET),
@@ -65,13 +80,7 @@ impl Partition {
     }
 
     /// Initialises what needs more than constants. Once, with the partition selected, before its first yielding call.
-    pub(crate) fn start(&self, first_heap: Memory) {
+    pub(crate) fn start(&self, first_heap: Memory<'p>) {
         self.heap.add(first_heap);
-    }
-}
-
-impl Default for Partition {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -42,8 +42,8 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// What the normal world answers when it is asked to let the call sleep; the mutex is not held then.
-    pub fn lock<'m>(&'m self, call: &'m Call<'m>) -> Result<Guard<'m, T>, TeeResult> {
-        let me = 1 << call.thread;
+    pub fn lock<'m, 'p>(&'m self, call: &'m Call<'m, 'p>) -> Result<Guard<'m, 'p, T>, TeeResult> {
+        let me = 1 << call.thread();
         loop {
             let taken = self.state.with(|state| {
                 let free = !state.held;
@@ -54,7 +54,7 @@ impl<T> Mutex<T> {
             if taken {
                 return Ok(Guard { mutex: self, call });
             }
-            if let Err(error) = call.sleep(call.thread as u64) {
+            if let Err(error) = call.sleep(call.thread() as u64) {
                 self.state.with(|state| state.waiters &= !me);
                 return Err(error);
             }
@@ -63,12 +63,12 @@ impl<T> Mutex<T> {
 }
 
 /// The right to the value; ends when dropped, and wakes one call that waits.
-pub struct Guard<'m, T> {
+pub struct Guard<'m, 'p, T> {
     mutex: &'m Mutex<T>,
-    call: &'m Call<'m>,
+    call: &'m Call<'m, 'p>,
 }
 
-impl<T> Deref for Guard<'_, T> {
+impl<T> Deref for Guard<'_, '_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -77,14 +77,14 @@ impl<T> Deref for Guard<'_, T> {
     }
 }
 
-impl<T> DerefMut for Guard<'_, T> {
+impl<T> DerefMut for Guard<'_, '_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: the guard is the only one, and borrowed mutably.
         unsafe { &mut *self.mutex.value.get() }
     }
 }
 
-impl<T> Drop for Guard<'_, T> {
+impl<T> Drop for Guard<'_, '_, T> {
     fn drop(&mut self) {
         let next = self.mutex.state.with(|state| {
             state.held = false;

@@ -28,25 +28,25 @@ pub fn frame(frames: &[u32], n: usize) -> Option<u32> {
 }
 
 /// A buffer's pages, checked: numbers of non-secure page frames, in order.
-pub struct Buffer {
+pub struct Buffer<'p> {
     /// The frames.
-    pub frames: Block<u32>,
+    pub frames: Block<'p, u32>,
     /// Where in the first page the buffer starts.
     pub offset: usize,
     /// Its length in bytes.
     pub len: usize,
 }
 
-struct Record {
-    buffer: Buffer,
+struct Record<'p> {
+    buffer: Buffer<'p>,
     /// Calls that use it.
     users: u16,
 }
 
-type Table = FnvIndexMap<Cookie, Record, MAX_BUFFERS>;
+type Table<'p> = FnvIndexMap<Cookie, Record<'p>, MAX_BUFFERS>;
 
-/// The registered buffers of a partition.
-pub struct SharedMemory(Lock<Table>);
+/// The registered buffers of the partition of this brand, whose page lists are in its heap.
+pub struct SharedMemory<'p>(Lock<Table<'p>>);
 
 /// Why a buffer cannot be registered, or its registration not be ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,21 +62,21 @@ pub enum Refused {
 }
 
 /// A call's use of a registered buffer; it stays registered meanwhile.
-pub struct InUse<'p> {
-    memory: &'p SharedMemory,
+pub struct InUse<'m, 'p> {
+    memory: &'m SharedMemory<'p>,
     cookie: Cookie,
     offset: usize,
     len: usize,
 }
 
-impl SharedMemory {
+impl<'p> SharedMemory<'p> {
     /// Nothing registered.
     pub const fn new() -> Self {
         Self(Lock::new(FnvIndexMap::new()))
     }
 
     /// Registers a buffer. Handed back with the reason if it cannot be.
-    pub fn register(&self, cookie: Cookie, buffer: Buffer) -> Result<(), (Refused, Buffer)> {
+    pub fn register(&self, cookie: Cookie, buffer: Buffer<'p>) -> Result<(), (Refused, Buffer<'p>)> {
         self.0.with(|table| {
             if table.contains_key(&cookie) {
                 return Err((Refused::Known, buffer));
@@ -88,8 +88,8 @@ impl SharedMemory {
         })
     }
 
-    /// Ends a registration; the page list goes back to `heap`, which it came from.
-    pub fn unregister(&self, cookie: Cookie, heap: &Heap) -> Result<(), Refused> {
+    /// Ends a registration; the page list goes back to the heap.
+    pub fn unregister(&self, cookie: Cookie, heap: &Heap<'p>) -> Result<(), Refused> {
         let record = self.0.with(|table| match table.get(&cookie) {
             None => Err(Refused::Unknown),
             Some(record) if record.users != 0 => Err(Refused::Busy),
@@ -105,7 +105,7 @@ impl SharedMemory {
     }
 
     /// Uses a registered buffer.
-    pub fn enter(&self, cookie: Cookie) -> Option<InUse<'_>> {
+    pub fn enter(&self, cookie: Cookie) -> Option<InUse<'_, 'p>> {
         self.0.with(|table| {
             let record = table.get_mut(&cookie)?;
             // At most a few for each thread.
@@ -115,13 +115,13 @@ impl SharedMemory {
     }
 }
 
-impl Default for SharedMemory {
+impl Default for SharedMemory<'_> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl InUse<'_> {
+impl InUse<'_, '_> {
     /// Where in its first page the buffer starts.
     pub fn offset(&self) -> usize {
         self.offset
@@ -143,7 +143,7 @@ impl InUse<'_> {
     }
 }
 
-impl Drop for InUse<'_> {
+impl Drop for InUse<'_, '_> {
     fn drop(&mut self) {
         self.memory.0.with(|table| {
             if let Some(record) = table.get_mut(&self.cookie) {
@@ -156,48 +156,51 @@ impl Drop for InUse<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heap::tests::heap;
+    use crate::heap::tests::with_heap;
 
-    fn buffer(heap: &Heap) -> Buffer {
+    fn buffer<'h>(heap: &Heap<'h>) -> Buffer<'h> {
         Buffer { frames: heap.allocate(2).unwrap(), offset: 0x10, len: 0x1000 }
     }
 
     #[test]
     fn a_cookie_names_one_buffer() {
-        let heap = heap();
-        let memory = SharedMemory::new();
-        let cookie = Cookie::new(0xFFFF_0000_1234_5000).unwrap();
-        memory.register(cookie, buffer(&heap)).map_err(|(why, _)| why).unwrap();
-        let (why, second) = memory.register(cookie, buffer(&heap)).err().unwrap();
-        assert_eq!(why, Refused::Known);
-        heap.free(second.frames);
-        assert_eq!(memory.unregister(cookie, &heap), Ok(()));
-        assert_eq!(memory.unregister(cookie, &heap), Err(Refused::Unknown));
-        assert_eq!(heap.figures().allocated, 0);
+        with_heap(|heap| {
+            let memory = SharedMemory::new();
+            let cookie = Cookie::new(0xFFFF_0000_1234_5000).unwrap();
+            memory.register(cookie, buffer(heap)).map_err(|(why, _)| why).unwrap();
+            let (why, second) = memory.register(cookie, buffer(heap)).err().unwrap();
+            assert_eq!(why, Refused::Known);
+            heap.free(second.frames);
+            assert_eq!(memory.unregister(cookie, heap), Ok(()));
+            assert_eq!(memory.unregister(cookie, heap), Err(Refused::Unknown));
+            assert_eq!(heap.figures().allocated, 0);
+        });
     }
 
     #[test]
     fn a_buffer_in_use_stays() {
-        let heap = heap();
-        let memory = SharedMemory::new();
-        let cookie = Cookie::new(1).unwrap();
-        memory.register(cookie, buffer(&heap)).map_err(|(why, _)| why).unwrap();
-        let using = memory.enter(cookie).unwrap();
-        assert_eq!(memory.unregister(cookie, &heap), Err(Refused::Busy));
-        assert_eq!((using.frame(1), using.frame(2)), (Some(0), None));
-        drop(using);
-        assert_eq!(memory.unregister(cookie, &heap), Ok(()));
+        with_heap(|heap| {
+            let memory = SharedMemory::new();
+            let cookie = Cookie::new(1).unwrap();
+            memory.register(cookie, buffer(heap)).map_err(|(why, _)| why).unwrap();
+            let using = memory.enter(cookie).unwrap();
+            assert_eq!(memory.unregister(cookie, heap), Err(Refused::Busy));
+            assert_eq!((using.frame(1), using.frame(2)), (Some(0), None));
+            drop(using);
+            assert_eq!(memory.unregister(cookie, heap), Ok(()));
+        });
     }
 
     #[test]
     fn there_is_a_bound_on_buffers() {
-        let heap = heap();
-        let memory = SharedMemory::new();
-        for n in 1..=MAX_BUFFERS as u64 {
-            let cookie = Cookie::new(n << 12).unwrap();
-            memory.register(cookie, buffer(&heap)).map_err(|(why, _)| why).unwrap();
-        }
-        let (why, _) = memory.register(Cookie::new(7).unwrap(), buffer(&heap)).err().unwrap();
-        assert_eq!(why, Refused::Full);
+        with_heap(|heap| {
+            let memory = SharedMemory::new();
+            for n in 1..=MAX_BUFFERS as u64 {
+                let cookie = Cookie::new(n << 12).unwrap();
+                memory.register(cookie, buffer(heap)).map_err(|(why, _)| why).unwrap();
+            }
+            let (why, _) = memory.register(Cookie::new(7).unwrap(), buffer(heap)).err().unwrap();
+            assert_eq!(why, Refused::Full);
+        });
     }
 }

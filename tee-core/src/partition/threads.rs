@@ -1,10 +1,13 @@
 //! Threads: the yielding calls of a VM that are under way.
+#![expect(unsafe_code, reason = "runs threads, which need their partition")]
 
 use super::layout::THREADS;
 use crate::arch::{Context, Exit};
 use crate::entry::yielding::Start;
 use crate::sync::{Lock, Waits};
 use crate::tee::Tee;
+use core::marker::PhantomData;
+use shared_abi::optee_smc::Rpc;
 
 /// Number of a thread, less than [`THREADS`].
 pub type ThreadId = usize;
@@ -31,10 +34,11 @@ struct Table {
     sequence: u32,
 }
 
-/// The threads of a partition.
-pub struct Threads {
+/// The threads of the partition of this brand.
+pub struct Threads<'p> {
     table: Lock<Table>,
     contexts: [Context; THREADS],
+    brand: PhantomData<fn(&'p ()) -> &'p ()>,
 }
 
 /// No thread is free.
@@ -45,37 +49,72 @@ pub struct ThreadLimit;
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotSuspended;
 
-/// The right to run a thread: it is marked as running, and nobody else holds it.
-pub struct Running<'p> {
-    threads: &'p Threads,
+/// A free thread, taken: the right to start a call on it. Where, [`Current::start`](crate::nexus::current::Current::start) says.
+///
+/// ```compile_fail,E0133
+/// # use tee_core::{entry::yielding::Start, partition::threads::Claimed, tee::Tee};
+/// fn start(thread: Claimed<'_>, tee: &Tee, start: Start) {
+///     thread.start(tee, start);
+/// }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # use tee_core::{entry::yielding::Start, partition::threads::Claimed, tee::Tee};
+/// fn start(thread: Claimed<'_>, tee: &Tee, start: Start) {
+///     unsafe { thread.start(tee, start) };
+///     unsafe { thread.start(tee, start) };
+/// }
+/// ```
+pub struct Claimed<'p> {
+    threads: &'p Threads<'p>,
     id: ThreadId,
-    suspended: Option<Suspended>,
 }
 
-impl Threads {
+/// A suspended thread, taken: the right to go on with its call.
+pub struct Resumed<'p> {
+    threads: &'p Threads<'p>,
+    id: ThreadId,
+    why: Suspended,
+}
+
+/// How a thread stopped. If its call is done, it is free again.
+#[derive(Clone, Copy, Debug)]
+pub enum Stopped {
+    /// The call is done; the return code.
+    Done(u64),
+    /// It is suspended: x0 to x3 for the normal world, the last of which is the token that resumes it.
+    Suspended([u64; 4]),
+}
+
+impl<'p> Threads<'p> {
     /// All free.
-    pub const fn new() -> Self {
+    ///
+    /// # Safety
+    ///
+    /// The brand must be that of the partition that they are in.
+    pub const unsafe fn new() -> Self {
         Self {
             table: Lock::new(Table { states: [State::Free; THREADS], sequence: 0 }),
             contexts: [const { Context::new() }; THREADS],
+            brand: PhantomData,
         }
     }
 
     /// Takes a free thread.
-    pub fn claim(&self) -> Result<Running<'_>, ThreadLimit> {
+    pub fn claim(&'p self) -> Result<Claimed<'p>, ThreadLimit> {
         let id = self.table.with(|table| {
             let id = table.states.iter().position(|state| *state == State::Free)?;
             table.states[id] = State::Running;
             Some(id)
         });
-        Ok(Running { threads: self, id: id.ok_or(ThreadLimit)?, suspended: None })
+        Ok(Claimed { threads: self, id: id.ok_or(ThreadLimit)? })
     }
 
     /// Takes the thread that was suspended under `token`.
     ///
     /// Every suspension has a token of its own, the thread's number in its lowest bits, so that an answer that is given
     /// twice does not answer the next question.
-    pub fn resume(&self, token: u32) -> Result<Running<'_>, NotSuspended> {
+    pub fn resume(&'p self, token: u32) -> Result<Resumed<'p>, NotSuspended> {
         let id = token as usize % THREADS;
         let why = self.table.with(|table| match table.states[id] {
             State::Suspended { token: expected, why } if expected == token => {
@@ -84,7 +123,7 @@ impl Threads {
             }
             _ => None,
         });
-        Ok(Running { threads: self, id, suspended: Some(why.ok_or(NotSuspended)?) })
+        Ok(Resumed { threads: self, id, why: why.ok_or(NotSuspended)? })
     }
 
     /// Whether no call is under way.
@@ -98,43 +137,61 @@ impl Threads {
     }
 }
 
-impl Default for Threads {
-    fn default() -> Self {
-        Self::new()
+impl Threads<'_> {
+    fn stopped(&self, id: ThreadId, exit: Exit) -> Stopped {
+        let (why, [x0, x1, x2]) = match exit {
+            Exit::Done(code) => {
+                self.table.with(|table| table.states[id] = State::Free);
+                return Stopped::Done(code);
+            }
+            Exit::Rpc(question) => (Suspended::Rpc, question),
+            Exit::ForeignInterrupt => (Suspended::ForeignInterrupt, [Rpc::ForeignIntr.x0(), 0, 0]),
+        };
+        let token = self.table.with(|table| {
+            table.sequence = table.sequence.wrapping_add(1);
+            let token = table.sequence.wrapping_mul(THREADS as u32) | id as u32;
+            table.states[id] = State::Suspended { token, why };
+            token
+        });
+        Stopped::Suspended([x0, x1, x2, token.into()])
     }
 }
 
-impl Running<'_> {
+impl Claimed<'_> {
     /// The thread's number.
     pub fn id(&self) -> ThreadId {
         self.id
     }
 
     /// Starts a call on the thread, and returns when it is done or suspended.
-    pub fn start(&self, tee: &Tee, start: Start) -> Exit {
-        self.threads.contexts[self.id].start(tee, start)
+    ///
+    /// # Safety
+    ///
+    /// The thread's partition must be that of the slot, and selected on this CPU.
+    pub unsafe fn start(self, tee: &Tee, start: Start) -> Stopped {
+        // SAFETY: promised by the caller; the thread was free and is this value's alone.
+        let exit = unsafe { self.threads.contexts[self.id].start(tee, start) };
+        self.threads.stopped(self.id, exit)
+    }
+}
+
+impl Resumed<'_> {
+    /// The thread's number.
+    pub fn id(&self) -> ThreadId {
+        self.id
     }
 
     /// Goes on with the suspended call. `answer` is what the normal world answers to an RPC; after an interrupt it says
     /// nothing.
-    pub fn go_on(&self, tee: &Tee, answer: [u64; 4]) -> Exit {
-        let answer = (self.suspended == Some(Suspended::Rpc)).then_some(answer);
-        self.threads.contexts[self.id].resume(tee, answer)
-    }
-
-    /// The call is done: the thread is free.
-    pub fn finish(self) {
-        self.threads.table.with(|table| table.states[self.id] = State::Free);
-    }
-
-    /// The call is suspended; returns the token that resumes it.
-    pub fn suspend(self, why: Suspended) -> u32 {
-        self.threads.table.with(|table| {
-            table.sequence = table.sequence.wrapping_add(1);
-            let token = table.sequence.wrapping_mul(THREADS as u32) | self.id as u32;
-            table.states[self.id] = State::Suspended { token, why };
-            token
-        })
+    ///
+    /// # Safety
+    ///
+    /// The thread's partition must be selected on this CPU.
+    pub unsafe fn go_on(self, tee: &Tee, answer: [u64; 4]) -> Stopped {
+        let answer = (self.why == Suspended::Rpc).then_some(answer);
+        // SAFETY: promised by the caller; the thread was suspended and is this value's alone.
+        let exit = unsafe { self.threads.contexts[self.id].resume(tee, answer) };
+        self.threads.stopped(self.id, exit)
     }
 }
 

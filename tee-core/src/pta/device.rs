@@ -7,7 +7,7 @@ use shared_abi::optee_msg::Direction;
 use shared_abi::pta::device::{CMD_GET_DEVICES, CMD_GET_DEVICES_RPMB, CMD_GET_DEVICES_SUPP};
 use shared_abi::tee::TeeResult;
 
-pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
+pub(super) fn invoke(call: &Call<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
     let wanted = match function {
         CMD_GET_DEVICES => true,
         // None of ours needs the supplicant or an RPMB.
@@ -21,7 +21,7 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
         return Err(TeeResult::BAD_PARAMETERS);
     }
     let mut size = 0;
-    for pta in Pta::devices(call.tee).filter(|_| wanted) {
+    for pta in Pta::devices(call.tee()).filter(|_| wanted) {
         let uuid = pta.uuid();
         if size + uuid.as_bytes().len() <= list.len() {
             list.write(call, size, uuid.as_bytes())?;

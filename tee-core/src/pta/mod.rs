@@ -67,7 +67,7 @@ impl Pta {
     /// Calls function `function` in a session.
     pub fn invoke(
         self,
-        call: &Call<'_>,
+        call: &Call<'_, '_>,
         session: &InUse<'_>,
         function: u32,
         params: &mut Parameters<'_>,

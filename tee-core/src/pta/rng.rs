@@ -19,7 +19,7 @@ const RATE: u32 = 1 << 20;
 const QUALITY: u32 = 1024;
 
 pub(super) fn invoke(
-    call: &Call<'_>,
+    call: &Call<'_, '_>,
     session: &InUse<'_>,
     function: u32,
     params: &mut Parameters<'_>,
@@ -35,7 +35,7 @@ pub(super) fn invoke(
                 if session.is_cancelled() {
                     return Err(TeeResult::CANCEL);
                 }
-                let random = (0..TRIES).find_map(|_| call.tee.machine.random()).ok_or(HEALTH_TEST_FAIL)?;
+                let random = (0..TRIES).find_map(|_| call.tee().machine.random()).ok_or(HEALTH_TEST_FAIL)?;
                 let bytes = random.to_ne_bytes();
                 buffer.write(call, at, &bytes[..bytes.len().min(buffer.len() - at)])?;
             }

@@ -21,7 +21,7 @@ pub const CMD_MEMREF_NULL: u32 = 10;
 const SHM_SIZE: usize = 3 * 4096;
 
 pub(super) fn invoke(
-    call: &Call<'_>,
+    call: &Call<'_, '_>,
     session: &InUse<'_>,
     function: u32,
     params: &mut Parameters<'_>,
@@ -41,31 +41,31 @@ pub(super) fn invoke(
     }
 }
 
-fn heap(call: &Call<'_>) -> Result<(), TeeResult> {
+fn heap(call: &Call<'_, '_>) -> Result<(), TeeResult> {
     let block = call.allocate::<u64>(64)?;
     let zeroes = block.len() == 64 && block.iter().all(|word| *word == 0);
     if zeroes { Ok(()) } else { Err(TeeResult::GENERIC) }
 }
 
 /// Writes a pattern to memory that the normal world gives, and reads it back.
-fn shared_memory(call: &Call<'_>, session: &InUse<'_>) -> Result<(), TeeResult> {
+fn shared_memory(call: &Call<'_, '_>, session: &InUse<'_>) -> Result<(), TeeResult> {
     let shm = call.allocate_shm(SHM_SIZE)?;
     let result = pattern(call, session, &shm.buffer);
     call.free_shm(shm)?;
     result
 }
 
-fn pattern(call: &Call<'_>, session: &InUse<'_>, buffer: &Buffer<'_>) -> Result<(), TeeResult> {
+fn pattern(call: &Call<'_, '_>, session: &InUse<'_>, buffer: &Buffer<'_>) -> Result<(), TeeResult> {
     let lost = |_| TeeResult::COMMUNICATION;
     let word_at = |at: usize| (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for at in (0..SHM_SIZE).step_by(size_of::<u64>()) {
-        buffer.put(call.tee, at, &word_at(at)).map_err(lost)?;
+        buffer.put(call.tee(), at, &word_at(at)).map_err(lost)?;
     }
     for at in (0..SHM_SIZE).step_by(size_of::<u64>()) {
         if session.is_cancelled() {
             return Err(TeeResult::CANCEL);
         }
-        let word: u64 = buffer.allege(at).map_err(lost)?.copy_out(call.tee).map_err(lost)?;
+        let word: u64 = buffer.allege(at).map_err(lost)?.copy_out(call.tee()).map_err(lost)?;
         // The normal world can change it at any time: then this is how it learns that we noticed.
         if word != word_at(at) {
             return Err(TeeResult::COMMUNICATION);

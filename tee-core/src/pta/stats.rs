@@ -14,7 +14,7 @@ pub const CMD_GET_TIME: u32 = 4;
 /// The name of the one allocator a VM has.
 const HEAP_NAME: &[u8] = b"Partition heap";
 
-pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
+pub(super) fn invoke(call: &Call<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
     use Direction::{In, Out};
     match (function, params) {
         (
@@ -27,7 +27,7 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
             list.announce(size_of::<Alloc>())?;
             list.write(call, 0, heap(call).as_bytes())?;
             if *reset != 0 {
-                call.partition.heap.reset_peaks();
+                call.partition().heap.reset_peaks();
             }
             Ok(())
         }
@@ -41,7 +41,7 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
             ],
         ) => {
             let time_of_day = call.time_of_day()?;
-            let uptime = call.tee.machine.uptime();
+            let uptime = call.tee().machine.uptime();
             (*a, *b) = (time_of_day.as_secs() as u32, time_of_day.subsec_millis());
             (*c, *d) = (uptime.as_secs() as u32, uptime.subsec_millis());
             Ok(())
@@ -60,8 +60,8 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
 
 /// The heap's figures. `free2_sum` is left 0, as in OP-TEE without the heap's debugging: it would take a walk through
 /// all free blocks.
-fn heap(call: &Call<'_>) -> Alloc {
-    let figures = call.partition.heap.figures();
+fn heap(call: &Call<'_, '_>) -> Alloc {
+    let figures = call.partition().heap.figures();
     let mut desc = [0; 32];
     desc[..HEAP_NAME.len()].copy_from_slice(HEAP_NAME);
     Alloc {

@@ -18,7 +18,7 @@ struct Text<const N: usize> {
 impl<const N: usize> Text<N> {
     const EMPTY: Self = Self { len: 0, bytes: [0; N] };
 
-    fn read(call: &Call<'_>, memref: &Memref<'_>) -> Result<Self, TeeResult> {
+    fn read(call: &Call<'_, '_>, memref: &Memref<'_>) -> Result<Self, TeeResult> {
         if !memref.dir.reads() || !(1..=N).contains(&memref.len()) {
             return Err(TeeResult::BAD_PARAMETERS);
         }
@@ -60,11 +60,11 @@ impl Default for Vault {
     }
 }
 
-pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
+pub(super) fn invoke(call: &Call<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
     match (function, params) {
         (CMD_PUT, [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None]) => {
             let entry = Entry { name: Text::read(call, name)?, value: Text::read(call, value)? };
-            let mut vault = call.partition.vault.lock(call)?;
+            let mut vault = call.partition().vault.lock(call)?;
             let place = match vault.entries.iter().position(|e| e.name.as_slice() == entry.name.as_slice()) {
                 Some(place) => place,
                 None => vault.entries.iter().position(|e| e.name.len == 0).ok_or(TeeResult::STORAGE_NO_SPACE)?,
@@ -76,7 +76,7 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
             if value.dir == Direction::Out =>
         {
             let name = Text::<MAX_NAME>::read(call, name)?;
-            let mut vault = call.partition.vault.lock(call)?;
+            let mut vault = call.partition().vault.lock(call)?;
             let entry = vault.find(name.as_slice()).ok_or(TeeResult::ITEM_NOT_FOUND)?;
             value.announce(entry.value.as_slice().len())?;
             // From its place straight to the caller, so that no stack keeps a copy of the secret.
@@ -84,7 +84,7 @@ pub(super) fn invoke(call: &Call<'_>, function: u32, params: &mut Parameters<'_>
         }
         (CMD_DELETE, [Parameter::Memref(name), Parameter::None, Parameter::None, Parameter::None]) => {
             let name = Text::<MAX_NAME>::read(call, name)?;
-            let mut vault = call.partition.vault.lock(call)?;
+            let mut vault = call.partition().vault.lock(call)?;
             let entry = vault.find(name.as_slice()).ok_or(TeeResult::ITEM_NOT_FOUND)?;
             *entry = Entry { name: Text::EMPTY, value: Text::EMPTY };
             Ok(())

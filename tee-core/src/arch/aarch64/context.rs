@@ -6,6 +6,7 @@
 
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
+use crate::nexus::current::Inside;
 use crate::nexus::pages::PAGE_SIZE;
 use crate::nexus::space;
 use crate::nexus::vms::SlotIndex;
@@ -62,10 +63,14 @@ impl Context {
     }
 
     /// Starts a call.
-    pub fn start(&self, tee: &Tee, start: Start) -> Exit {
+    ///
+    /// # Safety
+    ///
+    /// The context must be that of the thread, which must be the caller's to run; its partition must be selected.
+    pub unsafe fn start(&self, tee: &Tee, start: Start) -> Exit {
         let [a1, a2, a3] = start.arguments;
         let registers = self.0.get();
-        // SAFETY: the thread is marked as running for the caller.
+        // SAFETY: the thread is the caller's to run.
         unsafe {
             let x =
                 [&raw const *tee as u64, start.slot.into(), start.thread as u64, start.function.0.into(), a1, a2, a3];
@@ -74,21 +79,30 @@ impl Context {
             (*registers).pc = thread_entry as *const () as u64;
             (*registers).pstate = PSTATE;
         }
-        self.run()
+        // SAFETY: promised by the caller.
+        unsafe { self.run() }
     }
 
     /// Goes on with a suspended call.
-    pub fn resume(&self, _tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
+    ///
+    /// # Safety
+    ///
+    /// As for [`start`](Self::start), and the thread must be suspended: after a question if there is an answer.
+    pub unsafe fn resume(&self, _tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
         if let Some(answer) = answer {
-            // SAFETY: the thread is marked as running for the caller, and stopped in `suspend`, which expects x0 to x3.
+            // SAFETY: the thread is the caller's to run, and stopped in `suspend`, which expects x0 to x3.
             unsafe { (&raw mut (*self.0.get()).x).cast::<[u64; 4]>().write(answer) };
         }
-        self.run()
+        // SAFETY: promised by the caller.
+        unsafe { self.run() }
     }
 
-    fn run(&self) -> Exit {
+    /// # Safety
+    ///
+    /// The registers must be those of a thread that was started or suspended, and its partition be selected.
+    unsafe fn run(&self) -> Exit {
         let registers = self.0.get();
-        // SAFETY: the registers are those of a thread that was started or suspended; its partition is selected.
+        // SAFETY: promised by the caller.
         unsafe {
             let why = context_run(registers);
             let [x0, x1, x2] = (&raw const (*registers).x).cast::<[u64; 3]>().read();
@@ -103,16 +117,15 @@ impl Context {
 
 /// The first function on a thread's stack.
 extern "C" fn thread_entry(tee: &Tee, slot: SlotIndex, thread: usize, function: u32, a1: u64, a2: u64, a3: u64) -> ! {
-    let start = Start { slot, thread, function: FunctionId(function), arguments: [a1, a2, a3] };
-    // SAFETY: a thread runs only while its partition is selected.
-    let partition = unsafe { &*tee.vms.slot(slot).space.partition(&tee.machine) };
-    let code = yielding::run(tee, partition, start);
+    // SAFETY: this is the thread's first function.
+    let inside = unsafe { Inside::new(tee, slot, thread) };
+    let code = yielding::run(inside, FunctionId(function), [a1, a2, a3]);
     // SAFETY: the thread ends here; see context.S.
     unsafe { asm!("svc #0", in("x0") code as u64, options(noreturn)) }
 }
 
 /// Suspends the thread with a question for the normal world; returns the answer.
-pub fn suspend(question: [u64; 3]) -> [u64; 4] {
+pub fn suspend(_thread: &Inside<'_>, question: [u64; 3]) -> [u64; 4] {
     let [mut x0, mut x1, mut x2] = question;
     let x3: u64;
     // SAFETY: all registers but these come back as they were; see context.S. Memory is the partition's, which may have

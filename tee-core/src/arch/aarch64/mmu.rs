@@ -17,10 +17,13 @@ impl Machine {
     }
 
     /// The upper range's root table and ASID, from the next ISB on.
+    ///
+    /// # Safety
+    ///
+    /// It must be a root table, and nobody refer to what is not mapped any more.
     #[inline(always)]
-    pub fn set_ttbr1(&self, value: u64) {
-        // SAFETY: what is not mapped any more nobody refers to. Not `nomem`: accesses to the partition must not be moved
-        // across.
+    pub unsafe fn set_ttbr1(&self, value: u64) {
+        // SAFETY: promised by the caller. Not `nomem`: accesses to the partition must not be moved across.
         unsafe { asm!("msr ttbr1_el1, {}", in(reg) value, options(nostack)) };
     }
 

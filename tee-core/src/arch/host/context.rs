@@ -4,6 +4,7 @@ use super::cpu;
 use super::machine::Machine;
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
+use crate::nexus::current::Inside;
 use crate::tee::Tee;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
@@ -86,7 +87,11 @@ impl Context {
     }
 
     /// Starts a call.
-    pub fn start(&self, tee: &Tee, start: Start) -> Exit {
+    ///
+    /// # Safety
+    ///
+    /// The context must be that of the thread, which must be the caller's to run; its partition must be selected.
+    pub unsafe fn start(&self, tee: &Tee, start: Start) -> Exit {
         let stack = STACKS.with_borrow_mut(Vec::pop);
         let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK).expect("the host has memory for a stack"));
         let this: *const Tee = tee;
@@ -94,15 +99,19 @@ impl Context {
             cpu::set_thread(way_out);
             // SAFETY: a thread runs only while its CPU is in a call of the TEE.
             let tee = unsafe { &*this };
-            // SAFETY: a thread runs only while its partition is selected; what it shows stays where it is.
-            let partition = unsafe { &*tee.vms.slot(start.slot).space.partition(&tee.machine) };
-            yielding::run(tee, partition, start) as u64
+            // SAFETY: this is the thread's first function.
+            let inside = unsafe { Inside::new(tee, start.slot, start.thread) };
+            yielding::run(inside, start.function, start.arguments) as u64
         });
         self.run(tee, Thread { coroutine: Some(coroutine), way_out: null() }, None)
     }
 
     /// Goes on with a suspended call.
-    pub fn resume(&self, tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
+    ///
+    /// # Safety
+    ///
+    /// As for [`start`](Self::start), and the thread must be suspended: after a question if there is an answer.
+    pub unsafe fn resume(&self, tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
         let thread = {
             let mut threads = tee.machine.threads.0.lock().unwrap();
             let place = threads.iter().position(|(name, _)| *name == self.name());
@@ -134,7 +143,7 @@ fn exchange(exit: Exit) -> Input {
 }
 
 /// Suspends the thread with a question for the normal world; returns the answer.
-pub fn suspend(question: [u64; 3]) -> [u64; 4] {
+pub fn suspend(_thread: &Inside<'_>, question: [u64; 3]) -> [u64; 4] {
     exchange(Exit::Rpc(question)).expect("an RPC is answered")
 }
 

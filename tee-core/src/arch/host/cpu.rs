@@ -38,15 +38,31 @@ impl Drop for Number {
 struct State {
     /// Which of the thread's CPUs it is.
     which: Cell<usize>,
+    /// Whether it is in a call.
+    in_call: Cell<bool>,
     /// How often interrupts are masked.
     masked: Cell<usize>,
     /// The way out of the thread of the TEE that runs; null on the CPU's own stack.
     thread: Cell<*const Yielder>,
 }
 
+impl State {
+    const fn idle(which: usize) -> Self {
+        let (which, in_call) = (Cell::new(which), Cell::new(false));
+        Self { which, in_call, masked: Cell::new(0), thread: Cell::new(null()) }
+    }
+
+    fn swap(&self, other: &Self) {
+        self.which.swap(&other.which);
+        self.in_call.swap(&other.in_call);
+        self.masked.swap(&other.masked);
+        self.thread.swap(&other.thread);
+    }
+}
+
 thread_local! {
     static NUMBER: Number = Number::new();
-    static STATE: State = const { State { which: Cell::new(0), masked: Cell::new(0), thread: Cell::new(null()) } };
+    static STATE: State = const { State::idle(0) };
 }
 
 /// Number of the CPU.
@@ -58,15 +74,42 @@ pub fn index() -> usize {
 /// Runs `f` on another CPU of this thread of the host, which does nothing else. The current one stands still meanwhile.
 pub fn on<R>(which: usize, f: impl FnOnce() -> R) -> R {
     assert!(which < EACH, "there are not so many CPUs");
-    let before = exchange((which, 0, null()));
-    let result = f();
-    exchange(before);
-    result
+    let back = Back(State::idle(which));
+    swap(&back.0);
+    f()
+}
+
+/// What a CPU was doing, and does again when this is dropped, also by a panic of the test.
+struct Back(State);
+
+impl Drop for Back {
+    fn drop(&mut self) {
+        swap(&self.0);
+    }
 }
 
 #[inline(never)]
-fn exchange((which, masked, thread): (usize, usize, *const Yielder)) -> (usize, usize, *const Yielder) {
-    STATE.with(|state| (state.which.replace(which), state.masked.replace(masked), state.thread.replace(thread)))
+fn swap(other: &State) {
+    STATE.with(|state| state.swap(other));
+}
+
+/// Runs `f` as the one call that this CPU is in.
+pub(super) fn in_call<R>(f: impl FnOnce() -> R) -> R {
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            set_in_call(false);
+            set_thread(null());
+        }
+    }
+    assert!(!set_in_call(true), "the CPU is in a call already");
+    let _end = End;
+    f()
+}
+
+#[inline(never)]
+fn set_in_call(now: bool) -> bool {
+    STATE.with(|state| state.in_call.replace(now))
 }
 
 /// Runs `f` on a CPU that is in no call: what another one does in the middle of a call of this one.

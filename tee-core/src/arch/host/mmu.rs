@@ -255,8 +255,11 @@ impl Mmu {
     /// The invalidations of this CPU have ended: its own, or for all.
     fn invalidate(&mut self, n: usize, everywhere: bool) {
         for va in std::mem::take(&mut self.cpus[n].addresses) {
-            let cpu = &mut self.cpus[n];
-            cpu.peephole.take_if(|(of, _)| *of == va);
+            self.cpus[n].peephole.take_if(|(of, _)| *of == va);
+            // What is still mapped is cached again.
+            if let Some(pa) = self.shown(n, va) {
+                self.cpus[n].peephole = Some((va, pa));
+            }
             assert!((va - BASE) / PAGE_SIZE >= PLACES, "the partition's pages are not invalidated one by one");
         }
         if everywhere && !self.cpus[n].asids.is_empty() {
@@ -287,12 +290,16 @@ impl Mmu {
         start
     }
 
+    /// What a CPU's peephole shows.
+    fn shown(&self, n: usize, va: usize) -> Option<u64> {
+        let (root, _) = split(self.cpus[n].ttbr1);
+        let table = self.table(root, ((va - BASE) / PAGE_SIZE / PLACES) as u64)?;
+        leaf(self.word(table + 8 * ((va - BASE) / PAGE_SIZE % PLACES) as u64))
+    }
+
     /// Where a CPU's peephole is in the host's memory.
     fn peephole(&mut self, n: usize, va: usize) -> *mut u8 {
-        let (root, _) = split(self.cpus[n].ttbr1);
-        let table = self.table(root, 15).expect("a translation fault: there are no peepholes");
-        let entry = self.word(table + 8 * ((va - BASE) / PAGE_SIZE % PLACES) as u64);
-        let pa = leaf(entry).expect("a translation fault: the peephole is closed");
+        let pa = self.shown(n, va).expect("a translation fault: the peephole is closed");
         let (number, known) = (self.cpus[n].number, self.cpus[n].peephole.replace((va, pa)));
         assert!(
             known.is_none_or(|known| known == (va, pa)),
@@ -330,7 +337,11 @@ impl Machine {
     }
 
     /// The upper range's root table and ASID, from the next ISB on.
-    pub fn set_ttbr1(&self, value: u64) {
+    ///
+    /// # Safety
+    ///
+    /// It must be a root table, and nobody refer to what is not mapped any more.
+    pub unsafe fn set_ttbr1(&self, value: u64) {
         let mut mmu = self.mmu();
         let here = mmu.here();
         mmu.cpus[here].next = Some(value);

@@ -7,7 +7,7 @@ pub mod context;
 pub mod cpu;
 pub mod machine;
 mod mmu;
-mod monitor;
+pub mod monitor;
 pub mod normal_world;
 pub mod ram;
 mod tlb;

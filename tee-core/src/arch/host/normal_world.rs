@@ -1,7 +1,6 @@
 //! A normal world for tests: writes messages into the fake machine's RAM, makes calls, and answers RPCs as Linux does.
 
-use super::machine::Machine;
-use crate::nexus::ns_ram::NsRam;
+use super::monitor;
 use crate::tee::Tee;
 use shared_abi::layout::{self, Range};
 use shared_abi::optee_msg::{
@@ -65,12 +64,8 @@ impl Default for NormalWorld {
 impl NormalWorld {
     /// A machine that has just booted.
     pub fn new() -> Self {
-        let tee = Box::new(Tee::new(Machine::new(RAM)));
-        let mut ram = NsRam::new();
-        ram.add(RAM).expect("RAM is not secure");
-        tee.set_ns_ram(ram);
-        tee.pool.with(|pool| pool.add(layout::TEE.base + IMAGE, layout::TEE.end()));
-        Self { tee }
+        let pages = Range::new(layout::TEE.base + IMAGE, layout::TEE.size - IMAGE);
+        Self { tee: Box::new(monitor::boot(RAM, &[RAM], pages)) }
     }
 
     /// A machine with these VMs.

@@ -31,6 +31,7 @@ enum Wrong {
     Replaced,
     NotScrubbed,
     PeepholeNotInvalidated,
+    PeepholeInvalidatedBeforeClosing,
     Executable,
     NonSecure,
     User,
@@ -86,16 +87,21 @@ impl Code {
         }
     }
 
+    fn set_ttbr1(&self, value: u64) {
+        // SAFETY: nobody refers to what was mapped.
+        unsafe { self.machine.set_ttbr1(value) };
+    }
+
     fn select(&self, vm: usize) {
         let (root, asid) = (self.roots[vm].ttbr1(), self.asid(vm) << 48);
         if self.is(RootBeforeAsid) {
-            self.machine.set_ttbr1(root);
+            self.set_ttbr1(root);
             self.machine.isb();
         } else if self.is(AsidBeforeRoot) {
-            self.machine.set_ttbr1(NONE.ttbr1() | asid);
+            self.set_ttbr1(NONE.ttbr1() | asid);
             self.machine.isb();
         }
-        self.machine.set_ttbr1(root | asid);
+        self.set_ttbr1(root | asid);
         if !self.is(SelectsWithoutIsb) {
             self.machine.isb();
         }
@@ -103,10 +109,28 @@ impl Code {
 
     fn deselect(&self) {
         if !self.is(StaysSelected) {
-            self.machine.set_ttbr1(NONE.ttbr1());
+            self.set_ttbr1(NONE.ttbr1());
             self.machine.isb();
         }
         self.machine.assert_idle();
+    }
+
+    fn peep(&self, pa: u64) {
+        let va = 0xFFFF_FFFF_FFE0_0000 + cpu::index() * PAGE_SIZE;
+        let entry = (peephole::TABLE.pa() as *mut u64).wrapping_add(cpu::index());
+        // SAFETY: this CPU's own entry.
+        unsafe { self.machine.set_entry(entry, pa | PAGE_ATTRIBUTES) };
+        self.machine.dsb_ishst();
+        self.machine.isb();
+        self.machine.at(va, PAGE_SIZE);
+        if self.is(PeepholeInvalidatedBeforeClosing) {
+            self.machine.tlbi_vaae1(va);
+            self.machine.dsb_nsh();
+        }
+        // SAFETY: this CPU's own entry.
+        unsafe { self.machine.set_entry(entry, 0) };
+        self.machine.dsb_ishst();
+        self.machine.isb();
     }
 
     /// A call of the VM writes to its page; returns what it found there.
@@ -168,15 +192,8 @@ impl Code {
         if self.is(Replaced) {
             self.map(TABLES[0], STRUCT, PAGES_OF_VM[1] + 0x1000);
         }
-        if self.is(PeepholeNotInvalidated) {
-            let entry = (peephole::TABLE.pa() as *mut u64).wrapping_add(cpu::index());
-            for pa in TABLES {
-                // SAFETY: this CPU's own entry.
-                unsafe { self.machine.set_entry(entry, pa | PAGE_ATTRIBUTES) };
-                self.machine.dsb_ishst();
-                self.machine.isb();
-                self.machine.at(0xFFFF_FFFF_FFE0_0000 + cpu::index() * PAGE_SIZE, PAGE_SIZE);
-            }
+        if self.is(PeepholeNotInvalidated) || self.is(PeepholeInvalidatedBeforeClosing) {
+            TABLES.into_iter().for_each(|pa| self.peep(pa));
         }
         self.destroy(0);
         self.create(0, PAGES_OF_VM[0], TABLES[0]);
@@ -221,6 +238,7 @@ fn right_code_passes_and_each_mistake_is_found() {
         (Replaced, "is replaced by another one"),
         (NotScrubbed, "there is no such page in a partition"),
         (PeepholeNotInvalidated, "has a stale TLB for its peephole"),
+        (PeepholeInvalidatedBeforeClosing, "has a stale TLB for its peephole"),
         (Executable, "can be executed"),
         (NonSecure, "is not secure memory"),
         (User, "is not secure memory that EL1 alone reads"),

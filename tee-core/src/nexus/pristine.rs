@@ -1,0 +1,97 @@
+//! What every partition begins as, written into pages that are zero.
+//!
+//! Nearly all of it is zero, so only the rest is written. Where that is, is looked up once in the bytes of the constant:
+//! nothing is assumed of how the compiler lays it out, or of what it puts where a value has no bytes.
+#![expect(unsafe_code, reason = "bytes of a partition")]
+
+use crate::arch;
+use crate::partition::Partition;
+use core::ops::Range;
+use heapless::Vec;
+
+/// Runs of words that are not zero. If there are more of them, the last one has the zeroes between in it.
+type Runs = Vec<Range<u16>, 8>;
+
+struct Constant(Partition<'static>);
+
+// SAFETY: it is no partition, and only its bytes are looked at.
+unsafe impl Sync for Constant {}
+
+// SAFETY: as above: nobody has the brand.
+static CONSTANT: Constant = Constant(unsafe { Partition::new() });
+
+static RUNS: spin::Once<Runs> = spin::Once::new();
+
+/// Words of a partition.
+const WORDS: usize = size_of::<Partition<'_>>() / size_of::<u64>();
+const _: () = assert!(align_of::<Partition<'_>>() == align_of::<u64>() && WORDS <= u16::MAX as usize);
+
+/// The constant's words.
+fn words() -> impl Iterator<Item = u64> {
+    let first = (&raw const CONSTANT.0).cast::<u64>();
+    // SAFETY: they are in the constant.
+    (0..WORDS).map(move |n| unsafe { arch::load(first.add(n)) })
+}
+
+/// Finds what is not zero, if that wasn't done yet.
+pub fn runs() -> &'static [Range<u16>] {
+    RUNS.call_once(|| {
+        let mut runs = Runs::new();
+        for (n, _) in (0u16..).zip(words()).filter(|(_, word)| *word != 0) {
+            let full = runs.is_full();
+            match runs.last_mut() {
+                Some(run) if run.end == n || full => run.end = n + 1,
+                // There is room.
+                _ => drop(runs.push(n..n + 1)),
+            }
+        }
+        runs
+    })
+}
+
+/// Makes a partition.
+///
+/// # Safety
+///
+/// Its memory must be writable, zero, and nobody refer to it.
+pub unsafe fn write(partition: *mut Partition<'_>) {
+    let (from, to) = ((&raw const CONSTANT.0).cast::<u64>(), partition.cast::<u64>());
+    for n in runs().iter().cloned().flatten().map(usize::from) {
+        // SAFETY: promised by the caller; the place is in the partition.
+        unsafe { to.add(n).write(arch::load(from.add(n))) };
+    }
+    // SAFETY: promised by the caller.
+    debug_assert!(words().enumerate().all(|(n, word)| unsafe { arch::load(to.add(n)) } == word), "it was not zero");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a partition in memory that has this at this word; whether it is then what it should be.
+    fn is_written(place: usize, value: u64) -> bool {
+        let mut memory = vec![0u64; WORDS];
+        memory[place] = value;
+        let end = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // SAFETY: it has the size and alignment of a partition, and but for one word it is zero.
+            unsafe { write(memory.as_mut_ptr().cast()) };
+        }));
+        assert_eq!(end.is_ok(), memory.iter().copied().eq(words()));
+        end.is_ok()
+    }
+
+    #[test]
+    fn a_partition_is_made_of_zeroes_and_little_else() {
+        assert!(is_written(0, 0));
+        let written: usize = runs().iter().map(ExactSizeIterator::len).sum();
+        assert!((1..WORDS / 16).contains(&written), "{written} of {WORDS} words");
+    }
+
+    #[test]
+    fn memory_that_is_not_zero_is_noticed() {
+        let zero = words().position(|word| word == 0).unwrap();
+        assert!(!is_written(zero, 1));
+        let other = usize::from(runs()[0].start);
+        assert!(is_written(other, 1), "what is not zero is written anyway");
+    }
+}
