@@ -10,7 +10,7 @@ mod firmware {
     use contract::console::Console;
     use contract::machine;
     use contract::noise;
-    use contract::topic::TOPICS;
+    use contract::topic::{TOPICS, reset};
     use core::fmt::Write;
     use core::panic::PanicInfo;
     use fdt::Fdt;
@@ -19,6 +19,7 @@ mod firmware {
     #[unsafe(no_mangle)]
     extern "C" fn contract_main(_: usize, registers: &[u64; AT_ENTRY]) -> ! {
         Cpu::install(0);
+        reset::note();
         others::note_entry(0, *registers);
         // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to it.
         let tree = unsafe { Fdt::from_ptr(registers[0] as *const u8) };
@@ -32,7 +33,9 @@ mod firmware {
             noise::make();
         }
         let words = || bootargs.split(' ').filter(|word| !word.is_empty());
-        let strange = |word: &&str| !TOPICS.iter().any(|topic| topic.name == word.trim_start_matches('-'));
+        let strange = |word: &&str| {
+            !TOPICS.iter().chain([&&reset::TOPIC]).any(|topic| topic.name == word.trim_start_matches('-'))
+        };
         if let Some(word) = words().find(strange) {
             let _ = writeln!(Console, "contract: there is no topic {word}");
             psci::power_off();
@@ -43,7 +46,18 @@ mod firmware {
             Some(word) => !word.starts_with('-'),
             None => all,
         };
-        let lines: usize = TOPICS.iter().filter(|topic| wanted(topic.name)).map(|topic| topic.look()).sum();
+        let topics = TOPICS.iter().filter(|topic| wanted(topic.name));
+        // A reset is the last topic: the program begins again, and knows.
+        let lines = match reset::lines_before() {
+            Some(lines) => lines + reset::TOPIC.look(),
+            None => {
+                let lines = topics.map(|topic| topic.look()).sum();
+                if wanted(reset::TOPIC.name) {
+                    reset::begin(lines);
+                }
+                lines
+            }
+        };
         let _ = writeln!(Console, "contract: {lines} lines");
         psci::power_off()
     }

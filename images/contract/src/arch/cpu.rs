@@ -1,6 +1,6 @@
 //! A CPU's own: its number, what becomes of its exceptions.
 
-use super::exceptions::{BACK, Exception, Frame, skip};
+use super::exceptions::{Exception, Frame, is_back, skip};
 use super::sysreg::{read, write};
 use super::{mask, unmask};
 use core::cell::{Cell, UnsafeCell};
@@ -168,7 +168,7 @@ impl Cpu {
         if caught.count >= NOTED {
             return None;
         }
-        if exception.esr != BACK {
+        if !is_back(exception.esr) {
             caught.note(exception);
         }
         resume(frame);

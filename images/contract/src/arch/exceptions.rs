@@ -52,8 +52,13 @@ pub struct Frame {
 
 const _: () = assert!(core::mem::size_of::<Frame>() == 304);
 
-/// ESR_EL1 of `svc #0xe0`, by which a snippet at EL0 ends.
-pub const BACK: u64 = 0x15 << 26 | 1 << 25 | 0xE0;
+/// Whether it is `svc #0xe0`, by which a snippet at EL0 ends, in AArch64 or AArch32.
+pub const fn is_back(esr: u64) -> bool {
+    const BACK: u64 = 0x15 << 26 | 1 << 25 | 0xE0;
+    const BACK_32: u64 = 0x11 << 26 | 0xE0;
+    esr == BACK || esr & !(1 << 25) == BACK_32
+}
+
 /// SPSR_EL1 for EL1 with its own stack pointer, interrupts masked.
 const EL1: u64 = 0x3C5;
 
@@ -216,10 +221,12 @@ pub fn skip(frame: &mut Frame) {
     const INSTRUCTION_ABORTS: [u64; 2] = [0x20, 0x21];
     const PC_ALIGNMENT: u64 = 0x22;
     let class = frame.esr >> 26;
-    if INSTRUCTION_ABORTS.contains(&class) || class == PC_ALIGNMENT || frame.esr == BACK {
+    if INSTRUCTION_ABORTS.contains(&class) || class == PC_ALIGNMENT || is_back(frame.esr) {
         leave(frame);
     } else {
-        frame.elr += 4;
+        // A short instruction of T32's has two bytes.
+        const IL: u64 = 1 << 25;
+        frame.elr += if frame.esr & IL != 0 { 4 } else { 2 };
     }
 }
 

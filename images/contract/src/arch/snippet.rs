@@ -3,7 +3,8 @@
 use super::cpu::{Caught, Cpu, Resume};
 use super::exceptions::skip;
 use super::tables::{self, attribute};
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
+use core::cell::UnsafeCell;
 
 /// How many registers a snippet has: x0 to x28.
 pub const REGISTERS: usize = 29;
@@ -12,6 +13,8 @@ pub const REGISTERS: usize = 29;
 const CODE_PAGE: usize = 500;
 /// Where that is.
 pub const EL0_CODE: u64 = tables::WINDOW + 4096 * CODE_PAGE as u64;
+/// SPSR_EL1 for AArch32 at EL0, interrupts masked.
+const AARCH32: u64 = 0x1D0;
 /// SPSR_EL1 for EL0, interrupts masked.
 const EL0: u64 = 0x3C0;
 
@@ -82,6 +85,36 @@ impl Snippet {
         tables::unmap(CODE_PAGE + 1);
         Ran { x, caught }
     }
+}
+
+/// Instructions of AArch32, which the window shows to EL0.
+#[repr(C, align(4096))]
+struct Page(UnsafeCell<[u32; 1024]>);
+
+// SAFETY: Only the boot CPU writes there, and EL0 reads.
+unsafe impl Sync for Page {}
+
+static PAGE: Page = Page(UnsafeCell::new([0; 1024]));
+
+/// Runs instructions of A32, or of T32, at EL0; r0 to r14 are x0 to x14. They end with `svc #0xe0`.
+pub fn run_aarch32(code: &[u32], thumb: bool, registers: &[u64]) -> Ran {
+    // SAFETY: The boot CPU's, and nobody runs it now.
+    let page = unsafe { &mut *PAGE.0.get() };
+    page[..code.len()].copy_from_slice(code);
+    let attributes = attribute::MEMORY | attribute::EL0 | attribute::READ_ONLY | attribute::NEVER_BY_EL1;
+    let here = PAGE.0.get().expose_provenance() as u64;
+    let at = tables::map(CODE_PAGE, here, attributes);
+    let mut x = [0; REGISTERS];
+    x[..registers.len()].copy_from_slice(registers);
+    let caught = Cpu::this().catch(skip, || {
+        // SAFETY: EL0 reaches the window alone.
+        unsafe {
+            asm!("dsb ish", "ic iallu", "dsb ish", "isb", options(nostack));
+            contract_snippet(at, &mut x, AARCH32 | u64::from(thumb) << 5);
+        }
+    });
+    tables::unmap(CODE_PAGE);
+    Ran { x, caught }
 }
 
 /// Makes a [`Snippet`] of lines of assembly. One for EL0 ends with `svc #0xe0`, which brings it back; what runs at EL1

@@ -1,5 +1,6 @@
 //! The topics of the contract.
 
+mod aarch32;
 mod caches;
 mod debug;
 mod endianness;
@@ -10,12 +11,14 @@ mod mmio;
 mod pl011;
 mod pl031;
 mod psci;
+mod random;
+pub mod reset;
 mod timers;
 mod vgic;
 
 use crate::check::Topic;
 
-/// All of them, in the order in which they are looked at.
+/// All of them but [`reset`], in the order in which they are looked at.
 pub const TOPICS: &[&Topic] = &[
     &vgic::TOPIC,
     &pl031::TOPIC,
@@ -29,4 +32,6 @@ pub const TOPICS: &[&Topic] = &[
     &fp::TOPIC,
     &caches::TOPIC,
     &faults::TOPIC,
+    &aarch32::TOPIC,
+    &random::TOPIC,
 ];
