@@ -39,14 +39,14 @@ pub fn enter_fast<'t, 'c>(tee: &'t Tee, cpu: &'c mut ThisCpu, x: &mut Arguments)
     }
     x[7] &= 0xFFFF;
     let caller = VmId::from_argument(place_of(x[7]) as u32)?;
-    tee.select(cpu, caller, false).ok()
+    tee.select(cpu, caller).ok()
 }
 
 /// The same with ids that are what they can be: the hypervisor has no partition, so none is current in its calls.
 #[cfg(feature = "client-id")]
 pub fn enter_fast<'t, 'c>(tee: &'t Tee, cpu: &'c mut ThisCpu, x: &mut Arguments) -> Option<Current<'t, 'c>> {
     match ClientId::from_x7(x[7]) {
-        Some(ClientId::Vm(caller)) => tee.select(cpu, caller, false).ok(),
+        Some(ClientId::Vm(caller)) => tee.select(cpu, caller).ok(),
         _ => None,
     }
 }

@@ -103,7 +103,7 @@ impl Tee {
     /// What concerns a VM's own state; the hypervisor has none.
     fn in_partition(&self, cpu: &mut ThisCpu, client: ClientId, f: fn(&Partition<'_>) -> Answer) -> Answer {
         let ClientId::Vm(id) = client else { return refused!(NotForCaller, 0, only(ReturnCode::ENotAvail)) };
-        match self.select(cpu, id, false) {
+        match self.select(cpu, id) {
             Ok(current) => f(current.partition()),
             Err(_) => refused!(UnknownVm, id.get().into(), only(ReturnCode::ENotAvail)),
         }

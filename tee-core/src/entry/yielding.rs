@@ -35,7 +35,7 @@ impl Tee {
         let Some(ClientId::Vm(id)) = ClientId::from_x7(x[7]) else {
             return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail));
         };
-        let Ok(current) = self.select(cpu, id, true) else {
+        let Ok(current) = self.select_to_run(cpu, id) else {
             return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
         };
         let threads = &current.partition().threads;

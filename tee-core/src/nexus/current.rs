@@ -21,8 +21,8 @@ use shared_abi::smccc::FunctionId;
 /// # use tee_core::{arch::ThisCpu, tee::Tee};
 /// # use shared_abi::client::VmId;
 /// fn two(tee: &Tee, cpu: &mut ThisCpu, one: VmId, other: VmId) {
-///     let first = tee.select(cpu, one, true);
-///     let second = tee.select(cpu, other, true);
+///     let first = tee.select(cpu, one);
+///     let second = tee.select(cpu, other);
 ///     drop(first);
 /// }
 /// ```
@@ -33,7 +33,7 @@ use shared_abi::smccc::FunctionId;
 /// # use tee_core::{arch::ThisCpu, tee::Tee};
 /// # use shared_abi::client::VmId;
 /// fn keep(tee: &Tee, cpu: &mut ThisCpu, id: VmId) {
-///     let Ok(current) = tee.select(cpu, id, true) else { return };
+///     let Ok(current) = tee.select(cpu, id) else { return };
 ///     let block = current.partition().heap.allocate::<u8>(8);
 ///     current.leave();
 ///     drop(block);
@@ -46,7 +46,7 @@ use shared_abi::smccc::FunctionId;
 /// # use tee_core::{arch::ThisCpu, tee::Tee};
 /// # use shared_abi::client::VmId;
 /// fn within(tee: &Tee, cpu: &mut ThisCpu, one: VmId, other: VmId) {
-///     let current = tee.select(cpu, one, true);
+///     let current = tee.select(cpu, one);
 ///     let _ = tee.create(cpu, other);
 ///     drop(current);
 /// }
@@ -78,8 +78,17 @@ pub enum Departure {
 }
 
 impl Tee {
-    /// Selects VM `id`'s partition. A yielding call (`run`) also initialises its runtime if it is the first.
-    pub fn select<'c>(&self, _cpu: &'c mut ThisCpu, id: VmId, run: bool) -> Result<Current<'_, 'c>, NotAvailable> {
+    /// Selects VM `id`'s partition.
+    pub fn select<'c>(&self, cpu: &'c mut ThisCpu, id: VmId) -> Result<Current<'_, 'c>, NotAvailable> {
+        self.enter::<false>(cpu, id)
+    }
+
+    /// The same for a yielding call: the first one initialises the partition's runtime.
+    pub fn select_to_run<'c>(&self, cpu: &'c mut ThisCpu, id: VmId) -> Result<Current<'_, 'c>, NotAvailable> {
+        self.enter::<true>(cpu, id)
+    }
+
+    fn enter<'c, const RUN: bool>(&self, _cpu: &'c mut ThisCpu, id: VmId) -> Result<Current<'_, 'c>, NotAvailable> {
         let entered = self.vms.with(id, |slot, state| {
             if !matches!(state.life, Life::Created | Life::Ready) {
                 return None;
@@ -89,7 +98,7 @@ impl Tee {
             // Who has this CPU's token has nothing else selected.
             unsafe { space.select(&self.machine, slot) };
             event!(id => PartitionSelect { slot });
-            if run && state.life == Life::Created {
+            if RUN && state.life == Life::Created {
                 // SAFETY: its heap's first memory is given away once: the VM is Ready then.
                 unsafe { (*space.partition(&self.machine)).start(space.heap(&self.machine)) };
                 state.life = Life::Ready;
