@@ -85,17 +85,18 @@ impl ListRegisters for Interface {
 
     fn set_control(&mut self, control: Control) {
         let bits = |on: bool, bits: u64| if on { bits } else { 0 };
-        let groups = control.groups.map_or(0, |groups| {
-            let change = |on: bool, enabled: u64, disabled: u64| if on { disabled } else { enabled };
-            change(groups & 1 != 0, VGRP0_EIE, VGRP0_DIE) | change(groups & 2 != 0, VGRP1_EIE, VGRP1_DIE)
-        });
+        let groups = |groups: u8, zero: u64, one: u64| bits(groups & 1 != 0, zero) | bits(groups & 2 != 0, one);
         let acknowledge = match control.acknowledge {
             Some(Group::Zero) => TALL0,
             Some(Group::One) => TALL1,
             None => 0,
         };
-        let value =
-            always() | bits(control.none_pending, NPIE) | groups | bits(control.unlisted_end, LRENPIE) | acknowledge;
+        let value = always()
+            | bits(control.none_pending, NPIE)
+            | groups(control.enabled, VGRP0_EIE, VGRP1_EIE)
+            | groups(control.disabled, VGRP0_DIE, VGRP1_DIE)
+            | bits(control.unlisted_end, LRENPIE)
+            | acknowledge;
         write!("ich_hcr_el2", read!("ich_hcr_el2") & EOI_COUNT | value);
     }
 

@@ -39,9 +39,10 @@ pub trait ListRegisters {
 pub struct Control {
     /// No list register is pending any more, but something else is (NPIE).
     pub none_pending: bool,
-    /// It lets groups through that it did not, or the other way round: those that it lets through now, as in [`Filter`] (VGrpXEIE,
-    /// VGrpXDIE).
-    pub groups: Option<u8>,
+    /// It lets one of these groups through, as in [`Filter`] (VGrpXEIE).
+    pub enabled: u8,
+    /// It lets one of these groups through no more (VGrpXDIE).
+    pub disabled: u8,
     /// It ends an interrupt that is in no list register (LRENPIE).
     pub unlisted_end: bool,
     /// It acknowledges or ends one, or looks what is pending, in this group (TALL0, TALL1).

@@ -73,8 +73,13 @@ impl Cpu {
     pub fn needs_maintenance(&self) -> bool {
         let ended = self.lrs.iter().any(|lr| lr & (STATE | HW | EOI) == EOI);
         let none_pending = self.control.none_pending && !self.lrs.iter().any(|lr| lr & STATE == PENDING);
-        let other_groups = self.control.groups.is_some_and(|groups| groups != self.groups);
-        ended || none_pending || other_groups || self.control.unlisted_end && self.unlisted_ends != 0
+        let Control { enabled, disabled, .. } = self.control;
+        // QEMU takes group 0 for disabled when group 1 is.
+        let off = !self.groups | !self.groups >> 1 & 1;
+        ended
+            || none_pending
+            || enabled & self.groups | disabled & off != 0
+            || self.control.unlisted_end && self.unlisted_ends != 0
     }
 
     /// The priority of the most urgent interrupt that is being handled.
