@@ -1,7 +1,8 @@
 //! Random sequences on the interrupt controller. Both machines play the same ones, and what they answer must be the same.
 //!
 //! Left out is what is UNPREDICTABLE: ends out of order, what is active changing its priority or group. No two interrupts
-//! have one priority, because then either may come first.
+//! have one priority, because then either may come first. Groups are switched on and off together: when the most urgent
+//! interrupt is of a group that is off, QEMU's controller shows none of the other group, which the architecture's does.
 
 use crate::arch::mmio::write32;
 use crate::arch::sysreg::{read, write};
@@ -250,6 +251,9 @@ impl Game {
             26 => {
                 let on = self.dice.roll(4) != 0;
                 write!("icc_igrpen1_el1", on.into());
+                if self.kind.groups {
+                    write!("icc_igrpen0_el1", on.into());
+                }
                 Said('G', on.into(), 0)
             }
             27 if self.kind.timers => self.timer(),
@@ -352,6 +356,9 @@ impl Game {
         }
         write32(UART_NS.base + 0x38, 0);
         write!("icc_igrpen1_el1", 1);
+        if self.kind.groups {
+            write!("icc_igrpen0_el1", 1);
+        }
         gic::set_mask(0xF8);
         write32(CTLR, if self.kind.groups { 0b11 } else { 0b10 } | 1 << 4);
         for (_, intid) in self.intids() {
