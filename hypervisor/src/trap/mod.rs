@@ -196,9 +196,14 @@ mod entry {
         fault(vcpu, ipa, esr);
         let pc = sysreg::elr();
         if !is_walk(esr) && syndrome::Access::of(esr).is_none() && mmio::is_device(vcpu, ipa) {
+            let registers = if syndrome::is_aarch32(sysreg::spsr()) {
+                "one register, without write-back"
+            } else {
+                "one or two registers"
+            };
             vcpu.vm.complain(format_args!(
                 "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load or store of \
-                 one or two registers"
+                 {registers}"
             ));
         } else {
             vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {pc:#x})"));

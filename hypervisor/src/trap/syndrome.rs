@@ -97,12 +97,17 @@ pub fn is_big_endian(pstate: u64, sctlr: u64) -> bool {
     const EITHER: u64 = 1 << 25 | 1 << 24;
     const E: u64 = 1 << 9;
     // AArch32 says so itself, at EL0 only.
-    (sctlr & EITHER != 0 || pstate & AARCH32 != 0)
-        && match (pstate & AARCH32 != 0, pstate & MODE == 0) {
+    (sctlr & EITHER != 0 || is_aarch32(pstate))
+        && match (is_aarch32(pstate), pstate & MODE == 0) {
             (true, _) => pstate & E != 0,
             (false, true) => sctlr & 1 << 24 != 0,
             (false, false) => sctlr & 1 << 25 != 0,
         }
+}
+
+/// Whether it is AArch32 that a guest executes, given its PSTATE.
+pub fn is_aarch32(pstate: u64) -> bool {
+    pstate & AARCH32 != 0
 }
 
 const AARCH32: u64 = 1 << 4;

@@ -200,6 +200,10 @@ impl Lists {
         note(&bank.offered, bit, false);
         note(&bank.active, bit, value & ACTIVE != 0);
         if value & ACTIVE != 0 && self.by_register & 1 << index == 0 {
+            if self.parked == NONE {
+                // What was counted until now were ends of nothing.
+                lrs.take_unlisted_ends();
+            }
             self.parked[n] |= bit;
         } else {
             bank.release(bit);

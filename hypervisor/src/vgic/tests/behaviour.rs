@@ -178,6 +178,21 @@ fn interrupts_nest_as_deep_as_there_are_priorities() {
 }
 
 #[test]
+fn ends_of_nothing_end_nothing_later() {
+    let mut vm = Vm::enabled(1, 1);
+    // Counted by the CPU: neither is in a list register.
+    vm.end(0, 77);
+    vm.end(0, 78);
+    for (intid, priority) in [(40, 0xA0), (41, 0x90)] {
+        vm.priority(0, intid, priority);
+        vm.line(intid, true);
+        assert_eq!(vm.acknowledge(0), intid);
+    }
+    vm.line(42, true);
+    assert!(vm.is_active(0, 40) && vm.is_active(0, 41));
+}
+
+#[test]
 fn many_active_interrupts_block_neither_another_one_nor_the_timer() {
     let mut vm = Vm::enabled(1, 4);
     vm.cpus[0].split_end = true;
