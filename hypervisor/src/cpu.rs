@@ -214,6 +214,18 @@ pub struct ThisCpu {
     vcpu: *mut Vcpu,
 }
 
+// It is neither copied, nor sent to another CPU, nor shown to one: with any of these there would be two candidates for `_`.
+const _: () = {
+    trait IsNot<What> {
+        const IT: () = ();
+    }
+    impl<T> IsNot<()> for T {}
+    impl<T: Clone> IsNot<[(); 1]> for T {}
+    impl<T: Send> IsNot<[(); 2]> for T {}
+    impl<T: Sync> IsNot<[(); 3]> for T {}
+    <ThisCpu as IsNot<_>>::IT
+};
+
 impl ThisCpu {
     /// The CPU, which a guest has just left.
     ///
