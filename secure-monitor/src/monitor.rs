@@ -25,7 +25,7 @@ pub struct Stacks(UnsafeCell<[[u8; STACK_SIZE]; MAX_CPUS]>);
 unsafe impl Sync for Stacks {}
 
 /// See [`Stacks`].
-#[unsafe(link_section = ".pages")]
+#[unsafe(link_section = ".pages.stacks")]
 pub static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK_SIZE]; MAX_CPUS]));
 
 /// Where the handlers have the stacks, each above a page that is not mapped: a handler that runs off its own meets that

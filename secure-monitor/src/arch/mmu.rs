@@ -66,7 +66,7 @@ struct Pool(UnsafeCell<[PageTable<El23Attributes>; TABLES]>);
 // SAFETY: only `enable`, which the first CPU runs once, writes the tables; afterwards the hardware alone reads them.
 unsafe impl Sync for Pool {}
 
-#[unsafe(link_section = ".pages")]
+#[unsafe(link_section = ".pages.tables")]
 static POOL: Pool = Pool(UnsafeCell::new([PageTable::EMPTY; TABLES]));
 
 /// Hands out the pool's tables in order: the root is the first.
