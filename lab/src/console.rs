@@ -62,11 +62,16 @@ impl fmt::Display for Line {
     }
 }
 
+/// A line of more bytes is told in pieces: what has no end would be looked at again and again, and longer each time.
+const LONGEST: usize = 16 << 10;
+
 /// Makes lines of one port's bytes.
 #[derive(Debug)]
 pub struct Listener {
     port: Port,
     open: Vec<u8>,
+    /// Who said the pieces before, if what is open is the rest of a line: it can't name another speaker.
+    goes_on: Option<String>,
     /// Trace frames are among the lines.
     frames: Option<Frames>,
 }
@@ -74,12 +79,12 @@ pub struct Listener {
 impl Listener {
     /// Nothing heard yet.
     pub const fn new(port: Port) -> Self {
-        Self { port, open: Vec::new(), frames: None }
+        Self { port, open: Vec::new(), goes_on: None, frames: None }
     }
 
     /// Nothing heard yet, of a port on which layers write trace frames.
     pub const fn traced(port: Port) -> Self {
-        Self { port, open: Vec::new(), frames: Some(Frames::new(port)) }
+        Self { port, open: Vec::new(), goes_on: None, frames: Some(Frames::new(port)) }
     }
 
     /// The trace entries that came since this was last asked, and how many were damaged in all.
@@ -89,18 +94,32 @@ impl Listener {
 
     /// Hears more bytes; the lines that they end.
     pub fn hear(&mut self, bytes: &[u8]) -> Vec<Line> {
+        let heard = self.open.len();
         match &mut self.frames {
             Some(frames) => self.open.extend(frames.hear(bytes)),
             None => self.open.extend_from_slice(bytes),
         }
-        let Some(end) = self.open.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
-        let rest = self.open.split_off(end + 1);
-        let whole = std::mem::replace(&mut self.open, rest);
-        let mut lines: Vec<_> = whole[..end].split(|byte| *byte == b'\n').collect();
-        if let Some(frames) = &mut self.frames {
-            lines.retain(|line| !frames.are_remains(line.trim_ascii_end()));
+        let mut said = Vec::new();
+        if let Some(end) = self.open[heard..].iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.open.split_off(heard + end + 1);
+            let whole = std::mem::replace(&mut self.open, rest);
+            let mut lines: Vec<_> = whole[..heard + end].split(|byte| *byte == b'\n').collect();
+            if let Some(frames) = &mut self.frames {
+                lines.retain(|line| !frames.are_remains(line.trim_ascii_end()));
+            }
+            for line in lines {
+                said.push(self.line(line));
+                self.goes_on = None;
+            }
         }
-        lines.into_iter().map(|line| self.line(line)).collect()
+        while self.open.len() > LONGEST {
+            let rest = self.open.split_off(LONGEST);
+            let piece = std::mem::replace(&mut self.open, rest);
+            let piece = self.line(&piece);
+            self.goes_on = Some(piece.speaker.clone());
+            said.push(piece);
+        }
+        said
     }
 
     /// The line that has not ended (yet): a prompt, or last words.
@@ -110,6 +129,9 @@ impl Listener {
 
     fn line(&self, bytes: &[u8]) -> Line {
         let text = plain(&String::from_utf8_lossy(bytes));
+        if let Some(speaker) = &self.goes_on {
+            return Line { speaker: speaker.clone(), text };
+        }
         if let Some((speaker, said)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']'))
             && self.port.carries(speaker)
         {
@@ -168,6 +190,21 @@ mod tests {
         let expected = ["[HYP] one", "[vm1] two"];
         assert_eq!(lines(Port::NonSecure, &["[HYP] one\r\n[vm1] two\r\n"]), expected);
         assert_eq!(lines(Port::NonSecure, &["[HY", "P] one\r", "\n[vm1] ", "two", "\n[vm1"]), expected);
+    }
+
+    #[test]
+    fn a_line_without_an_end_comes_in_pieces_and_nobody_else_speaks_in_them() {
+        let mut listener = Listener::new(Port::NonSecure);
+        let filler = "x".repeat(LONGEST - "[vm1] ".len());
+        assert!(listener.hear(format!("[vm1] {filler}").as_bytes()).is_empty());
+        let told = listener.hear(b"[HYP] PANIC");
+        assert_eq!((told.len(), told[0].speaker.as_str(), told[0].text.len()), (1, "vm1", filler.len()));
+        assert_eq!(listener.open().unwrap().to_string(), "[vm1] [HYP] PANIC");
+        let told: Vec<_> = listener.hear(b", no\n[HYP] bye\n").iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["[vm1] [HYP] PANIC, no", "[HYP] bye"]);
+        // However much of it comes, no more than a piece is kept to be looked at again.
+        assert_eq!(listener.hear(&vec![b' '; 10 * LONGEST]).len(), 9);
+        assert_eq!(listener.open.len(), LONGEST);
     }
 
     #[test]
