@@ -25,6 +25,7 @@ use alloc::string::String;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, Range};
+use shared_abi::lines::{Line, Lines};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Owner};
 use spin::Once;
@@ -53,8 +54,12 @@ pub struct Vm {
     pub instructions: [AtomicU64; 2],
     /// How often a CPU that ran it looked at a lock that another one had, by kinds of locks.
     pub waits: [AtomicU64; lock::KINDS],
-    /// Mistakes of the guest that may still be logged.
-    pub complaints: AtomicU8,
+    /// What may still be logged of its mistakes,
+    complaints: Lines,
+    /// of its resets,
+    resets: Lines,
+    /// and of the TEE's not taking it up, or not letting go of it.
+    refusals: Lines,
     tables: Tables,
     placement: Placement,
     shadow: Option<&'static Shadow>,
@@ -77,7 +82,9 @@ unsafe impl Sync for Vm {}
 unsafe impl Send for Vm {}
 
 /// How many mistakes of a guest are logged.
-const COMPLAINTS: u8 = 5;
+const COMPLAINTS: u32 = 5;
+/// How many of its resets are.
+const RESETS: u32 = 8;
 // Of `last_loaded`.
 const NOBODY: u8 = u8::MAX;
 const SOMEBODY: u8 = NOBODY - 1;
@@ -98,7 +105,9 @@ impl Vm {
             places,
             instructions: [const { AtomicU64::new(0) }; 2],
             waits: [const { AtomicU64::new(0) }; lock::KINDS],
-            complaints: AtomicU8::new(COMPLAINTS),
+            complaints: Lines::new(COMPLAINTS),
+            resets: Lines::new(RESETS),
+            refusals: Lines::new(RESETS),
             tables,
             placement,
             shadow,
@@ -185,7 +194,9 @@ impl Vm {
         match mediator.create_vm(self.config.id, self.shadow?, &mut Monitor) {
             Ok(tee) => Some(tee),
             Err(error) => {
-                log::warn!("{}: no TEE: {error}", self.config.id);
+                if let Some(line) = self.refusals.take() {
+                    log::warn!("{}: no TEE: {error}{line}", self.config.id);
+                }
                 None
             }
         }
@@ -232,30 +243,28 @@ impl Vm {
     /// The last vCPU has stopped.
     pub fn finish(&self) {
         let tee = self.tee.write().take();
-        if tee.is_some_and(|tee| !tee.destroy(&mut Monitor)) {
-            log::warn!("{}: the TEE did not let go of it", self.config.id);
+        if tee.is_some_and(|tee| !tee.destroy(&mut Monitor))
+            && let Some(line) = self.refusals.take()
+        {
+            log::warn!("{}: the TEE did not let go of it{line}", self.config.id);
         }
         self.print();
         let end = self.machine.power.lock().end.take().unwrap_or(End::Off);
-        let id = self.config.id;
-        let client = Client::of(id);
-        let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
-        if el2 != 0 {
-            log::info!("{id}: instructions EL2={el2} EL1+EL0={below}");
+        // A VM ends once, and resets itself as often as it likes.
+        let line = if end == End::Reset { self.resets.take() } else { Some(Line::Usual) };
+        if let Some(line) = line {
+            self.say_end(&end, line);
         }
-        let [devices, tee, console] = self.waits.each_ref().map(|count| count.load(Ordering::Relaxed));
-        log::info!("{id}: waits for locks: devices={devices} tee={tee} console={console}");
+        let client = Client::of(self.config.id);
         match end {
             End::Reset => {
                 trace::record(client, || Event::VmState { state: VmState::Reset });
                 trace::memory::ram(client, Owner::Dirty, &self.ram);
-                log::info!("{id}: reset");
                 self.resetting.store(true, Ordering::Release);
                 crate::cpu::wake(self.places[0]);
                 return;
             }
-            End::Off => log::info!("{id}: powered off"),
-            End::Crash(reason) => log::info!("{id}: crashed: {reason}"),
+            End::Off | End::Crash(_) => {}
         }
         let state = if end == End::Off { VmState::Off } else { VmState::Crashed };
         trace::record(client, || Event::VmState { state });
@@ -264,6 +273,22 @@ impl Vm {
         if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
             log::info!("all VMs are off");
             smc::system_off();
+        }
+    }
+
+    /// What it has cost so far, and how it ended.
+    fn say_end(&self, end: &End, line: Line) {
+        let id = self.config.id;
+        let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
+        if el2 != 0 {
+            log::info!("{id}: instructions EL2={el2} EL1+EL0={below}");
+        }
+        let [devices, tee, console] = self.waits.each_ref().map(|count| count.load(Ordering::Relaxed));
+        log::info!("{id}: waits for locks: devices={devices} tee={tee} console={console}");
+        match end {
+            End::Reset => log::info!("{id}: reset{line}"),
+            End::Off => log::info!("{id}: powered off{line}"),
+            End::Crash(reason) => log::info!("{id}: crashed: {reason}{line}"),
         }
     }
 
@@ -341,11 +366,8 @@ impl Vm {
 
     /// Logs a mistake of the guest, unless it has made many.
     pub fn complain(&self, text: core::fmt::Arguments<'_>) {
-        let left = self.complaints.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        match left {
-            Ok(1) => log::info!("{}: {text}; no more of these", self.config.id),
-            Ok(_) => log::info!("{}: {text}", self.config.id),
-            Err(_) => {}
+        if let Some(line) = self.complaints.take() {
+            log::info!("{}: {text}{line}", self.config.id);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! which do not.
 
 use crate::arch::{self, sysreg};
-use crate::complaints::Complaints;
+use crate::complaints::complain;
 use crate::context::World;
 use crate::platform::console;
 use crate::trace;
@@ -35,14 +35,12 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 /// Class of an asynchronous error (Arm ARM D19.2.37).
 const CLASS_SERROR: u64 = 0x2F;
 
-/// Lower levels can trap as often as they like, and a line takes long where nothing interrupts.
-static TRAPS: Complaints = Complaints::new(32);
-
 /// The TEE is about to take an asynchronous error: what it says then, if it says anything, are its last words.
 pub fn error_of_the_tee() {
-    if TRAPS.take().is_some() {
-        log::error!("cpu {:#x}: an asynchronous error is pending that is the TEE's: it is to take it", arch::mpidr());
-    }
+    complain(format_args!(
+        "cpu {:#x}: an asynchronous error is pending that is the TEE's: it is to take it",
+        arch::mpidr()
+    ));
 }
 
 /// An exception of a lower level that came here and is no call. The world that made it goes on: after an asynchronous
@@ -50,15 +48,12 @@ pub fn error_of_the_tee() {
 /// it would have had without the monitor, for what traps here is what [`crate::arch::el3`] closed.
 pub fn lower_level_trap(from: World, esr: u64) {
     let class = (esr >> 26) & 0x3F;
-    if let Some(left) = TRAPS.take() {
-        log::warn!(
-            "cpu {:#x}: {from:?} world: exception class {class:#x}: ESR {esr:#x} ELR {:#x} FAR {:#x}{}",
-            arch::mpidr(),
-            sysreg::read!("elr_el3"),
-            arch::mmu::fault_address(),
-            if left == 0 { "; no more of these" } else { "" }
-        );
-    }
+    complain(format_args!(
+        "cpu {:#x}: {from:?} world: exception class {class:#x}: ESR {esr:#x} ELR {:#x} FAR {:#x}",
+        arch::mpidr(),
+        sysreg::read!("elr_el3"),
+        arch::mmu::fault_address()
+    ));
     if class != CLASS_SERROR {
         arch::undefined::inject(from);
     }

@@ -2,6 +2,7 @@
 
 use crate::arch::switch::Transition;
 use crate::arch::{self, el2, el3, switch, sysreg};
+use crate::complaints::complain;
 use crate::context::{Context, Cpu, World};
 use crate::dispatch::{Monitor, Next, UNKNOWN, function};
 use crate::errors::{self, Owner};
@@ -218,7 +219,7 @@ pub extern "C" fn handle_interrupt(cpu: &mut Cpu, context: *mut Context) -> Tran
         }),
         gic::Pending::Monitor(id) => {
             if !gic::is_wake(id) {
-                log::warn!("cpu{}: group 0 interrupt {id} that nobody asked for", cpu.index);
+                complain(format_args!("cpu{}: group 0 interrupt {id} that nobody asked for", cpu.index));
             }
             Next::Enter(from)
         }

@@ -5,6 +5,7 @@
 //! (Arm IHI 0069, 2.2.1).
 
 use crate::arch::{el3, switch::PARK_PRIORITY, sysreg};
+use crate::complaints::complain;
 use crate::handoff::CALL;
 use arm_gic::gicv3::registers::{Gicd, GicdCtlr, GicrSgi};
 use arm_gic::gicv3::{
@@ -193,7 +194,7 @@ pub fn discard_secure() {
         core::arch::asm!("isb");
     }
     if let Some(id) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
-        log::warn!("secure interrupt {} without a TEE", u32::from(id));
+        complain(format_args!("secure interrupt {} without a TEE", u32::from(id)));
         GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);
     }
     // SAFETY: as above.

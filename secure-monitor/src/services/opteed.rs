@@ -3,6 +3,7 @@
 //! Every entry into the TEE is an errand that its return must fit; what comes out of turn breaks the contract, and the
 //! TEE is not entered again on that CPU. Nothing of the TEE's registers but the results of a call reaches the normal world.
 
+use crate::complaints::complain;
 use crate::context::{Answer, Cpu, Errand, World};
 use crate::dispatch::{Monitor, Next, Service, UNKNOWN, arguments};
 use crate::trace::{Refusal, refused};
@@ -135,16 +136,16 @@ impl Monitor {
                 if x1 == 0 {
                     Outcome::Done
                 } else {
-                    log::error!("cpu{}: the TEE answers {} with {x1:#x}", cpu.index, name(id));
+                    complain(format_args!("cpu{}: the TEE answers {} with {x1:#x}", cpu.index, name(id)));
                     Outcome::Failed
                 }
             }
             _ => {
-                log::error!(
+                complain(format_args!(
                     "cpu{}: the TEE says {} when asked for {errand:?}; it is not entered again here",
                     cpu.index,
                     name(id)
-                );
+                ));
                 cpu.tee_vectors = 0;
                 refused!(Refusal::BadState, id.0.into(), Outcome::Failed)
             }

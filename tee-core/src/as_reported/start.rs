@@ -8,14 +8,17 @@ use crate::nexus::space::Space;
 use crate::nexus::vms::SlotIndex;
 use crate::trace::event;
 use shared_abi::client::VmId;
+use shared_abi::lines::Lines;
 
-/// Gives a new partition its heap, as the report's TEE does in VM_CREATED.
+/// Gives a new partition its heap, as the report's TEE does in VM_CREATED, and says so if there is one of `lines` left.
 ///
 /// # Safety
 ///
 /// The partition must be built, and nobody may use it yet. None is current afterwards.
-pub unsafe fn start(space: &Space, machine: &Machine, slot: SlotIndex, id: VmId) -> Result<(), Damaged> {
-    log::info!("I/TC: Added guest {}", ids::number(id));
+pub unsafe fn start(space: &Space, machine: &Machine, slot: SlotIndex, id: VmId, lines: &Lines) -> Result<(), Damaged> {
+    if let Some(line) = lines.take() {
+        log::info!("I/TC: Added guest {}{line}", ids::number(id));
+    }
     // SAFETY: it is the slot's; nobody refers to another one here.
     unsafe { space.select(machine, slot) };
     event!(id => PartitionSelect { slot });

@@ -50,7 +50,9 @@ impl Tee {
             #[cfg(as_reported)]
             {
                 // SAFETY: it was built just now, and cannot be entered yet.
-                if unsafe { crate::as_reported::start::start(&slot.space, &self.machine, index, id) }.is_err() {
+                if unsafe { crate::as_reported::start::start(&slot.space, &self.machine, index, id, &slot.created) }
+                    .is_err()
+                {
                     // SAFETY: nobody has it selected.
                     unsafe { slot.space.tear_down(&self.machine, index) };
                     trace::pages(id, trace::given_back, &state.pages);
@@ -67,7 +69,9 @@ impl Tee {
             self.vms.remove(id);
         } else {
             #[cfg(not(as_reported))]
-            log::info!("{id} created");
+            if let Some(line) = slot.created.take() {
+                log::info!("{id} created{line}");
+            }
             trace::created(self, id, GUARANTEED);
         }
         built
@@ -117,7 +121,9 @@ impl Tee {
         });
         if let Some(id) = id {
             self.vms.remove(id);
-            log::info!("{id} destroyed");
+            if let Some(line) = slot.destroyed.take() {
+                log::info!("{id} destroyed{line}");
+            }
             trace::reclaimed(self, id, pages);
         }
     }

@@ -17,6 +17,7 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
 use shared_abi::client::VmId;
+use shared_abi::lines::Lines;
 
 /// VMs the table has room for; the memory is gone first.
 pub const MAX_VMS: usize = 128;
@@ -61,12 +62,26 @@ pub struct Slot {
     pub(super) shared_waits: Waits,
     /// Its partition's address space.
     pub(super) space: Space,
+    /// What may still be logged of VMs that come to this place. A hypervisor's ids are small, and each VM comes to its own.
+    pub(super) created: Lines,
+    /// And of those that go.
+    pub(super) destroyed: Lines,
 }
+
+/// How often a VM's coming is logged, and its going.
+const LINES: u32 = 8;
 
 impl Slot {
     const fn new() -> Self {
         let state = State { id: None, life: Life::Building, inside: 0, pages: Vec::new() };
-        Self { live: AtomicU16::new(0), state: Lock::new(state), shared_waits: Waits::new(), space: Space::new() }
+        Self {
+            live: AtomicU16::new(0),
+            state: Lock::new(state),
+            shared_waits: Waits::new(),
+            space: Space::new(),
+            created: Lines::new(LINES),
+            destroyed: Lines::new(LINES),
+        }
     }
 
     /// How often calls of the VM waited: for its state, and for what all VMs share.
