@@ -3,7 +3,7 @@
 use crate::elf;
 use crate::lock;
 use crate::progress::Progress;
-use crate::toolchain::{TARGET, Toolchain};
+use crate::toolchain::{Profile, TARGET, Toolchain};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ pub struct Firmware {
 impl Firmware {
     /// Builds what changed of these programs and writes their raw images.
     pub fn build(workspace: &Workspace, programs: &[Program], progress: &Progress) -> Result<Self> {
-        let elves = workspace.target().join(TARGET).join("firmware");
+        let elves = workspace.target().join(TARGET).join(Profile::Firmware.name());
         let firmware = Self { elves, images: workspace.images()?, variants: BTreeMap::new() };
         let toolchain = Toolchain::read(&workspace.toolchain_file())?;
         let symbols = workspace.symbols()?;
@@ -133,13 +133,24 @@ impl Firmware {
         features: &[&str],
         progress: &Progress,
     ) -> Result<Variant> {
-        let toolchain = Toolchain::read(&workspace.toolchain_file())?;
         let target = workspace.target().join("variants");
+        let job = Job { package: program.package(), features, target, profile: Profile::Firmware };
+        self.build_as(workspace, program, name, &job, progress)
+    }
+
+    fn build_as(
+        &self,
+        workspace: &Workspace,
+        program: Program,
+        name: &str,
+        job: &Job<'_>,
+        progress: &Progress,
+    ) -> Result<Variant> {
+        let toolchain = Toolchain::read(&workspace.toolchain_file())?;
         progress.step(&format!("building {} {name}", program.package()));
-        let job = Job { package: program.package(), features, target };
         let _building = lock::hold(&job.target, progress)?;
-        run_cargo(workspace, &toolchain, "build", &job, progress)?;
-        let built = job.target.join(TARGET).join("firmware").join(program.binary());
+        run_cargo(workspace, &toolchain, "build", job, progress)?;
+        let built = job.target.join(TARGET).join(job.profile.name()).join(program.binary());
         let bytes = fs::read(&built).with_context(|| format!("cargo built no {}", built.display()))?;
         let elf = workspace.symbols()?.join(format!("{}-{name}.elf", program.binary()));
         write_if_changed(&elf, &bytes)?;
@@ -158,6 +169,15 @@ impl Firmware {
     ) -> Result<()> {
         let features = [features, &["trace"]].concat();
         let variant = self.build_variant(workspace, program, &features.join("-"), &features, progress)?;
+        self.variants.insert(program, variant);
+        Ok(())
+    }
+
+    /// Builds a layer with overflow checks and debug assertions; from now on it stands in the layer's place.
+    pub fn check(&mut self, workspace: &Workspace, program: Program, progress: &Progress) -> Result<()> {
+        let target = workspace.target().join("variants");
+        let job = Job { package: program.package(), features: &[], target, profile: Profile::Checked };
+        let variant = self.build_as(workspace, program, job.profile.name(), &job, progress)?;
         self.variants.insert(program, variant);
         Ok(())
     }
@@ -211,12 +231,13 @@ struct Job<'j> {
     package: &'j str,
     features: &'j [&'j str],
     target: PathBuf,
+    profile: Profile,
 }
 
 impl<'j> Job<'j> {
     /// A package as it is, in the usual place.
     fn of(workspace: &Workspace, package: &'j str) -> Self {
-        Self { package, features: &[], target: workspace.target().to_path_buf() }
+        Self { package, features: &[], target: workspace.target().to_path_buf(), profile: Profile::Firmware }
     }
 }
 
@@ -229,7 +250,7 @@ fn run_cargo(
     progress: &Progress,
 ) -> Result<()> {
     let package = job.package;
-    let mut command = toolchain.cargo(action);
+    let mut command = toolchain.cargo(action, job.profile);
     command.args(["--package", package, "--target-dir"]).arg(&job.target);
     if !job.features.is_empty() {
         command.args(["--features", &job.features.join(",")]);

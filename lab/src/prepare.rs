@@ -144,6 +144,15 @@ impl Kit {
         Self::build(workspace, &Program::ALL, linux, progress)
     }
 
+    /// The same with layers that check that nothing overflows and that what they assert is so.
+    pub fn checked(self, workspace: &Workspace, progress: &Progress) -> Result<Self> {
+        let mut kit = self;
+        for layer in Program::LAYERS {
+            kit.firmware.check(workspace, layer, progress)?;
+        }
+        Ok(kit)
+    }
+
     fn build(workspace: &Workspace, programs: &[Program], linux: bool, progress: &Progress) -> Result<Self> {
         qemu::check()?;
         let firmware = Firmware::build(workspace, programs, progress)?;

@@ -13,6 +13,25 @@ use std::process::Command;
 /// The target of every layer and of the guests that we build.
 pub const TARGET: &str = "aarch64-unknown-none-softfloat";
 
+/// How it is built (`Cargo.toml`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// What the machine boots.
+    Firmware,
+    /// The same with overflow checks and debug assertions.
+    Checked,
+}
+
+impl Profile {
+    /// Its name in `Cargo.toml`; also that of its folder under `target/`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware",
+            Self::Checked => "checked",
+        }
+    }
+}
+
 /// What setup wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,9 +62,9 @@ impl Toolchain {
     }
 
     /// A cargo command (`build`, `clippy`) for the bare-metal target; packages and features are still to be added.
-    pub fn cargo(&self, action: &str) -> Command {
+    pub fn cargo(&self, action: &str, profile: Profile) -> Command {
         let mut command = Command::new(&self.cargo);
-        command.arg(action).args(&self.args).args(["--target", TARGET, "--profile", "firmware"]);
+        command.arg(action).args(&self.args).args(["--target", TARGET, "--profile", profile.name()]);
         command.envs(&self.env);
         // What `cargo test` tells a test about itself would reach build scripts and change their fingerprints.
         for (name, _) in std::env::vars_os() {
@@ -66,7 +85,7 @@ mod tests {
     fn without_setups_file_plain_cargo_builds() {
         let toolchain = Toolchain::read(Path::new("/nonexistent/toolchain.toml")).unwrap();
         assert_eq!(toolchain, Toolchain::default());
-        assert_eq!(toolchain.cargo("build").get_program(), "cargo");
+        assert_eq!(toolchain.cargo("build", Profile::Firmware).get_program(), "cargo");
     }
 
     #[test]
@@ -75,7 +94,7 @@ mod tests {
             "cargo = '/usr/bin/cargo'\nargs = ['-Z', 'build-std=core,alloc']\nenv = { RUSTC_BOOTSTRAP = '1' }",
         )
         .unwrap();
-        let command = toolchain.cargo("build");
+        let command = toolchain.cargo("build", Profile::Firmware);
         assert_eq!(command.get_program(), "/usr/bin/cargo");
         let args: Vec<_> = command.get_args().collect();
         assert_eq!(args[..3], ["build", "-Z", "build-std=core,alloc"]);

@@ -1,0 +1,46 @@
+//! Runs a scenario on what is built once for all of them.
+
+use anyhow::{Result, anyhow};
+use lab::guests::needs_linux;
+use lab::prepare::{Kit, prepare};
+use lab::progress::Progress;
+use lab::run::run;
+use lab::scenario::Scenario;
+use lab::workspace::Workspace;
+use libtest_mimic::Failed;
+use std::sync::OnceLock;
+
+/// How the layers are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layers {
+    /// As the machine boots them.
+    Usual,
+    /// With overflow checks and debug assertions.
+    Checked,
+}
+
+/// Everything is built once, and Linux fetched only when the first test needs it.
+pub fn kit(linux: bool, layers: Layers) -> Result<&'static Kit> {
+    static KITS: [OnceLock<Result<Kit, String>>; 4] = [const { OnceLock::new() }; 4];
+    let build = || {
+        let (workspace, progress) = (Workspace::locate()?, Progress::silent());
+        let kit = Kit::whole(&workspace, linux, &progress)?;
+        if layers == Layers::Checked { kit.checked(&workspace, &progress) } else { Ok(kit) }
+    };
+    let kit = &KITS[usize::from(linux) + 2 * usize::from(layers == Layers::Checked)];
+    let kit = kit.get_or_init(|| build().map_err(|error: anyhow::Error| format!("{error:#}")));
+    kit.as_ref().map_err(|error| anyhow!("{error}"))
+}
+
+/// Runs one; its report is the failure's message.
+pub fn judge(scenario: &Scenario, cpu: &str, layers: Layers) -> Result<(), Failed> {
+    let outcome = (|| {
+        let prepared = prepare(&Workspace::locate()?, scenario, cpu, kit(needs_linux(scenario), layers)?)?;
+        run(scenario, cpu, &prepared, &mut |_| {})
+    })();
+    match outcome {
+        Ok(outcome) if outcome.passed() => Ok(()),
+        Ok(outcome) => Err(Failed::from(outcome.report())),
+        Err(error) => Err(Failed::from(format!("{error:#}"))),
+    }
+}
