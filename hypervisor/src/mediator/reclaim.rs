@@ -47,6 +47,8 @@ impl State {
             Effect::Reclaim(cookie) => self.buffers.stays(cookie, true),
             Effect::None | Effect::Unregister(_) => return None,
         }
+        // That call is over, for the TEE: what memory for RPC messages it has, it keeps for any other.
+        self.rpc_memory_kept(index);
         if !self.reclaim(index) {
             let call = &self.calls[index];
             let found = Found { ipa: call.guest, room: call.room.into(), rpc_behind: call.rpc_behind };

@@ -345,6 +345,11 @@ impl Question<'_> {
     /// The call is over.
     fn over(&mut self, code: u64, result: TeeResult) -> [u64; 4] {
         let world = self.world;
+        // What memory for RPC messages it has, the TEE keeps for another call; that may be the next one for the same guest's
+        // question.
+        for memory in world.rpc_memories.borrow_mut().iter_mut().filter(|memory| memory.call == Some(self.id)) {
+            memory.call = None;
+        }
         let pa = world.message_of(self.id);
         let call = world.model.borrow_mut().call(self.id).clone();
         let mut header: MsgHeader = transmute!(world.read(pa));
@@ -433,9 +438,6 @@ impl Question<'_> {
             Effect::None => Next::Guest([code, 0, 0, 0]),
         };
         model.end(self.id);
-        for memory in world.rpc_memories.borrow_mut().iter_mut().filter(|memory| memory.call == Some(self.id)) {
-            memory.call = None;
-        }
         [code, 0, 0, 0]
     }
 }

@@ -150,6 +150,41 @@ fn an_interrupt_meanwhile_goes_to_the_guest_and_the_rest_follows() {
 }
 
 #[test]
+fn memory_for_rpc_messages_of_one_such_call_is_any_calls_to_give_back_when_the_next_one_begins() {
+    let mut guest = after_kexec(0, 2);
+    guest.memory.list(RAM + PAGE_SIZE, [page(1)]);
+    guest.memory.write(RAM, Cmd::REGISTER_SHM, &[tmem(RAM + PAGE_SIZE, 1, 1)]);
+    // The first of two asks for memory and is done; the second is interrupted.
+    guest.tee.then(|_, _| [Rpc::Alloc.x0(), 160, 0, 1]);
+    assert_eq!(guest.send(RAM), Rpc::Alloc.x0());
+    let finish = |seen: &Seen| {
+        let pa = seen.0.messages[0].pa().0;
+        seen.finish(&[0, pa >> 32, pa, 0, 0, 0, 0, 0], TeeResult::SUCCESS)
+    };
+    guest.tee.then(move |seen, x| {
+        assert_ne!(address(&x), 0);
+        finish(seen)
+    });
+    guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 1]);
+    let given = guest.call(OPTEE_SMC_CALL_RETURN_FROM_RPC, [0, page(3), 1, 7, 9]);
+    assert_eq!(given, [Rpc::ForeignIntr.x0(), 0, 0, 1]);
+    // Another vCPU's call frees what the TEE kept, and is given the same once more.
+    let other = RAM + 2 * PAGE_SIZE;
+    guest.memory.write(other, Cmd::CLOSE_SESSION, &[]);
+    guest.tee.then(|_, _| [Rpc::Free.x0(), 7, 9, 2]);
+    assert_eq!(guest.send(other), Rpc::Free.x0());
+    guest.tee.then(|_, _| [Rpc::Alloc.x0(), 160, 0, 2]);
+    assert_eq!(guest.resume(2)[0], Rpc::Alloc.x0());
+    guest.tee.then(|_, x| {
+        assert_ne!(address(&x), 0, "its cookie is free");
+        [0; 4]
+    });
+    assert_eq!(guest.call(OPTEE_SMC_CALL_RETURN_FROM_RPC, [0, page(3), 2, 7, 9])[0], 0);
+    guest.tee.then(move |seen, _| finish(seen));
+    assert_eq!((guest.resume(1)[0], guest.result(RAM)), (0, TeeResult::SUCCESS));
+}
+
+#[test]
 fn what_the_guest_changed_meanwhile_is_looked_at_again() {
     let mut guest = after_kexec(0, MAX_BUFFERS);
     guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 2]);
