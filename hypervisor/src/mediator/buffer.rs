@@ -191,26 +191,21 @@ impl Buffers {
         Some((Ipa(u64::from(page) * PAGE_SIZE + in_page), left.min(PAGE_SIZE - in_page)))
     }
 
-    /// Whether the buffer of this cookie is being registered, or the opposite: the TEE may know it by now, or not yet.
-    pub fn is_changing(&mut self, cookie: u64) -> bool {
-        self.find(cookie).is_some_and(|buffer| matches!(buffer.kind, Kind::Registering | Kind::Leaving))
-    }
-
     /// Another driver speaks for the VM from now on: what is registered is an earlier one's, until it speaks of it.
     pub fn begin_anew(&mut self) {
         self.list.iter_mut().for_each(|buffer| buffer.earlier = true);
     }
 
-    /// Whether an earlier driver's buffer could go.
-    pub fn has_earlier(&self) -> bool {
-        self.list.iter().any(Buffer::can_leave)
+    /// The cookie of an earlier driver's buffer that could go, if it is none of these.
+    pub fn earlier(&self, but: impl Fn(u64) -> bool) -> Option<u64> {
+        self.list.iter().find(|buffer| buffer.can_leave() && !but(buffer.cookie)).map(|buffer| buffer.cookie)
     }
 
-    /// One of an earlier driver's buffers, which nobody can use from now on.
-    pub fn take_earlier(&mut self) -> Option<u64> {
-        let buffer = self.list.iter_mut().find(|buffer| buffer.can_leave())?;
-        buffer.kind = Kind::Leaving;
-        Some(buffer.cookie)
+    /// Nobody can use this buffer from now on.
+    pub fn leaves(&mut self, cookie: u64) {
+        if let Some(buffer) = self.find(cookie) {
+            buffer.kind = Kind::Leaving;
+        }
     }
 
     /// A buffer that was about to go stays; for good, if the TEE will not let go of it.

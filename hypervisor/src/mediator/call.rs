@@ -80,6 +80,16 @@ pub enum Effect {
     Reclaim(u64),
 }
 
+impl Effect {
+    /// The cookie whose buffer comes or goes.
+    pub fn changes(self) -> Option<u64> {
+        match self {
+            Self::None => None,
+            Self::Register(cookie) | Self::Unregister(cookie) | Self::Reclaim(cookie) => Some(cookie),
+        }
+    }
+}
+
 /// One call. Its message is the shadow message of the same index.
 pub struct Call {
     /// How far it is.

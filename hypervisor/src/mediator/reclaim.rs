@@ -32,7 +32,7 @@ impl State {
         match effect {
             Effect::Register(cookie) => {
                 let lacks_room = answered && result == TeeResult::OUT_OF_MEMORY;
-                if !lacks_room || self.calls[index].reclaimed || !self.buffers.has_earlier() {
+                if !lacks_room || self.calls[index].reclaimed || self.earlier().is_none() {
                     return None;
                 }
                 self.buffers.remove(cookie, &[Kind::Registering]);
@@ -60,9 +60,15 @@ impl State {
         Some(Next::Tee(self.first_question(index)))
     }
 
+    /// An earlier driver's buffer that the TEE could forget, and is not about to on the guest's own behalf.
+    fn earlier(&self) -> Option<u64> {
+        self.buffers.earlier(|cookie| self.is_changing(cookie))
+    }
+
     /// Makes of a call one in which the TEE is to forget one of an earlier driver's buffers. `false` if none is left.
     pub(super) fn reclaim(&mut self, index: usize) -> bool {
-        let Some(cookie) = self.buffers.take_earlier() else { return false };
+        let Some(cookie) = self.earlier() else { return false };
+        self.buffers.leaves(cookie);
         let call = &mut self.calls[index];
         call.lists.give_back(&mut self.free_lists);
         call.effect = Effect::Reclaim(cookie);

@@ -245,6 +245,9 @@ impl State {
             let parsed = Param::parse(&param).map_err(malformed)?;
             let translated = match parsed {
                 Param::Tmem { dir, buf_ptr, size, shm_ref, noncontig } if buf_ptr != 0 => {
+                    if Cmd(header.cmd) == Cmd::REGISTER_SHM {
+                        self.change(shm_ref)?;
+                    }
                     let (client, free) = (Client::of(self.id), &mut self.free_lists);
                     let mut lists = Lists { pages: &self.shadow.lists, free, held: lists, client };
                     let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists)?;
@@ -257,10 +260,7 @@ impl State {
                     if param.is_meta() { tmem.meta() } else { tmem }
                 }
                 Param::Rmem { shm_ref, .. } if Cmd(header.cmd) == Cmd::UNREGISTER_SHM => {
-                    // Which of the two calls the TEE serves first would not be known when both are done.
-                    if self.buffers.is_changing(shm_ref) {
-                        return Err(self.refuse(Refusal::InUse, shm_ref, TeeResult::BUSY).into());
-                    }
+                    self.change(shm_ref)?;
                     effect = Effect::Unregister(shm_ref);
                     param
                 }
@@ -276,6 +276,17 @@ impl State {
             return Err(self.refuse(Refusal::BadMessage, header.cmd.into(), TeeResult::BAD_PARAMETERS).into());
         }
         Ok(effect)
+    }
+
+    /// Lets no second call register or unregister a cookie while one does: which of them the TEE served first would not be
+    /// known when both are done.
+    fn change(&self, cookie: u64) -> Result<(), TeeResult> {
+        if self.is_changing(cookie) { Err(self.refuse(Refusal::InUse, cookie, TeeResult::BUSY)) } else { Ok(()) }
+    }
+
+    /// Whether a call is under way in which the TEE learns of this cookie's buffer or forgets it.
+    pub(super) fn is_changing(&self, cookie: u64) -> bool {
+        self.calls.iter().any(|call| call.progress != Progress::Free && call.effect.changes() == Some(cookie))
     }
 
     /// A message's refusal, for the trace.

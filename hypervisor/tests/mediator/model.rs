@@ -102,7 +102,16 @@ impl Model {
     }
 
     pub fn has_earlier(&self) -> bool {
-        self.buffers.values().any(Buffer::can_leave)
+        self.buffers.iter().any(|(cookie, buffer)| buffer.can_leave() && !self.is_changing(*cookie))
+    }
+
+    /// Whether a call is under way that registers this cookie, or ends that.
+    fn is_changing(&self, cookie: u64) -> bool {
+        let changes = |call: &Call| match call.effect {
+            Effect::None => false,
+            Effect::Register(its) | Effect::Unregister(its) | Effect::Reclaim(its) => its == cookie,
+        };
+        self.calls.iter().any(changes)
     }
 
     fn usable(&mut self, cookie: u64) -> Option<&mut Buffer> {
@@ -208,6 +217,9 @@ impl Model {
             let Ok(parsed) = Param::parse(&param) else { return Err(bad) };
             match parsed {
                 Param::Tmem { buf_ptr, size, shm_ref, noncontig, .. } if buf_ptr != 0 => {
+                    if cmd == Cmd::REGISTER_SHM && self.is_changing(shm_ref) {
+                        return Err(Refused::Result(TeeResult::BUSY));
+                    }
                     let used = self.lists() + call.lists;
                     let (lists, pages) = translate(buf_ptr, size, noncontig, ram, LIST_PAGES - used);
                     let pages = pages?;
@@ -228,8 +240,7 @@ impl Model {
                     continue;
                 }
                 Param::Rmem { shm_ref, .. } if cmd == Cmd::UNREGISTER_SHM => {
-                    let known = self.buffers.get(&shm_ref).map(|buffer| buffer.known);
-                    if matches!(known, Some(Known::Registering | Known::Leaving)) {
+                    if self.is_changing(shm_ref) {
                         return Err(Refused::Result(TeeResult::BUSY));
                     }
                     call.effect = Effect::Unregister(shm_ref);
@@ -294,8 +305,10 @@ impl Model {
     /// One of an earlier kernel's buffers goes. Which one, is the mediator's to choose.
     pub fn leaves(&mut self, cookie: u64) {
         let all = format!("{:x?} {:x?}", self.buffers, self.calls);
+        let is_changing = self.is_changing(cookie);
         let buffer = self.buffers.get_mut(&cookie).unwrap_or_else(|| panic!("{cookie:x} is not known, but {all}"));
         assert!(buffer.can_leave(), "a buffer that is in use is taken away");
+        assert!(!is_changing, "a buffer that the guest itself unregisters is taken away");
         buffer.known = Known::Leaving;
     }
 }

@@ -119,6 +119,30 @@ fn a_cookie_names_one_buffer_at_a_time() {
 }
 
 #[test]
+fn one_call_at_a_time_changes_what_a_cookie_names() {
+    let (first, second) = (RAM + 4 * PAGE_SIZE, RAM + 5 * PAGE_SIZE);
+    for registered in [false, true] {
+        let mut guest = Guest::new();
+        if registered {
+            assert_eq!(guest.register(1, 0, 0x1000, &[page(1)]), TeeResult::SUCCESS);
+        }
+        guest.memory.write(first, Cmd::UNREGISTER_SHM, &[rmem(Direction::In, 0, 0, 1)]);
+        guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 0]);
+        assert_eq!(guest.send(first), Rpc::ForeignIntr.x0());
+        guest.tee.calls.clear();
+        assert_eq!(guest.register(1, 0, 0x1000, &[page(2)]), TeeResult::BUSY);
+        guest.memory.write(second, Cmd::UNREGISTER_SHM, &[rmem(Direction::In, 0, 0, 1)]);
+        assert_eq!((guest.send(second), guest.result(second)), (0, TeeResult::BUSY));
+        assert_eq!(guest.tee.calls.len(), 0);
+        assert_eq!(guest.register(2, 0, 0x1000, &[page(2)]), TeeResult::SUCCESS, "another cookie's is another matter");
+        guest.tee.then(|_, _| [0; 4]);
+        assert_eq!(guest.resume(0)[0], 0);
+        assert_eq!(guest.register(1, 0, 0x1000, &[page(2)]), TeeResult::SUCCESS);
+        assert_eq!(guest.vm.pinned_pages(), 2);
+    }
+}
+
+#[test]
 fn registering_takes_exactly_one_buffer() {
     let mut guest = Guest::new();
     guest.memory.list(RAM + PAGE_SIZE, [page(1)]);

@@ -185,6 +185,24 @@ fn memory_for_rpc_messages_of_one_such_call_is_any_calls_to_give_back_when_the_n
 }
 
 #[test]
+fn what_the_guest_itself_unregisters_is_left_to_it() {
+    let mut guest = after_kexec(0, MAX_BUFFERS);
+    let other = RAM + 2 * PAGE_SIZE;
+    guest.memory.write(other, Cmd::UNREGISTER_SHM, &[rmem(Direction::In, 0, 0, 0)]);
+    guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 2]);
+    assert_eq!(guest.send(other), Rpc::ForeignIntr.x0());
+    assert_eq!(guest.register(5000, 0, 1, &[page(1)]), TeeResult::SUCCESS);
+    assert_eq!(guest.vm.pinned_pages(), 2, "the new one and that");
+    guest.tee.then(|seen, _| {
+        let pa = seen.0.messages[0].pa().0;
+        assert_eq!(seen.param(pa, 0).c, 0);
+        seen.finish(&[0, pa >> 32, pa, 0, 0, 0, 0, 0], TeeResult::SUCCESS)
+    });
+    assert_eq!((guest.resume(2)[0], guest.result(other)), (0, TeeResult::SUCCESS));
+    assert_eq!(guest.vm.pinned_pages(), 1);
+}
+
+#[test]
 fn what_the_guest_changed_meanwhile_is_looked_at_again() {
     let mut guest = after_kexec(0, MAX_BUFFERS);
     guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 2]);
