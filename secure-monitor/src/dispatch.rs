@@ -182,6 +182,7 @@ pub fn function(w0: u32) -> Option<FunctionId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::psci::{Cpus, Ram};
     use shared_abi::{psci, smccc};
 
     fn monitor() -> Monitor {
@@ -263,6 +264,65 @@ mod tests {
             let mut cpu = asked(u64::from(smccc::SMCCC_VERSION.0) | 1 << bit, World::Normal);
             monitor().smc(&mut cpu, World::Normal);
             assert_eq!(cpu.normal.gpr[0], u64::MAX);
+        }
+    }
+
+    #[test]
+    fn only_a_fast_id_has_reserved_bits_and_one_with_them_does_not_reach_the_tee() {
+        let call = |id: u32| {
+            let mut cpu = asked(id.into(), World::Normal);
+            cpu.tee_vectors = shared_abi::layout::TEE.base;
+            (monitor().smc(&mut cpu, World::Normal), cpu.normal.gpr[0])
+        };
+        assert_eq!(call(0xB200_0001).0, Next::Enter(World::Secure));
+        for bit in 17..24 {
+            assert_eq!(call(0xB200_0001 | 1 << bit), (Next::Enter(World::Normal), u64::MAX));
+            assert_eq!(call(0x3200_0001 | 1 << bit).0, Next::Enter(World::Secure), "yielding");
+        }
+    }
+
+    #[test]
+    fn what_is_frequent_is_answered_before_anybody_asks_whose_it_is() {
+        let known = || Cpu { predictor: Predictor::Harmless, ..Cpu::default() };
+        for id in [smccc::SMCCC_VERSION, psci::PSCI_VERSION] {
+            assert_eq!(monitor().frequent_of_normal_world(&mut known(), id), Some(World::Normal), "{id}");
+        }
+        let monitor = monitor();
+        let cpus = [0].into_iter().collect();
+        monitor.psci.set_cpus(Cpus::new(cpus, Ram::default(), 0));
+        for id in [
+            psci::PSCI_AFFINITY_INFO_32,
+            psci::PSCI_AFFINITY_INFO_64,
+            smccc::SMCCC_ARCH_WORKAROUND_1,
+            smccc::SMCCC_ARCH_WORKAROUND_3,
+        ] {
+            assert!(monitor.less_frequent(&mut known(), id), "{id}");
+        }
+        // These differ from one of them in a bit or two, and their arguments would do.
+        for id in [0xC400_0000, 0xC400_0005, 0xC000_0004, 0xC000_0000, 0x4400_0004, 0x0400_0004, 0x8000_0004, 0] {
+            let mut cpu = known();
+            assert!(!monitor.less_frequent(&mut cpu, FunctionId(id)), "{id:#x}");
+            assert_eq!(cpu.normal.gpr, [0; 31], "{id:#x}");
+        }
+    }
+
+    #[test]
+    fn forgetting_is_refused_where_it_is_not_offered() {
+        use Predictor::*;
+        for (predictor, offered) in [
+            (Unknown, [false, false]),
+            (KeepsTargetsApart, [true, false]),
+            (Harmless, [true, true]),
+            (ForgetsWithMmu, [true, true]),
+        ] {
+            for (id, offered) in
+                [smccc::SMCCC_ARCH_WORKAROUND_1, smccc::SMCCC_ARCH_WORKAROUND_3].into_iter().zip(offered)
+            {
+                let mut cpu = asked(id.0.into(), World::Normal);
+                cpu.predictor = predictor;
+                assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
+                assert_eq!(cpu.normal.gpr[0], if offered { id.0.into() } else { u64::MAX }, "{predictor:?} {id}");
+            }
         }
     }
 

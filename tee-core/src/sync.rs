@@ -30,7 +30,7 @@ impl Waits {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    fn count(&self) {
+    pub(crate) fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -155,6 +155,8 @@ fn the_self_tests_use_memory_of_the_normal_world() {
     let null = |dir, size| world.invoke(1, session, self_test::CMD_MEMREF_NULL, &[tmem(dir, 0, size)]);
     assert_eq!(null(Direction::InOut, 0), TeeResult::SUCCESS);
     assert_eq!(null(Direction::In, 0), TeeResult::BAD_PARAMETERS);
+    let none_of_some = tmem(Direction::InOut, data(1), 0);
+    assert_eq!(world.invoke(1, session, self_test::CMD_MEMREF_NULL, &[none_of_some]), TeeResult::BAD_PARAMETERS);
 }
 
 #[test]

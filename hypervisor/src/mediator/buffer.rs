@@ -254,3 +254,16 @@ impl Buffer {
         self.earlier && self.kind == Kind::Registered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vms_table_fits_into_what_is_set_aside_for_it() {
+        let buffers = Buffers::new(Client::HYPERVISOR).unwrap();
+        let table = buffers.list.capacity() * size_of::<Buffer>();
+        // The allocator's blocks are powers of two.
+        assert!(table <= Buffers::HEAP && Buffers::HEAP.is_power_of_two());
+    }
+}

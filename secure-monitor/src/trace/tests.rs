@@ -60,6 +60,7 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
         (World::Normal, 0x8000_7777, true, Refusal::UnknownFunction),
         (World::Secure, psci::PSCI_SYSTEM_OFF.0, true, Refusal::NotForCaller),
         (World::Secure, 0xB200_0001, true, Refusal::UnknownFunction),
+        (World::Secure, 0x8700_0000, true, Refusal::UnknownFunction),
     ] {
         let (monitor, mut cpu) = monitor();
         if !with_tee {
@@ -70,6 +71,18 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
             panic!("{id:#x}: {told:?}")
         };
         assert_eq!(refused.1, Event::Refused { reason, value: id.into() });
+    }
+}
+
+#[test]
+fn an_answer_is_no_refusal_even_if_it_is_that_something_is_not_there() {
+    for (from, x) in [
+        (World::Secure, [smccc::SMCCC_VERSION.0, 0]),
+        (World::Normal, [smccc::SMCCC_ARCH_FEATURES.0, smccc::SMCCC_ARCH_WORKAROUND_2.0]),
+    ] {
+        let (monitor, mut cpu) = monitor();
+        let told = smc(&monitor, &mut cpu, from, [x[0].into(), x[1].into(), 0, 0, 0, 0, 0, 0]);
+        assert!(matches!(told[..], [(_, Event::Call { .. }), (_, Event::Answer { .. })]), "{told:?}");
     }
 }
 

@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(range.part(0x80, 0x80).unwrap().pa(), 0x4000_1080);
         assert_eq!(range.part(0x80, 0x81), None);
         assert_eq!(range.part(usize::MAX, 2), None);
+        assert!(!range.is_empty() && range.part(0x100, 0).is_some_and(|part| part.is_empty()));
     }
 
     #[test]

@@ -84,3 +84,23 @@ impl<'p> Partition<'p> {
         self.heap.add(first_heap);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_any_lock_of_the_partition_is_counted() {
+        #[expect(unsafe_code, reason = "there is no other partition")]
+        // SAFETY: nobody else has the brand.
+        let partition = Box::new(unsafe { Partition::new() });
+        partition.threads.waits().count();
+        partition.sessions.waits().count();
+        partition.shm.waits().count();
+        partition.shm_cache.waits().count();
+        partition.heap.waits().count();
+        assert_eq!(partition.lock_waits(), 5);
+        partition.vault.waits().count();
+        assert_eq!(partition.lock_waits(), 6);
+    }
+}

@@ -75,3 +75,28 @@ fn heap(call: &Call<'_, '_>) -> Alloc {
         biggest_alloc_fail_used: figures.biggest_failure_used as u32,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::host::normal_world::NormalWorld;
+    use shared_abi::optee_msg::Param;
+    use shared_abi::pta::stats::UUID;
+
+    #[test]
+    fn a_vm_is_told_how_often_it_waited_for_its_own_locks_and_for_shared_ones() {
+        let world = NormalWorld::with_vms(&[1, 2]);
+        let waits = |vm: u16| {
+            let session = world.open(vm, &UUID).unwrap();
+            let out = Param::Value { dir: Direction::Out, value: [9; 3] }.to_msg();
+            assert_eq!(world.invoke(vm, session, CMD_LOCK_WAITS, &[out]), TeeResult::SUCCESS);
+            let told = world.param(vm, 0);
+            (told.a, told.b)
+        };
+        let (own, shared) = world.tee.vms.slot(1).waits();
+        own.count();
+        shared.count();
+        shared.count();
+        assert_eq!((waits(1), waits(2)), ((1, 2), (0, 0)));
+    }
+}

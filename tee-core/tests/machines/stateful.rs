@@ -32,7 +32,8 @@ fn check(seed: u64, longest: u64) -> u64 {
 
 #[test]
 fn the_tee_answers_as_the_model_does() {
-    let mut seeds = Random(any_seed());
+    // Others each time; `SEED` for the same ones again.
+    let mut seeds = Random(number("SEED", any_seed()));
     for _ in 0..SEQUENCES {
         check(seeds.next(), 60);
     }
