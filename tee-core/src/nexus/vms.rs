@@ -243,6 +243,28 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_at_home_is_found_without_the_index() {
+        let table = Box::new(VmTable::new());
+        assert_eq!(table.insert(vm(7)), Some(7));
+        table.slot(7).state.with(|state| state.id = Some(vm(7)));
+        table.index.write(|_| assert_eq!(table.with(vm(7), |slot, _| slot), Some(7)));
+    }
+
+    #[test]
+    fn a_vm_that_is_not_at_home_can_be_entered_as_well() {
+        let table = Box::new(VmTable::new());
+        let (first, second) = (vm(7), vm(7 + MAX_VMS as u16));
+        assert_eq!(table.insert(first), Some(7));
+        let slot = table.insert(second).unwrap();
+        table.slot(slot).set_live(Some(second));
+        assert!(table.is_live(second) && !table.is_live(first));
+        table.slot(7).set_live(Some(first));
+        assert!(table.is_live(second) && table.is_live(first));
+        table.slot(slot).set_live(None);
+        assert!(!table.is_live(second) && table.is_live(first));
+    }
+
+    #[test]
     fn the_table_takes_as_many_vms_as_it_says_whatever_their_ids() {
         let table = Box::new(VmTable::new());
         let ids = |n: usize| vm(1 + 511 * n as u16);
