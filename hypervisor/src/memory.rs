@@ -247,6 +247,52 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_in_the_pieces_that_it_touches_and_has_no_byte_more() {
+        let mut free = FreeMemory::new();
+        free.add(Range::new(0x8000_0000, 64 * MIB));
+        free.add(Range::new(0x4000_0000, 64 * MIB));
+        let ram = free.take_ram(96 * MIB).unwrap();
+        let end = 0x4600_0000;
+        for (ipa, size, pieces) in [
+            (0x4000_0000, 96 * MIB, &[(0x4000_0000, 64 * MIB), (0x8000_0000, 32 * MIB)][..]),
+            (0x4000_1000, 0x2000, &[(0x4000_1000, 0x2000)]),
+            (0x43FF_F000, 0x3000, &[(0x43FF_F000, 0x1000), (0x8000_0000, 0x2000)]),
+            (end - 0x1000, 0x1000, &[(0x81FF_F000, 0x1000)]),
+            (end, 0, &[]),
+        ] {
+            let found: std::vec::Vec<_> = ram.pieces(Ipa(ipa), size).unwrap().map(|(pa, size)| (pa.0, size)).collect();
+            assert_eq!(found, pieces, "{ipa:#x}");
+        }
+        for (ipa, size) in [(end, 1), (end - 0xFFF, 0x1000), (0x3FFF_FFFF, 1), (0x4000_0000, 96 * MIB + 1)] {
+            assert!(ram.pieces(Ipa(ipa), size).is_none(), "{ipa:#x}");
+        }
+        assert_eq!(ram.translate(Ipa(0x43FF_FFFF)), Some((Pa(0x43FF_FFFF), 1)));
+        assert_eq!(ram.translate(Ipa(0x4400_0000)), Some((Pa(0x8000_0000), 32 * MIB)));
+        assert_eq!(ram.translate(Ipa(end)), None);
+    }
+
+    #[test]
+    fn the_smallest_range_that_is_large_enough_is_cut() {
+        let mut free = FreeMemory::new();
+        for (base, size) in [(0x4000_0000, 64 * MIB), (0x5000_0000, 32 * MIB), (0x6000_0000, 16 * MIB)] {
+            free.add(Range::new(base, size));
+        }
+        assert_eq!(free.take(32 * MIB, BLOCK), Some(Range::new(0x5000_0000, 32 * MIB)));
+        assert_eq!(free.take(32 * MIB, BLOCK), Some(Range::new(0x4000_0000, 32 * MIB)));
+        assert_eq!(free.take(0x1000, 0x1000), Some(Range::new(0x6000_0000, 0x1000)));
+        // What is left of it begins in the middle of a block.
+        assert_eq!(free.take_ram(46 * MIB).unwrap().extents().len(), 2);
+        assert!(free.take_ram(BLOCK).is_none());
+    }
+
+    #[test]
+    fn a_gigabyte_is_aligned() {
+        let mut free = FreeMemory::new();
+        free.add(Range::new(0x4020_0000, 2 * GIGABYTE));
+        assert_eq!(free.take_ram(GIGABYTE).unwrap().extents()[0].pa, Pa(0x8000_0000));
+    }
+
+    #[test]
     fn nothing_is_taken_when_there_is_too_little() {
         let mut free = machine();
         assert!(free.take_ram(4096 * MIB).is_none());
