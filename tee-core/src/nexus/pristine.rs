@@ -85,6 +85,9 @@ mod tests {
         assert!(is_written(0, 0));
         let written: usize = runs().iter().map(ExactSizeIterator::len).sum();
         assert!((1..WORDS / 16).contains(&written), "{written} of {WORDS} words");
+        let words: Vec<u64, WORDS> = words().collect();
+        let needless = runs().iter().cloned().flatten().filter(|n| words[usize::from(*n)] == 0).count();
+        assert!(needless == 0 || runs().len() == Runs::new().capacity(), "{needless} zeroes in {} runs", runs().len());
     }
 
     #[test]

@@ -232,7 +232,9 @@ mod tests {
     #[test]
     fn an_id_is_in_the_table_once_and_its_slot_is_used_again() {
         let table = Box::new(VmTable::new());
+        assert!(table.is_empty());
         let slot = table.insert(vm(7)).unwrap();
+        assert!(!table.is_empty());
         assert_eq!(table.insert(vm(7)), None);
         assert_eq!(table.with(vm(7), |s, _| s), Some(slot));
         assert_eq!(table.with(vm(8), |s, _| s), None);
@@ -275,5 +277,14 @@ mod tests {
             table.remove(ids(n));
         }
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn each_slot_is_looked_at_once() {
+        let table = Box::new(VmTable::new());
+        table.slot(5).state.with(|state| state.id = Some(vm(5)));
+        let mut ids = std::vec::Vec::new();
+        table.for_each(|state| ids.push(state.id));
+        assert_eq!((ids.len(), ids[5], ids.iter().flatten().count()), (MAX_VMS, Some(vm(5)), 1));
     }
 }
