@@ -186,6 +186,7 @@ mod tests {
             let using = memory.enter(cookie).unwrap();
             assert_eq!(memory.unregister(cookie, heap), Err(Refused::Busy));
             assert_eq!((using.frame(1), using.frame(2)), (Some(0), None));
+            assert_eq!((using.offset(), using.len(), using.is_empty()), (0x10, 0x1000, false));
             drop(using);
             assert_eq!(memory.unregister(cookie, heap), Ok(()));
         });
