@@ -30,7 +30,7 @@ debug: setup ## Boot SCENARIO halted, waiting for gdb, and say how to attach.
 test: setup ## Unit tests of every layer, then every scenario.
 	@cargo test --workspace --quiet -- $(ARGS)
 
-test-all: setup ## The same and what takes long; SEARCH_SECONDS of random calls (600), every 40th of the mutants (MUTANTS=k/n).
+test-all: setup ## The same and what takes long; SEARCH_SECONDS of random calls (600), and mutants (MUTANTS=k/n).
 	@SEARCH_SECONDS=$${SEARCH_SECONDS:-600} cargo test --workspace --quiet -- --include-ignored $(ARGS)
 
 reproduce: setup ## Boot the TEE of the reported bug and its remedies, and compare.

@@ -1,8 +1,8 @@
 //! Broken code: of every line that keeps VMs apart some test must notice when it is another one.
 //!
 //! `cargo mutants` changes one line after another (`.cargo/mutants.toml` says where, and which changes nobody can notice) and
-//! runs the tests of its layer. All of them take hours, so a run takes a part: every 40th, from the first on, or what
-//! `MUTANTS=k/n` says. The same part is the same mutants, and random tests begin with the same seed.
+//! runs the tests of its layer. All of them take hours, so a run takes a part: those of the monitor, or what `MUTANTS=k/n`
+//! says: every n-th of all, from the k-th on. The same part is the same mutants, and random tests begin with the same seed.
 
 use lab::workspace::Workspace;
 use serde_json::Value;
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const VERSION: &str = "27.1.0";
-const PART: &str = "0/40";
+/// What a run leaves out that is not told its part.
+const LEFT_OUT: [&str; 2] = ["tee-core/**", "hypervisor/**"];
 /// What it answers when every mutant was noticed; if some were by tests that did not end; if some were not.
 const ENDS: [i32; 3] = [0, 3, 2];
 
@@ -30,16 +31,19 @@ struct Area {
 }
 
 #[test]
-#[ignore = "builds some sixty times"]
+#[ignore = "builds some eighty times"]
 fn tests_notice_when_what_keeps_vms_apart_is_broken() {
     let workspace = Workspace::locate().unwrap();
     let program = cargo_mutants(&workspace);
-    let part = env::var("MUTANTS").unwrap_or_else(|_| PART.into());
     let folder = workspace.target().join("mutants");
     fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new(program);
-    command.arg("mutants").args(["--shard", &part, "--sharding", "round-robin", "--colors", "never", "--output"]);
-    command.arg(&folder).current_dir(workspace.root()).stdin(Stdio::null());
+    command.args(["mutants", "--colors", "never"]);
+    match env::var("MUTANTS") {
+        Ok(part) => command.args(["--sharding", "round-robin", "--shard", &part]),
+        Err(_) => command.args(LEFT_OUT.iter().flat_map(|files| ["--exclude", files])),
+    };
+    command.arg("--output").arg(&folder).current_dir(workspace.root()).stdin(Stdio::null());
     // What is the same for every mutant is built once, for this and later runs.
     command.env("CARGO_TARGET_DIR", folder.join("build")).env("SEED", "9");
     for (name, _) in
@@ -54,7 +58,7 @@ fn tests_notice_when_what_keeps_vms_apart_is_broken() {
     let table = table(&areas);
     fs::write(folder.join("areas.txt"), &table).unwrap();
     let tried: usize = areas.values().map(|area| area.tried).sum();
-    assert_ne!(tried, 0, "no mutant in part {part}: {said}");
+    assert_ne!(tried, 0, "no mutant at all: {said}");
     let missed: Vec<&String> = areas.values().flat_map(|area| &area.missed).collect();
     assert!(missed.is_empty(), "no test notices:\n{missed:#?}\n{table}{}/mutants.out/diff has them", folder.display());
 }
