@@ -267,13 +267,14 @@ impl ThisCpu {
                 self.idle();
                 continue;
             };
+            // What it takes to start, stop or reset it is its own.
+            local.turns.begin(number, now);
             if !self.may_run(number) {
                 continue;
             }
             if self.local().loaded != Some(number) {
                 self.switch_to(number);
             }
-            self.local().turns.begin(number, now);
             self.vcpu().refresh();
             if self.vcpu().is_blocked() && self.sleeps(number) {
                 continue;
@@ -328,9 +329,7 @@ impl ThisCpu {
     /// Uses a turn of a VM's first vCPU to go on with the VM's reset.
     fn reset_some(&mut self, number: usize) {
         self.unload();
-        let local = self.local();
-        local.turns.begin(number, timer::now());
-        let vm = local.slots[number].vm;
+        let vm = self.local().slots[number].vm;
         vm.prepare_some();
         charge_waits(vm);
         // No guest runs that an interrupt could interrupt.
@@ -543,12 +542,7 @@ impl Local {
             if let Some(deadline) = slot.deadline
                 && ready & 1 << number == 0
             {
-                // Who has had more than who runs would not run before that one's turn ends.
-                next = next.min(if turns.would_run(number, now.max(deadline)) {
-                    deadline
-                } else {
-                    deadline.max(turns.ends())
-                });
+                next = next.min(turns.wakes_at(number, deadline, now));
             }
             if let Some(chore) = slot.chore {
                 next = next.min(chore);

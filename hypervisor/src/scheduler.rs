@@ -5,8 +5,8 @@
 //! price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that are placed once and stay.
 //!
 //! Time is charged to whom it was spent on, with what the hypervisor did for him, the switch to him and the VM's devices among that.
-//! Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes and has had no more than who runs, runs next;
-//! what he did not use while he slept is not made up for.
+//! Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes and has had no more than his share, which is
+//! what those who are ready have had on the average, runs at once; what he did not use while he slept is not made up for.
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -69,6 +69,8 @@ pub struct Turns {
     used: [u64; SLOTS],
     /// Those that were ready when this was looked at last.
     known: u64,
+    /// Those of them that have not had a turn since they woke.
+    woken: u64,
     /// The least that anybody has had who was ready: where who wakes begins.
     floor: u64,
     /// Whose turn it is, or was, since when it has not been charged, and until when it lasts if others are ready.
@@ -95,7 +97,7 @@ fn each(mut slots: u64) -> impl Iterator<Item = usize> {
 impl Turns {
     /// Nobody has had anything.
     pub const fn new() -> Self {
-        Self { slice: 0, used: [0; SLOTS], known: 0, floor: 0, current: 0, since: 0, ends: 0 }
+        Self { slice: 0, used: [0; SLOTS], known: 0, woken: 0, floor: 0, current: 0, since: 0, ends: 0 }
     }
 
     /// How long a turn is.
@@ -122,8 +124,8 @@ impl Turns {
         self.since = now;
     }
 
-    /// Looks who is ready. Those who woke meanwhile.
-    fn look(&mut self, ready: u64) -> u64 {
+    /// Looks who is ready, and who woke meanwhile.
+    fn look(&mut self, ready: u64) {
         let newcomers = ready & !self.known;
         if let Some(least) = each(ready & self.known).map(|slot| self.used[slot]).min() {
             self.floor = self.floor.max(least);
@@ -132,10 +134,11 @@ impl Turns {
             self.used[slot] = self.used[slot].max(self.floor);
         }
         self.known = ready;
-        newcomers
+        self.woken = (self.woken | newcomers) & ready & !(1 << self.current);
     }
 
-    /// Who runs next: who has had the least, or among equals the next one after who ran last.
+    /// Who runs next: who woke and has had no more than his share, or who has had the least; among equals the next one after who ran
+    /// last.
     #[inline]
     pub fn next(&mut self, ready: u64) -> Option<usize> {
         if ready & ready.wrapping_sub(1) == 0 {
@@ -149,7 +152,9 @@ impl Turns {
             return Some(slot);
         }
         self.look(ready);
-        each(ready).min_by_key(|slot| (self.used[*slot], slot.wrapping_sub(self.current + 1) % SLOTS))
+        let entitled = self.entitled();
+        let candidates = if entitled == 0 { ready } else { entitled };
+        each(candidates).min_by_key(|slot| (self.used[*slot], slot.wrapping_sub(self.current + 1) % SLOTS))
     }
 
     /// A turn begins, which has been prepared since the last charge.
@@ -168,21 +173,31 @@ impl Turns {
     /// Whether somebody else is to run now, if these are ready and who runs is one of them.
     pub fn is_over(&mut self, ready: u64, now: u64) -> bool {
         self.charge(now);
-        let newcomers = self.look(ready);
-        if ready & !(1 << self.current) == 0 {
-            return false;
-        }
-        now >= self.ends || each(newcomers).any(|slot| self.is_entitled(slot))
+        self.look(ready);
+        ready & !(1 << self.current) != 0 && (now >= self.ends || self.entitled() != 0)
     }
 
-    /// Whether a vCPU that wakes at `now` runs next: it has had no more than who runs.
-    pub fn would_run(&self, slot: usize, now: u64) -> bool {
-        let used = self.used[self.current] + now.saturating_sub(self.since);
-        self.used[slot] <= used
+    /// When to wake a vCPU whose timer fires at `deadline`: then if it would run at once, or else when the turn ends.
+    pub fn wakes_at(&self, slot: usize, deadline: u64, now: u64) -> u64 {
+        if self.would_run(slot, deadline.max(now)) { deadline } else { deadline.max(self.ends) }
     }
 
-    fn is_entitled(&self, slot: usize) -> bool {
-        self.used[slot] <= self.used[self.current]
+    /// Whether a vCPU that wakes at `now` runs at once.
+    fn would_run(&self, slot: usize, now: u64) -> bool {
+        let others = self.known & !(1 << slot);
+        let had = self.used[slot].max(self.floor);
+        had * u64::from(others.count_ones()) <= self.had_by(others) + now.saturating_sub(self.since)
+    }
+
+    /// Those who woke, have not run since, and have had no more than their share.
+    fn entitled(&self) -> u64 {
+        let (count, all) = (u64::from(self.known.count_ones()), self.had_by(self.known));
+        each(self.woken).filter(|slot| self.used[*slot] * count <= all).fold(0, |slots, slot| slots | 1 << slot)
+    }
+
+    /// What these have had together.
+    fn had_by(&self, slots: u64) -> u64 {
+        each(slots).map(|slot| self.used[slot]).sum()
     }
 }
 
@@ -273,6 +288,75 @@ mod tests {
         assert!(!turns.would_run(other, now + 20));
         assert!(!turns.is_over(0b11, now + 20));
         assert!(turns.is_over(0b11, now + SLICE));
+    }
+
+    /// One sleeps and works, others are busy all the time; how late it runs after it wanted to, at most, and what each gets.
+    fn beside_busy_ones(busy: usize, mut sleep_and_work: impl FnMut() -> (u64, u64)) -> (u64, Vec<u64>) {
+        let (mut turns, sleeper, mut ready, mut now) = (turns(), busy, (1 << busy) - 1, 0);
+        let (mut late, mut got) = (0, vec![0; busy + 1]);
+        for _ in 0..10_000 {
+            let (sleep, work) = sleep_and_work();
+            let deadline = now + sleep;
+            loop {
+                turns.charge(now);
+                let slot = turns.next(ready).unwrap();
+                turns.begin(slot, now);
+                if slot == sleeper {
+                    break;
+                }
+                let began = now;
+                while !turns.is_over(ready, now) {
+                    let mut next = if ready & !(1 << slot) == 0 { u64::MAX } else { turns.ends() };
+                    if ready >> sleeper == 0 {
+                        next = next.min(turns.wakes_at(sleeper, deadline, now));
+                    }
+                    now = now.max(next);
+                    ready |= u64::from(deadline <= now) << sleeper;
+                }
+                got[slot] += now - began;
+            }
+            late = late.max(now - deadline);
+            now += work;
+            got[sleeper] += work;
+            ready &= !(1 << sleeper);
+        }
+        (late, got)
+    }
+
+    #[test]
+    fn who_has_had_less_than_its_share_is_never_late() {
+        for busy in 1..5 {
+            let mut random = random();
+            let (late, got) = beside_busy_ones(busy, || (1 + random() % (3 * SLICE), 1));
+            assert_eq!(late, 0, "beside {busy}: {got:?}");
+            // It works for less of each time than the time divided among all of them.
+            let (late, got) = beside_busy_ones(busy, || {
+                let sleep = SLICE / 5 + random() % (SLICE / 5);
+                (sleep, sleep / 12)
+            });
+            assert_eq!(late, 0, "beside {busy}: {got:?}");
+        }
+    }
+
+    /// Numbers by chance, the same in every run.
+    fn random() -> impl FnMut() -> u64 {
+        let mut state = 1_u64;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        }
+    }
+
+    #[test]
+    fn who_wants_more_than_its_share_takes_nothing_from_others() {
+        for busy in 1..5 {
+            let mut random = random();
+            let (_, got) = beside_busy_ones(busy, || (1 + random() % 10, SLICE / 2 + random() % SLICE));
+            let least = got[..busy].iter().min().unwrap();
+            let most = got[..busy].iter().max().unwrap();
+            assert!(least * 100 >= most * 99, "{got:?}");
+            assert!(least * 100 >= got[busy] * 99, "{got:?}");
+        }
     }
 
     /// Who wakes as often as it can takes no more than its share, with all that is done for it.
