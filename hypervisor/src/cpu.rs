@@ -173,7 +173,7 @@ pub unsafe fn run(count: bool) -> ! {
     if count && pmu::init() {
         local.counts = Some(pmu::sample());
     }
-    cpu.schedule().enter()
+    cpu.run_next(None).enter()
 }
 
 impl Cpu {
@@ -257,26 +257,41 @@ impl ThisCpu {
         unsafe { &mut *this().local.get() }
     }
 
-    /// Gives the CPU to the vCPU that is to run next, once there is one.
+    /// The vCPU that is loaded leaves the CPU to the one that is to run next, once there is one.
     pub fn schedule(mut self) -> Self {
+        let turns = &mut self.local().turns;
+        turns.charge(timer::now());
+        let leaves = turns.current();
+        self.run_next(Some(leaves))
+    }
+
+    /// Runs whose turn it is next. What was done since the last charge, and what it takes to start or stop one, is charged to him;
+    /// the way there as well, unless another one leaves by himself.
+    fn run_next(mut self, mut leaves: Option<usize>) -> Self {
         loop {
-            let now = timer::now();
             let local = self.local();
-            local.turns.charge(now);
             let Some(number) = local.turns.next(this().queue.ready()) else {
                 self.idle();
+                leaves = None;
                 continue;
             };
-            // What it takes to start, stop or reset it is its own.
+            let now = timer::now();
             local.turns.begin(number, now);
             if !self.may_run(number) {
+                self.local().turns.charge(timer::now());
+                leaves = None;
                 continue;
             }
             if self.local().loaded != Some(number) {
+                let before = timer::now();
                 self.switch_to(number);
+                if let Some(other) = leaves {
+                    self.local().turns.blame(other, timer::now() - before);
+                }
             }
             self.vcpu().refresh();
             if self.vcpu().is_blocked() && self.sleeps(number) {
+                self.local().turns.charge(timer::now());
                 continue;
             }
             self.local().arm(now);
@@ -386,8 +401,8 @@ impl ThisCpu {
         self.local().arm_idle();
         record(Client::HYPERVISOR, || Event::Idle);
         sysreg::wait_for_interrupt();
-        self.serve_interrupts();
         self.local().turns.rest(timer::now());
+        self.serve_interrupts();
     }
 
     fn serve_interrupts(&mut self) {
@@ -418,12 +433,16 @@ impl ThisCpu {
         }
         match intid {
             gic::HYPERVISOR_TIMER => {
+                self.local().turns.charge(timer::now());
                 // Its line stays up until it is set anew.
                 timer::set(None);
                 self.tick();
             }
-            // From here on another kick means something new.
-            gic::KICK => this().kicked.store(false, Ordering::SeqCst),
+            gic::KICK => {
+                self.local().turns.charge(timer::now());
+                // From here on another kick means something new.
+                this().kicked.store(false, Ordering::SeqCst);
+            }
             gic::UART => input::receive(),
             // The virtual interface's maintenance: the list registers are looked at below.
             _ => {}
@@ -437,14 +456,15 @@ impl ThisCpu {
     }
 
     fn look_around(mut self) -> Self {
-        let now = timer::now();
         let ready = this().queue.ready();
         let local = self.local();
         let current = local.turns.current();
         let stops = ready & 1 << current == 0 || local.slots.get(current).is_some_and(|slot| slot.vm.is_ending());
-        if local.turns.is_over(ready, now) || stops {
-            return self.schedule();
+        if local.turns.is_over(ready) || stops {
+            return self.run_next(None);
         }
+        let now = timer::now();
+        local.turns.blame_woken(now);
         local.arm(now);
         self
     }
@@ -542,7 +562,7 @@ impl Local {
             if let Some(deadline) = slot.deadline
                 && ready & 1 << number == 0
             {
-                next = next.min(turns.wakes_at(number, deadline, now));
+                next = next.min(turns.wakes_at(number, deadline));
             }
             if let Some(chore) = slot.chore {
                 next = next.min(chore);
