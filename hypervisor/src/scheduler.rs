@@ -487,6 +487,39 @@ mod tests {
     }
 
     #[test]
+    fn who_was_alone_meanwhile_is_told_from_who_wakes() {
+        let mut turns = turns();
+        assert_eq!(turns.next(0b11), Some(1));
+        turns.begin(1, 0);
+        turns.charge(10);
+        // The other one is asleep, and this one alone for long. That is no turn which others wait for the end of.
+        assert_eq!(turns.next(0b10), Some(1));
+        turns.begin(1, 10);
+        assert!(!is_over(&mut turns, 0b10, 5 * SLICE));
+        turns.charge(6 * SLICE);
+        assert_eq!(turns.next(0b10), Some(1));
+        turns.begin(1, 6 * SLICE);
+        turns.charge(6 * SLICE + 10);
+        assert!(turns.is_over(0b11), "who wakes runs at once");
+        assert_eq!(turns.next(0b11), Some(0));
+        turns.begin(0, 6 * SLICE + 10);
+        // Now that one is alone: for having slept it has nothing saved up when the first one is back.
+        assert_eq!(turns.next(0b01), Some(0));
+        assert!(turns.used[0] >= 5 * SLICE, "{:?}", &turns.used[..2]);
+    }
+
+    #[test]
+    fn who_is_alone_first_after_a_sleep_has_nothing_saved_up() {
+        let mut turns = turns();
+        run(&mut turns, 0b01, 0, 10 * SLICE);
+        assert_eq!(turns.next(0), None);
+        turns.rest(10 * SLICE);
+        assert_eq!(turns.next(0b10), Some(1));
+        turns.begin(1, 10 * SLICE);
+        assert!(is_over(&mut turns, 0b11, 10 * SLICE + 500), "the first one has had no more, and woke");
+    }
+
+    #[test]
     fn who_wakes_is_told_from_who_was_awake() {
         let queue = RunQueue::new();
         assert!(queue.wake(1) && !queue.wake(1) && queue.wake(63));
