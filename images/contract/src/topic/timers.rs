@@ -589,11 +589,11 @@ fn both_in_turn(answer: &mut Answer) {
     gic::open(VIRTUAL.intid, 0x80, 0);
     gic::open(PHYSICAL.intid, 0x80, 0);
     Cpu::this().interruptible(take, || {
-        for (virtual_ms, physical_ms) in [(4, 8), (8, 4)] {
+        for (virtual_ms, physical_ms) in [(LATER, 2 * LATER), (2 * LATER, LATER)] {
             let before = WORDS.get(0);
             VIRTUAL.arm(virtual_ms);
             PHYSICAL.arm(physical_ms);
-            clock::until(100, || {
+            clock::until(3 * LATER, || {
                 let done = (VIRTUAL.ctl)() & ON == 0 && (PHYSICAL.ctl)() & ON == 0;
                 if !done {
                     wait_for_interrupt();
