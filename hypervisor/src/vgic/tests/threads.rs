@@ -40,10 +40,11 @@ fn nothing_is_lost_and_nothing_is_taken_twice() {
     let spi_waits: [AtomicBool; SPIS.len()] = Default::default();
     let spi_taken = AtomicUsize::new(0);
     let spi_sent = AtomicUsize::new(0);
+    let sgis_sent = AtomicUsize::new(0);
 
     thread::scope(|scope| {
         for vcpu in 0..VCPUS {
-            let (kicks, taken, done) = (&kicks, &taken, &done);
+            let (kicks, taken, done, sgis_sent) = (&kicks, &taken, &done, &sgis_sent);
             let (spi_waits, spi_taken, spi_sent) = (&spi_waits, &spi_taken, &spi_sent);
             scope.spawn(move || {
                 let (mut lists, mut cpu) = (Lists::new(), Cpu::new(2));
@@ -51,6 +52,7 @@ fn nothing_is_lost_and_nothing_is_taken_twice() {
                 let mut sent = [0; VCPUS];
                 let mut round = 0;
                 let mut finished = false;
+                let mut idle_for = 0_u64;
                 loop {
                     let mut idle = true;
                     if kicks.take(vcpu) || cpu.needs_maintenance() {
@@ -75,6 +77,7 @@ fn nothing_is_lost_and_nothing_is_taken_twice() {
                         for to in 0..VCPUS {
                             if taken[vcpu][to].load(Ordering::SeqCst) == sent[to] {
                                 sent[to] += 1;
+                                sgis_sent.fetch_add(1, Ordering::SeqCst);
                                 let mask = vgic.send_sgi(vcpu, SgiRegister::Group1, (vcpu as u64) << 24 | 1 << to);
                                 kicks.send(mask);
                                 idle = false;
@@ -101,11 +104,16 @@ fn nothing_is_lost_and_nothing_is_taken_twice() {
                         finished = true;
                         done.fetch_add(1, Ordering::SeqCst);
                     }
-                    let all_taken = (0..VCPUS).all(|to| taken[vcpu][to].load(Ordering::SeqCst) == sent[to]);
-                    let spis_taken = spi_taken.load(Ordering::SeqCst) == spi_sent.load(Ordering::SeqCst);
-                    if idle && all_taken && spis_taken && done.load(Ordering::SeqCst) == VCPUS {
+                    // Nothing more is sent once all are done: then what was sent is for good.
+                    let all_done = done.load(Ordering::SeqCst) == VCPUS;
+                    let sgis_taken = taken.iter().flatten().map(|taken| taken.load(Ordering::SeqCst)).sum::<usize>();
+                    let all_taken = sgis_taken == sgis_sent.load(Ordering::SeqCst)
+                        && spi_taken.load(Ordering::SeqCst) == spi_sent.load(Ordering::SeqCst);
+                    if all_done && all_taken {
                         return;
                     }
+                    idle_for = if idle { idle_for + 1 } else { 0 };
+                    assert!(idle_for < 100_000_000, "vCPU {vcpu} waits for what does not come: {lists:x?} {cpu:x?}");
                     if idle {
                         thread::yield_now();
                     }
