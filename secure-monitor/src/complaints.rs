@@ -4,7 +4,7 @@ use core::fmt;
 use shared_abi::lines::Lines;
 
 /// They can do it as often as they like, and a line takes long where nothing interrupts.
-static LINES: Lines = Lines::new(32);
+static LINES: Lines<32> = Lines::new();
 
 /// Logs it, unless there was much of it.
 #[cold]

@@ -7,8 +7,10 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A number of lines that is used up.
-pub struct Lines(AtomicU32);
+/// A number of lines that is used up: how many were taken, of `MOST`. It begins as zero, so that a table of them takes no room in an
+/// image.
+#[derive(Default)]
+pub struct Lines<const MOST: u32>(AtomicU32);
 
 /// The right to a line. What it displays belongs to the line's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +21,17 @@ pub enum Line {
     Last,
 }
 
-impl Lines {
-    /// So many.
-    pub const fn new(lines: u32) -> Self {
-        Self(AtomicU32::new(lines))
+impl<const MOST: u32> Lines<MOST> {
+    /// All of them.
+    pub const fn new() -> Self {
+        Self(AtomicU32::new(0))
     }
 
     /// Takes one, if there is one left.
     pub fn take(&self) -> Option<Line> {
-        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok()?;
-        Some(if before == 1 { Line::Last } else { Line::Usual })
+        let taken = |taken| if taken < MOST { Some(taken + 1) } else { None };
+        let before = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).ok()?;
+        Some(if before + 1 == MOST { Line::Last } else { Line::Usual })
     }
 }
 
@@ -47,14 +50,14 @@ mod tests {
 
     #[test]
     fn there_are_as_many_lines_as_were_given_and_the_last_one_says_so() {
-        let lines = Lines::new(3);
+        let lines = Lines::<3>::new();
         let said: Vec<_> = (0..100).filter_map(|n| lines.take().map(|line| format!("{n}{line}"))).collect();
         assert_eq!(said, ["0", "1", "2; no more of these"]);
     }
 
     #[test]
     fn cpus_that_speak_at_once_say_no_more_than_there_is() {
-        let lines = Lines::new(1000);
+        let lines = Lines::<1000>::new();
         let said = std::thread::scope(|scope| {
             let speakers = [(); 4].map(|()| scope.spawn(|| (0..1000).filter_map(|_| lines.take()).collect::<Vec<_>>()));
             speakers.map(|speaker| speaker.join().unwrap()).concat()

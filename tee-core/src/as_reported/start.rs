@@ -15,7 +15,13 @@ use shared_abi::lines::Lines;
 /// # Safety
 ///
 /// The partition must be built, and nobody may use it yet. None is current afterwards.
-pub unsafe fn start(space: &Space, machine: &Machine, slot: SlotIndex, id: VmId, lines: &Lines) -> Result<(), Damaged> {
+pub unsafe fn start<const MOST: u32>(
+    space: &Space,
+    machine: &Machine,
+    slot: SlotIndex,
+    id: VmId,
+    lines: &Lines<MOST>,
+) -> Result<(), Damaged> {
     if let Some(line) = lines.take() {
         log::info!("I/TC: Added guest {}{line}", ids::number(id));
     }

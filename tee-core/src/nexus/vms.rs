@@ -63,9 +63,9 @@ pub struct Slot {
     /// Its partition's address space.
     pub(super) space: Space,
     /// What may still be logged of VMs that come to this place. A hypervisor's ids are small, and each VM comes to its own.
-    pub(super) created: Lines,
+    pub(super) created: Lines<LINES>,
     /// And of those that go.
-    pub(super) destroyed: Lines,
+    pub(super) destroyed: Lines<LINES>,
 }
 
 /// How often a VM's coming is logged, and its going.
@@ -79,8 +79,8 @@ impl Slot {
             state: Lock::new(state),
             shared_waits: Waits::new(),
             space: Space::new(),
-            created: Lines::new(LINES),
-            destroyed: Lines::new(LINES),
+            created: Lines::new(),
+            destroyed: Lines::new(),
         }
     }
 

@@ -494,6 +494,9 @@ fn guests_recognise_the_controller() {
         let base = vcpu * 0x2_0000;
         let typer = vgic.read_redistributor(0, 0, base + 8, 8).unwrap();
         assert_eq!((typer >> 32, typer >> 8 & 0xFFFF, typer >> 4 & 1), (vcpu, vcpu, u64::from(vcpu == 2)));
+        for (offset, half) in [(8, typer & 0xFFFF_FFFF), (12, typer >> 32)] {
+            assert_eq!(vgic.read_redistributor(0, 0, base + offset, 4), Some(half));
+        }
         assert_eq!(vgic.read_redistributor(0, 0, base + 0x14, 4), Some(6));
         assert_eq!(vgic.write_redistributor(base + 0x14, 4, 0), Some(Concerned::default()));
         assert_eq!(vgic.read_redistributor(0, 0, base + 0x14, 4), Some(0));
