@@ -96,7 +96,8 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     if machine.harden_branch_predictor {
         arch::predictor::want();
     }
-    cpu::init(0);
+    // SAFETY: The first thing that is done on this CPU, which is the first.
+    unsafe { cpu::init(0) };
     if let Some(outcome) = arch::predictor::outcome() {
         info!("{outcome}");
     }
@@ -147,7 +148,8 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
 /// The other CPUs come here, in EL2's address space.
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
-    cpu::init(index);
+    // SAFETY: The first thing that is done on this CPU, by the number that it was started with.
+    unsafe { cpu::init(index) };
     #[cfg(feature = "trace")]
     platform::trace::begin(cpu::this());
     cpu::sleep_until(&GO);
@@ -240,6 +242,8 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
     let mut vms = Vec::new();
     for (vmid, config) in (1u8..).zip(configs) {
         let (node, vcpus, size) = (config.node.clone(), config.vcpus, config.memory);
+        // A VM that is skipped leaves its memory and its places to others.
+        let (free, places_before) = (machine.free.clone(), placement.clone());
         let Some(ram) = machine.free.take_ram(size) else {
             warn!(
                 "{node} asks for {} KiB of memory, which is not free: give it less, or the machine more; skipped",
@@ -250,16 +254,21 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
         let places: heapless::Vec<_, _> = (0..vcpus).map_while(|_| placement.place()).collect();
         if places.len() < vcpus {
             warn!("{node} asks for {vcpus} CPUs, more than the machine's have room for; skipped");
+            (machine.free, placement) = (free, places_before);
             continue;
         }
         match Vm::new(config, ram, vmid, places) {
             Ok(vm) => vms.push(vm),
-            Err(reason) => warn!("{node} {reason}; skipped"),
+            Err(reason) => {
+                warn!("{node} {reason}; skipped");
+                (machine.free, placement) = (free, places_before);
+            }
         }
     }
     for vm in &vms {
         trace::record(Client::of(vm.config.id), || Event::VmState { state: VmState::Made });
-        vm.prepare();
+        // SAFETY: No CPU runs guests yet.
+        unsafe { vm.prepare() };
         for (index, place) in vm.places.iter().enumerate() {
             let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu))));
             // SAFETY: No CPU runs guests yet, and this function alone gives them vCPUs.

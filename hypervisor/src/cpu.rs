@@ -137,7 +137,11 @@ pub fn this() -> &'static Cpu {
 }
 
 /// Sets up the CPU this runs on: registers, interrupts.
-pub fn init(index: usize) {
+///
+/// # Safety
+///
+/// Once on each CPU, before anything else here is used on it, and with its own number.
+pub unsafe fn init(index: usize) {
     let cpu = &CPUS[index];
     write!("tpidr_el2", core::ptr::from_ref(cpu).expose_provenance() as u64);
     expect(index, sysreg::affinity());
@@ -345,20 +349,21 @@ impl ThisCpu {
     fn reset_some(&mut self, number: usize) {
         self.unload();
         let vm = self.local().slots[number].vm;
-        vm.prepare_some();
+        // SAFETY: The VM is resetting: all its vCPUs went off, and the first one, whose turn this is, starts none before all is done.
+        unsafe { vm.prepare_some() };
         charge_waits(vm);
         // No guest runs that an interrupt could interrupt.
         self.serve_interrupts();
         self.local().arm(timer::now());
     }
 
-    /// The vCPU that is loaded goes off.
+    /// The vCPU that is loaded goes off, and leaves the CPU to the one that is to run next.
     pub fn switch_off_loaded(mut self) -> Self {
         if let Some(number) = self.local().loaded {
             self.vcpu().give_back();
             self.switch_off(number);
         }
-        self
+        self.schedule()
     }
 
     /// Stops a vCPU for good, and its VM if it was the last one.
@@ -464,7 +469,7 @@ impl ThisCpu {
             return self.run_next(None);
         }
         let now = timer::now();
-        local.turns.blame_woken(now);
+        local.turns.blame_newcomer(now);
         local.arm(now);
         self
     }
@@ -534,8 +539,11 @@ impl ThisCpu {
             if slot.chore.is_some_and(|chore| chore <= now) {
                 slot.chore = None;
                 let vm = slot.vm;
+                let before = timer::now();
                 let next = vm.look_at_devices(now);
-                self.local().slots[number].chore = next;
+                let local = self.local();
+                local.slots[number].chore = next;
+                local.turns.blame(number, timer::now() - before);
             }
         }
     }
@@ -556,7 +564,7 @@ impl Local {
         let mut next = now + timer::frequency() / TICKS_PER_SECOND;
         let (ready, turns) = (this().queue.ready(), &self.turns);
         if ready & !(1 << turns.current()) != 0 {
-            next = next.min(turns.ends());
+            next = if turns.has_woken(ready) { now } else { next.min(turns.ends()) };
         }
         for (number, slot) in self.slots.iter().enumerate() {
             if let Some(deadline) = slot.deadline

@@ -71,11 +71,12 @@ impl Machine {
 
     /// All out of reset again, but for the time: the clock goes on. No vCPU is on.
     pub fn reset(&self, id: VmId, first: Start) {
+        // No line of a device as it was before reaches the new interrupt controller.
+        let (mut uart, mut rtc) = (self.uart.lock(), self.rtc.lock());
         self.vgic.reset();
-        *self.uart.lock() = Wired::new(Pl011::new(id));
-        let mut rtc = self.rtc.lock();
+        *uart = Wired::new(Pl011::new(id));
         *rtc = Wired::new(rtc.device.after_reset());
-        drop(rtc);
+        drop((uart, rtc));
         *self.power.lock() = Power { psci: Psci::new(self.vgic.vcpus(), first), end: None };
     }
 

@@ -72,6 +72,8 @@ pub struct Turns {
     used: [u64; SLOTS],
     /// Those that were ready when this was looked at last.
     known: u64,
+    /// Those of them that were not before.
+    newcomers: u64,
     /// Those of them that have not had a turn since they woke.
     woken: u64,
     /// The least that anybody has had who was ready: where who wakes begins.
@@ -102,7 +104,18 @@ fn each(mut slots: u64) -> impl Iterator<Item = usize> {
 impl Turns {
     /// Nobody has had anything.
     pub const fn new() -> Self {
-        Self { slice: 0, used: [0; SLOTS], known: 0, woken: 0, floor: 0, current: 0, hurried: false, since: 0, ends: 0 }
+        Self {
+            slice: 0,
+            used: [0; SLOTS],
+            known: 0,
+            newcomers: 0,
+            woken: 0,
+            floor: 0,
+            current: 0,
+            hurried: false,
+            since: 0,
+            ends: 0,
+        }
     }
 
     /// How long a turn is.
@@ -130,11 +143,16 @@ impl Turns {
         self.since += time;
     }
 
-    /// The time since the last charge was spent because somebody woke who has to wait.
-    pub fn blame_woken(&mut self, now: u64) {
-        if let Some(slot) = each(self.woken).next() {
+    /// The time since the last charge was spent because somebody woke who has to wait, if anybody has since this was looked at before.
+    pub fn blame_newcomer(&mut self, now: u64) {
+        if let Some(slot) = each(self.newcomers).next() {
             self.blame(slot, now.saturating_sub(self.since));
         }
+    }
+
+    /// Whether anybody of these woke since this was looked at last.
+    pub fn has_woken(&self, ready: u64) -> bool {
+        ready & !self.known & !(1 << self.current) != 0
     }
 
     /// The time until now was spent on nobody.
@@ -146,14 +164,30 @@ impl Turns {
     /// Looks who is ready, and who woke meanwhile.
     fn look(&mut self, ready: u64) {
         let newcomers = ready & !self.known;
-        if let Some(least) = each(ready & self.known).map(|slot| self.used[slot]).min() {
-            self.floor = self.floor.max(least);
-        }
+        self.raise_floor();
         for slot in each(newcomers) {
             self.used[slot] = self.used[slot].max(self.floor);
         }
         self.known = ready;
+        self.newcomers = newcomers & !(1 << self.current);
         self.woken = (self.woken | newcomers) & ready & !(1 << self.current);
+    }
+
+    /// Who was ready until now has had what it had: nobody who wakes later has less.
+    #[inline]
+    fn raise_floor(&mut self) {
+        if self.known != 0 {
+            let first = self.used[self.known.trailing_zeros() as usize];
+            // Nearly always it is one.
+            let others = self.known & (self.known - 1);
+            let least = if others == 0 { first } else { first.min(self.least_of(others)) };
+            self.floor = self.floor.max(least);
+        }
+    }
+
+    #[cold]
+    fn least_of(&self, slots: u64) -> u64 {
+        each(slots).map(|slot| self.used[slot]).min().unwrap_or(u64::MAX)
     }
 
     /// Who runs next: who woke and has had no more than his share, or who has had the least; among equals the next one after who ran
@@ -162,6 +196,9 @@ impl Turns {
     pub fn next(&mut self, ready: u64) -> Option<usize> {
         if ready & ready.wrapping_sub(1) == 0 {
             // Nearly always it is one, or none.
+            if self.known & !ready != 0 {
+                self.raise_floor();
+            }
             (self.known, self.hurried) = (ready, false);
             if ready == 0 {
                 return None;
@@ -224,6 +261,7 @@ impl Turns {
 }
 
 /// Gives vCPUs their places: each goes to the CPU that has the fewest.
+#[derive(Clone)]
 pub struct Placement {
     used: heapless::Vec<usize, { shared_abi::layout::MAX_CPUS }>,
 }
@@ -433,7 +471,7 @@ mod tests {
         // He wakes, and has to wait until they have had the same: which is when the turn ends.
         assert!(!turns.is_over(0b11));
         assert_eq!(turns.ends(), SLICE + 150 + 90);
-        turns.blame_woken(SLICE + 160);
+        turns.blame_newcomer(SLICE + 160);
         assert_eq!((turns.used[hog], turns.used[other]), (SLICE + 30, SLICE + 130));
         assert_eq!(turns.ends(), SLICE + 160 + 100);
         assert!(!is_over(&mut turns, 0b11, SLICE + 259));
@@ -442,7 +480,7 @@ mod tests {
         // Nobody waits any more.
         turns.begin(other, SLICE + 260);
         assert!(!is_over(&mut turns, 0b11, SLICE + 261));
-        turns.blame_woken(SLICE + 270);
+        turns.blame_newcomer(SLICE + 270);
         turns.charge(SLICE + 270);
         assert_eq!((turns.used[hog], turns.used[other]), (SLICE + 130, SLICE + 140));
     }
@@ -483,7 +521,46 @@ mod tests {
         assert_eq!(turns.next(0b10), Some(1));
         turns.begin(1, 1_000_000);
         turns.charge(1_000_020);
-        assert_eq!((turns.used[0], turns.used[1]), (10, 20));
+        assert_eq!((turns.used[0], turns.used[1]), (10, 30), "it begins where the other one was");
+    }
+
+    #[test]
+    fn who_worked_while_the_other_slept_is_not_behind_it_for_that() {
+        let mut turns = turns();
+        // For long it works, in bursts, alone.
+        let mut now = 0;
+        for _ in 0..1000 {
+            assert_eq!(turns.next(0b01), Some(0));
+            turns.begin(0, now);
+            now += SLICE;
+            turns.charge(now);
+            assert_eq!(turns.next(0), None);
+            now += SLICE;
+            turns.rest(now);
+        }
+        // The other one wakes while it sleeps, and works without end.
+        assert_eq!(turns.next(0b10), Some(1));
+        turns.begin(1, now);
+        assert!(is_over(&mut turns, 0b11, now + SLICE), "it has its turn as soon as it wakes");
+        assert_eq!(turns.next(0b11), Some(0));
+    }
+
+    #[test]
+    fn an_interrupt_for_who_runs_is_not_charged_to_who_waits() {
+        let mut turns = turns();
+        run(&mut turns, 0b01, 0, SLICE);
+        assert_eq!(turns.next(0b11), Some(1));
+        turns.begin(1, SLICE);
+        turns.charge(2 * SLICE);
+        assert_eq!(turns.next(0b01), Some(0));
+        turns.begin(0, 2 * SLICE);
+        assert!(!is_over(&mut turns, 0b11, 2 * SLICE + 10), "it woke, and waits for its share");
+        turns.blame_newcomer(2 * SLICE + 20);
+        let waits = turns.used[1];
+        assert!(!is_over(&mut turns, 0b11, 2 * SLICE + 30));
+        turns.blame_newcomer(2 * SLICE + 100);
+        turns.charge(2 * SLICE + 100);
+        assert_eq!(turns.used[1], waits, "nobody woke");
     }
 
     #[test]

@@ -192,8 +192,12 @@ impl Vcpu {
 
     #[cold]
     fn ask(&mut self, holders: VcpuMask) -> bool {
-        let holders = self.vm.on(holders);
-        self.vm.machine.vgic.ask(self.index, holders);
+        let vgic = &self.vm.machine.vgic;
+        vgic.ask(self.index, holders);
+        // Who goes off answers whoever has asked before; who was off does not.
+        let on = self.vm.on(holders);
+        vgic.withdraw_question(self.index, holders & !on);
+        let holders = on;
         self.vm.notify(holders);
         self.blocked = holders != 0;
         self.blocked

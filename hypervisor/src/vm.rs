@@ -127,12 +127,21 @@ impl Vm {
     }
 
     /// Fills its memory and resets its devices. No vCPU of it may be running.
-    pub fn prepare(&self) {
-        while !self.prepare_some() {}
+    ///
+    /// # Safety
+    ///
+    /// As for [`Vm::prepare_some`].
+    pub unsafe fn prepare(&self) {
+        // SAFETY: promised by the caller.
+        while !unsafe { self.prepare_some() } {}
     }
 
     /// Does a piece of [`Vm::prepare`]; whether all is done.
-    pub fn prepare_some(&self) -> bool {
+    ///
+    /// # Safety
+    ///
+    /// No CPU runs the VM before all is done.
+    pub unsafe fn prepare_some(&self) -> bool {
         let done = self.prepared.load(Ordering::Relaxed);
         let Some(piece) = refill::piece(done, self.ram.size(), &self.images()) else {
             self.prepared.store(0, Ordering::Relaxed);

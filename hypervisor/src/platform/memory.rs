@@ -10,7 +10,7 @@ use core::sync::atomic::AtomicU64;
 use shared_abi::layout::Range;
 use spin::Mutex;
 
-/// The hypervisor's heap. Used while VMs are set up; no guest's call allocates.
+/// The hypervisor's heap. Used while VMs are set up, and when one starts again, from what its earlier life gave back.
 struct HypervisorHeap(Mutex<Heap<32>>);
 
 #[global_allocator]

@@ -70,7 +70,7 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
     }
     let (mut done, mut outcome) = (0, Outcome::Done);
     for element in transfer.elements() {
-        outcome = match (outcome, emulate_element(vcpu, far + done, &element)) {
+        outcome = match (outcome, emulate_element(vcpu, far.wrapping_add(done), &element)) {
             // Whatever was done of it is done again then.
             (_, outcome @ (Outcome::Nobody | Outcome::Held)) => return (outcome, done),
             (Outcome::Due(first), Outcome::Due(second)) => Outcome::Due(first.min(second)),
@@ -91,9 +91,12 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
 
 /// Emulates the access to one element, at a virtual address: what is behind the end of a page may be anywhere.
 fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Outcome {
-    let Some(ipa) = guest::translate(address, element.is_write()) else { return Outcome::Nobody };
+    let translate = |address| guest::translate(address, element.is_write());
     match *element {
-        Element::General(access) => emulate_part(vcpu, ipa, access),
+        Element::General(access) => match translate(address) {
+            Some(ipa) => emulate_part(vcpu, ipa, access),
+            None => Outcome::Nobody,
+        },
         Element::Vector { register, width, write } => {
             let (width, big_endian) = (usize::from(width), guest::is_big_endian());
             let mut bytes = guest::vector(register).to_le_bytes();
@@ -103,7 +106,10 @@ fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Outcome 
             let mut outcome = Outcome::Done;
             // A device has eight bytes at once at most.
             for (n, part) in bytes[..width].chunks_mut(8).enumerate() {
-                outcome = emulate_bytes(vcpu, ipa + 8 * n as u64, part, write);
+                outcome = match translate(address.wrapping_add(8 * n as u64)) {
+                    Some(ipa) => emulate_bytes(vcpu, ipa, part, write),
+                    None => Outcome::Nobody,
+                };
                 if matches!(outcome, Outcome::Nobody | Outcome::Held) {
                     return outcome;
                 }

@@ -133,7 +133,7 @@ mod entry {
             }
             Next::Wait => cpu.wait(),
             Next::Block => cpu.block(),
-            Next::Off => cpu.switch_off_loaded().schedule(),
+            Next::Off => cpu.switch_off_loaded(),
             Next::Stop => cpu.schedule(),
         }
     }
@@ -179,7 +179,7 @@ mod entry {
                 skip(esr);
                 Next::Block
             }
-            Outcome::Nobody => refused_access(vcpu, ipa + done, far + done, esr),
+            Outcome::Nobody => refused_access(vcpu, ipa + done, far.wrapping_add(done), esr),
         }
     }
 

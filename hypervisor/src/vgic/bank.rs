@@ -248,6 +248,15 @@ impl Bank {
         bits & !free
     }
 
+    /// Fulfils wishes about those of `bits` that were held when they were written down, and are not any more: their holders may
+    /// have looked before. Whoever holds them from now on sees them.
+    pub fn settle_again(&self, bits: u32) {
+        let wished = bits & self.wishes();
+        if wished != 0 {
+            self.settle(wished);
+        }
+    }
+
     /// Reads a register of bits. `levels` are lines that nobody has told the bank of.
     pub fn read(&self, register: Bits, levels: u32) -> u32 {
         match register {

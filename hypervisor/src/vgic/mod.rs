@@ -128,15 +128,18 @@ impl Vgic {
 
     /// Has the vCPUs look to which these SPIs go, or that hold them.
     fn concerned(&self, bank: usize, bits: u32) -> Concerned {
-        let bits = self.spis[bank].busy(bits);
+        let spis = &self.spis[bank];
+        spis.settle_again(bits);
+        let bits = spis.busy(bits);
         if bits == 0 {
             return Concerned::default();
         }
+        let news = if spis.wishes() & bits != 0 { News::SHARED | News::WISHES } else { News::SHARED };
         let mut look = 0;
         each(bits, |bit| look |= self.mask(self.target(bank, bit)));
         let hold = self.holders(bank, bits);
         look |= hold;
-        self.tell(look, News::SHARED);
+        self.tell(look, news);
         Concerned { look, hold }
     }
 
@@ -155,6 +158,13 @@ impl Vgic {
             let cpu = &self.cpus[vcpu as usize];
             cpu.askers.fetch_or(1 << asker, SeqCst);
             cpu.tell(News::ASKED);
+        });
+    }
+
+    /// It does not want to know of these.
+    pub fn withdraw_question(&self, asker: usize, holders: VcpuMask) {
+        each(holders.into(), |vcpu| {
+            self.cpus[vcpu as usize].askers.fetch_and(!(1 << asker), SeqCst);
         });
     }
 

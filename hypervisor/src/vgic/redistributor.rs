@@ -143,6 +143,7 @@ impl Vgic {
             }
             _ => return Some(Concerned::default()),
         };
+        cpu.bank.settle_again(bits);
         // The timers' lines are known to their vCPU alone.
         if cpu.bank.busy(bits) == 0 && bits & TIMERS == 0 {
             return Some(Concerned::default());

@@ -112,6 +112,11 @@ impl Lists {
         }
         let taken = bank.latched.clear(bit) != 0;
         let linked = n == 0 && timers & bit != 0;
+        if !taken && !linked && bank.line.get() & !bank.edge.get() & bit == 0 {
+            // Somebody took the edge back before it was claimed.
+            bank.release(bit);
+            return false;
+        }
         bank.offered.set(bit);
         self.used |= 1 << index;
         self.intids[index] = intid as u16;
@@ -140,6 +145,7 @@ impl Lists {
             }
             if bank.active.get() & bit == 0 {
                 bank.release(bit);
+                self.owed |= self.others_of(vgic, vcpu, n, bit);
                 return false;
             }
             self.by_register |= 1 << index;

@@ -35,6 +35,8 @@ pub struct Lists {
     parked: Banks,
     /// Timers whose physical interrupt was taken and is active.
     timers: u32,
+    /// Who has to be told of what was let go while list registers were filled.
+    owed: VcpuMask,
     /// More is pending than fits.
     overflow: bool,
     /// A timer's interrupt is pending that the guest does not take yet: should it look, the timer is looked at again.
@@ -227,7 +229,10 @@ impl Lists {
             // Of what was let go before the wish was seen.
             for n in 0..BANKS {
                 let bank = vgic.bank(vcpu, n);
-                bank.settle(bank.wishes() & !bank.held.get());
+                let free = bank.wishes() & !bank.held.get();
+                bank.settle(free);
+                // For that moment they could not be had by whom they go to.
+                each(free, |bit| others |= self.others_of(vgic, vcpu, n, 1 << bit));
             }
         }
         self.drop_fallen_timers(vgic, vcpu, timers, lrs);
@@ -237,6 +242,7 @@ impl Lists {
             others |= self.revise(vgic, vcpu, timers, lrs);
         }
         self.update_watch(vgic, vcpu, lrs);
+        others |= core::mem::take(&mut self.owed);
         if news.contains(News::ASKED) {
             others |= vgic.take_askers(vcpu) & !(1 << vcpu);
         }

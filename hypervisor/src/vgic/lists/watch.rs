@@ -66,6 +66,10 @@ impl Lists {
 
     /// The guest writes ICC_EOIR0_EL1 or ICC_EOIR1_EL1 while that is watched. Which other vCPUs have to look.
     pub fn end_by_guest(&mut self, vgic: &Vgic, vcpu: usize, intid: u32, lrs: &mut impl ListRegisters) -> VcpuMask {
+        // GICv3 §2.2.1: these are no interrupts, and their ends are ignored.
+        if (1020..=NOTHING).contains(&intid) {
+            return self.inspect(vgic, vcpu, lrs);
+        }
         lrs.drop_priority();
         if lrs.splits_ends() {
             return self.inspect(vgic, vcpu, lrs);

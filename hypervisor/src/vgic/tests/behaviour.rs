@@ -1,6 +1,7 @@
 //! What guests see, one thing at a time.
 
 use super::*;
+use crate::vgic::bank::Bits;
 use crate::vgic::list_register::Group;
 
 const HW: u64 = 1 << 61;
@@ -174,6 +175,20 @@ fn interrupts_nest_as_deep_as_there_are_priorities() {
             assert_eq!(vm.acknowledge(0), SPURIOUS);
         }
         assert_eq!(vm.cpus[0].control, Default::default());
+    }
+}
+
+#[test]
+fn a_wish_that_its_holder_did_not_see_is_fulfilled_before_the_write_is_over() {
+    let vm = Vm::enabled(1, 4);
+    let bank = vm.vgic.bank(0, 1);
+    for (register, active) in [(Bits::ClearPending, 0), (Bits::SetActive, 1), (Bits::ClearActive, 0)] {
+        // It is held, as far as who writes the register can see, and its holder is looking no more.
+        bank.held.set(1);
+        assert_eq!(bank.write(register, 1), 1);
+        bank.release(1);
+        assert_eq!(vm.vgic.concerned(0, 1).hold, 0);
+        assert_eq!((bank.wishes(), bank.active.get(), bank.held.get()), (0, active, 0), "{register:?}");
     }
 }
 
