@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-/// What comes before everything that it says.
-const MARK: &str = "contract ";
-/// Its last line, with how many lines there are.
-const END: &str = "contract: ";
+/// What everything that it says begins with. The last line goes on with a colon and how many lines there are.
+const MARK: &str = "contract";
 
 /// The observations of one check, word by word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,15 +39,24 @@ pub struct Said {
     pub observations: Vec<Observation>,
     /// How it ended, once it has: `N lines`, or what went wrong.
     pub end: Option<String>,
+    /// The beginning of a line that was cut before it said which check it is.
+    head: Option<String>,
 }
 
 impl Said {
-    /// Hears a line. One that begins in no known way goes on with what came before it: a console may cut lines.
+    /// Hears a line. One that begins in no known way goes on with what came before it: a console may cut lines, anywhere, and a space
+    /// there is lost.
     pub fn hear(&mut self, line: &str) {
-        if let Some((check, text)) = line.strip_prefix(MARK).and_then(split) {
+        let head = match self.head.take() {
+            Some(head) if !line.starts_with(MARK) => head + line,
+            _ => line.to_owned(),
+        };
+        if let Some(end) = head.strip_prefix(MARK).and_then(|rest| rest.strip_prefix(':')) {
+            self.end = Some(end.trim_start().to_owned());
+        } else if let Some((check, text)) = head.strip_prefix(MARK).and_then(split) {
             self.observations.push(Observation { check, text });
-        } else if let Some(end) = line.strip_prefix(END) {
-            self.end = Some(end.to_owned());
+        } else if head.starts_with(MARK) || !head.is_empty() && MARK.starts_with(&head) {
+            self.head = Some(head);
         } else if self.end.is_none()
             && let Some(last) = self.observations.last_mut()
         {
@@ -65,9 +72,9 @@ impl Said {
 
 /// `vgic: spi-life: text` as check and text.
 fn split(line: &str) -> Option<(String, String)> {
-    let (topic, rest) = line.split_once(": ")?;
+    let (topic, rest) = line.split_once(':')?;
     let (check, text) = rest.split_once(':')?;
-    Some((format!("{topic}: {check}"), text.trim().to_owned()))
+    Some((format!("{}: {}", topic.trim(), check.trim()), text.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -83,6 +90,23 @@ mod tests {
         assert_eq!(said.observations[0].to_string(), "vgic: a: x=1 y=2 z=3");
         assert_eq!(said.observations[1].text, "");
         assert!(said.is_whole());
+    }
+
+    #[test]
+    fn a_line_is_one_observation_wherever_it_is_cut() {
+        let line = "contract pl011: received-one-by-one: first=0x61 rest-comes=true";
+        for cut in 1..line.len() {
+            let mut said = Said::default();
+            // As a console does, which ends no line with a space.
+            let (begin, rest) = line.split_at(cut);
+            for line in ["contract pl011: received: fr=0x90", begin.trim_end(), rest, "contract: 2 lines"] {
+                said.hear(line);
+            }
+            let heard: Vec<_> = said.observations.iter().map(|said| (said.check.as_str(), said.essence())).collect();
+            let whole = ("pl011: received-one-by-one", "first=0x61rest-comes=true".to_owned());
+            assert_eq!(heard, [("pl011: received", "fr=0x90".to_owned()), whole], "{begin}|{rest}");
+            assert!(said.is_whole());
+        }
     }
 
     #[test]
