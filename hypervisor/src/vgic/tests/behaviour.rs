@@ -312,6 +312,34 @@ fn who_asks_what_another_one_holds_waits_until_that_one_has_looked() {
 }
 
 #[test]
+fn who_takes_a_question_back_does_not_wait_for_its_answer() {
+    let vm = Vm::enabled(3, 4);
+    vm.vgic.ask(0, 0b110);
+    vm.vgic.withdraw_question(0, 0b010);
+    assert!(vm.vgic.is_waiting(0));
+    vm.vgic.withdraw_question(0, 0b100);
+    assert!(!vm.vgic.is_waiting(0));
+    // Another's question stays.
+    vm.vgic.ask(1, 0b100);
+    vm.vgic.withdraw_question(0, 0b100);
+    assert_eq!(vm.vgic.take_askers(2), 0b010);
+}
+
+#[test]
+fn what_is_no_interrupt_ends_nothing_while_ends_are_watched() {
+    let mut vm = Vm::enabled(1, 4);
+    vm.line(40, true);
+    assert_eq!(vm.acknowledge(0), 40);
+    let running = vm.cpus[0].running();
+    for intid in 1020..1024 {
+        vm.lists[0].end_by_guest(&vm.vgic, 0, intid, &mut vm.cpus[0]);
+        assert_eq!((vm.cpus[0].running(), vm.is_active(0, 40)), (running, true));
+    }
+    vm.lists[0].end_by_guest(&vm.vgic, 0, 40, &mut vm.cpus[0]);
+    assert_eq!((vm.cpus[0].running(), vm.is_active(0, 40)), (0xFF, false));
+}
+
+#[test]
 fn the_timers_interrupts_are_linked_to_the_physical_ones() {
     for timer in [VIRTUAL_TIMER, PHYSICAL_TIMER] {
         let mut vm = Vm::enabled(1, 4);
