@@ -12,7 +12,8 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
         let folder = env::var("OUT_DIR").expect("cargo sets it");
         for image in ["boot", "runtime"] {
-            // Cargo knows its own folder again after the checkout was copied or moved; a path to the sources it would keep.
+            // Cargo knows its own folder again after the checkout was copied or moved; a path to the sources it would
+            // keep.
             let script = format!("{folder}/{image}.ld");
             fs::copy(format!("ld/{image}.ld"), &script).expect("the linker scripts are in ld/");
             println!("cargo:rustc-link-arg-bin={image}=-T{script}");

@@ -42,7 +42,8 @@ unsafe extern "C" {
 const DTB_MAGIC: [u8; 4] = dtb::MAGIC.to_be_bytes();
 /// The largest device tree that is taken: what is mapped before its size is known.
 const DTB_MAX: u64 = 2 << 20;
-/// Heap for each VM: its vCPUs, tables and device tree, the TEE's shadow pages (256 KiB) and the table of its buffers (32 KiB).
+/// Heap for each VM: its vCPUs, tables and device tree, the TEE's shadow pages (256 KiB) and the table of its buffers
+/// (32 KiB).
 const HEAP_PER_VM: u64 = (size_of::<Shadow>() + Buffers::HEAP) as u64 + (128 << 10);
 
 /// The first CPU comes here from `arch::boot`: MMU off, the image relocated.
@@ -214,7 +215,8 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
     platform::trace::begin(cpu::this());
 }
 
-/// Starts the other CPUs, in order; those behind one that the firmware doesn't start are left alone. How many there are.
+/// Starts the other CPUs, in order; those behind one that the firmware doesn't start are left alone. How many there
+/// are.
 ///
 /// Waits for none: vCPUs have their places on a CPU that is still on its way, and run when it has come.
 fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {

@@ -1,9 +1,9 @@
 //! What the device tree says: the machine, and the VMs it is to run.
 //!
-//! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`): nodes under `/chosen` with
-//! `compatible = "xen,domain"`. Properties of ours are prefixed `triptych,`; one of them that is not known is an error,
-//! as it would otherwise be a wish silently ignored; what of Xen's is not followed, the log says ([`binding`]). The tree is
-//! the machine's owner's: it is checked for mistakes, not against malice.
+//! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`): nodes under `/chosen`
+//! with `compatible = "xen,domain"`. Properties of ours are prefixed `triptych,`; one of them that is not known is an
+//! error, as it would otherwise be a wish silently ignored; what of Xen's is not followed, the log says ([`binding`]).
+//! The tree is the machine's owner's: it is checked for mistakes, not against malice.
 #![forbid(unsafe_code)]
 
 pub mod binding;
@@ -93,7 +93,8 @@ pub struct Asked {
     pub remarks: Vec<Remark>,
 }
 
-/// Reads the machine, without a heap: there is none before it is known which memory is free. `image` is the hypervisor's own memory, `dtb` the tree's.
+/// Reads the machine, without a heap: there is none before it is known which memory is free. `image` is the
+/// hypervisor's own memory, `dtb` the tree's.
 pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
     let mut machine = Machine::default();
     for node in tree.find_all_nodes("/memory") {

@@ -1,8 +1,8 @@
 //! A physical CPU: the vCPUs that run on it, one after the other, and its interrupts.
 //!
-//! TPIDR_EL2 points at the CPU's own [`Cpu`], what others may touch of it. The rest is reached through [`ThisCpu`] alone, which
-//! there is one of, on the CPU itself, while it runs no guest. The `percore` crate would find the former by an index computed at
-//! each access, and has no such token.
+//! TPIDR_EL2 points at the CPU's own [`Cpu`], what others may touch of it. The rest is reached through [`ThisCpu`]
+//! alone, which there is one of, on the CPU itself, while it runs no guest. The `percore` crate would find the former
+//! by an index computed at each access, and has no such token.
 
 use crate::arch::sysreg::{self, read, write};
 use crate::arch::{pmu, timer, vectors};
@@ -22,7 +22,8 @@ use shared_abi::trace::event::VmState;
 
 /// How often a CPU that runs a guest looks around in any case.
 const TICKS_PER_SECOND: u64 = 20;
-/// How many interrupts are served before a guest goes on: one of each kind, so that nobody who causes them keeps it waiting.
+/// How many interrupts are served before a guest goes on: one of each kind, so that nobody who causes them keeps it
+/// waiting.
 const AT_ONCE: usize = 8;
 
 /// A vCPU of a CPU's, with what the CPU needs to know of it without touching it: whoever serves an exit has it.
@@ -94,8 +95,8 @@ pub unsafe fn add(vcpu: &'static mut Vcpu) {
     }
 }
 
-/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its CPU is disturbed if
-/// that may change what it does: not if the vCPU waits for its turn already.
+/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its CPU is
+/// disturbed if that may change what it does: not if the vCPU waits for its turn already.
 pub fn wake(place: Place) {
     let cpu = &CPUS[place.cpu];
     let had_nothing_to_do = cpu.queue.wake(place.slot);
@@ -209,16 +210,17 @@ impl Cpu {
     }
 }
 
-/// The CPU this runs on, while it runs no guest: who has this may give it to another vCPU. There is one, which neither another CPU
-/// nor another function on this one can have at the same time. What may change the vCPU takes it and gives it back: so it stays in a
-/// register.
+/// The CPU this runs on, while it runs no guest: who has this may give it to another vCPU. There is one, which neither
+/// another CPU nor another function on this one can have at the same time. What may change the vCPU takes it and gives
+/// it back: so it stays in a register.
 #[must_use]
 pub struct ThisCpu {
     /// The vCPU that is loaded. Null until there is one, before the first guest is entered.
     vcpu: *mut Vcpu,
 }
 
-// It is neither copied, nor sent to another CPU, nor shown to one: with any of these there would be two candidates for `_`.
+// It is neither copied, nor sent to another CPU, nor shown to one: with any of these there would be two candidates for
+// `_`.
 const _: () = {
     trait IsNot<What> {
         const IT: () = ();
@@ -269,8 +271,8 @@ impl ThisCpu {
         self.run_next(Some(leaves))
     }
 
-    /// Runs whose turn it is next. What was done since the last charge, and what it takes to start or stop one, is charged to him;
-    /// the way there as well, unless another one leaves by himself.
+    /// Runs whose turn it is next. What was done since the last charge, and what it takes to start or stop one, is
+    /// charged to him; the way there as well, unless another one leaves by himself.
     fn run_next(mut self, mut leaves: Option<usize>) -> Self {
         loop {
             let local = self.local();
@@ -349,7 +351,8 @@ impl ThisCpu {
     fn reset_some(&mut self, number: usize) {
         self.unload();
         let vm = self.local().slots[number].vm;
-        // SAFETY: The VM is resetting: all its vCPUs went off, and the first one, whose turn this is, starts none before all is done.
+        // SAFETY: The VM is resetting: all its vCPUs went off, and the first one, whose turn this is, starts none
+        // before all is done.
         unsafe { vm.prepare_some() };
         charge_waits(vm);
         // No guest runs that an interrupt could interrupt.
@@ -487,7 +490,8 @@ impl ThisCpu {
         this().queue.wake(number);
     }
 
-    /// The guest that is loaded waits for an interrupt: goes on with it at once if there is one, or else with who runs next.
+    /// The guest that is loaded waits for an interrupt: goes on with it at once if there is one, or else with who runs
+    /// next.
     pub fn wait(mut self) -> Self {
         // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
         let place = self.vcpu().place;

@@ -1,8 +1,8 @@
 //! What a guest reads in the CPU's ID registers (Arm ARM D19.2, op0 3, op1 0, CRn 0, CRm 1 to 7).
 //!
-//! A list of what is kept, field by field: a feature that a later CPU brings is hidden until somebody has made sure that
-//! its registers are switched. What is switched or harmless is kept. Hidden are, by name: EL2 and EL3, RAS, SVE, SME,
-//! MTE, MPAM, AMU, PMU, trace, SPE, LS64, TME, MOPS, and everything that HCRX_EL2 would have to enable.
+//! A list of what is kept, field by field: a feature that a later CPU brings is hidden until somebody has made sure
+//! that its registers are switched. What is switched or harmless is kept. Hidden are, by name: EL2 and EL3, RAS, SVE,
+//! SME, MTE, MPAM, AMU, PMU, trace, SPE, LS64, TME, MOPS, and everything that HCRX_EL2 would have to enable.
 #![forbid(unsafe_code)]
 
 /// Fields of a register that are kept, each the lesser of the host's and a limit.

@@ -10,8 +10,8 @@ use crate::vm::{self, Vm};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
 
-/// How many bytes are taken at once, the UART's FIFO: for the rest the interrupt comes again, before a guest runs if they are
-/// there already. Only who has the machine's console can type so fast.
+/// How many bytes are taken at once, the UART's FIFO: for the rest the interrupt comes again, before a guest runs if
+/// they are there already. Only who has the machine's console can type so fast.
 const AT_ONCE: usize = 32;
 
 static SELECTED: AtomicUsize = AtomicUsize::new(0);

@@ -1,8 +1,8 @@
 //! Triptych's hypervisor: NS-EL2.
 //!
 //! It divides the normal world into virtual machines: memory by stage 2, CPUs by a scheduler, interrupts by a virtual
-//! GICv3, and the TEE by a mediator. What a guest finds is written down in its device tree ([`guest_dtb`]); whatever else
-//! it touches faults into the guest.
+//! GICv3, and the TEE by a mediator. What a guest finds is written down in its device tree ([`guest_dtb`]); whatever
+//! else it touches faults into the guest.
 //!
 //! | file | what |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Where a VM's images go in its RAM: the device tree first, the kernel at the next 2 MiB, the RAM disk behind it; or as
-//! the VM's node says.
+//! Where a VM's images go in its RAM: the device tree first, the kernel at the next 2 MiB, the RAM disk behind it; or
+//! as the VM's node says.
 #![forbid(unsafe_code)]
 
 use crate::address::{Ipa, PAGE_SIZE};
@@ -21,8 +21,8 @@ pub enum DtbPlace {
     /// At the start of RAM, where bare programs and U-Boot look.
     #[default]
     Base,
-    /// Behind kernel and RAM disk, and these where QEMU's loader has them: for programs that begin near the start of RAM, or
-    /// look for their tree behind themselves.
+    /// Behind kernel and RAM disk, and these where QEMU's loader has them: for programs that begin near the start of
+    /// RAM, or look for their tree behind themselves.
     AfterKernel,
 }
 

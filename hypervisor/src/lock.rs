@@ -1,13 +1,14 @@
 //! Locks that say how long CPUs waited for them.
 //!
-//! None of them is taken where a CPU serves what it has no choice about: its timers, a guest that waits for an interrupt,
-//! interrupts that vCPUs send each other ([`crate::vgic`], [`crate::scheduler`]). They are not fair. A lock that serves in the
-//! order in which CPUs came hands itself over to a CPU that its host may not be running, and all wait until it does; with
-//! more CPUs than the host has, that is most of the time. Whoever runs takes these. What they are held over is short
-//! and never waits for a device, but for the console's, so that who comes late finds them free soon.
+//! None of them is taken where a CPU serves what it has no choice about: its timers, a guest that waits for an
+//! interrupt, interrupts that vCPUs send each other ([`crate::vgic`], [`crate::scheduler`]). They are not fair. A lock
+//! that serves in the order in which CPUs came hands itself over to a CPU that its host may not be running, and all
+//! wait until it does; with more CPUs than the host has, that is most of the time. Whoever runs takes these. What they
+//! are held over is short and never waits for a device, but for the console's, so that who comes late finds them free
+//! soon.
 //!
-//! Waiting is counted where it happens, in the loop of who waits, so that taking a free lock costs nothing more. A count
-//! is of looks at a lock that somebody else had.
+//! Waiting is counted where it happens, in the loop of who waits, so that taking a free lock costs nothing more. A
+//! count is of looks at a lock that somebody else had.
 #![forbid(unsafe_code)]
 
 use spin::RelaxStrategy;

@@ -1,7 +1,8 @@
 //! What a VM has beside RAM and CPUs' registers: its devices and the power states of its vCPUs.
 //!
-//! The interrupt controller needs no lock ([`crate::vgic`]); each of the others has one of its own. A device's line goes to the
-//! interrupt controller before its lock is given back, so that lines change in the order in which the device did.
+//! The interrupt controller needs no lock ([`crate::vgic`]); each of the others has one of its own. A device's line
+//! goes to the interrupt controller before its lock is given back, so that lines change in the order in which the
+//! device did.
 #![forbid(unsafe_code)]
 
 use crate::lock::{self, Lock};

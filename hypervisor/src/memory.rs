@@ -76,8 +76,8 @@ impl FreeMemory {
 
     /// Takes RAM for a VM: `size` bytes, a multiple of [`BLOCK`].
     ///
-    /// A VM of a GiB or more gets whole GiB first, aligned so that each is one entry of stage 2, and what is left in as few
-    /// pieces as possible. `None`, and nothing taken, if there is too little, or only in crumbs.
+    /// A VM of a GiB or more gets whole GiB first, aligned so that each is one entry of stage 2, and what is left in as
+    /// few pieces as possible. `None`, and nothing taken, if there is too little, or only in crumbs.
     pub fn take_ram(&mut self, size: u64) -> Option<Ram> {
         let before = self.clone();
         let ram = self.take_extents(size);

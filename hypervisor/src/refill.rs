@@ -1,7 +1,7 @@
 //! In which order a VM's RAM is made what it starts with: cleared, then its images copied into it, a piece at a time.
 //!
-//! A VM may reset itself as often as it likes, and refilling all of a large one at once would keep its CPU from the other
-//! VMs for long.
+//! A VM may reset itself as often as it likes, and refilling all of a large one at once would keep its CPU from the
+//! other VMs for long.
 #![forbid(unsafe_code)]
 
 use crate::address::Ipa;
@@ -30,8 +30,8 @@ impl Piece {
     }
 }
 
-/// What comes after `done` bytes of work: `ram` bytes are to be cleared, and each image to be copied to its place. `None`
-/// when all is done.
+/// What comes after `done` bytes of work: `ram` bytes are to be cleared, and each image to be copied to its place.
+/// `None` when all is done.
 pub fn piece(done: u64, ram: u64, images: &[(Ipa, Range)]) -> Option<Piece> {
     if done < ram {
         return Some(Piece::Clear(Ipa(GUEST_RAM.0 + done), AT_ONCE.min(ram - done)));

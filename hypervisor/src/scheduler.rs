@@ -1,13 +1,14 @@
 //! Which vCPU a CPU runs: of those that have something to do, the one that has had the least.
 //!
 //! Every vCPU belongs to one CPU for good, the one with the fewest when its VM is set up. So a vCPU's state has one
-//! owner and needs no lock, its list registers and timers stay where they are, and no CPU waits for another's queue; the
-//! price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that are placed once and stay.
+//! owner and needs no lock, its list registers and timers stay where they are, and no CPU waits for another's queue;
+//! the price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that are placed once and
+//! stay.
 //!
-//! Time is charged to whom it was spent on, with what the hypervisor did for him, the switch to him and the VM's devices among that.
-//! Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes runs at once, or as soon as he has had no
-//! more than his share, which is what those who are ready have had on the average; what he did not use while he slept is not made up
-//! for.
+//! Time is charged to whom it was spent on, with what the hypervisor did for him, the switch to him and the VM's
+//! devices among that. Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes runs at
+//! once, or as soon as he has had no more than his share, which is what those who are ready have had on the average;
+//! what he did not use while he slept is not made up for.
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -143,7 +144,8 @@ impl Turns {
         self.since += time;
     }
 
-    /// The time since the last charge was spent because somebody woke who has to wait, if anybody has since this was looked at before.
+    /// The time since the last charge was spent because somebody woke who has to wait, if anybody has since this was
+    /// looked at before.
     pub fn blame_newcomer(&mut self, now: u64) {
         if let Some(slot) = each(self.newcomers).next() {
             self.blame(slot, now.saturating_sub(self.since));
@@ -190,8 +192,8 @@ impl Turns {
         each(slots).map(|slot| self.used[slot]).min().unwrap_or(u64::MAX)
     }
 
-    /// Who runs next: who woke and has had no more than his share, or who has had the least; among equals the next one after who ran
-    /// last.
+    /// Who runs next: who woke and has had no more than his share, or who has had the least; among equals the next one
+    /// after who ran last.
     #[inline]
     pub fn next(&mut self, ready: u64) -> Option<usize> {
         if ready & ready.wrapping_sub(1) == 0 {
@@ -238,8 +240,8 @@ impl Turns {
         deadline.max(self.entitled_from(slot).min(self.ends))
     }
 
-    /// From when on a vCPU that woke may run, if who runs goes on running: it has had no more than its share, and somewhat less than
-    /// who runs, if he woke himself.
+    /// From when on a vCPU that woke may run, if who runs goes on running: it has had no more than its share, and
+    /// somewhat less than who runs, if he woke himself.
     fn entitled_from(&self, slot: usize) -> u64 {
         let others = self.known & !(1 << slot);
         let had = self.used[slot].max(self.floor);

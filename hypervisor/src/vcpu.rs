@@ -134,7 +134,8 @@ impl Vcpu {
     /// A timer of this loaded vCPU has fired.
     #[inline]
     pub fn timer_fired(&mut self, intid: u32) {
-        // PSTATE.F and I, of groups 0 and 1. Who has interrupts masked may change his mind about the timer before he takes its interrupt.
+        // PSTATE.F and I, of groups 0 and 1. Who has interrupts masked may change his mind about the timer before he
+        // takes its interrupt.
         let masked = (sysreg::spsr() >> 6 & 3) as u8;
         let others = self.lists.timer_fired(&self.vm.machine.vgic, self.index, intid, masked, &mut Interface);
         self.vm.notify(others);

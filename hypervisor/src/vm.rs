@@ -317,7 +317,8 @@ impl Vm {
         before != vcpu as u8 && before != NOBODY
     }
 
-    /// Wakes vCPUs that have to look at the interrupt controller: those that are on, as the others look when they start.
+    /// Wakes vCPUs that have to look at the interrupt controller: those that are on, as the others look when they
+    /// start.
     #[inline(always)]
     pub fn notify(&self, vcpus: VcpuMask) {
         if vcpus != 0 {
@@ -354,8 +355,8 @@ impl Vm {
         self.places.iter().any(|place| crate::cpu::is_ready(*place))
     }
 
-    /// Looks after its devices: prints a line that has waited for its end long enough, raises an alarm that is due. When to look
-    /// again.
+    /// Looks after its devices: prints a line that has waited for its end long enough, raises an alarm that is due.
+    /// When to look again.
     pub fn look_at_devices(&self, now: u64) -> Option<u64> {
         let mut line = self.line_due();
         if line.is_some_and(|line| line <= now) {

@@ -1,7 +1,7 @@
 //! A VM's PL011 UART (Arm DDI 0183, revision r1p5).
 //!
-//! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console, which
-//! is not the device's to wait for: whoever has the device takes a [`Text`] out of it and prints that afterwards.
+//! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console,
+//! which is not the device's to wait for: whoever has the device takes a [`Text`] out of it and prints that afterwards.
 //! So the transmit FIFO is always empty and its interrupt, as in the device, is raised when a byte has left. Reception
 //! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
 #![forbid(unsafe_code)]
@@ -87,8 +87,8 @@ impl Text {
     }
 }
 
-/// How long an incomplete line waits for its end, in parts of a second. A VM that is idle will not end it soon, and who types
-/// wants to see it; one that runs may have been held up in the middle, and its line should stay whole.
+/// How long an incomplete line waits for its end, in parts of a second. A VM that is idle will not end it soon, and who
+/// types wants to see it; one that runs may have been held up in the middle, and its line should stay whole.
 const WAITS_IDLE: u64 = 50;
 const WAITS_BUSY: u64 = 2;
 /// For so many seconds after something was typed, lines do not wait long.
@@ -199,7 +199,8 @@ impl Pl011 {
         }
     }
 
-    /// When the incomplete line has waited long enough, if there is one; `busy` if the VM runs. `second` is so many counts.
+    /// When the incomplete line has waited long enough, if there is one; `busy` if the VM runs. `second` is so many
+    /// counts.
     pub fn due(&self, busy: bool, second: u64) -> Option<u64> {
         let typed = self.typed.is_some_and(|typed| self.since.saturating_sub(typed) < TYPED * second);
         let waits = second / if busy && !typed { WAITS_BUSY } else { WAITS_IDLE };
@@ -250,8 +251,8 @@ impl Pl011 {
         }
     }
 
-    /// The FIFO's level has changed. Fewer bytes than the trigger level time out after 32 bit times; that time passes at
-    /// once, because nothing is gained by waiting for a sender that is not a wire.
+    /// The FIFO's level has changed. Fewer bytes than the trigger level time out after 32 bit times; that time passes
+    /// at once, because nothing is gained by waiting for a sender that is not a wire.
     fn update_receive(&mut self) {
         const ENABLED: u32 = ENABLE | RX_ENABLE;
         let waiting = self.received.len();

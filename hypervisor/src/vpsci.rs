@@ -84,8 +84,9 @@ pub fn call(regs: &[u64; 4], answer: impl FnOnce(Question) -> Result<Outcome, Er
     outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
 }
 
-/// CPU_SUSPEND, with a power state in the original format, as PSCI_FEATURES says (§5.4.2); the crate knows the extended one. Every
-/// state is a standby state: the vCPU waits and keeps everything, which is allowed (§5.4.1). There is no level above it.
+/// CPU_SUSPEND, with a power state in the original format, as PSCI_FEATURES says (§5.4.2); the crate knows the extended
+/// one. Every state is a standby state: the vCPU waits and keeps everything, which is allowed (§5.4.1). There is no
+/// level above it.
 fn suspend(state: u32) -> Outcome {
     const STATE_ID_AND_TYPE: u32 = 0x1_FFFF;
     if state & !STATE_ID_AND_TYPE != 0 {

@@ -52,8 +52,8 @@ impl Pl031 {
         Self { offset: 0, matches: 0, load: 0, mask: false, raised: false, due: None }
     }
 
-    /// The device after a reset of its machine. What counts the seconds has a reset of its own, which a machine gives it
-    /// when it is switched on (DDI 0224 §2.2), so the time that was set stays.
+    /// The device after a reset of its machine. What counts the seconds has a reset of its own, which a machine gives
+    /// it when it is switched on (DDI 0224 §2.2), so the time that was set stays.
     pub fn after_reset(&self) -> Self {
         Self { offset: self.offset, ..Self::new() }
     }
@@ -80,8 +80,8 @@ impl Pl031 {
         (now as u32).wrapping_add(self.offset)
     }
 
-    /// The match happens when the time equals the register: at once, or after as many seconds as that takes, all the way round
-    /// for one in the past.
+    /// The match happens when the time equals the register: at once, or after as many seconds as that takes, all the
+    /// way round for one in the past.
     fn set_match(&mut self, now: u64) {
         self.due = Some(now + u64::from(self.matches.wrapping_sub(self.time(now))));
         self.tick(now);

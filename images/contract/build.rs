@@ -7,8 +7,8 @@ fn main() {
         let script = std::env::var("OUT_DIR").expect("cargo sets it") + "/link.ld";
         std::fs::copy("link.ld", &script).expect("the linker script is beside this file");
         println!("cargo:rustc-link-arg-bins=-T{script}");
-        // A static position independent executable: what is absolute in it (vtables, tables of strings) the linker lists
-        // for `arch::boot` to relocate.
+        // A static position independent executable: what is absolute in it (vtables, tables of strings) the linker
+        // lists for `arch::boot` to relocate.
         println!("cargo:rustc-link-arg-bins=--pie");
         println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
         println!("cargo:rustc-link-arg-bins=-znotext");

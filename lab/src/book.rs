@@ -1,7 +1,7 @@
 //! `lab book`: the documents as a book of web pages that open from disk.
 //!
-//! mdBook makes the pages. Links out of `docs/`, to sources and scenarios, it leaves as they are, though the pages stand
-//! in another folder; they are mended here, and every link of every page is followed once.
+//! mdBook makes the pages. Links out of `docs/`, to sources and scenarios, it leaves as they are, though the pages
+//! stand in another folder; they are mended here, and every link of every page is followed once.
 
 use crate::progress::Progress;
 use crate::workspace::Workspace;

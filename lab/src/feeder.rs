@@ -1,8 +1,8 @@
 //! What is piped into `lab shell`, typed as a person would: not before somebody asks for it.
 //!
-//! A kernel throws away what its UART got before it was ready. So each line waits for a prompt: a VM's line that has not
-//! ended, and stands still. A VM that was selected (Ctrl-A n) may be one that prompts for nothing, and gets its line
-//! at once.
+//! A kernel throws away what its UART got before it was ready. So each line waits for a prompt: a VM's line that has
+//! not ended, and stands still. A VM that was selected (Ctrl-A n) may be one that prompts for nothing, and gets its
+//! line at once.
 
 use crate::console::{Listener, Port, is_vm};
 use std::collections::VecDeque;

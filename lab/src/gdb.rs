@@ -1,6 +1,8 @@
-//! QEMU's debugger stub, as far as the lab uses it: some CPUs run while others don't, and a CPU is stopped somewhere and changed.
+//! QEMU's debugger stub, as far as the lab uses it: some CPUs run while others don't, and a CPU is stopped somewhere
+//! and changed.
 //!
-//! It speaks gdb's remote protocol (GDB manual, appendix "Remote Protocol"). A thread of that protocol is a CPU, the first one is 1.
+//! It speaks gdb's remote protocol (GDB manual, appendix "Remote Protocol"). A thread of that protocol is a CPU, the
+//! first one is 1.
 
 use anyhow::{Context, Result, bail, ensure};
 use shared_abi::layout::Range as Place;
@@ -162,7 +164,8 @@ impl Gdb {
         self.output.write_all(&framed(packet)).context("QEMU's debugger is gone")
     }
 
-    /// The next packet. Acknowledgements of what was sent come before it; nothing is lost on this way, so none is a refusal.
+    /// The next packet. Acknowledgements of what was sent come before it; nothing is lost on this way, so none is a
+    /// refusal.
     fn receive(&mut self) -> Result<String> {
         let mut byte = || -> Result<u8> {
             let mut byte = [0];

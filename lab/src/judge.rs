@@ -72,7 +72,8 @@ impl Verdict {
 }
 
 impl Judge {
-    /// Nothing seen yet. What `foreign` speakers say of themselves is theirs: a line that only ours would say is not judged.
+    /// Nothing seen yet. What `foreign` speakers say of themselves is theirs: a line that only ours would say is not
+    /// judged.
     pub fn new(scenario: &Scenario, cpu: &str, foreign: &[&str]) -> Result<Self> {
         let vms_want_tee = scenario.vms.iter().any(|vm| vm.tee);
         Self::of(&scenario.expects_on(cpu), vms_want_tee, foreign)

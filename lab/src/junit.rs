@@ -4,7 +4,8 @@ use crate::judge::Verdict;
 use crate::run::Outcome;
 use std::fmt::Write;
 
-/// One suite with a case for each expectation, in the format that Apache Ant's `junitreport` defined and its readers accept.
+/// One suite with a case for each expectation, in the format that Apache Ant's `junitreport` defined and its readers
+/// accept.
 pub fn suite(outcome: &Outcome, cpu: &str) -> String {
     let count = |of: fn(&Verdict) -> bool| outcome.verdicts.iter().filter(|verdict| of(verdict)).count();
     let (failures, skipped) = (count(|verdict| !verdict.holds), count(|verdict| !verdict.judged));

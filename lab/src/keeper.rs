@@ -1,8 +1,8 @@
 //! Who ends QEMU when the lab can't: a process that waits for the lab's end, however that comes.
 //!
-//! A lab that is killed (`kill -9`) cleans nothing up. The keeper holds the other end of a pipe, which the system closes with
-//! the lab, and is the first of the process group that QEMU joins: what it ends is never another process that has got
-//! QEMU's number since.
+//! A lab that is killed (`kill -9`) cleans nothing up. The keeper holds the other end of a pipe, which the system
+//! closes with the lab, and is the first of the process group that QEMU joins: what it ends is never another process
+//! that has got QEMU's number since.
 
 use anyhow::{Context, Result};
 use std::io::Write;

@@ -22,7 +22,8 @@ const DICTIONARY: u32 = 1 << 20;
 pub struct Kernel {
     /// An arm64 `Image`, or a flat program.
     pub bytes: Vec<u8>,
-    /// Where a program that was linked for one address must stand, and where it is entered there. Anything else runs anywhere.
+    /// Where a program that was linked for one address must stand, and where it is entered there. Anything else runs
+    /// anywhere.
     pub place: Option<Place>,
     /// What it was packed in, from the outside to the inside.
     pub packed: Vec<Format>,

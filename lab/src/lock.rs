@@ -15,8 +15,8 @@ pub fn open(folder: &Path) -> Result<File> {
     file.with_context(|| format!("cannot write in {}", folder.display()))
 }
 
-/// Holds a folder until the value is dropped, when nobody else does any more. The lock is the kernel's: it is gone with the
-/// process, however that ends.
+/// Holds a folder until the value is dropped, when nobody else does any more. The lock is the kernel's: it is gone with
+/// the process, however that ends.
 pub fn hold(folder: &Path, progress: &Progress) -> Result<File> {
     let file = open(folder)?;
     let taken = match file.try_lock() {

@@ -57,8 +57,8 @@ impl Machine {
         Self::with_line(&prepared.line, &prepared.folder)
     }
 
-    /// Starts it as a scenario's machine starts: maybe with something in its secure memory, with the first CPU last, or with the others
-    /// held back before their first instruction until [`Machine::release`].
+    /// Starts it as a scenario's machine starts: maybe with something in its secure memory, with the first CPU last, or
+    /// with the others held back before their first instruction until [`Machine::release`].
     pub fn start_as(prepared: &Prepared, how: &scenario::Machine) -> Result<Self> {
         if how.late_cpus.is_none() && how.secure_memory.is_none() {
             return Self::start(prepared);

@@ -116,11 +116,11 @@ enum Command {
     },
     /// Count instructions and compare with the goals and with the committed baseline (lab/bench/).
     ///
-    /// Prints a table and writes it to target/bench.json. Exit status 1 when a goal is missed, or when a figure is worse
-    /// than in the baseline by more than 2 % and 4 instructions.
+    /// Prints a table and writes it to target/bench.json. Exit status 1 when a goal is missed, or when a figure is
+    /// worse than in the baseline by more than 2 % and 4 instructions.
     Bench {
-        /// Measure this flash image beside ours: TF-A with OP-TEE, say, or an earlier flash of ours. The probe takes the
-        /// place of the BL33 in its firmware image package.
+        /// Measure this flash image beside ours: TF-A with OP-TEE, say, or an earlier flash of ours. The probe takes
+        /// the place of the BL33 in its firmware image package.
         #[arg(long, value_name = "FILE")]
         flash: Option<PathBuf>,
         /// Say where the instructions of each figure go: exception level and function, from QEMU's log of them. Takes
@@ -173,8 +173,8 @@ enum Command {
         /// Put this raw image in the hypervisor's place (BL33).
         #[arg(long)]
         bl33: Option<PathBuf>,
-        /// Write the flash that this scenario describes: its damage, and with the probe in the hypervisor's place the steps that it
-        /// plays.
+        /// Write the flash that this scenario describes: its damage, and with the probe in the hypervisor's place the
+        /// steps that it plays.
         scenario: Option<PathBuf>,
     },
     /// Write the probe with a scenario's script as one image: the BL33 of any firmware for this machine.

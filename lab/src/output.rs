@@ -5,8 +5,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Writes what was asked for to where it was asked for. Whatever has that name stays what it is: a link still leads where it
-/// led, a device or a pipe gets the bytes.
+/// Writes what was asked for to where it was asked for. Whatever has that name stays what it is: a link still leads
+/// where it led, a device or a pipe gets the bytes.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     match fs::write(path, bytes) {
         // Whoever reads the other end has seen enough.

@@ -157,8 +157,8 @@ impl CommandLine {
     }
 }
 
-/// Ticks of the machine's counter in a second. Under icount one is a nanosecond of virtual time, which is one instruction; else it is
-/// what QEMU 7.2 has without being told.
+/// Ticks of the machine's counter in a second. Under icount one is a nanosecond of virtual time, which is one
+/// instruction; else it is what QEMU 7.2 has without being told.
 pub const fn frequency(machine: &Machine) -> u64 {
     if machine.icount { 1_000_000_000 } else { 62_500_000 }
 }
@@ -253,7 +253,8 @@ impl Qemu {
         if goes {
             command.arg(HALTED);
         }
-        // Not the lab's group: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the machine's.
+        // Not the lab's group: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the
+        // machine's.
         let keeper = Keeper::start(line.files.iter().map(PathBuf::as_path).chain([sockets.path()]))?;
         command.process_group(keeper.group());
         let mut listeners = Vec::new();

@@ -7,8 +7,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is added to the name of a run with a trace. It leaves a folder of its own, so that the next run without one takes
-/// nothing away.
+/// What is added to the name of a run with a trace. It leaves a folder of its own, so that the next run without one
+/// takes nothing away.
 pub const TRACED: &str = "-traced";
 /// The folder of one run, which nobody else empties as long as a clone of the value lives.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder of this name, emptied. A second run of that name at the same time gets another one: `max-2` beside `max`.
+    /// The folder of this name, emptied. A second run of that name at the same time gets another one: `max-2` beside
+    /// `max`.
     pub fn fresh(named: &Path) -> Result<Self> {
         let mut number = 1;
         loop {

@@ -1,7 +1,8 @@
 //! Lines on the user's terminal, or wherever they go.
 //!
-//! All that the lab prints goes through here. Who reads it through a pipe may have seen enough (`lab run … | head`): that ends
-//! printing and nothing else, for the exit status is still of use. A disk that is full is an error, which the lab ends with.
+//! All that the lab prints goes through here. Who reads it through a pipe may have seen enough (`lab run … | head`):
+//! that ends printing and nothing else, for the exit status is still of use. A disk that is full is an error, which the
+//! lab ends with.
 
 use crate::console::Line;
 use std::env;

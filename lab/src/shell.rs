@@ -1,8 +1,8 @@
 //! An interactive machine: the terminal becomes the keyboard of the selected VM.
 //!
 //! Keys go to the normal world's serial port as they are typed. Ctrl-A is the escape: `n` after it is for the
-//! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM. What is piped in waits for prompts
-//! ([`Feeder`]).
+//! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM. What is piped in waits for
+//! prompts ([`Feeder`]).
 
 use crate::console::{Listener, Port};
 use crate::feeder::Feeder;

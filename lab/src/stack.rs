@@ -1,7 +1,7 @@
 //! Whose the layers are that a scenario runs on: ours, or what a user puts in their place.
 //!
-//! A scenario says how the chain is joined (`[chain]`); this says which monitor, which TEE and which normal world stand in
-//! it. It is the one place that knows, for what is built, for what is judged and for what is told of a run.
+//! A scenario says how the chain is joined (`[chain]`); this says which monitor, which TEE and which normal world stand
+//! in it. It is the one place that knows, for what is built, for what is judged and for what is told of a run.
 
 use crate::prepare::Tracing;
 use crate::scenario::{NormalWorld, Scenario};
@@ -23,12 +23,13 @@ const NONE: &str = "none";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[group(skip)]
 pub struct Options {
-    /// Another TEE: an image for 0x0E10_0000, raw, as an ELF file or as OP-TEE's build leaves it (tee.bin, tee-header_v2.bin).
-    /// Or ours, built with features: as-reported, and with it client-id, pristine-template or fallible-pool.
+    /// Another TEE: an image for 0x0E10_0000, raw, as an ELF file or as OP-TEE's build leaves it (tee.bin,
+    /// tee-header_v2.bin). Or ours, built with features: as-reported, and with it client-id, pristine-template or
+    /// fallible-pool.
     #[arg(long, value_name = "FILE|FEATURES")]
     pub tee: Option<String>,
-    /// Another monitor with its TEE: a flash image as of TF-A, BL1 at 0 and the firmware image package at 0x4_0000. Our normal
-    /// world takes the place of the BL33 in it.
+    /// Another monitor with its TEE: a flash image as of TF-A, BL1 at 0 and the firmware image package at 0x4_0000.
+    /// Our normal world takes the place of the BL33 in it.
     #[arg(long, value_name = "FILE", conflicts_with = "tee")]
     pub flash: Option<PathBuf>,
 }

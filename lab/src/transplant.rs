@@ -1,8 +1,8 @@
 //! Another firmware's flash with a normal world of ours.
 //!
-//! The flash is one for this machine: boot code at its first byte, and at 0x4_0000 a firmware image package, where TF-A's
-//! port for it has one. The new BL33 goes behind the package's last image, so that no other image moves; its entry in the
-//! table of contents and the table's end are all that changes.
+//! The flash is one for this machine: boot code at its first byte, and at 0x4_0000 a firmware image package, where
+//! TF-A's port for it has one. The new BL33 goes behind the package's last image, so that no other image moves; its
+//! entry in the table of contents and the table's end are all that changes.
 
 use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};

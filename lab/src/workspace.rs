@@ -1,7 +1,7 @@
 //! Where things are: the checkout that the lab works on, and what it writes.
 //!
-//! Both are found when the lab runs. A built checkout is copied, moved, or one of two; cargo then sees no reason to build
-//! the lab anew, so a path that was compiled in would be that of another checkout.
+//! Both are found when the lab runs. A built checkout is copied, moved, or one of two; cargo then sees no reason to
+//! build the lab anew, so a path that was compiled in would be that of another checkout.
 
 use crate::runs::RunFolder;
 use anyhow::{Context, Result};
@@ -58,7 +58,8 @@ impl Caller {
 }
 
 impl Workspace {
-    /// The checkout of the cargo that runs the lab; else that in which the program lies; else that in which the caller stands.
+    /// The checkout of the cargo that runs the lab; else that in which the program lies; else that in which the caller
+    /// stands.
     pub fn locate() -> Result<Self> {
         Self::of(&Caller::ask())
     }
@@ -71,7 +72,8 @@ impl Workspace {
             let here = caller.here.as_deref().unwrap_or(Path::new(".")).display();
             format!("{here} is in no checkout of Triptych, and this lab isn't either; call it from inside one")
         })?;
-        // Cargo's own choice of target folder is respected, whatever made it choose: it holds the program that cargo runs.
+        // Cargo's own choice of target folder is respected, whatever made it choose: it holds the program that cargo
+        // runs.
         let cargos = || caller.program.as_deref()?.ancestors().find(|folder| folder.join(CACHE).is_file());
         let target = match (by_cargo.and_then(|_| cargos()), &caller.target, &caller.here) {
             (Some(folder), ..) => folder.to_path_buf(),
@@ -133,8 +135,8 @@ impl Workspace {
         self.kept("packages")
     }
 
-    /// What took a network or minutes: in the checkout's own target folder, whatever `CARGO_TARGET_DIR` says, unless the
-    /// checkout can only be read.
+    /// What took a network or minutes: in the checkout's own target folder, whatever `CARGO_TARGET_DIR` says, unless
+    /// the checkout can only be read.
     pub fn kept(&self, name: &str) -> PathBuf {
         let own = self.root.join("target");
         let changes = if own.exists() { &own } else { &self.root };
@@ -185,8 +187,8 @@ fn make(folder: PathBuf) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Writes a file of the lab's own unless it holds these bytes already, so that its time stamp tells when it changed. What
-/// the user names is for [`crate::output`]: this replaces whatever has the name.
+/// Writes a file of the lab's own unless it holds these bytes already, so that its time stamp tells when it changed.
+/// What the user names is for [`crate::output`]: this replaces whatever has the name.
 pub(crate) fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());

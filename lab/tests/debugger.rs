@@ -1,7 +1,8 @@
 //! What QEMU's machine has no case of, made up by the debugger.
 //!
-//! It has no memory or bus that fails, no core of several threads, and nothing behind the registers that only silicon has. So the
-//! debugger stops a CPU where it has just read a register, and changes what it read. All that the firmware does then is real.
+//! It has no memory or bus that fails, no core of several threads, and nothing behind the registers that only silicon
+//! has. So the debugger stops a CPU where it has just read a register, and changes what it read. All that the firmware
+//! does then is real.
 
 use anyhow::{Context, Result, ensure};
 use lab::console::Listener;
@@ -226,7 +227,8 @@ fn the_tees_threads_run_with_errors_masked() {
 const MPIDR: u64 = 1 << 31;
 const THREADS: u64 = 1 << 24;
 
-/// What becomes of a CPU with these affinities when the TEE prepares it: 0 or -1, and how far its stack is from that of CPU 0.
+/// What becomes of a CPU with these affinities when the TEE prepares it: 0 or -1, and how far its stack is from that of
+/// CPU 0.
 fn prepared(name: &str, mpidr: u64) -> (u64, i64) {
     /// `mrs x1, mpidr_el1`, and the register that the stack is in.
     const READ: u32 = 0xD538_00A1;
@@ -270,7 +272,8 @@ fn a_cpu_takes_part_in_coherency_before_its_first_access_to_memory() {
         let mut stage = Stage::on("coherency", cpu).unwrap();
         let text = words(&stage.kit.firmware().elf(Program::Boot), ".text").unwrap();
         let mut written = None;
-        // Loads and stores have bit 27 set and bit 25 clear (Arm ARM C4.1); the first loads are of constants beside the code.
+        // Loads and stores have bit 27 set and bit 25 clear (Arm ARM C4.1); the first loads are of constants beside the
+        // code.
         for _ in 0..200 {
             let pc = stage.gdb.pc(0).unwrap();
             let word = text[pc as usize / 4];

@@ -1,8 +1,9 @@
 //! Broken code: of every line that keeps VMs apart some test must notice when it is another one.
 //!
-//! `cargo mutants` changes one line after another (`.cargo/mutants.toml` says where, and which changes nobody can notice) and
-//! runs the tests of its layer. All of them take hours, so a run takes a part: those of the monitor, or what `MUTANTS=k/n`
-//! says: every n-th of all, from the k-th on. The same part is the same mutants, and random tests begin with the same seed.
+//! `cargo mutants` changes one line after another (`.cargo/mutants.toml` says where, and which changes nobody can
+//! notice) and runs the tests of its layer. All of them take hours, so a run takes a part: those of the monitor, or
+//! what `MUTANTS=k/n` says: every n-th of all, from the k-th on. The same part is the same mutants, and random tests
+//! begin with the same seed.
 
 use lab::workspace::Workspace;
 use serde_json::Value;

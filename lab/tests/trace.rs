@@ -14,9 +14,10 @@ use shared_abi::trace::{Event, Layer, Way, World};
 use std::collections::BTreeMap;
 use tee_core::nexus::vms::MAX_VMS;
 
-/// Instructions by which a record may take longer than its calibration says. A calibration has its one word at hand. Of a call, eight
-/// registers are loaded, and it is seen to whom it belongs; a handler that tells of something saves registers that it would not need
-/// otherwise. Counted in the disassembly that is four to fourteen a record, eight on average.
+/// Instructions by which a record may take longer than its calibration says. A calibration has its one word at hand. Of
+/// a call, eight registers are loaded, and it is seen to whom it belongs; a handler that tells of something saves
+/// registers that it would not need otherwise. Counted in the disassembly that is four to fourteen a record, eight on
+/// average.
 const TOLERANCE: i64 = 10;
 
 /// Runs a scenario whose layers trace, if asked to.

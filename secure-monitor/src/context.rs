@@ -25,12 +25,12 @@ pub enum World {
 /// - CNTV_*, CNTP_*: the normal world's. The TEE has the secure physical timer CNTPS_*, which only it can reach;
 /// - pointer authentication keys, MTE tags, SVE and SME state, SCXTNUM_ELx, TPIDR2_EL0, TCR2_EL1 and their like:
 ///   SCR_EL3 and CPTR_EL3 give them to the normal world alone (`arch::el3`), the TEE's accesses trap;
-/// - V0 to V31, FPCR, FPSR: no layer of ours touches them, and OP-TEE saves what it uses (but for what lies above bit 127
-///   where the CPU has SVE: TF-A's dispatcher leaves that as well, unless built to switch SVE);
+/// - V0 to V31, FPCR, FPSR: no layer of ours touches them, and OP-TEE saves what it uses (but for what lies above bit
+///   127 where the CPU has SVE: TF-A's dispatcher leaves that as well, unless built to switch SVE);
 /// - debug and PMU registers: MDCR_EL3 disables self-hosted debug and counting in the secure world, so what the normal
 ///   world writes there has no effect on the TEE, and the TEE does not write them;
-/// - ACTLR_EL1, AMAIR_EL1, AFSR0_EL1, AFSR1_EL1: what is in them is the implementation's choice, and in the CPUs that this
-///   machine can have (Cortex-A53, -A57, -A72, QEMU's `max`) nothing is: they read as constants;
+/// - ACTLR_EL1, AMAIR_EL1, AFSR0_EL1, AFSR1_EL1: what is in them is the implementation's choice, and in the CPUs that
+///   this machine can have (Cortex-A53, -A57, -A72, QEMU's `max`) nothing is: they read as constants;
 /// - AArch32 registers (SPSR_abt, IFSR32_EL2, …): reachable from EL2 and from AArch32 EL1, and the TEE is neither.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]

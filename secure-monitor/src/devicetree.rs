@@ -1,7 +1,8 @@
 //! The machine's device tree: what the monitor learns from it, and what it adds.
 //!
-//! With firmware at EL3 QEMU leaves PSCI and the TEE to the firmware to describe, and the boot stage adds both. There are
-//! two complete trees, with the TEE's node and without: the runtime puts the former in place once the TEE has answered.
+//! With firmware at EL3 QEMU leaves PSCI and the TEE to the firmware to describe, and the boot stage adds both. There
+//! are two complete trees, with the TEE's node and without: the runtime puts the former in place once the TEE has
+//! answered.
 
 mod complete;
 

@@ -90,9 +90,9 @@ impl Monitor {
         Some(World::Normal)
     }
 
-    /// What is frequent where it is called at all, and looked for after the others so that those do not pay for it: what a
-    /// hypervisor may call whenever a guest leaves, and what one asks again and again who waits for a CPU. Whether it was
-    /// one of these; nothing has changed if not.
+    /// What is frequent where it is called at all, and looked for after the others so that those do not pay for it:
+    /// what a hypervisor may call whenever a guest leaves, and what one asks again and again who waits for a CPU.
+    /// Whether it was one of these; nothing has changed if not.
     #[inline(always)]
     pub fn less_frequent(&self, cpu: &mut Cpu, id: FunctionId) -> bool {
         match id {
@@ -168,8 +168,8 @@ pub fn arguments(id: FunctionId, context: &Context) -> [u64; 8] {
     [u64::from(id.0), x1 & mask, x2 & mask, x3 & mask, x4 & mask, x5 & mask, x6 & mask, x7 & mask]
 }
 
-/// The function id in w0. Bit 16 only says that SVE state is dead (SMCCC 1.4 §2.5) and is not part of what is asked for;
-/// bits 23:17 of a fast call must be zero.
+/// The function id in w0. Bit 16 only says that SVE state is dead (SMCCC 1.4 §2.5) and is not part of what is asked
+/// for; bits 23:17 of a fast call must be zero.
 #[inline(always)]
 pub fn function(w0: u32) -> Option<FunctionId> {
     const FAST: u32 = 1 << 31;

@@ -44,8 +44,8 @@ pub fn error_of_the_tee() {
 }
 
 /// An exception of a lower level that came here and is no call. The world that made it goes on: after an asynchronous
-/// error, which should not come here ([`crate::errors`]), where it was; otherwise with the undefined-instruction exception
-/// it would have had without the monitor, for what traps here is what [`crate::arch::el3`] closed.
+/// error, which should not come here ([`crate::errors`]), where it was; otherwise with the undefined-instruction
+/// exception it would have had without the monitor, for what traps here is what [`crate::arch::el3`] closed.
 pub fn lower_level_trap(from: World, esr: u64) {
     let class = (esr >> 26) & 0x3F;
     complain(format_args!(

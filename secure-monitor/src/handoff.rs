@@ -1,10 +1,11 @@
 //! What the boot stage hands to the runtime.
 //!
 //! The runtime is entered at its first byte at EL3 with MMU and caches off, every image in its place and clean to
-//! memory, x0 = [`MAGIC`] and x1 = the address of a [`Handoff`] in the boot stage's SRAM. The other CPUs wait in the boot
-//! stage's pen for the group 0 interrupt [`CALL`], with which the runtime calls each; then they go to [`SECONDARY_ENTRY`]
-//! at EL3, MMU off. What calls them is an interrupt and not a word in memory, because a reset leaves memory as it was and
-//! no interrupt pending: whenever a CPU comes to the pen, it is called once the runtime is ready, and never before.
+//! memory, x0 = [`MAGIC`] and x1 = the address of a [`Handoff`] in the boot stage's SRAM. The other CPUs wait in the
+//! boot stage's pen for the group 0 interrupt [`CALL`], with which the runtime calls each; then they go to
+//! [`SECONDARY_ENTRY`] at EL3, MMU off. What calls them is an interrupt and not a word in memory, because a reset
+//! leaves memory as it was and no interrupt pending: whenever a CPU comes to the pen, it is called once the runtime is
+//! ready, and never before.
 //!
 //! All reading of the device tree happens in the boot stage: the runtime parses nothing that others wrote.
 

@@ -5,8 +5,8 @@
 //! kept apart: assembly in `arch` saves and restores, [`dispatch`] and [`services`] decide, and the latter run on the
 //! host as well, where the tests are.
 //!
-//! The `smccc` crate has no place here: it makes calls, and this is where they arrive. Ids come from `shared-abi`, PSCI's
-//! types from `arm-psci`.
+//! The `smccc` crate has no place here: it makes calls, and this is where they arrive. Ids come from `shared-abi`,
+//! PSCI's types from `arm-psci`.
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 

@@ -1,10 +1,10 @@
 //! Branch predictors that one exception level can train for another, and what the firmware does about them when asked:
 //! SMCCC_ARCH_WORKAROUND_1 (SMCCC 1.4 §7.6) where targets of branches are trained (CVE-2017-5715, "Spectre v2"), and
-//! SMCCC_ARCH_WORKAROUND_3 (§7.8) where the history of branches is (CVE-2022-23960, "Spectre-BHB"). Where both are needed
-//! one action does both.
+//! SMCCC_ARCH_WORKAROUND_3 (§7.8) where the history of branches is (CVE-2022-23960, "Spectre-BHB"). Where both are
+//! needed one action does both.
 //!
-//! The calls are an offer to the normal world. The monitor does not do it for itself at each entry, as firmware on silicon
-//! must: QEMU predicts nothing, and it would cost every call.
+//! The calls are an offer to the normal world. The monitor does not do it for itself at each entry, as firmware on
+//! silicon must: QEMU predicts nothing, and it would cost every call.
 
 use shared_abi::smccc::{NOT_SUPPORTED, SUCCESS};
 
@@ -25,8 +25,8 @@ pub enum Predictor {
     Unknown,
     /// It need not forget: what is trained in one context is not used in another.
     Harmless,
-    /// Targets that are trained in one context are not used in another, says the CPU. Of history it says nothing, and what
-    /// helps against that differs from CPU to CPU.
+    /// Targets that are trained in one context are not used in another, says the CPU. Of history it says nothing, and
+    /// what helps against that differs from CPU to CPU.
     KeepsTargetsApart,
     /// By switching EL3's MMU off and on, which also clears the history.
     ForgetsWithMmu,

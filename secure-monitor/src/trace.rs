@@ -1,7 +1,8 @@
-//! What the monitor tells about itself ([`shared_abi::trace`], which also says in which order), in builds with the feature `trace`.
+//! What the monitor tells about itself ([`shared_abi::trace`], which also says in which order), in builds with the
+//! feature `trace`.
 //!
-//! In others there is nothing of it: what `refused!` is given is not even evaluated, and [`Came`] has no bytes. On the host the tests
-//! are told.
+//! In others there is nothing of it: what `refused!` is given is not even evaluated, and [`Came`] has no bytes. On the
+//! host the tests are told.
 
 use crate::context::{Context, Cpu, Errand, World};
 use crate::dispatch::Service;
@@ -92,7 +93,8 @@ impl Came {
         Self([How { by_call: false, errand: cpu.errand }; ON as usize])
     }
 
-    /// Tells that the CPU leaves for the world `to`: at `pc` if that is the one that came, and else where it is to go on.
+    /// Tells that the CPU leaves for the world `to`: at `pc` if that is the one that came, and else where it is to go
+    /// on.
     #[inline(always)]
     pub fn leave(self, cpu: &mut Cpu, from: Option<World>, to: World, pc: impl FnOnce() -> u64) {
         let Some(how) = self.0.first() else { return };
@@ -131,7 +133,8 @@ impl How {
     }
 }
 
-/// Tells of a call straight from where its registers are kept: on the way that most calls take nothing else is to be saved for it.
+/// Tells of a call straight from where its registers are kept: on the way that most calls take nothing else is to be
+/// saved for it.
 #[inline(never)]
 fn tell_call(context: &Context, from: World) {
     let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = context.gpr;
@@ -155,7 +158,8 @@ impl From<World> for shared_abi::trace::World {
     }
 }
 
-/// The client that records of this CPU are about from now on, if it is the normal world that came. The TEE works for whom it worked before.
+/// The client that records of this CPU are about from now on, if it is the normal world that came. The TEE works for
+/// whom it worked before.
 #[inline(always)]
 fn caller(from: World, client: u16) -> Option<u16> {
     (from == World::Normal).then_some(client)

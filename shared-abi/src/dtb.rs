@@ -1,9 +1,9 @@
 //! A flattened device tree, checked before anybody reads it (Devicetree Specification 0.4 §5).
 //!
-//! The crates that the layers read trees with take a tree at its word. `fdt` 0.1.5 panics over a string without an end, a
-//! property behind a child, a `#size-cells` of two bytes; and at an `FDT_NOP` between two nodes, which QEMU leaves where it
-//! took one out, it stops looking or panics. So each layer has each tree checked here first, whoever vouches for it: what
-//! is wrong with one is said instead of crashed over, and all layers read the same in it.
+//! The crates that the layers read trees with take a tree at its word. `fdt` 0.1.5 panics over a string without an end,
+//! a property behind a child, a `#size-cells` of two bytes; and at an `FDT_NOP` between two nodes, which QEMU leaves
+//! where it took one out, it stops looking or panics. So each layer has each tree checked here first, whoever vouches
+//! for it: what is wrong with one is said instead of crashed over, and all layers read the same in it.
 
 use core::fmt;
 

@@ -1,10 +1,10 @@
 //! The flash image's contents: the firmware image package (FIP) of TF-A (`firmware_image_package.h`) and our manifest.
 //!
-//! The package says where images are, the manifest what they must hash to. The manifest stands beside the package in the
-//! same flash, so it shows that an image is whole, not who made it: the flash is the root of trust.
+//! The package says where images are, the manifest what they must hash to. The manifest stands beside the package in
+//! the same flash, so it shows that an image is whole, not who made it: the flash is the root of trust.
 //!
-//! Both are read from memory that is taken as given but not believed: [`Fip::parse`] and [`Manifest::parse`] check every
-//! bound. The writers are here too, so that one test holds reader and writer together.
+//! Both are read from memory that is taken as given but not believed: [`Fip::parse`] and [`Manifest::parse`] check
+//! every bound. The writers are here too, so that one test holds reader and writer together.
 
 use core::fmt;
 use uuid::{Uuid, uuid};

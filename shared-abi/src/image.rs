@@ -1,5 +1,5 @@
-//! What a kernel's file is: an arm64 `Image`, by its header (Linux `Documentation/arch/arm64/booting.rst`), or something
-//! that has to be unpacked first.
+//! What a kernel's file is: an arm64 `Image`, by its header (Linux `Documentation/arch/arm64/booting.rst`), or
+//! something that has to be unpacked first.
 
 use core::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, little_endian::U32, little_endian::U64};
@@ -44,7 +44,8 @@ pub enum Format {
     Flat,
     /// An ELF file.
     Elf,
-    /// A kernel that unpacks itself under EFI (`CONFIG_EFI_ZBOOT`): Linux `drivers/firmware/efi/libstub/zboot-header.S`.
+    /// A kernel that unpacks itself under EFI (`CONFIG_EFI_ZBOOT`): Linux
+    /// `drivers/firmware/efi/libstub/zboot-header.S`.
     Zboot,
     /// Another program for EFI.
     Efi,

@@ -1,14 +1,14 @@
 //! How much a layer says about what others make happen.
 //!
-//! A guest can reset itself, and a hypervisor create a VM, as often as it likes. A line takes long, on a console that all
-//! share, and a log that grows with every call is nobody's to read: of each kind there is a number of lines, and the last
-//! one says that it is the last.
+//! A guest can reset itself, and a hypervisor create a VM, as often as it likes. A line takes long, on a console that
+//! all share, and a log that grows with every call is nobody's to read: of each kind there is a number of lines, and
+//! the last one says that it is the last.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A number of lines that is used up: how many were taken, of `MOST`. It begins as zero, so that a table of them takes no room in an
-/// image.
+/// A number of lines that is used up: how many were taken, of `MOST`. It begins as zero, so that a table of them takes
+/// no room in an image.
 #[derive(Default)]
 pub struct Lines<const MOST: u32>(AtomicU32);
 

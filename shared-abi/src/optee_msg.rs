@@ -1,7 +1,7 @@
 //! The OP-TEE message ABI (OP-TEE `core/include/optee_msg.h` and `optee_rpc_cmd.h`).
 //!
-//! A message is a [`MsgHeader`] followed by its [`MsgParam`]s, in memory that the normal world shares. What is read from
-//! there is an allegation: copy it once into these types, then look at it.
+//! A message is a [`MsgHeader`] followed by its [`MsgParam`]s, in memory that the normal world shares. What is read
+//! from there is an allegation: copy it once into these types, then look at it.
 
 use core::fmt;
 use uuid::Uuid;

@@ -38,8 +38,8 @@ pub mod stats {
     pub const UUID: Uuid = uuid!("d96a5b40-e2c7-b1af-8794-1002a5d5c61b");
     /// In: value, a = allocator ([`ALLOC_ID_ALL`], …), b = 1 to reset the peaks. Out: memref of [`Alloc`].
     pub const CMD_ALLOC_STATS: u32 = 1;
-    /// Ours, not OP-TEE's. Out: value, a = how often calls of the VM found a lock of its partition taken, b = how often one
-    /// that all VMs share; both modulo 2^32, since the VM was created.
+    /// Ours, not OP-TEE's. Out: value, a = how often calls of the VM found a lock of its partition taken, b = how often
+    /// one that all VMs share; both modulo 2^32, since the VM was created.
     pub const CMD_LOCK_WAITS: u32 = 0x100;
     /// Every allocator.
     pub const ALLOC_ID_ALL: u64 = 0;

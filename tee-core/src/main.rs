@@ -61,7 +61,8 @@ mod boot {
         unsafe { TEE.set_ns_ram(shared) };
         map.keep();
 
-        // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has none.
+        // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has
+        // none.
         let memory = if memory == 0 { layout::TEE.size } else { memory.min(layout::TEE.size) };
         // Now rather than in the first VM_CREATED.
         #[cfg(not(as_reported))]

@@ -1,9 +1,9 @@
 //! The locks of the TEE.
 //!
 //! They are spin locks that are only ever held with interrupts masked. A thread that held one while a foreign interrupt
-//! suspended it would keep it for as long as the normal world likes. So a lock masks before it takes and unmasks after it
-//! released, and it gives its value to a closure, not as a guard, so that two of them cannot be released in the wrong
-//! order.
+//! suspended it would keep it for as long as the normal world likes. So a lock masks before it takes and unmasks after
+//! it released, and it gives its value to a closure, not as a guard, so that two of them cannot be released in the
+//! wrong order.
 //!
 //! Each counts how often somebody found it taken. That costs nothing where nobody waits: the one who does counts.
 

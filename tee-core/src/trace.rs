@@ -1,7 +1,7 @@
 //! What the TEE tells about itself ([`shared_abi::trace`]), in builds with the feature `trace`.
 //!
-//! In others there is nothing of it: what the macros are given is not even evaluated. On the host everything is told, to the test that
-//! asks for it (`arch::host::trace`).
+//! In others there is nothing of it: what the macros are given is not even evaluated. On the host everything is told,
+//! to the test that asks for it (`arch::host::trace`).
 //!
 //! A record is about the client whose call the CPU works on, unless it names a VM: `event!(id => VmCreated { … })`.
 

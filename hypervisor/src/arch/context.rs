@@ -137,8 +137,8 @@ impl Context {
             write!("s3_3_c13_c0_5", self.tpidr2);
         }
         if features().contains(Features::RAS) {
-            // VDISR_EL2, which is DISR_EL1 to a guest (HCR_EL2.AMO): no virtual SError is ever deferred, but a guest can
-            // write to it, and the next one would read that.
+            // VDISR_EL2, which is DISR_EL1 to a guest (HCR_EL2.AMO): no virtual SError is ever deferred, but a guest
+            // can write to it, and the next one would read that.
             write!("s3_4_c12_c1_1", 0);
         }
         restore_simd(&self.simd);

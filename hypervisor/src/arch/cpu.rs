@@ -55,8 +55,9 @@ pub fn detect() {
 
 /// What leaves a guest for EL2 (Arm ARM D19.2.48). Beside stage 2 (VM) and all physical interrupts (FMO, IMO, AMO):
 /// WFI, so that others may run; SMC; ID registers, which are sanitised (TID3) or zero (TID1); implementation-defined
-/// registers (TIDCP, TACR); RAS error records (TERR); LORegions (TLOR). Pointer authentication does not trap (API, APK).
-/// Invalidating by set and way cleans as well (SWIO). Memory tags (ATA) and SCXTNUM (EnSCXT) stay off, that is, trapped.
+/// registers (TIDCP, TACR); RAS error records (TERR); LORegions (TLOR). Pointer authentication does not trap (API,
+/// APK). Invalidating by set and way cleans as well (SWIO). Memory tags (ATA) and SCXTNUM (EnSCXT) stay off, that is,
+/// trapped.
 fn set_hcr() {
     HCR_EL2.write(
         HCR_EL2::VM::Enable
@@ -88,7 +89,8 @@ pub fn init() {
     CPTR_EL2.set(CPTR);
     write!("hstr_el2", 0);
     write!("hacr_el2", 0);
-    // The physical count, which is the virtual one, and the EL1 physical timer are the guest's: EL2 has a timer of its own.
+    // The physical count, which is the virtual one, and the EL1 physical timer are the guest's: EL2 has a timer of its
+    // own.
     CNTHCTL_EL2.write(CNTHCTL_EL2::EL1PCTEN::SET + CNTHCTL_EL2::EL1PCEN::SET);
     CNTVOFF_EL2.set(0);
     write!("vpidr_el2", MIDR_EL1.get());
@@ -97,7 +99,8 @@ pub fn init() {
         write!("s3_4_c1_c2_2", 0);
     }
     if features().contains(Features::FGT) {
-        // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR: no trap of its own, and those that are on at 0 are of hidden features.
+        // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR: no trap of its own, and those that are on at 0 are of hidden
+        // features.
         write!("s3_4_c1_c1_4", 0);
         write!("s3_4_c1_c1_5", 0);
         write!("s3_4_c1_c1_6", 0);
@@ -136,15 +139,16 @@ pub fn random() -> u64 {
         }
     }
     static STATE: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
-    // SplitMix64 over the counter: not entropy, but different every time. Where there is no RNDR, nothing better is here.
+    // SplitMix64 over the counter: not entropy, but different every time. Where there is no RNDR, nothing better is
+    // here.
     let mut z = STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed) ^ read!("cntpct_el0").rotate_left(32);
     z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ z >> 31
 }
 
-/// Makes the calling CPU drop translations and instructions that another vCPU of the same VM may have left here: the two
-/// share a VMID, yet may use one ASID for different address spaces.
+/// Makes the calling CPU drop translations and instructions that another vCPU of the same VM may have left here: the
+/// two share a VMID, yet may use one ASID for different address spaces.
 pub fn flush_guest_tlb() {
     // SAFETY: Stage 1 and 2 entries of the current VMID only; they are walked again when needed.
     unsafe { core::arch::asm!("tlbi vmalle1", "ic iallu", "dsb nsh", "isb", options(nostack, preserves_flags)) };

@@ -1,5 +1,5 @@
-//! What of the guest that has just left is looked at when it accesses a device: its byte order, and if need be its code, its
-//! tables, its stack pointer and vector registers.
+//! What of the guest that has just left is looked at when it accesses a device: its byte order, and if need be its
+//! code, its tables, its stack pointer and vector registers.
 
 use super::sysreg::{self, isb, read, write};
 use crate::address::Ipa;

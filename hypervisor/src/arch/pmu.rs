@@ -1,7 +1,8 @@
 //! Instructions retired, by exception level (Arm ARM D13.11, event 0x08).
 //!
-//! EL3 is not counted here: counters of the normal world see Secure state, which EL3 belongs to, if MDCR_EL3.SPME allows it
-//! alone, and then they see the TEE, too. The monitor does not allow it, so EL3's part is read off QEMU's log by the lab.
+//! EL3 is not counted here: counters of the normal world see Secure state, which EL3 belongs to, if MDCR_EL3.SPME
+//! allows it alone, and then they see the TEE, too. The monitor does not allow it, so EL3's part is read off QEMU's log
+//! by the lab.
 //!
 //! Guests have no PMU (MDCR_EL2.TPM), so the hypervisor uses two of its counters: one counts at EL2, the other at EL1
 //! and EL0. QEMU counts instructions under `-icount` alone, and says so in PMCEID0.

@@ -79,7 +79,8 @@ pub fn cpu_on(affinity: u64, secondary: &'static super::boot::Secondary) -> Resu
     smccc::psci::cpu_on::<Smc>(affinity, super::boot::secondary_entry as *const () as u64, argument)
 }
 
-/// What the firmware says of SMCCC_ARCH_WORKAROUND_1 on the CPU that asks: 0 it helps, 1 it need not, -1 it is not there.
+/// What the firmware says of SMCCC_ARCH_WORKAROUND_1 on the CPU that asks: 0 it helps, 1 it need not, -1 it is not
+/// there.
 pub fn workaround_1() -> i32 {
     let function = SMCCC_ARCH_FEATURES.0;
     <Smc as smccc::Call>::call32(function, [SMCCC_ARCH_WORKAROUND_1.0, 0, 0, 0, 0, 0, 0])[0] as i32

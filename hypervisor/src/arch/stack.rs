@@ -1,15 +1,15 @@
 //! EL2's stacks: one for each CPU, and one for last words.
 //!
 //! A guest's exit starts at the top of its CPU's stack and has left it when the guest is entered again, so nothing is
-//! kept on it between exits. Below each stack is a page that is not mapped: whoever needs more than there is stops there
-//! instead of writing over somebody's data.
+//! kept on it between exits. Below each stack is a page that is not mapped: whoever needs more than there is stops
+//! there instead of writing over somebody's data.
 
 use crate::address::PAGE_SIZE;
 use core::cell::UnsafeCell;
 use shared_abi::layout::Range;
 
-/// Bytes of stack for each CPU. Booting takes half: a VM is made on the stack before it gets its place. With what is kept of its
-/// buffers for the trace it is larger.
+/// Bytes of stack for each CPU. Booting takes half: a VM is made on the stack before it gets its place. With what is
+/// kept of its buffers for the trace it is larger.
 pub const SIZE: usize = if cfg!(feature = "trace") { 60 << 10 } else { 32 << 10 };
 /// The unmapped page below.
 const GUARD: usize = PAGE_SIZE as usize;

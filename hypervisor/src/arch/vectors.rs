@@ -6,8 +6,8 @@
 //! vCPU. Rust ends by entering the vCPU to go on with.
 //!
 //! There are two tables. With the second, an exit first asks the firmware to make the branch predictor forget what the
-//! guest trained it to ([`super::predictor`]); the first has not one instruction for that. VBAR_EL2 holds no bits 10:0, so
-//! that a table anywhere else than on a boundary of 2 KiB is another table: the linker refuses that.
+//! guest trained it to ([`super::predictor`]); the first has not one instruction for that. VBAR_EL2 holds no bits 10:0,
+//! so that a table anywhere else than on a boundary of 2 KiB is another table: the linker refuses that.
 
 use core::arch::global_asm;
 use shared_abi::smccc::SMCCC_ARCH_WORKAROUND_1;

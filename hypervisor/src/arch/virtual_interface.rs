@@ -170,13 +170,14 @@ impl ListRegisters for Interface {
     }
 }
 
-/// ICH_HCR_EL2 of a guest with nothing out of the ordinary. A CPU without a trap for ICC_DIR alone has none: there, what is
-/// in no list register of the vCPU that names it stays active.
+/// ICH_HCR_EL2 of a guest with nothing out of the ordinary. A CPU without a trap for ICC_DIR alone has none: there,
+/// what is in no list register of the vCPU that names it stays active.
 fn always() -> u64 {
     if read!("ich_vtr_el2") & SEPARATE_DIR_TRAP != 0 { EN | TDIR } else { EN }
 }
 
-/// The priority of what the guest handles: the lowest bit that is set in its active priorities registers (GICv3 §4.8.5).
+/// The priority of what the guest handles: the lowest bit that is set in its active priorities registers (GICv3
+/// §4.8.5).
 #[inline]
 fn running_priority() -> u8 {
     let bits = preemption_bits();

@@ -9,12 +9,12 @@ use shared_abi::optee_msg::pages_of;
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::{Event, Owner, Refusal};
 
-/// Most pages of all buffers of a VM, 64 MiB (Xen's mediator: the same). The TEE has a record of every page: this bounds
-/// what one VM makes it keep.
+/// Most pages of all buffers of a VM, 64 MiB (Xen's mediator: the same). The TEE has a record of every page: this
+/// bounds what one VM makes it keep.
 pub const MAX_PINNED_PAGES: usize = 16384;
 
-/// Most buffers of a VM at a time (Xen's mediator: 16): one for each 64 KiB of the most that all of them can have, which
-/// makes a table of 32 KiB.
+/// Most buffers of a VM at a time (Xen's mediator: 16): one for each 64 KiB of the most that all of them can have,
+/// which makes a table of 32 KiB.
 pub const MAX_BUFFERS: usize = 1024;
 
 /// How many pages at the start of a buffer can hold messages of `CALL_WITH_REGD_ARG`. The mediator reads messages by
@@ -79,8 +79,9 @@ pub struct NoRoom {
 
 /// The buffers of a VM, by their cookies.
 ///
-/// The pages of a buffer that stands here are *pinned*: the TEE may write to them at any time. Nothing takes memory away
-/// from a VM that lives, and when it dies `VM_DESTROYED` comes first, so the count of pinned pages is all that is kept.
+/// The pages of a buffer that stands here are *pinned*: the TEE may write to them at any time. Nothing takes memory
+/// away from a VM that lives, and when it dies `VM_DESTROYED` comes first, so the count of pinned pages is all that is
+/// kept.
 ///
 /// A kernel that is replaced by another one (kexec) leaves its buffers registered, as Linux does; how they go says
 /// `reclaim.rs`.

@@ -3,7 +3,8 @@
 use crate::address::Ipa;
 use crate::mediator::shadow::ListPages;
 
-/// Most calls of a VM at a time; fewer if the TEE has fewer threads. One more is answered ETHREAD_LIMIT, and Linux waits.
+/// Most calls of a VM at a time; fewer if the TEE has fewer threads. One more is answered ETHREAD_LIMIT, and Linux
+/// waits.
 pub const MAX_CALLS: usize = 8;
 
 /// How often in a row an RPC that cannot be shown to the guest is answered for it, before the call is given up. A
@@ -108,8 +109,8 @@ pub struct Call {
     pub effect: Effect,
     /// Page lists of its parameters.
     pub lists: ListPages,
-    /// Page list of its last answer to SHM_ALLOC. The TEE may be interrupted before it has read the list, so it stays until
-    /// the next such answer or the end.
+    /// Page list of its last answer to SHM_ALLOC. The TEE may be interrupted before it has read the list, so it stays
+    /// until the next such answer or the end.
     pub answer_list: ListPages,
     /// Whether it was given memory for RPC messages.
     pub has_rpc_memory: bool,

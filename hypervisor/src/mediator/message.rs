@@ -1,6 +1,7 @@
 //! A message as it stands in memory: in the guest's, where it is an allegation, and in a shadow page.
 //!
-//! Everything is done in 64-bit words, because that is what both memories give; `shared_abi::optee_msg` has the structures.
+//! Everything is done in 64-bit words, because that is what both memories give; `shared_abi::optee_msg` has the
+//! structures.
 
 use crate::address::{Ipa, PAGE_SIZE};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -92,9 +93,9 @@ impl<'a> Message<'a> {
         self.set_header(MsgHeader { ret: ret.0, ret_origin: origin as u32, ..self.header() });
     }
 
-    /// Copies what the receiver of a message may change, and nothing else: result, session, the numbers of values and the sizes of
-    /// buffers. Which parameters those are is what `answer` says, which the guest cannot change if it is the shadow; addresses
-    /// and cookies are never copied.
+    /// Copies what the receiver of a message may change, and nothing else: result, session, the numbers of values and
+    /// the sizes of buffers. Which parameters those are is what `answer` says, which the guest cannot change if it
+    /// is the shadow; addresses and cookies are never copied.
     ///
     /// `self` keeps its own count of parameters, whatever either header says. Returns the result.
     pub fn take_results(&self, answer: &Message<'_>) -> TeeResult {

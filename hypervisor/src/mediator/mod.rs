@@ -2,8 +2,8 @@
 //!
 //! A guest's message names memory by addresses that mean nothing outside the VM, and the guest can rewrite it at any
 //! time. So the TEE never sees a guest's message, only the mediator's copy of it in a *shadow page*: non-secure memory
-//! that no guest has mapped. While copying, the mediator replaces every address by the physical one, having checked that
-//! the page is this VM's own RAM. The way back carries results only, never an address.
+//! that no guest has mapped. While copying, the mediator replaces every address by the physical one, having checked
+//! that the page is this VM's own RAM. The way back carries results only, never an address.
 //!
 //! | file | what |
 //! |---|---|
@@ -22,24 +22,24 @@
 //!
 //! At boot, [`Mediator::probe`]. For each VM that is to have the TEE, [`Mediator::create_vm`] with a [`Shadow`] of its
 //! own; then every call that a vCPU makes to the trusted OS (SMCCC owners 50 to 63, by SMC or HVC) goes to
-//! [`VmTee::handle`]. When the VM ends: first no vCPU of it may be inside `handle` any more, then [`VmTee::destroy`], and
-//! only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write to every page that the
-//! VM shared with it.
+//! [`VmTee::handle`]. When the VM ends: first no vCPU of it may be inside `handle` any more, then [`VmTee::destroy`],
+//! and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write to every page
+//! that the VM shared with it.
 //!
 //! # What a guest gets to see
 //!
 //! Memory is only ever shared dynamically, so of the TEE's capabilities a guest sees `UNREGISTERED_SHM`, `DYNAMIC_SHM`,
-//! `MEMREF_NULL` and `RPC_ARG`. Function ids that belong to the hypervisor (`VM_CREATED`, `VM_DESTROYED`), to what is not
-//! mediated (reserved or protected memory, asynchronous notifications, booting CPUs) or to nobody never reach the TEE: the
-//! answer is SMCCC's NOT_SUPPORTED, -1. Whatever the guest puts into x7, the TEE sees the id of its VM there.
+//! `MEMREF_NULL` and `RPC_ARG`. Function ids that belong to the hypervisor (`VM_CREATED`, `VM_DESTROYED`), to what is
+//! not mediated (reserved or protected memory, asynchronous notifications, booting CPUs) or to nobody never reach the
+//! TEE: the answer is SMCCC's NOT_SUPPORTED, -1. Whatever the guest puts into x7, the TEE sees the id of its VM there.
 //!
 //! # Bounds
 //!
 //! All tables are of fixed size, per VM, so that no VM can take anything from another: [`MAX_CALLS`], [`MAX_BUFFERS`],
-//! [`MAX_PINNED_PAGES`] of all buffers together, and one may have them all ([`MAX_BUFFER_PAGES`]). Work done for one call is
-//! bounded by them as well: a page of a list costs some twenty instructions at EL2, and the lists of all of a VM's calls
-//! have [`shadow::LIST_PAGES`] together. A VM takes 288 KiB of the hypervisor's heap for that, which is part of the memory
-//! that VMs have as RAM otherwise: 256 KiB of shadow pages, and a table of 32 KiB.
+//! [`MAX_PINNED_PAGES`] of all buffers together, and one may have them all ([`MAX_BUFFER_PAGES`]). Work done for one
+//! call is bounded by them as well: a page of a list costs some twenty instructions at EL2, and the lists of all of a
+//! VM's calls have [`shadow::LIST_PAGES`] together. A VM takes 288 KiB of the hypervisor's heap for that, which is part
+//! of the memory that VMs have as RAM otherwise: 256 KiB of shadow pages, and a table of 32 KiB.
 #![forbid(unsafe_code)]
 
 pub mod buffer;

@@ -1,8 +1,8 @@
 //! Page lists: from the guest's, of IPAs, to a shadow list of physical addresses.
 //!
 //! The format is `OPTEE_MSG_ATTR_NONCONTIG`'s: pages of 511 addresses, the last word being the address of the next such
-//! page. A buffer that the guest gave as one contiguous range becomes a list as well, because what is contiguous for the
-//! guest need not be so in the machine.
+//! page. A buffer that the guest gave as one contiguous range becomes a list as well, because what is contiguous for
+//! the guest need not be so in the machine.
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
 use crate::mediator::GuestMemory;

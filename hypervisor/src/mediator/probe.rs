@@ -78,8 +78,8 @@ fn ask(tee: &mut (impl Tee + ?Sized), function: FunctionId, x1: u64) -> [u64; 4]
 impl Mediator {
     /// Looks for a TEE that takes VMs.
     ///
-    /// OP-TEE 3.5 and older do not say in their capabilities that they know VMs, so a harmless `VM_DESTROYED(0)` is tried:
-    /// whoever knows none answers UNKNOWN_FUNCTION.
+    /// OP-TEE 3.5 and older do not say in their capabilities that they know VMs, so a harmless `VM_DESTROYED(0)` is
+    /// tried: whoever knows none answers UNKNOWN_FUNCTION.
     pub fn probe(tee: &mut (impl Tee + ?Sized)) -> Result<Self, NoTee> {
         let uid = ask(tee, OPTEE_SMC_CALLS_UID, 0);
         if uid.map(|word| word as u32) != CALLS_UID {

@@ -1,14 +1,14 @@
 //! What an earlier driver of the same VM left, and how it goes.
 //!
-//! Buffers are registered until they are unregistered or the VM ends. A kernel that another one takes the place of (kexec)
-//! unregisters none: Linux's driver only gives up what the TEE cached (`optee_shutdown`). After some of them nothing
-//! would fit. Which buffers are whose shows a driver's first question, EXCHANGE_CAPABILITIES: what is registered before
-//! is an earlier one's, until it is used again. It stays, for a guest may ask that twice. But when a new buffer does not
-//! fit, here or in the TEE, or when its cookie is one of theirs, the mediator unregisters all of them on the guest's
-//! behalf, one call to the TEE after another, before it tries the guest's own once more.
+//! Buffers are registered until they are unregistered or the VM ends. A kernel that another one takes the place of
+//! (kexec) unregisters none: Linux's driver only gives up what the TEE cached (`optee_shutdown`). After some of them
+//! nothing would fit. Which buffers are whose shows a driver's first question, EXCHANGE_CAPABILITIES: what is
+//! registered before is an earlier one's, until it is used again. It stays, for a guest may ask that twice. But when a
+//! new buffer does not fit, here or in the TEE, or when its cookie is one of theirs, the mediator unregisters all of
+//! them on the guest's behalf, one call to the TEE after another, before it tries the guest's own once more.
 //!
-//! Those calls have the place of the guest's, whose message has the same shape: an RPC in one of them goes where an RPC of
-//! the guest's own call would.
+//! Those calls have the place of the guest's, whose message has the same shape: an RPC in one of them goes where an RPC
+//! of the guest's own call would.
 
 use crate::mediator::GuestMemory;
 use crate::mediator::buffer::Kind;
@@ -20,8 +20,8 @@ use shared_abi::optee_smc::ReturnCode;
 use shared_abi::tee::TeeResult;
 
 impl State {
-    /// The TEE has answered a call that registers a buffer, or one of the mediator's own. What comes next, unless that is the
-    /// guest's to hear.
+    /// The TEE has answered a call that registers a buffer, or one of the mediator's own. What comes next, unless that
+    /// is the guest's to hear.
     #[cold]
     pub(super) fn reclaimed<M>(&mut self, index: usize, effect: Effect, x0: u32, memory: &M) -> Option<Next>
     where

@@ -16,10 +16,10 @@ use shared_abi::trace::{Event, Refusal};
 /// Memory that the guest gave for RPC messages (RPC_ALLOC). Its shadow is the shadow page of the same index.
 pub struct RpcMemory {
     cookie: u64,
-    /// The call that has it; none once that call is done and the TEE keeps it for another. While a call has it no other one
-    /// can give it back: two calls may believe that one cookie is theirs, if the guest gave it twice, and then the second
-    /// one's must not take the page from under the first one. (The TEE's number for the call says nothing here: a TEE may give
-    /// each suspension its own.)
+    /// The call that has it; none once that call is done and the TEE keeps it for another. While a call has it no
+    /// other one can give it back: two calls may believe that one cookie is theirs, if the guest gave it twice,
+    /// and then the second one's must not take the page from under the first one. (The TEE's number for the call
+    /// says nothing here: a TEE may give each suspension its own.)
     call: Option<usize>,
     ipa: Ipa,
     /// Parameters that a message can have there.
@@ -178,7 +178,8 @@ impl State {
         Message::new(memory.words(ipa, words_of(params))?, params)
     }
 
-    /// Copies an RPC's message to the guest. `None` if that cannot be done; otherwise the memory it asks for, if it does.
+    /// Copies an RPC's message to the guest. `None` if that cannot be done; otherwise the memory it asks for, if it
+    /// does.
     fn show<M>(&mut self, index: usize, place: Place, memory: &M) -> Option<Option<Wanted>>
     where
         M: GuestMemory + ?Sized,
@@ -205,8 +206,8 @@ impl State {
         }
     }
 
-    /// Takes the guest's answer into the shadow. An error is one that the TEE must be told, perhaps after the guest was asked
-    /// to free what it gave.
+    /// Takes the guest's answer into the shadow. An error is one that the TEE must be told, perhaps after the guest was
+    /// asked to free what it gave.
     fn take_answer<M>(
         &mut self,
         index: usize,
@@ -253,7 +254,8 @@ impl State {
         Ok(())
     }
 
-    /// Puts a request of the mediator's own before the guest: to free a buffer that it gave and the TEE will not hear of.
+    /// Puts a request of the mediator's own before the guest: to free a buffer that it gave and the TEE will not hear
+    /// of.
     fn ask_to_free<M>(&self, index: usize, place: Place, kind: u64, cookie: u64, memory: &M) -> bool
     where
         M: GuestMemory + ?Sized,
@@ -265,7 +267,8 @@ impl State {
         true
     }
 
-    /// The guest's answer to RPC_ALLOC. On failure the TEE gets no address but the cookie, so that it asks the guest to free it.
+    /// The guest's answer to RPC_ALLOC. On failure the TEE gets no address but the cookie, so that it asks the guest to
+    /// free it.
     fn take_rpc_memory<M>(&mut self, index: usize, size: u64, args: &[u64; 8], memory: &M) -> [u64; 8]
     where
         M: GuestMemory + ?Sized,

@@ -8,9 +8,9 @@ use shared_abi::layout::Range;
 /// 64-bit words in a page.
 pub const WORDS: usize = PAGE_SIZE as usize / size_of::<u64>();
 
-/// Pages for page lists. The largest buffer takes [`MAX_LIST_PAGES`](crate::mediator::page_list::MAX_LIST_PAGES), 33, and
-/// four of Linux's largest ones of 4 MiB take 12: this is one of the former beside some ordinary ones. A list lives as
-/// long as its call; with the messages they make 64 pages, 256 KiB for each VM.
+/// Pages for page lists. The largest buffer takes [`MAX_LIST_PAGES`](crate::mediator::page_list::MAX_LIST_PAGES), 33,
+/// and four of Linux's largest ones of 4 MiB take 12: this is one of the former beside some ordinary ones. A list lives
+/// as long as its call; with the messages they make 64 pages, 256 KiB for each VM.
 pub const LIST_PAGES: usize = 48;
 
 /// One page of non-secure memory that no guest has mapped.

@@ -144,8 +144,8 @@ impl State {
         Ok(index)
     }
 
-    /// Puts a new call's message into its shadow page: the guest's, or one of the mediator's own that must come before it.
-    /// `reclaimed` tells whether that was tried before, and what an earlier
+    /// Puts a new call's message into its shadow page: the guest's, or one of the mediator's own that must come before
+    /// it. `reclaimed` tells whether that was tried before, and what an earlier
     /// driver left has gone since.
     // On the way of every call, and in a way that few go besides.
     #[inline(always)]
@@ -278,8 +278,8 @@ impl State {
         Ok(effect)
     }
 
-    /// Lets no second call register or unregister a cookie while one does: which of them the TEE served first would not be
-    /// known when both are done.
+    /// Lets no second call register or unregister a cookie while one does: which of them the TEE served first would not
+    /// be known when both are done.
     fn change(&self, cookie: u64) -> Result<(), TeeResult> {
         if self.is_changing(cookie) { Err(self.refuse(Refusal::InUse, cookie, TeeResult::BUSY)) } else { Ok(()) }
     }

@@ -67,8 +67,9 @@ impl VmTee {
 
     /// Tells the TEE that the VM is gone (`VM_DESTROYED`), suspended calls and shared memory with it.
     ///
-    /// No vCPU of the VM may be inside [`handle`](Self::handle) any more. Yielding calls that come later answer ENOTAVAIL.
-    /// Returns whether the TEE agreed; if it did not, it may still use the VM's memory and its [`Shadow`].
+    /// No vCPU of the VM may be inside [`handle`](Self::handle) any more. Yielding calls that come later answer
+    /// ENOTAVAIL. Returns whether the TEE agreed; if it did not, it may still use the VM's memory and its
+    /// [`Shadow`].
     pub fn destroy<T: Tee + ?Sized>(&self, tee: &mut T) -> bool {
         self.state.lock().close();
         let function = u64::from(OPTEE_SMC_VM_DESTROYED.0);

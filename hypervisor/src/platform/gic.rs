@@ -99,8 +99,8 @@ pub fn deactivate(intid: u32) {
     crate::arch::sysreg::isb();
 }
 
-/// Makes these of the guest's timers' interrupts active on `cpu`, which must be this one, and the others inactive: active are
-/// those that the vCPU that is loaded has taken and not deactivated, which will reach them.
+/// Makes these of the guest's timers' interrupts active on `cpu`, which must be this one, and the others inactive:
+/// active are those that the vCPU that is loaded has taken and not deactivated, which will reach them.
 pub fn set_timers_active(cpu: usize, active: u32) {
     const SGI_FRAME: u64 = 0x1_0000;
     const ISACTIVER0: u64 = 0x300;

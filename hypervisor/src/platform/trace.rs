@@ -26,8 +26,8 @@ impl Sink {
     /// Writes a record.
     #[inline(always)]
     fn write(&self, client: u16, event: Event) {
-        // SAFETY: Only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes no other. If
-        // it faults, its CPU doesn't come back to it.
+        // SAFETY: Only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes
+        // no other. If it faults, its CPU doesn't come back to it.
         if let Some(recorder) = unsafe { &mut *self.0.get() } {
             recorder.write(read!("cntpct_el0"), client, event, print);
         }
@@ -66,7 +66,8 @@ pub fn write(client: u16, event: Event) {
 ///
 /// # Safety
 ///
-/// For [`Way::Rings`], [`TRACE`](shared_abi::layout::TRACE) must be mapped memory to which nobody in the hypervisor refers.
+/// For [`Way::Rings`], [`TRACE`](shared_abi::layout::TRACE) must be mapped memory to which nobody in the hypervisor
+/// refers.
 pub unsafe fn plan(way: Way, image: Range) {
     PLAN.call_once(|| Plan { way, image });
 }

@@ -70,7 +70,8 @@ fn who_wakes_runs_at_once_unless_it_has_had_its_share() {
     assert!(is_over(&mut turns, 0b11, now + SLICE));
 }
 
-/// One sleeps and works, others are busy all the time; how late it runs after it wanted to, at most, and what each gets.
+/// One sleeps and works, others are busy all the time; how late it runs after it wanted to, at most, and what each
+/// gets.
 fn beside_busy_ones(busy: usize, mut sleep_and_work: impl FnMut() -> (u64, u64)) -> (u64, Vec<u64>) {
     let (mut turns, sleeper, mut ready, mut now) = (turns(), busy, (1 << busy) - 1, 0);
     let (mut late, mut got) = (0, vec![0; busy + 1]);

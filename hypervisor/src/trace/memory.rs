@@ -37,7 +37,8 @@ pub struct Pieces {
     list: [Piece; MAX_PIECES],
 }
 
-/// Pages that follow each other for the VM and in the machine. As page numbers, which are short enough for 44 bits of address.
+/// Pages that follow each other for the VM and in the machine. As page numbers, which are short enough for 44 bits of
+/// address.
 #[cfg(any(feature = "trace", test))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Piece {

@@ -1,7 +1,9 @@
-//! Trace points: what the hypervisor tells about its steps (`shared_abi::trace`), where it is built to (feature `trace`).
+//! Trace points: what the hypervisor tells about its steps (`shared_abi::trace`), where it is built to (feature
+//! `trace`).
 //!
-//! [`record`] is given a closure that makes the event. Without the feature that closure is never called, and neither it nor
-//! [`Client`] leaves an instruction or a byte behind. In tests all of it is there, and records are kept for the test to look at.
+//! [`record`] is given a closure that makes the event. Without the feature that closure is never called, and neither it
+//! nor [`Client`] leaves an instruction or a byte behind. In tests all of it is there, and records are kept for the
+//! test to look at.
 //!
 //! | file | what |
 //! |---|---|

@@ -35,8 +35,8 @@ fn of_psci(x: &[u64; 4], code: i32) -> Option<(Refusal, u64)> {
     })
 }
 
-/// A yielding call that the mediator refuses, with its arguments. A message that is refused (`Ok`: the code is in the message) has
-/// been recorded where its mistake was found.
+/// A yielding call that the mediator refuses, with its arguments. A message that is refused (`Ok`: the code is in the
+/// message) has been recorded where its mistake was found.
 #[inline(always)]
 pub fn yielding(client: Client, code: ReturnCode, args: &[u64; 8]) {
     let message = from_halves(args[1], args[2]);

@@ -1,6 +1,6 @@
-//! Loads and stores of which the syndrome of an abort says nothing (ISV = 0, Arm ARM D19.2.39): those that change their base
-//! register, pairs, and those of floating-point and vector registers. Compilers make them of plain loops over registers of a
-//! device.
+//! Loads and stores of which the syndrome of an abort says nothing (ISV = 0, Arm ARM D19.2.39): those that change their
+//! base register, pairs, and those of floating-point and vector registers. Compilers make them of plain loops over
+//! registers of a device.
 #![forbid(unsafe_code)]
 
 use super::syndrome::Access;
@@ -69,8 +69,8 @@ impl Fields {
 }
 
 impl Transfer {
-    /// Decodes a load or store of one or two registers with an immediate offset (Arm ARM C4.1.94). `None` for all others: vectors by
-    /// structure or lane, exclusives and atomics, and those that a syndrome describes.
+    /// Decodes a load or store of one or two registers with an immediate offset (Arm ARM C4.1.94). `None` for all
+    /// others: vectors by structure or lane, exclusives and atomics, and those that a syndrome describes.
     pub fn decode(instruction: u32) -> Option<Self> {
         let fields = Fields(instruction);
         // Bits 29:27, and 25:24.
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn pairs() {
-        // ldp w5, w6, [x7]; stp x5, x6, [x7, #16]; ldp w5, w6, [x7], #8; stp w5, w6, [x7, #-8]!; ldpsw x5, x6, [x7, #8];
-        // ldnp x5, x6, [x7, #-16]
+        // ldp w5, w6, [x7]; stp x5, x6, [x7, #16]; ldp w5, w6, [x7], #8; stp w5, w6, [x7, #-8]!; ldpsw x5, x6, [x7,
+        // #8]; ldnp x5, x6, [x7, #-16]
         for (instruction, width, write, offset, change) in [
             (0x2940_18E5, 4, false, 0, None),
             (0xA901_18E5, 8, true, 16, None),
@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn floating_point_and_vector_registers() {
-        // ldr b0, [x1, #3]; str h0, [x1, #2]; ldr q0, [x1, #16]; ldur s0, [x1, #-4]; str d0, [x1], #8; ldr q0, [x1, #-16]!
+        // ldr b0, [x1, #3]; str h0, [x1, #2]; ldr q0, [x1, #16]; ldur s0, [x1, #-4]; str d0, [x1], #8; ldr q0, [x1,
+        // #-16]!
         for (instruction, width, write, offset, change) in [
             (0x3D40_0C20, 1, false, 3, None),
             (0x7D00_0420, 2, true, 2, None),

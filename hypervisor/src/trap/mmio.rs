@@ -47,9 +47,9 @@ pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
     }
 }
 
-/// Emulates an access of which the syndrome says nothing but where it went, by a look at the instruction. What is looked at is the
-/// guest's memory, which the guest may have changed: another instruction is nobody's access. What became of it, and how many bytes
-/// behind the first one that was.
+/// Emulates an access of which the syndrome says nothing but where it went, by a look at the instruction. What is
+/// looked at is the guest's memory, which the guest may have changed: another instruction is nobody's access. What
+/// became of it, and how many bytes behind the first one that was.
 #[cold]
 pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Outcome, u64) {
     const WNR: u64 = 1 << 6;

@@ -1,7 +1,8 @@
 //! Why a guest left, and what is done about it.
 //!
-//! The vectors jump to the three functions below with the vCPU that was running, its x0 to x30 saved, everything else of it
-//! still in the CPU. They end by entering a guest: they never return, so they restore none of the registers that they use.
+//! The vectors jump to the three functions below with the vCPU that was running, its x0 to x30 saved, everything else
+//! of it still in the CPU. They end by entering a guest: they never return, so they restore none of the registers that
+//! they use.
 //!
 //! | file | what |
 //! |---|---|

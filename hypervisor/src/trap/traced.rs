@@ -1,5 +1,5 @@
-//! The way in and out of a guest in trace builds: one record for each exception that comes from a guest, one for each return
-//! into one. The vectors jump to these in the handlers' place.
+//! The way in and out of a guest in trace builds: one record for each exception that comes from a guest, one for each
+//! return into one. The vectors jump to these in the handlers' place.
 
 use super::syndrome::{self, Class};
 use crate::arch::sysreg::{self, read};

@@ -1,7 +1,7 @@
 //! Thirty-two interrupts: configuration and state, a bit each, which any CPU may look at and change at any time.
 //!
-//! Who *holds* an interrupt ([`Bank::held`]) has moved it into a vCPU's list registers and alone moves it on; what others want
-//! of it meanwhile they write down as a wish, which the holder fulfils when it looks.
+//! Who *holds* an interrupt ([`Bank::held`]) has moved it into a vCPU's list registers and alone moves it on; what
+//! others want of it meanwhile they write down as a wish, which the holder fulfils when it looks.
 
 use super::Width;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::SeqCst};
@@ -11,8 +11,8 @@ const PRIORITY_MASK: u8 = 0xF8;
 
 /// A bit for each of thirty-two interrupts.
 ///
-/// All accesses are sequentially consistent: who changes something and then looks whether anybody has to be told, and who
-/// is told to look and then looks, must not miss each other. It costs no instruction more than weaker orders here.
+/// All accesses are sequentially consistent: who changes something and then looks whether anybody has to be told, and
+/// who is told to look and then looks, must not miss each other. It costs no instruction more than weaker orders here.
 #[derive(Default)]
 pub struct Flags(AtomicU32);
 
@@ -248,8 +248,8 @@ impl Bank {
         bits & !free
     }
 
-    /// Fulfils wishes about those of `bits` that were held when they were written down, and are not any more: their holders may
-    /// have looked before. Whoever holds them from now on sees them.
+    /// Fulfils wishes about those of `bits` that were held when they were written down, and are not any more: their
+    /// holders may have looked before. Whoever holds them from now on sees them.
     pub fn settle_again(&self, bits: u32) {
         let wished = bits & self.wishes();
         if wished != 0 {

@@ -15,7 +15,8 @@ pub trait ListRegisters {
     fn write(&mut self, index: usize, value: u64);
     /// Says what else is to lead to an exit.
     fn set_control(&mut self, control: Control);
-    /// How often the guest has ended an interrupt that is in no list register, since this was asked last (ICH_HCR.EOIcount).
+    /// How often the guest has ended an interrupt that is in no list register, since this was asked last
+    /// (ICH_HCR.EOIcount).
     fn take_unlisted_ends(&mut self) -> u32;
     /// What the guest lets through.
     fn filter(&self) -> Filter;
@@ -33,8 +34,8 @@ pub trait ListRegisters {
     fn timers(&self) -> u32;
 }
 
-/// What of the guest's dealings with its CPU interface leads to an exit, beside deactivations by ICC_DIR, which always do
-/// (ICH_HCR_EL2.TDIR): only who splits ends (EOImode) uses that, and what it names may be with another vCPU.
+/// What of the guest's dealings with its CPU interface leads to an exit, beside deactivations by ICC_DIR, which always
+/// do (ICH_HCR_EL2.TDIR): only who splits ends (EOImode) uses that, and what it names may be with another vCPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
     /// No list register is pending any more, but something else is (NPIE).

@@ -1,12 +1,12 @@
 //! A VM's interrupt controller: GICv3 without security states, ITS or LPIs (Arm IHI 0069).
 //!
-//! What is configured and what waits stands in bit masks over 32 interrupts each ([`bank`]), which every CPU that runs a vCPU of
-//! the VM reads and changes without a lock: no CPU ever waits for another one's, which may not be running. What a vCPU can take
-//! next stands in its list registers ([`lists`]), where the guest acknowledges and ends it without an exit. Those belong to the
-//! CPU on which the vCPU is: it claims an interrupt, and then *holds* it until it is over.
+//! What is configured and what waits stands in bit masks over 32 interrupts each ([`bank`]), which every CPU that runs
+//! a vCPU of the VM reads and changes without a lock: no CPU ever waits for another one's, which may not be running.
+//! What a vCPU can take next stands in its list registers ([`lists`]), where the guest acknowledges and ends it without
+//! an exit. Those belong to the CPU on which the vCPU is: it claims an interrupt, and then *holds* it until it is over.
 //!
-//! Whoever changes something notes with each vCPU for which that matters that it has to look ([`redistributor::News`]), and is
-//! told which those are ([`VcpuMask`]), to wake them.
+//! Whoever changes something notes with each vCPU for which that matters that it has to look ([`redistributor::News`]),
+//! and is told which those are ([`VcpuMask`]), to wake them.
 //!
 //! | file | what |
 //! |---|---|
@@ -45,7 +45,8 @@ const BANKS: usize = 1 + SPI_BANKS;
 pub const VIRTUAL_TIMER: u32 = 27;
 /// The EL1 physical timer's.
 pub const PHYSICAL_TIMER: u32 = 30;
-/// The timers' interrupts, whose lines are the CPU's own and whose list registers are linked to the physical interrupts.
+/// The timers' interrupts, whose lines are the CPU's own and whose list registers are linked to the physical
+/// interrupts.
 pub const TIMERS: u32 = 1 << VIRTUAL_TIMER | 1 << PHYSICAL_TIMER;
 
 /// vCPUs of a VM, as a bit mask.

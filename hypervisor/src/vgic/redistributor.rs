@@ -82,8 +82,8 @@ impl Vgic {
         offset / STRIDE < self.vcpus as u64
     }
 
-    /// Reads a register of the redistributors' range. `None` if there is no redistributor. `timers` are the lines of the timers
-    /// of the vCPU that reads, which no other one knows.
+    /// Reads a register of the redistributors' range. `None` if there is no redistributor. `timers` are the lines of
+    /// the timers of the vCPU that reads, which no other one knows.
     pub fn read_redistributor(&self, reader: usize, timers: u32, offset: u64, width: Width) -> Option<u64> {
         let vcpu = (offset / STRIDE) as usize;
         let cpu = self.cpus.get(vcpu).filter(|_| vcpu < self.vcpus)?;

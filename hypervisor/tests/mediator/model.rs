@@ -1,5 +1,5 @@
-//! What the mediator must do, said again without shadow pages, locks or tables: what the TEE is asked, what the guest is
-//! told, and who knows which buffer.
+//! What the mediator must do, said again without shadow pages, locks or tables: what the TEE is asked, what the guest
+//! is told, and who knows which buffer.
 
 use crate::ram::{Memory, RAM, machine};
 use hypervisor::address::PAGE_SIZE;
@@ -273,8 +273,8 @@ impl Model {
         Err(if crowded && !reclaimed { Refused::Crowded } else { Refused::Result(result) })
     }
 
-    /// The guest gives memory that the TEE asked for. The pages that the TEE hears of, if it does; and whether the guest is asked
-    /// to free it instead.
+    /// The guest gives memory that the TEE asked for. The pages that the TEE hears of, if it does; and whether the
+    /// guest is asked to free it instead.
     pub fn give(&mut self, id: u64, param: &MsgParam, wanted: u64, ram: &Memory) -> Result<Vec<u64>, bool> {
         let Ok(Param::Tmem { dir: Direction::Out, buf_ptr, size, shm_ref, noncontig }) = Param::parse(param) else {
             return Err(false);

@@ -33,7 +33,8 @@ fn fails(choices: &[Vec<u64>]) -> bool {
     catch_unwind(AssertUnwindSafe(|| play(choices))).is_err()
 }
 
-/// Plays a sequence of so many steps; how many calls that takes. One that fails is made simple, printed, and fails again.
+/// Plays a sequence of so many steps; how many calls that takes. One that fails is made simple, printed, and fails
+/// again.
 fn check(seed: u64, steps: u64) -> u64 {
     let draw = Rc::new(RefCell::new(Draw::random(seed)));
     let mut choices = Vec::new();

@@ -28,7 +28,8 @@ const LISTS: u64 = 6;
 enum Waiting {
     Resumption([u64; 2]),
     Memory(u64),
-    /// An answer to a message behind the call's, or in memory of this cookie; how much memory was asked for, and of what kind.
+    /// An answer to a message behind the call's, or in memory of this cookie; how much memory was asked for, and of
+    /// what kind.
     Answer {
         memory: Option<u64>,
         cookie: [u64; 2],
@@ -273,8 +274,8 @@ impl World {
         self.ask(regs, id, cmd, next);
     }
 
-    /// Whether another CPU of the guest's writes while the mediator looks: a number of a parameter, or a word of a list. Not
-    /// which buffer is spoken of, for whose that is then nobody could say.
+    /// Whether another CPU of the guest's writes while the mediator looks: a number of a parameter, or a word of a
+    /// list. Not which buffer is spoken of, for whose that is then nobody could say.
     fn race(&self, message: u64) -> bool {
         let refers =
             |n: u64| matches!(Param::parse(&transmute!(self.ram.block(message + 32 + 32 * n))), Ok(Param::Rmem { .. }));

@@ -19,7 +19,8 @@ mod firmware {
     /// From `arch::boot`: MMU and caches on, x0 as the loader left it.
     #[unsafe(no_mangle)]
     extern "C" fn guest_main(device_tree: usize) -> ! {
-        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to it.
+        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
+        // it.
         let tree = unsafe { Fdt::from_ptr(device_tree as *const u8) };
         let Ok(tree) = tree else {
             // SAFETY: Nothing else uses the console yet.

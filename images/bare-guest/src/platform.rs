@@ -51,7 +51,8 @@ impl Console {
     unsafe fn at(address: usize) -> Self {
         let registers = core::ptr::with_exposed_provenance_mut::<PL011Registers>(address);
         let registers = NonNull::new(registers).unwrap_or(NonNull::dangling());
-        // SAFETY: As the caller promises. Without a PL011 at all its address would be that of unmapped memory: an exception.
+        // SAFETY: As the caller promises. Without a PL011 at all its address would be that of unmapped memory: an
+        // exception.
         Self { uart: unsafe { Uart::new(UniqueMmioPointer::new(registers)) } }
     }
 
@@ -87,7 +88,8 @@ impl Terminal for Console {
     }
 }
 
-/// Lets the virtual timer's interrupt (PPI 11, INTID 27) reach this CPU, which wakes it out of WFI though it takes none.
+/// Lets the virtual timer's interrupt (PPI 11, INTID 27) reach this CPU, which wakes it out of WFI though it takes
+/// none.
 ///
 /// # Safety
 ///

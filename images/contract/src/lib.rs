@@ -4,9 +4,9 @@
 //! plain QEMU and as a guest, and compares the lines: `cargo lab contract`. Where they differ, `differences.toml` says
 //! what the guest contract has instead, and why.
 //!
-//! It needs RAM at 0x4000_0000, a device tree in x0, a GICv3, PL011, PL031 and PSCI. `bootargs` names the topics to look
-//! at, or with `-` before them those that are left out; else it is all of them. With `noise` it is the neighbour of a VM
-//! that looks (`noise.rs`).
+//! It needs RAM at 0x4000_0000, a device tree in x0, a GICv3, PL011, PL031 and PSCI. `bootargs` names the topics to
+//! look at, or with `-` before them those that are left out; else it is all of them. With `noise` it is the neighbour
+//! of a VM that looks (`noise.rs`).
 #![cfg_attr(not(test), no_std)]
 
 #[cfg(target_os = "none")]

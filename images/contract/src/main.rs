@@ -21,7 +21,8 @@ mod firmware {
         Cpu::install(0);
         reset::note();
         others::note_entry(0, *registers);
-        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to it.
+        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
+        // it.
         let tree = unsafe { Fdt::from_ptr(registers[0] as *const u8) };
         let Ok(tree) = tree else {
             let _ = writeln!(Console, "contract: x0 = {:#x} is no device tree", registers[0]);

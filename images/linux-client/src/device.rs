@@ -12,7 +12,8 @@ use crate::ioctl::{CloseSession, Invoke, OpenSession, Parameter, ShmAlloc, Versi
 pub trait Kernel {
     /// `TEE_IOC_VERSION`.
     fn version(&mut self) -> Result<Version, Errno>;
-    /// `TEE_IOC_SHM_ALLOC`, and the memory mapped: what [`copy_in`](Self::copy_in) and [`copy_out`](Self::copy_out) reach.
+    /// `TEE_IOC_SHM_ALLOC`, and the memory mapped: what [`copy_in`](Self::copy_in) and [`copy_out`](Self::copy_out)
+    /// reach.
     fn allocate(&mut self, request: &mut ShmAlloc) -> Result<(), Errno>;
     /// `TEE_IOC_OPEN_SESSION`.
     fn open_session(&mut self, request: &mut OpenSession) -> Result<(), Errno>;

@@ -1,8 +1,8 @@
 //! The probe: a program that plays a script of steps at the exception level at which it is started.
 //!
-//! At EL1 it is a guest and as hostile as its script; at EL2 it stands in the hypervisor's place. So the layers that are
-//! shipped hold no hostile code, and the same script can be played to other firmware. What it needs of the machine is
-//! an arm64 boot protocol, a PL011 at 0x0900_0000 and PSCI.
+//! At EL1 it is a guest and as hostile as its script; at EL2 it stands in the hypervisor's place. So the layers that
+//! are shipped hold no hostile code, and the same script can be played to other firmware. What it needs of the machine
+//! is an arm64 boot protocol, a PL011 at 0x0900_0000 and PSCI.
 //!
 //! # Where the script comes from
 //!

@@ -1,9 +1,9 @@
 //! Two worlds that overwrite each other's registers.
 //!
-//! One image, started twice: as the TEE (secure EL1) and in the hypervisor's place (EL2). Both write a number of their own
-//! into every register of EL1 and EL0 that the worlds share. The normal world then calls the TEE, twice; whenever one of
-//! them goes on it looks which registers still hold its number. In the end the normal world prints two masks, a bit for
-//! each of [`REGISTERS`] that was not kept, and powers off:
+//! One image, started twice: as the TEE (secure EL1) and in the hypervisor's place (EL2). Both write a number of their
+//! own into every register of EL1 and EL0 that the worlds share. The normal world then calls the TEE, twice; whenever
+//! one of them goes on it looks which registers still hold its number. In the end the normal world prints two masks, a
+//! bit for each of [`REGISTERS`] that was not kept, and powers off:
 //!
 //! ```text
 //! [probe] not kept: normal world 0x00000000, TEE 0x00000000

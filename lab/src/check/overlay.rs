@@ -37,8 +37,8 @@ pub fn overlay(workspace: &Workspace, file: &str, text: &str) -> Result<Workspac
     Ok(workspace.with_sources(folder))
 }
 
-/// Copies a file or a folder, but not `except`, and no build results. What an earlier copy had and `from` has not any more
-/// goes: cargo would find it.
+/// Copies a file or a folder, but not `except`, and no build results. What an earlier copy had and `from` has not any
+/// more goes: cargo would find it.
 fn copy(from: &Path, to: &Path, name: &Path, except: &Path) -> Result<()> {
     if name == except || name.file_name().is_some_and(|name| name == "target") {
         return Ok(());

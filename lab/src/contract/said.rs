@@ -44,8 +44,8 @@ pub struct Said {
 }
 
 impl Said {
-    /// Hears a line. One that begins in no known way goes on with what came before it: a console may cut lines, anywhere, and a space
-    /// there is lost.
+    /// Hears a line. One that begins in no known way goes on with what came before it: a console may cut lines,
+    /// anywhere, and a space there is lost.
     pub fn hear(&mut self, line: &str) {
         let head = match self.head.take() {
             Some(head) if !line.starts_with(MARK) => head + line,

@@ -5,10 +5,10 @@
 //!
 //! 1. `packages`: Debian's packages, fetched and verified by the machine's own apt (`apt`) with a private state:
 //!    nothing is installed, no root is needed.
-//! 2. `kit`: what the guest needs out of them (kernel `Image`, busybox, the modules of the `optee` driver), each
-//!    file with its SHA-256. A damaged file is unpacked again, a damaged package fetched again.
-//! 3. `initramfs`: a cpio archive of the kit, `images/linux/init` and our client. It is made anew each time, in
-//!    memory and deterministically, and written only if it differs: there is no staleness to get wrong.
+//! 2. `kit`: what the guest needs out of them (kernel `Image`, busybox, the modules of the `optee` driver), each file
+//!    with its SHA-256. A damaged file is unpacked again, a damaged package fetched again.
+//! 3. `initramfs`: a cpio archive of the kit, `images/linux/init` and our client. It is made anew each time, in memory
+//!    and deterministically, and written only if it differs: there is no staleness to get wrong.
 //!
 //! A host without apt (macOS, Fedora, NixOS) names an own `Image` and initramfs in the scenario instead.
 

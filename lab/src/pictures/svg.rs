@@ -26,8 +26,8 @@ pub const fn room(from: u32, to: u32) -> usize {
     (to.saturating_sub(from) * 10 / LETTER) as usize
 }
 
-/// A text in lines of at most so many letters: the first, and the others. Lines end at blanks, else after an underscore or
-/// an arrow.
+/// A text in lines of at most so many letters: the first, and the others. Lines end at blanks, else after an underscore
+/// or an arrow.
 pub fn wrapped(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_inclusive([' ', '_', '>']) {

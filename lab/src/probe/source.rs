@@ -85,7 +85,8 @@ pub struct RawStep {
     pub cancel_id: Option<Number>,
     /// The number of parameters that it claims; else as many as there are.
     pub num_params: Option<Number>,
-    /// Whose session it opens: a pseudo-TA's name or a UUID. Makes the command OPEN_SESSION, and its two own parameters.
+    /// Whose session it opens: a pseudo-TA's name or a UUID. Makes the command OPEN_SESSION, and its two own
+    /// parameters.
     pub open: Option<Spanned<String>>,
     /// Its parameters.
     #[serde(default)]
@@ -114,7 +115,8 @@ pub struct RawStep {
     pub smc: Option<Number>,
     /// An HVC with this function.
     pub hvc: Option<Number>,
-    /// Goes on with the call that the last call's answer suspended: RETURN_FROM_RPC with its x1 to x7, but for those given.
+    /// Goes on with the call that the last call's answer suspended: RETURN_FROM_RPC with its x1 to x7, but for those
+    /// given.
     pub answer_rpc: Option<Spanned<bool>>,
     /// An argument.
     pub x1: Option<Number>,

@@ -101,8 +101,8 @@ fn facts(kept: &Kept, trace: &Trace, story: &Story) -> Vec<[String; 2]> {
     facts
 }
 
-/// The call that is shown first: the one that a layer died of, else the first of a VM with a message to the TEE, which crosses
-/// every level and finds its partition.
+/// The call that is shown first: the one that a layer died of, else the first of a VM with a message to the TEE, which
+/// crosses every level and finds its partition.
 fn first(story: &Story) -> usize {
     let position = |wanted: &dyn Fn(&Call) -> bool| story.calls.iter().position(wanted);
     let by_vm = |call: &Call| matches!(call.caller, Caller::Vm(_)) && call.ticks[3] > 0;

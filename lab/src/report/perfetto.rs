@@ -1,8 +1,9 @@
 //! A run as Chrome's trace events, which `ui.perfetto.dev` and `chrome://tracing` open.
 //!
-//! The format is the public document "Trace Event Format": complete events (`X`), counters (`C`), instants (`i`) and names of
-//! processes and threads (`M`). A process is an exception level, a thread of it a CPU; one more process has the calls, with a
-//! thread for each caller. Times are the machine's counter in microseconds, what tracing took included: nothing is moved.
+//! The format is the public document "Trace Event Format": complete events (`X`), counters (`C`), instants (`i`) and
+//! names of processes and threads (`M`). A process is an exception level, a thread of it a CPU; one more process has
+//! the calls, with a thread for each caller. Times are the machine's counter in microseconds, what tracing took
+//! included: nothing is moved.
 
 use super::kept::Kept;
 use super::story::call::{Call, Caller, Outcome};

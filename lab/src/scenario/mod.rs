@@ -104,7 +104,8 @@ pub struct Machine {
     pub late_cpus: Option<Cue>,
     /// A reset starts it again, with memory as it was. Else it is the end.
     pub resets: bool,
-    /// What every word of the secure memory is before the first instruction, instead of 0; and the other CPUs begin before the first one.
+    /// What every word of the secure memory is before the first instruction, instead of 0; and the other CPUs begin
+    /// before the first one.
     pub secure_memory: Option<u64>,
 }
 
@@ -212,8 +213,8 @@ pub enum Image {
 pub struct Vm {
     /// What it is called in the hypervisor's lines.
     pub name: String,
-    /// `linux`, `bare-guest`, `probe`, `contract`, or the path of a kernel: [`crate::kernel`]. Without one the VM has no kernel
-    /// module.
+    /// `linux`, `bare-guest`, `probe`, `contract`, or the path of a kernel: [`crate::kernel`]. Without one the VM has
+    /// no kernel module.
     pub kernel: Option<String>,
     /// `linux` or a path.
     pub initramfs: Option<String>,

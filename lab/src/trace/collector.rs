@@ -1,7 +1,8 @@
 //! Reads the rings of a running machine from the file behind its memory.
 //!
-//! QEMU maps the file as the machine's RAM; the lab only ever reads it, so the machine cannot notice. A thread looks every
-//! `PERIOD`: the fastest that a layer can write is a record in some forty instructions, and a ring holds tens of thousands.
+//! QEMU maps the file as the machine's RAM; the lab only ever reads it, so the machine cannot notice. A thread looks
+//! every `PERIOD`: the fastest that a layer can write is a record in some forty instructions, and a ring holds tens of
+//! thousands.
 
 use super::merge;
 use super::{Entry, Trace};
@@ -30,8 +31,8 @@ pub struct Collector {
 impl Collector {
     /// Begins to read `memory`, a file whose first byte is the first of DRAM; `instructions` says that a tick is one.
     ///
-    /// Entries go to `live` as they come, in order as far as that can be known while CPUs still write; a receiver that is
-    /// gone does not end collecting.
+    /// Entries go to `live` as they come, in order as far as that can be known while CPUs still write; a receiver that
+    /// is gone does not end collecting.
     pub fn start(memory: File, instructions: bool, live: Option<Sender<Entry>>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);

@@ -1,7 +1,7 @@
 //! A trace as a file: `trace.bin` in a run's folder.
 //!
-//! Little-endian words: `MAGIC`; frequency; lost; damaged; 1 if a tick is an instruction; how many entries. Then each entry: a
-//! word with the layer in bits 7:0 and the CPU in 15:8, and the record's words as they stood in its ring.
+//! Little-endian words: `MAGIC`; frequency; lost; damaged; 1 if a tick is an instruction; how many entries. Then each
+//! entry: a word with the layer in bits 7:0 and the CPU in 15:8, and the record's words as they stood in its ring.
 
 use super::{Entry, Trace};
 use anyhow::{Context, Result, ensure};

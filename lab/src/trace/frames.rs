@@ -1,8 +1,8 @@
 //! Takes frames out of what a serial port says.
 //!
-//! A frame ([`shared_abi::trace::frame`]) stands between the console's lines, within one, or has one within it: layers that print at
-//! once on two CPUs cut each other. Whole frames become entries, the others are counted, and what was said beside them stays
-//! as if they had never been there.
+//! A frame ([`shared_abi::trace::frame`]) stands between the console's lines, within one, or has one within it: layers
+//! that print at once on two CPUs cut each other. Whole frames become entries, the others are counted, and what was
+//! said beside them stays as if they had never been there.
 
 use super::Entry;
 use crate::console::Port;
@@ -134,7 +134,8 @@ mod tests {
         Frame { layer: Layer::Hypervisor, cpu: 0, record }.to_string()
     }
 
-    /// What the console says, which records there are, how many were damaged; the same for all ways to cut the bytes into pieces.
+    /// What the console says, which records there are, how many were damaged; the same for all ways to cut the bytes
+    /// into pieces.
     fn hear(bytes: &str) -> (String, Vec<u32>, u64) {
         let mut results = Vec::new();
         for piece in [1, 7, 64, bytes.len()] {

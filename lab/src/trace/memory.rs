@@ -16,7 +16,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// An empty file where one of `size` bytes has room: in shared memory if that is large enough, else among the temporary files.
+    /// An empty file where one of `size` bytes has room: in shared memory if that is large enough, else among the
+    /// temporary files.
     pub fn new(size: u64) -> Result<Self> {
         let room = Path::new(SHARED).is_dir()
             && rustix::fs::statvfs(SHARED).is_ok_and(|held| held.f_bavail.saturating_mul(held.f_frsize) >= size);

@@ -1,8 +1,8 @@
 //! Many rings, each in its own order, become one sequence.
 //!
-//! All CPUs share the counter, so the earlier time comes first. Under `-icount` no two layers of a CPU ever read the same
-//! tick; at 62.5 MHz they may. Then what goes down the levels comes first, from the highest layer of software to the lowest,
-//! and then what comes up again, from the lowest to the highest.
+//! All CPUs share the counter, so the earlier time comes first. Under `-icount` no two layers of a CPU ever read the
+//! same tick; at 62.5 MHz they may. Then what goes down the levels comes first, from the highest layer of software to
+//! the lowest, and then what comes up again, from the lowest to the highest.
 
 use super::Entry;
 use shared_abi::trace::{Event, Layer};

@@ -1,6 +1,7 @@
 //! The layers' records of a run, collected while it runs, kept, reopened.
 //!
-//! What a record is and how it leaves the machine is the contract of [`shared_abi::trace`]; here is the side that reads.
+//! What a record is and how it leaves the machine is the contract of [`shared_abi::trace`]; here is the side that
+//! reads.
 //!
 //! | module | what |
 //! |---|---|
@@ -69,7 +70,8 @@ impl Trace {
         cpus
     }
 
-    /// Ticks that a record of this layer takes on this CPU: the median difference between neighbouring calibration records.
+    /// Ticks that a record of this layer takes on this CPU: the median difference between neighbouring calibration
+    /// records.
     pub fn cost(&self, layer: Layer, cpu: u8) -> Option<u64> {
         let mut costs = Vec::new();
         let mut previous: Option<&Record> = None;

@@ -19,7 +19,8 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins to collect, if the machine is one that traces. Entries go to `live` as they come. The machine may start before or after.
+    /// Begins to collect, if the machine is one that traces. Entries go to `live` as they come. The machine may start
+    /// before or after.
     pub fn start(prepared: &Prepared, live: Option<Sender<Entry>>) -> Result<Option<Self>> {
         let Some(traced) = &prepared.traced else { return Ok(None) };
         let mut recording = Self {

@@ -1,4 +1,5 @@
-//! The picture: on a narrow terminal one column with the console that has the focus, on a wide one all consoles beside it.
+//! The picture: on a narrow terminal one column with the console that has the focus, on a wide one all consoles beside
+//! it.
 
 use super::history::History;
 use super::keys::HELP;
@@ -131,7 +132,8 @@ fn footer<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
     Line::from(format!(" {keys}")).dim()
 }
 
-/// VMs and CPUs in so many rows. VMs make room for CPUs: there may be many, and what the last ones do is seen by their records.
+/// VMs and CPUs in so many rows. VMs make room for CPUs: there may be many, and what the last ones do is seen by their
+/// records.
 fn machine<'p>(status: &Status, rows: u16) -> Paragraph<'p> {
     let room = usize::from(rows).saturating_sub(1 + status.cpus().count());
     let all = status.vms.len();

@@ -1,7 +1,7 @@
 //! What a key does.
 //!
-//! While keys go to a VM, Ctrl-A is the escape as in `lab shell`: Ctrl-A Escape takes the keyboard back, Ctrl-A Ctrl-A is one
-//! for the VM.
+//! While keys go to a VM, Ctrl-A is the escape as in `lab shell`: Ctrl-A Escape takes the keyboard back, Ctrl-A Ctrl-A
+//! is one for the VM.
 
 use super::history::History;
 use super::view::View;

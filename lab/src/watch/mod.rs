@@ -1,7 +1,7 @@
 //! `lab watch`: a running machine, seen step by step.
 //!
-//! The layers write their records into memory that the lab reads from outside, so watching disturbs nothing, and pausing stops
-//! the picture, not the machine. On a terminal there is a live view; elsewhere plain lines.
+//! The layers write their records into memory that the lab reads from outside, so watching disturbs nothing, and
+//! pausing stops the picture, not the machine. On a terminal there is a live view; elsewhere plain lines.
 //!
 //! | module | what |
 //! |---|---|
@@ -35,8 +35,8 @@ use session::Session;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::Path;
 
-/// Watches a prepared scenario to its end, or until the user has seen enough. Whether all that it expects holds; true if the
-/// user left before that could be known.
+/// Watches a prepared scenario to its end, or until the user has seen enough. Whether all that it expects holds; true
+/// if the user left before that could be known.
 pub fn watch(scenario: &Scenario, cpu: &str, prepared: &Prepared, record: Option<&Path>) -> Result<bool> {
     let session = Session::start(scenario, cpu, prepared)?;
     if let Some(file) = record {

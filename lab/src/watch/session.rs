@@ -78,8 +78,8 @@ impl Session {
         })
     }
 
-    /// Takes in what comes until `deadline`. Lines and records are where they belong then; how many of the oldest records
-    /// were given up. `Err` if the user stopped the lab.
+    /// Takes in what comes until `deadline`. Lines and records are where they belong then; how many of the oldest
+    /// records were given up. `Err` if the user stopped the lab.
     pub fn pump(&mut self, deadline: Instant) -> Result<usize, Interrupted> {
         while let Some(machine) = &mut self.machine {
             match machine.next(deadline) {

@@ -34,7 +34,8 @@ impl Drop for Stage {
     }
 }
 
-/// Shows the view until the user leaves; the machine's end alone doesn't end it. Whether all that the scenario expects holds.
+/// Shows the view until the user leaves; the machine's end alone doesn't end it. Whether all that the scenario expects
+/// holds.
 pub fn watch(mut session: Session) -> Result<bool> {
     let mut stage = Stage::enter()?;
     let shown = show(&mut stage, &mut session);

@@ -112,8 +112,9 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Keys with which a machine does not do what two-guests.toml expects: scenarios of their own have them, with each value that there
-/// is. Without a TEE Linux boots, too; the others are machines without guests, or whose firmware stops.
+/// Keys with which a machine does not do what two-guests.toml expects: scenarios of their own have them, with each
+/// value that there is. Without a TEE Linux boots, too; the others are machines without guests, or whose firmware
+/// stops.
 const ELSEWHERE: [(&str, bool); 3] = [("chain.tee", true), ("chain.normal-world", false), ("chain.damage", false)];
 
 /// A test for each row and model, and one for the list.

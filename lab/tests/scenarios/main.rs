@@ -1,8 +1,8 @@
-//! Every scenario on every CPU model that it names is a test: `two-guests::max`. So is each of them on layers that check
-//! themselves, `checked::two-guests::max`, and Linux with each key of a machine and its chain: [`keys`].
+//! Every scenario on every CPU model that it names is a test: `two-guests::max`. So is each of them on layers that
+//! check themselves, `checked::two-guests::max`, and Linux with each key of a machine and its chain: [`keys`].
 //!
-//! Slow ones, and those on checked layers, are ignored unless asked for (`--include-ignored`). A machine may have as many
-//! CPUs as the host, so tests run one at a time unless `--test-threads` says otherwise.
+//! Slow ones, and those on checked layers, are ignored unless asked for (`--include-ignored`). A machine may have as
+//! many CPUs as the host, so tests run one at a time unless `--test-threads` says otherwise.
 
 mod keys;
 mod play;

@@ -101,9 +101,9 @@ pub unsafe extern "C" fn boot_entry() -> ! {
     )
 }
 
-/// Where the other CPUs wait until the runtime calls them with a group 0 SGI: the CPU interface lets group 0 through, and
-/// WFI ends with a pending interrupt though all are masked. The SGI stays pending for a CPU that comes here after it was
-/// sent. No memory is looked at: nobody knows yet what is in it.
+/// Where the other CPUs wait until the runtime calls them with a group 0 SGI: the CPU interface lets group 0 through,
+/// and WFI ends with a pending interrupt though all are masked. The SGI stays pending for a CPU that comes here after
+/// it was sent. No memory is looked at: nobody knows yet what is in it.
 ///
 /// # Safety
 ///

@@ -84,7 +84,8 @@ pub fn reset_events() {
                 // CNTPOFF_EL2.
                 sysreg::write!("S3_4_C14_C0_6", 0u64);
             }
-            // ICH_HCR_EL2: no virtual interrupts of a hypervisor that is gone. They would also end a parked CPU's waits.
+            // ICH_HCR_EL2: no virtual interrupts of a hypervisor that is gone. They would also end a parked CPU's
+            // waits.
             sysreg::write!("S3_4_C12_C11_0", 0u64);
             core::arch::asm!("isb");
         }

@@ -114,8 +114,8 @@ pub const fn secure_world() -> Controls {
 pub fn init(normal: &Controls) {
     let dfr0 = sysreg::read!("id_aa64dfr0_el1");
     // SDD and SPD32: no self-hosted debug in the secure world. SPME stays 0: its events are not counted; SCCD is 1: nor
-    // are its cycles, where the CPU can leave them out (FEAT_PMUv3p5; elsewhere PMCR_EL0.DP, the normal world's own bit,
-    // decides that). TPM and TDA stay 0: the PMU and debug registers are the normal world's.
+    // are its cycles, where the CPU can leave them out (FEAT_PMUv3p5; elsewhere PMCR_EL0.DP, the normal world's own
+    // bit, decides that). TPM and TDA stay 0: the PMU and debug registers are the normal world's.
     let mut mdcr: u64 = 1 << 16 | 0b10 << 14 | 1 << 23;
     if field(dfr0, 32) != 0 {
         // NSPB: statistical profiling is the normal world's.

@@ -107,8 +107,8 @@ pub unsafe fn enable(ranges: &[(Range, Kind)], elsewhere: &[(Range, u64)]) -> Re
         let region = MemoryRegion::new(range.base as usize, range.end() as usize);
         mapping.map_range(&region, PhysicalAddress(at as usize), kind.attributes(), Constraints::empty())?;
     }
-    // `Mapping::activate` writes TTBR0_EL3 alone; the registers beside it belong together with it, so `join` writes all.
-    // The tables live as long as the image does.
+    // `Mapping::activate` writes TTBR0_EL3 alone; the registers beside it belong together with it, so `join` writes
+    // all. The tables live as long as the image does.
     core::mem::forget(mapping);
     // SAFETY: the tables are built, and the caller vouches for what they map.
     unsafe { join() };

@@ -28,8 +28,8 @@ macro_rules! load {
 pub struct Transition {
     /// The world that runs next.
     pub to: *mut Context,
-    /// The world whose registers are in the CPU and must be kept: `to` itself when it simply goes on, null when nothing
-    /// is worth keeping.
+    /// The world whose registers are in the CPU and must be kept: `to` itself when it simply goes on, null when
+    /// nothing is worth keeping.
     pub save: *mut Context,
 }
 
@@ -133,8 +133,8 @@ pub(super) unsafe extern "C" fn keep_normal() -> ! {
         load!("sp_el0", "sp_el1", 352),
         load!("tpidr_el1", "tpidr_el0", 368),
         load!("tpidrro_el0", "cntkctl_el1", 384),
-        // Its arguments. The other general registers hold what the normal world or the monitor's handler left there: the
-        // TEE takes none of them at an entry, and nothing of the normal world's is a secret from it.
+        // Its arguments. The other general registers hold what the normal world or the monitor's handler left there:
+        // the TEE takes none of them at an entry, and nothing of the normal world's is a secret from it.
         "mov sp, x0",
         "ldp x2, x3, [sp, #16]",
         "ldp x4, x5, [sp, #32]",

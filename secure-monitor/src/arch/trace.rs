@@ -59,8 +59,8 @@ pub unsafe fn begin(index: usize) {
     }
 }
 
-/// Writes a record of this CPU, which works for this client from now on, or goes on for the one before. Before [`begin`], and where nothing is
-/// asked for, there is nobody to write it.
+/// Writes a record of this CPU, which works for this client from now on, or goes on for the one before. Before
+/// [`begin`], and where nothing is asked for, there is nobody to write it.
 ///
 /// Out of line: there are many places that do, and one of them is where it is measured what that costs.
 #[inline(never)]
@@ -78,12 +78,12 @@ pub fn record(client: Option<u16>, event: &Encoded) {
     }
 }
 
-/// This CPU's. The reference does not outlive one record: nothing that is called while it lives tells anything, and nothing interrupts
-/// EL3.
+/// This CPU's. The reference does not outlive one record: nothing that is called while it lives tells anything, and
+/// nothing interrupts EL3.
 #[inline(always)]
 fn own() -> Option<&'static mut Tracer> {
     let place = TRACERS.0.get(monitor::this_cpu()?)?;
-    // SAFETY: the element is this CPU's, and it is borrowed once at a time, as said above. A fault in between ends the CPU, with one more
-    // record at most.
+    // SAFETY: the element is this CPU's, and it is borrowed once at a time, as said above. A fault in between ends the
+    // CPU, with one more record at most.
     unsafe { (*place.get()).as_mut() }
 }

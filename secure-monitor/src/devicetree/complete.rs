@@ -26,8 +26,8 @@ const COMPATIBLE: u32 = 16;
 /// Names of the properties that are added.
 const NAMES: [&[u8]; 3] = [b"compatible\0", b"method\0", b"enable-method\0"];
 
-/// Writes a tree with PSCI, and with the TEE's node as well if `tee`, to `room`; everything else stays as it is. Returns its
-/// length.
+/// Writes a tree with PSCI, and with the TEE's node as well if `tee`, to `room`; everything else stays as it is.
+/// Returns its length.
 pub fn complete(tree: &[u8], tee: bool, room: &mut [u8]) -> Result<usize, Error> {
     let strings = part(tree, OFF_DT_STRINGS, SIZE_DT_STRINGS)?;
     let (reservations, structure) = (reservations(tree)?, from(tree, OFF_DT_STRUCT)?);

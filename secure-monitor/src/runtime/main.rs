@@ -103,7 +103,8 @@ mod stage {
         Range::new(layout::TRACE.base, if rings { layout::TRACE.size } else { 0 })
     }
 
-    /// Learns which CPUs there are, and makes ready what those that will come from the pen need. Returns this CPU's index.
+    /// Learns which CPUs there are, and makes ready what those that will come from the pen need. Returns this CPU's
+    /// index.
     fn learn_cpus(handoff: &Handoff) -> usize {
         // SAFETY: once, before the other CPUs are called, with the GIC mapped.
         let found = unsafe {
@@ -134,8 +135,8 @@ mod stage {
         between(&raw const __text_start, &raw const __image_end).size
     }
 
-    /// Calls the CPUs that wait in the pen, and waits for none: each is off, as PSCI has it, until it is switched on, and one that was
-    /// switched on before it came begins when it comes.
+    /// Calls the CPUs that wait in the pen, and waits for none: each is off, as PSCI has it, until it is switched on,
+    /// and one that was switched on before it came begins when it comes.
     fn call_cpus() {
         let cpus = MONITOR.psci.cpus().mpidrs();
         let own = arch::mpidr();

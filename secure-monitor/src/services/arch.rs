@@ -1,8 +1,8 @@
 //! Arm architecture calls (SMCCC 1.4 §7).
 //!
-//! Of the workaround calls the first and the third are offered, so that a normal world can use them and measure what they
-//! cost ([`crate::predictor`]). The second is not: what it mitigates is a side channel of real pipelines, and the monitor
-//! runs on QEMU's emulation. A port to silicon adds it here.
+//! Of the workaround calls the first and the third are offered, so that a normal world can use them and measure what
+//! they cost ([`crate::predictor`]). The second is not: what it mitigates is a side channel of real pipelines, and the
+//! monitor runs on QEMU's emulation. A port to silicon adds it here.
 
 use crate::context::Answer;
 use crate::dispatch::{Service, UNKNOWN};

@@ -1,7 +1,8 @@
 //! The TEE, by the ABI of TF-A's OP-TEE dispatcher ([`shared_abi::opteed`]).
 //!
 //! Every entry into the TEE is an errand that its return must fit; what comes out of turn breaks the contract, and the
-//! TEE is not entered again on that CPU. Nothing of the TEE's registers but the results of a call reaches the normal world.
+//! TEE is not entered again on that CPU. Nothing of the TEE's registers but the results of a call reaches the normal
+//! world.
 
 use crate::complaints::complain;
 use crate::context::{Answer, Cpu, Errand, World};
@@ -22,8 +23,8 @@ pub struct Opteed {
 }
 
 impl Service for Opteed {
-    /// The trusted OS, as TF-A has it: owners 50 to 63, fast and yielding. Trusted applications (48, 49) have no calls of
-    /// their own.
+    /// The trusted OS, as TF-A has it: owners 50 to 63, fast and yielding. Trusted applications (48, 49) have no calls
+    /// of their own.
     #[inline(always)]
     fn owns(id: FunctionId) -> bool {
         // `id.owner()` would first tell the other sixty-three apart.
@@ -51,8 +52,8 @@ impl Opteed {
         self.vectors.load(Ordering::Relaxed) != 0
     }
 
-    /// Prepares the TEE's first entry, on the CPU that boots: x0 is the pageable part (none), x1 the size of its memory,
-    /// x2 the device tree.
+    /// Prepares the TEE's first entry, on the CPU that boots: x0 is the pageable part (none), x1 the size of its
+    /// memory, x2 the device tree.
     pub fn prepare(&self, cpu: &mut Cpu, entry: u64, dtb: u64) {
         cpu.secure.start(entry, SPSR_EL1H, &[0, layout::TEE.size, dtb]);
         cpu.errand = Errand::Entry;
@@ -76,8 +77,8 @@ impl Default for Opteed {
     }
 }
 
-/// Sends a call of the normal world to the TEE. False, with nothing changed, if there is none on this CPU, or if the call
-/// is what the TEE says to the monitor: that is nobody else's to say.
+/// Sends a call of the normal world to the TEE. False, with nothing changed, if there is none on this CPU, or if the
+/// call is what the TEE says to the monitor: that is nobody else's to say.
 ///
 /// OP-TEE's ABI is SMC32 throughout, its answers are 32 bits, and so it could not say of an SMC64 function that it does
 /// not know it: that is -1 in all of X0 (SMCCC 1.4 §5.2). The monitor says it.
@@ -92,8 +93,8 @@ pub(crate) fn into_tee(cpu: &mut Cpu, id: FunctionId) -> bool {
     true
 }
 
-/// Brings the TEE's answer to a call into the normal world's registers. False, with nothing changed, if that is not what
-/// the TEE is calling for.
+/// Brings the TEE's answer to a call into the normal world's registers. False, with nothing changed, if that is not
+/// what the TEE is calling for.
 #[inline(always)]
 pub(crate) fn out_of_tee(cpu: &mut Cpu) -> bool {
     const DONE: FunctionId = opteed::TEESMC_OPTEED_RETURN_CALL_DONE;

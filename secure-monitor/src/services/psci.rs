@@ -90,8 +90,8 @@ impl Psci {
         Next::Enter(World::Normal)
     }
 
-    /// The functions that this monitor has (PSCI 1.1 §5.1, "optional" functions that a machine without the means does not
-    /// have are not there).
+    /// The functions that this monitor has (PSCI 1.1 §5.1, "optional" functions that a machine without the means does
+    /// not have are not there).
     pub(crate) const FUNCTIONS: [PsciId; 14] = [
         PsciId::PsciVersion,
         PsciId::PsciFeatures,
@@ -199,8 +199,8 @@ impl Monitor {
     }
 }
 
-/// What CPU_SUSPEND comes to. There is one state of each kind, at the level of the CPU: a deeper one that is asked for is a
-/// permission, which a platform that decides for itself need not use (PSCI 1.1 §4.2.1).
+/// What CPU_SUSPEND comes to. There is one state of each kind, at the level of the CPU: a deeper one that is asked for
+/// is a permission, which a platform that decides for itself need not use (PSCI 1.1 §4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Depth {
     /// Waiting for an interrupt.
@@ -210,8 +210,8 @@ enum Depth {
 }
 
 impl Depth {
-    /// By the StateIDs of TF-A's port to this machine: a digit for each level from the CPU's up, 1 for retention, 2 for power
-    /// down. 0 is taken as well.
+    /// By the StateIDs of TF-A's port to this machine: a digit for each level from the CPU's up, 1 for retention, 2 for
+    /// power down. 0 is taken as well.
     ///
     /// PSCI_FEATURES says that the format is the extended one, whose kind of state is bit 30. TF-A is built with the
     /// original one unless told otherwise: there it is bit 16, and bits 25:24 are the level. Its values mean nothing in

@@ -278,7 +278,8 @@ pub enum Event {
     },
     /// EL2 has no vCPU to run on this CPU, and waits. What passes until the next record is not work.
     Idle,
-    /// A physical interrupt has come while the layer itself had the CPU: it waited, or this is the second one of an exit.
+    /// A physical interrupt has come while the layer itself had the CPU: it waited, or this is the second one of an
+    /// exit.
     Wake {
         /// Its INTID.
         intid: u32,

@@ -1,8 +1,8 @@
 //! A record as a line of text among the other lines of a UART.
 //!
-//! `\x1e` (the record separator of ASCII), the layer and the CPU as a digit each, the record's words as hexadecimal digits, most
-//! significant first, a CRC-16 (CCITT, initial value 0xFFFF) of all characters between separator and sum, and a line feed.
-//! A reader skips to the next separator after anything that does not fit.
+//! `\x1e` (the record separator of ASCII), the layer and the CPU as a digit each, the record's words as hexadecimal
+//! digits, most significant first, a CRC-16 (CCITT, initial value 0xFFFF) of all characters between separator and sum,
+//! and a line feed. A reader skips to the next separator after anything that does not fit.
 
 use super::Layer;
 use super::record::{Record, WORDS};

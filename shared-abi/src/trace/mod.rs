@@ -1,19 +1,19 @@
 //! What the layers tell about themselves: records of fixed size, and the two ways by which they leave the machine.
 //!
 //! A layer that is built to trace (cargo feature `trace`) writes a [`Record`] at each step that matters: who came, what
-//! was decided, who goes on. A record says when (a tick of CNTPCT_EL0, which all CPUs share), what ([`Event`]) and for whom (a
-//! client id). Nothing in the machine ever reads a record: they are for the people outside.
+//! was decided, who goes on. A record says when (a tick of CNTPCT_EL0, which all CPUs share), what ([`Event`]) and for
+//! whom (a client id). Nothing in the machine ever reads a record: they are for the people outside.
 //!
-//! * **Rings** in a reserved range of non-secure memory ([`crate::layout::TRACE`]): one for each layer on each CPU, so that
-//!   no writer waits for another. QEMU backs the memory with a file, so reading it disturbs nothing. Each layer keeps its
-//!   position in its own memory and only ever writes to the ring: what the normal world writes there misleads the reader,
-//!   never a layer. See [`ring`].
-//! * **Frames** on the layer's UART, where there is no such memory: lines among the others, each with a checksum, so that
-//!   a damaged one is lost and the next is read again. See [`frame`].
+//! * **Rings** in a reserved range of non-secure memory ([`crate::layout::TRACE`]): one for each layer on each CPU, so
+//!   that no writer waits for another. QEMU backs the memory with a file, so reading it disturbs nothing. Each layer
+//!   keeps its position in its own memory and only ever writes to the ring: what the normal world writes there misleads
+//!   the reader, never a layer. See [`ring`].
+//! * **Frames** on the layer's UART, where there is no such memory: lines among the others, each with a checksum, so
+//!   that a damaged one is lost and the next is read again. See [`frame`].
 //!
-//! Which of the two is said by the device tree: a node `/reserved-memory/trace@…`, compatible with [`COMPATIBLE`], whose `reg`
-//! is [`crate::layout::TRACE`], for rings; else the property [`CHOSEN`] of `/chosen` with the value [`CHOSEN_UART`] for
-//! frames; without either, nothing is written.
+//! Which of the two is said by the device tree: a node `/reserved-memory/trace@…`, compatible with [`COMPATIBLE`],
+//! whose `reg` is [`crate::layout::TRACE`], for rings; else the property [`CHOSEN`] of `/chosen` with the value
+//! [`CHOSEN_UART`] for frames; without either, nothing is written.
 //!
 //! | module | what |
 //! |---|---|
@@ -28,8 +28,8 @@
 //!
 //! # What EL3 writes
 //!
-//! From [`Event::Start`] on, on each CPU, every exception that is taken to EL3 gives exactly one record, and so does every return
-//! from it, in the order in which they happen:
+//! From [`Event::Start`] on, on each CPU, every exception that is taken to EL3 gives exactly one record, and so does
+//! every return from it, in the order in which they happen:
 //!
 //! | came | by | | left | to |
 //! |---|---|---|---|---|
@@ -37,7 +37,8 @@
 //! | [`Event::Interrupt`] | an interrupt of EL3 or the TEE | | [`Event::WorldSwitch`] | the other world, or one that begins on this CPU |
 //! | [`Event::Exit`] | everything else | | [`Event::Resume`] | the world that came, without an answer |
 //!
-//! So the two can be laid beside an exception log of the machine, one to one. A call that the TEE answers is four records:
+//! So the two can be laid beside an exception log of the machine, one to one. A call that the TEE answers is four
+//! records:
 //!
 //! | record | x |
 //! |---|---|
@@ -46,14 +47,15 @@
 //! | `Call { from: Secure }` | x0: `TEESMC_OPTEED_RETURN_CALL_DONE`; x1 to x4: **the answer**, which the caller gets in x0 to x3 |
 //! | `WorldSwitch { to: Normal, errand: Call }` | |
 //!
-//! [`Event::Refused`] stands between the two of a call that is refused. A CPU that is switched off comes by its last call and leaves
-//! by a `WorldSwitch` when it is switched on again; one that boots begins with a `WorldSwitch`. The client of a call of the trusted OS
-//! (owners 50 to 63) is what the caller alleges in bits 15:0 of x7, until the CPU leaves for the normal world again; of everything else, 0.
+//! [`Event::Refused`] stands between the two of a call that is refused. A CPU that is switched off comes by its last
+//! call and leaves by a `WorldSwitch` when it is switched on again; one that boots begins with a `WorldSwitch`. The
+//! client of a call of the trusted OS (owners 50 to 63) is what the caller alleges in bits 15:0 of x7, until the CPU
+//! leaves for the normal world again; of everything else, 0.
 //!
 //! # What EL2 writes
 //!
-//! Every exception that comes to EL2 from a VM gives exactly one record on its CPU, and so does every return from EL2 into a VM;
-//! exceptions of EL2's own give none.
+//! Every exception that comes to EL2 from a VM gives exactly one record on its CPU, and so does every return from EL2
+//! into a VM; exceptions of EL2's own give none.
 //!
 //! | came | by | | left | to |
 //! |---|---|---|---|---|
@@ -61,17 +63,17 @@
 //! | [`Event::Interrupt`] | a physical interrupt | | [`Event::Enter`] | any other |
 //! | [`Event::Exit`] | everything else | | | |
 //!
-//! In between: [`Event::Send`] and [`Event::Receive`] around each SMC of the hypervisor's own but the one that hardens the branch
-//! predictor at an exit, whose client is x7's; [`Event::Wake`] for
+//! In between: [`Event::Send`] and [`Event::Receive`] around each SMC of the hypervisor's own but the one that hardens
+//! the branch predictor at an exit, whose client is x7's; [`Event::Wake`] for
 //! an interrupt that comes while no VM runs, or together with another; [`Event::Idle`] when there is no vCPU to run. A
-//! [`Event::Refused`] stands before the `Answer` of the call that is refused. [`Event::Memory`] says whose memory becomes: at boot,
-//! when a VM is made, reset or ends, and of the buffers that a VM registers, of each the first sixteen pieces. A page that is in two
-//! buffers is [`Owner::Shared`] until both are gone.
+//! [`Event::Refused`] stands before the `Answer` of the call that is refused. [`Event::Memory`] says whose memory
+//! becomes: at boot, when a VM is made, reset or ends, and of the buffers that a VM registers, of each the first
+//! sixteen pieces. A page that is in two buffers is [`Owner::Shared`] until both are gone.
 //!
 //! # What the TEE writes
 //!
-//! [`Event::Call`] when it is entered for a call and [`Event::Answer`] before it is left, and in between what the call does. The records
-//! of a thread that is suspended go on, on whatever CPU, after [`Event::ThreadResume`].
+//! [`Event::Call`] when it is entered for a call and [`Event::Answer`] before it is left, and in between what the call
+//! does. The records of a thread that is suspended go on, on whatever CPU, after [`Event::ThreadResume`].
 
 pub mod encoding;
 pub mod event;
@@ -110,8 +112,8 @@ pub enum Way {
 }
 
 impl Way {
-    /// What a device tree says: `reserved` is the `reg` of the node that is compatible with [`COMPATIBLE`], `ram` what the machine's
-    /// non-secure memory is, `chosen` the value of [`CHOSEN`].
+    /// What a device tree says: `reserved` is the `reg` of the node that is compatible with [`COMPATIBLE`], `ram` what
+    /// the machine's non-secure memory is, `chosen` the value of [`CHOSEN`].
     pub fn of(reserved: Option<Range>, ram: &[Range], chosen: Option<&str>) -> Self {
         let in_ram = ram.iter().any(|range| range.holds(TRACE.base, TRACE.size));
         if reserved == Some(TRACE) && in_ram {

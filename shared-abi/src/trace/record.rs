@@ -10,13 +10,13 @@ pub const BYTES: usize = WORDS * 8;
 /// What happened, when, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// CNTPCT_EL0 when it happened, in ticks of CNTFRQ_EL0. Under QEMU's `-icount shift=0` with `cntfrq=1000000000` a tick is an
-    /// instruction.
+    /// CNTPCT_EL0 when it happened, in ticks of CNTFRQ_EL0. Under QEMU's `-icount shift=0` with `cntfrq=1000000000` a
+    /// tick is an instruction.
     pub time: u64,
     /// Number of this record among those of its layer on its CPU, modulo 2³²: what is missing was lost.
     pub sequence: u32,
-    /// The client id it is about, 0 for the hypervisor itself or nobody: what the layer believes it to be, or, for a call, what
-    /// the caller alleges in bits 15:0 of x7.
+    /// The client id it is about, 0 for the hypervisor itself or nobody: what the layer believes it to be, or, for a
+    /// call, what the caller alleges in bits 15:0 of x7.
     pub client: u16,
     /// What.
     pub event: Event,

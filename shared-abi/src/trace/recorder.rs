@@ -7,7 +7,8 @@ use super::ring::Writer;
 use super::{Layer, Way};
 use core::sync::atomic::AtomicU64;
 
-/// How many [`Calibration`](super::Event::Calibration) records a layer writes on each CPU, right after [`Start`](super::Event::Start).
+/// How many [`Calibration`](super::Event::Calibration) records a layer writes on each CPU, right after
+/// [`Start`](super::Event::Start).
 pub const CALIBRATIONS: u64 = 16;
 
 /// Where the records of a layer on a CPU go. Nothing of it is in the memory that the records are written to.
@@ -41,8 +42,8 @@ impl Recorder {
         }
     }
 
-    /// Writes a record. `print` is given a frame, to be printed as one whole line; where records are to be cheap, it is a function out
-    /// of line.
+    /// Writes a record. `print` is given a frame, to be printed as one whole line; where records are to be cheap, it is
+    /// a function out of line.
     #[inline(always)]
     pub fn write(&mut self, time: u64, client: u16, event: Event, print: impl FnOnce(&[u8; LENGTH])) {
         self.write_encoded(time, client, &event.encode(), print);

@@ -1,6 +1,7 @@
 //! Records in memory: a ring for each layer on each CPU.
 //!
-//! [`crate::layout::TRACE`] is cut into [`SLOT`]s, `layer * MAX_CPUS + cpu`. A slot begins with a header of [`HEADER`] words:
+//! [`crate::layout::TRACE`] is cut into [`SLOT`]s, `layer * MAX_CPUS + cpu`. A slot begins with a header of [`HEADER`]
+//! words:
 //!
 //! | word | what |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | 2 | frequency of the counter in Hz |
 //! | 3 | how many records have been written since the ring was made |
 //!
-//! and goes on with records; record `n` stands at `n % capacity`. The count is raised after the record is whole, so a reader that
-//! looks at the count before and after copying knows which records it has whole: [`Reader`].
+//! and goes on with records; record `n` stands at `n % capacity`. The count is raised after the record is whole, so a
+//! reader that looks at the count before and after copying knows which records it has whole: [`Reader`].
 
 use super::Layer;
 use super::record::{BYTES, Record, WORDS};
@@ -158,8 +159,8 @@ impl Reader {
             if !read((HEADER * 8) as u64 + index * BYTES as u64, piece) || !read(0, &mut header) {
                 return None;
             }
-            // The writer may have begun the record after the last that it counts: that one's place isn't whole. Nor may the next be, as a
-            // host that reorders stores shows it.
+            // The writer may have begun the record after the last that it counts: that one's place isn't whole. Nor may
+            // the next be, as a host that reorders stores shows it.
             let after = Header::parse(&words_of(&header))?;
             let oldest = (after.written + 2).saturating_sub(CAPACITY as u64);
             for (number, bytes) in (from..).zip(piece.chunks_exact(BYTES)) {

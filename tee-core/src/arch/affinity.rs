@@ -2,8 +2,8 @@
 //!
 //! `boot.S` does the same before there is a stack.
 
-/// MPIDR_EL1.MT: the lowest affinity level is that of threads, and cores have the next one. Arm's cores from Cortex-A55 on say so
-/// though they have one thread each, number 0.
+/// MPIDR_EL1.MT: the lowest affinity level is that of threads, and cores have the next one. Arm's cores from Cortex-A55
+/// on say so though they have one thread each, number 0.
 const MT: u64 = 1 << 24;
 
 /// The number that a CPU has in the affinity level of cores.

@@ -19,8 +19,8 @@ pub use host::{
     context::Context, context::suspend, cpu::Masked, cpu::confined, cpu::index as cpu_index, machine::Machine, trace,
 };
 
-/// The CPU that runs this, as its own code has it: who has the value decides what is mapped. There is one for each CPU, on
-/// its stack, for as long as a call takes; it cannot be sent, shared or made twice.
+/// The CPU that runs this, as its own code has it: who has the value decides what is mapped. There is one for each CPU,
+/// on its stack, for as long as a call takes; it cannot be sent, shared or made twice.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>() {}

@@ -154,7 +154,8 @@ pub unsafe fn bget(set: *mut Poolset, size: usize) -> Option<NonNull<u8>> {
 ///
 /// # Safety
 ///
-/// `start` must come from [`bget`] of this pool, once. The pool's memory must be mapped. Nobody else may use the pool now.
+/// `start` must come from [`bget`] of this pool, once. The pool's memory must be mapped. Nobody else may use the pool
+/// now.
 pub unsafe fn brel(set: *mut Poolset, start: NonNull<u8>) {
     let list = set.cast::<Block>();
     // SAFETY: before the memory stand its tags, after it those of the next block or of the end.
@@ -187,8 +188,8 @@ fn next(block: *mut Block, size: usize) -> *mut Head {
     block.cast::<u8>().wrapping_add(size).cast()
 }
 
-/// Tells of the list as it stands, whatever it is: its head, what the links forward lead to, what the last link backward leads to.
-/// Nothing outside `known` is looked at.
+/// Tells of the list as it stands, whatever it is: its head, what the links forward lead to, what the last link
+/// backward leads to. Nothing outside `known` is looked at.
 ///
 /// # Safety
 ///

@@ -11,9 +11,9 @@
 //!
 //! The second one breaks a condition that the default code keeps: `Space::build` runs while a partition is selected.
 //!
-//! The default code calls in here at these places: the monitor's entries (`arch::aarch64::smc`), a new partition's contents
-//! (`nexus::space`), the map without a partition (`arch::aarch64::boot`), VM_CREATED (`nexus::lifecycle`), and the heap's
-//! allocator (`heap`, `partition`).
+//! The default code calls in here at these places: the monitor's entries (`arch::aarch64::smc`), a new partition's
+//! contents (`nexus::space`), the map without a partition (`arch::aarch64::boot`), VM_CREATED (`nexus::lifecycle`), and
+//! the heap's allocator (`heap`, `partition`).
 
 pub mod assertion;
 pub mod bget;

@@ -67,8 +67,8 @@ impl<'c, 'p> Call<'c, 'p> {
         ))
     }
 
-    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets a VM count what it
-    /// could also time: that another was at the shared tables in the same moment.
+    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets a VM
+    /// count what it could also time: that another was at the shared tables in the same moment.
     pub fn lock_waits(&self) -> (u32, u32) {
         let (own, shared) = self.tee().vms.slot(self.inside.slot()).waits();
         (own.get().wrapping_add(self.partition().lock_waits()), shared.get())

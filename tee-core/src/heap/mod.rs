@@ -1,10 +1,10 @@
 //! A partition's heap: explicit, fallible, counted.
 //!
-//! `buddy_system_allocator`'s [`Heap`](buddy_system_allocator::Heap) behind a handle. There is no global allocator in the
-//! TEE: its users would turn exhaustion, which the normal world can bring about, into a panic.
+//! `buddy_system_allocator`'s [`Heap`](buddy_system_allocator::Heap) behind a handle. There is no global allocator in
+//! the TEE: its users would turn exhaustion, which the normal world can bring about, into a panic.
 //!
-//! A heap has a *brand*, a lifetime that is its alone, and so have its blocks: one that came from another heap is of another
-//! type. All partitions stand at one address; nothing but the brand tells their heaps apart.
+//! A heap has a *brand*, a lifetime that is its alone, and so have its blocks: one that came from another heap is of
+//! another type. All partitions stand at one address; nothing but the brand tells their heaps apart.
 //!
 //! ```
 //! # use tee_core::partition::Partition;
@@ -98,8 +98,8 @@ pub struct Heap<'h> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Exhausted;
 
-/// Elements from the heap of this brand. It goes back by [`Heap::free`]; one that is lost is lost until the partition ends.
-/// [`OwnedBlock`] goes back by itself.
+/// Elements from the heap of this brand. It goes back by [`Heap::free`]; one that is lost is lost until the partition
+/// ends. [`OwnedBlock`] goes back by itself.
 #[must_use]
 pub struct Block<'h, T> {
     start: NonNull<T>,

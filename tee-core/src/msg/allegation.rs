@@ -7,8 +7,8 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// A `T` that the normal world alleges to stand in a buffer.
 ///
-/// It can be copied out, which uses it up: what is checked is the copy, and what is used is the copy. There is no way to
-/// look at the same bytes a second time through it, so what another CPU of the normal world writes there meanwhile
+/// It can be copied out, which uses it up: what is checked is the copy, and what is used is the copy. There is no way
+/// to look at the same bytes a second time through it, so what another CPU of the normal world writes there meanwhile
 /// cannot slip in between check and use (a double fetch).
 pub struct Allegation<'b, 'p, T> {
     buffer: &'b Buffer<'p>,

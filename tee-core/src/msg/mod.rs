@@ -17,8 +17,8 @@ use heapless::Vec;
 use shared_abi::optee_msg::{Cmd, MsgHeader, MsgParam, arg_size};
 use shared_abi::tee::{Origin, TeeResult};
 
-/// Parameters of the longest message there is: OPEN_SESSION's two, and a function's four. A message with more is refused
-/// before any of them is read (CVE-2022-46152).
+/// Parameters of the longest message there is: OPEN_SESSION's two, and a function's four. A message with more is
+/// refused before any of them is read (CVE-2022-46152).
 pub const MAX_PARAMS: usize = 2 + params::COUNT;
 
 /// A message, copied.
@@ -37,8 +37,8 @@ impl Message {
         Self { header, params: Vec::new(), out: 0 }
     }
 
-    /// Copies the message at offset `at`. `with_rpc` says that memory for an RPC's message must follow it; where, is the
-    /// answer.
+    /// Copies the message at offset `at`. `with_rpc` says that memory for an RPC's message must follow it; where, is
+    /// the answer.
     #[inline]
     pub fn fetch(&mut self, tee: &Tee, buffer: &Buffer<'_>, at: usize, with_rpc: bool) -> Result<Option<usize>, Lost> {
         if !at.is_multiple_of(align_of::<u64>()) {

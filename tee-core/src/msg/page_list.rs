@@ -10,8 +10,8 @@ use shared_abi::optee_msg::{PageList, pages_of};
 use shared_abi::tee::TeeResult;
 use zerocopy::IntoBytes;
 
-/// Pages a buffer may have, 64 MiB, as many as a hypervisor lets a VM share (Xen, ours); what a VM's heap has room for is
-/// the other bound. This one is also what ends a list that loops.
+/// Pages a buffer may have, 64 MiB, as many as a hypervisor lets a VM share (Xen, ours); what a VM's heap has room for
+/// is the other bound. This one is also what ends a list that loops.
 pub const MAX_PAGES: u64 = 16384;
 
 /// Addresses that are copied out of a list at a time.

@@ -94,8 +94,8 @@ impl Tee {
                 return None;
             }
             let space = &self.vms.slot(slot).space;
-            // SAFETY: it is the slot's, built when the VM was created; it is not torn down while `inside` counts this CPU.
-            // Who has this CPU's token has nothing else selected.
+            // SAFETY: it is the slot's, built when the VM was created; it is not torn down while `inside` counts this
+            // CPU. Who has this CPU's token has nothing else selected.
             unsafe { space.select(&self.machine, slot) };
             event!(id => PartitionSelect { slot });
             if RUN && state.life == Life::Created {

@@ -9,7 +9,8 @@ use shared_abi::trace::{CHOSEN, COMPATIBLE, Way};
 
 /// The memory nodes the normal world may use. Read once at boot, before the normal world runs.
 ///
-/// QEMU describes secure memory as a memory node too (`secram@…`): `status = "disabled"` is the normal world's view of it.
+/// QEMU describes secure memory as a memory node too (`secram@…`): `status = "disabled"` is the normal world's view of
+/// it.
 pub fn ns_ram(tree: Checked<'_>) -> NsRam {
     let mut ram = NsRam::new();
     let Ok(fdt) = Fdt::new(tree.bytes()) else { return ram };
@@ -29,7 +30,8 @@ pub fn ns_ram(tree: Checked<'_>) -> NsRam {
     ram
 }
 
-/// By which way trace records are to leave the machine, of which `ram` is known to be non-secure. Read as [`ns_ram`] is.
+/// By which way trace records are to leave the machine, of which `ram` is known to be non-secure. Read as [`ns_ram`]
+/// is.
 pub fn trace(tree: Checked<'_>, ram: &[Range]) -> Way {
     let Ok(fdt) = Fdt::new(tree.bytes()) else { return Way::Nowhere };
     let reserved = fdt.find_node("/reserved-memory").and_then(|memory| {

@@ -29,8 +29,8 @@ fn scrub(machine: &Machine, page: &mut Page) {
 impl Tee {
     /// VM_CREATED: makes a partition for a VM that has none.
     ///
-    /// The new partition is made from constants (`Partition::new`), never from what any mapping shows, and in pages that
-    /// nobody else owns. Until it is complete the id is in the table but cannot be entered.
+    /// The new partition is made from constants (`Partition::new`), never from what any mapping shows, and in pages
+    /// that nobody else owns. Until it is complete the id is in the table but cannot be entered.
     pub fn create(&self, _cpu: &mut ThisCpu, id: VmId) -> Result<(), Refused> {
         let index = self.vms.insert(id).ok_or_else(|| refused!(VmExists, id.get().into(), Refused))?;
         let slot = self.vms.slot(index);
@@ -40,8 +40,8 @@ impl Tee {
                 .map_err(|_| refused!(NoMemory, GUARANTEED as u64, Refused))?;
             state.pages.iter_mut().for_each(|page| scrub(&self.machine, page));
             trace::pages(id, |_| Owner::Partition, &state.pages);
-            // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else. Who has this CPU's token has
-            // nothing selected.
+            // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else. Who has this CPU's
+            // token has nothing selected.
             unsafe { slot.space.build(&self.machine, index, &mut state.pages) };
             state.id = Some(id);
             state.life = Life::Created;

@@ -81,8 +81,8 @@ impl PagePool {
         Self { free: Vec::new() }
     }
 
-    /// Makes the memory `[from, to)` the pool's. Its contents are unknown, so the pages are dirty. What lies outside the
-    /// TEE's memory is left out.
+    /// Makes the memory `[from, to)` the pool's. Its contents are unknown, so the pages are dirty. What lies outside
+    /// the TEE's memory is left out.
     ///
     /// # Safety
     ///

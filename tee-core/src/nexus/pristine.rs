@@ -1,7 +1,7 @@
 //! What every partition begins as, written into pages that are zero.
 //!
-//! Nearly all of it is zero, so only the rest is written. Where that is, is looked up once in the bytes of the constant:
-//! nothing is assumed of how the compiler lays it out, or of what it puts where a value has no bytes.
+//! Nearly all of it is zero, so only the rest is written. Where that is, is looked up once in the bytes of the
+//! constant: nothing is assumed of how the compiler lays it out, or of what it puts where a value has no bytes.
 #![expect(unsafe_code, reason = "bytes of a partition")]
 
 use crate::arch;

@@ -1,7 +1,8 @@
 //! A partition's address space: the upper range, under TTBR1_EL1 and an ASID of its own.
 //!
-//! `aarch64-paging` is not used here: its root tables are whole pages from an allocator and it keeps them mapped, while a
-//! partition needs 16 root entries, which live in the VM table, and one table that is mapped only while it is changed.
+//! `aarch64-paging` is not used here: its root tables are whole pages from an allocator and it keeps them mapped, while
+//! a partition needs 16 root entries, which live in the VM table, and one table that is mapped only while it is
+//! changed.
 //!
 //! The range is 32 MiB (TCR_EL1.T1SZ = 39): the walk starts at level 2 with a root of 16 entries. Entry 0 is the
 //! partition, entry 15 the peepholes. TCR_EL1.A1 makes the ASID part of TTBR1_EL1, so that one register write selects a
@@ -85,7 +86,8 @@ impl Space {
     ///
     /// # Safety
     ///
-    /// The pages must be zero, and they and the space be used by nothing else. No partition may be selected on this CPU.
+    /// The pages must be zero, and they and the space be used by nothing else. No partition may be selected on this
+    /// CPU.
     pub unsafe fn build(&self, machine: &Machine, slot: SlotIndex, pages: &mut Pages) {
         pages.iter_mut().for_each(Page::mark_dirty);
         let Some((table, parts)) = pages.split_first() else { return };

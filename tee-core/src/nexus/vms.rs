@@ -6,8 +6,8 @@
 //!    └── the last CPU has left ── Draining ◀──────── VM_DESTROYED ───────┘
 //! ```
 //!
-//! Order of locks: index, slot, page pool. A call takes its own VM's slot, and the index only to read and only if the VM
-//! isn't in its home slot, so calls of different VMs do not wait for each other.
+//! Order of locks: index, slot, page pool. A call takes its own VM's slot, and the index only to read and only if the
+//! VM isn't in its home slot, so calls of different VMs do not wait for each other.
 
 use super::pages::Page;
 use super::space::Space;
@@ -54,7 +54,8 @@ pub struct State {
 
 /// A place for a VM.
 pub struct Slot {
-    /// The number of the VM whose place it is, as long as the VM can be entered; else 0. Written with the state locked.
+    /// The number of the VM whose place it is, as long as the VM can be entered; else 0. Written with the state
+    /// locked.
     live: AtomicU16,
     /// Its state.
     pub(super) state: Lock<State>,
@@ -62,7 +63,8 @@ pub struct Slot {
     pub(super) shared_waits: Waits,
     /// Its partition's address space.
     pub(super) space: Space,
-    /// What may still be logged of VMs that come to this place. A hypervisor's ids are small, and each VM comes to its own.
+    /// What may still be logged of VMs that come to this place. A hypervisor's ids are small, and each VM comes to its
+    /// own.
     pub(super) created: Lines<LINES>,
     /// And of those that go.
     pub(super) destroyed: Lines<LINES>,

@@ -18,8 +18,8 @@ use threads::Threads;
 
 /// Everything a VM has in the TEE.
 ///
-/// All partitions stand at one address, where each is while it is selected. `'p` is the *brand* of one of them: nothing of it
-/// can be taken for another's, or kept when it is left. It cannot go to another CPU, where it may not be mapped:
+/// All partitions stand at one address, where each is while it is selected. `'p` is the *brand* of one of them: nothing
+/// of it can be taken for another's, or kept when it is left. It cannot go to another CPU, where it may not be mapped:
 ///
 /// ```compile_fail,E0277
 /// fn share<T: Sync>() {}

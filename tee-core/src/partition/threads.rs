@@ -49,7 +49,8 @@ pub struct ThreadLimit;
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotSuspended;
 
-/// A free thread, taken: the right to start a call on it. Where, [`Current::start`](crate::nexus::current::Current::start) says.
+/// A free thread, taken: the right to start a call on it. Where,
+/// [`Current::start`](crate::nexus::current::Current::start) says.
 ///
 /// ```compile_fail,E0133
 /// # use tee_core::{entry::yielding::Start, partition::threads::Claimed, tee::Tee};

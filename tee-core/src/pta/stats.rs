@@ -7,8 +7,8 @@ use shared_abi::pta::stats::{ALLOC_ID_ALL, ALLOC_ID_HEAP, Alloc, CMD_ALLOC_STATS
 use shared_abi::tee::TeeResult;
 use zerocopy::IntoBytes;
 
-/// `STATS_CMD_GET_TIME`: out: value, the normal world's time in seconds and milliseconds; value, the TEE's time since the
-/// machine started.
+/// `STATS_CMD_GET_TIME`: out: value, the normal world's time in seconds and milliseconds; value, the TEE's time since
+/// the machine started.
 pub const CMD_GET_TIME: u32 = 4;
 
 /// The name of the one allocator a VM has.

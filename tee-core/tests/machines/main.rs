@@ -1,5 +1,5 @@
-//! Machines that look for what nobody thought of: random and mutated sequences of calls from several VMs, through the raw
-//! entry of the TEE, each answer and each byte of memory compared with a reference model.
+//! Machines that look for what nobody thought of: random and mutated sequences of calls from several VMs, through the
+//! raw entry of the TEE, each answer and each byte of memory compared with a reference model.
 
 mod boundary;
 mod bytes;

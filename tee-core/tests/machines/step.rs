@@ -1,7 +1,8 @@
 //! What the normal world does, one step at a time.
 //!
-//! A step says *which* session or *which* suspended call by a number that counts those there are, so that it still means
-//! something when steps before it are taken away. Its `Debug` form is Rust: a failing sequence can be pasted into a test.
+//! A step says *which* session or *which* suspended call by a number that counts those there are, so that it still
+//! means something when steps before it are taken away. Its `Debug` form is Rust: a failing sequence can be pasted into
+//! a test.
 
 use std::fmt;
 

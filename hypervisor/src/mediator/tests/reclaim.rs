@@ -31,7 +31,8 @@ fn tee_with_room(guest: &mut Guest, questions: usize, answer: impl Fn(Cmd, u64) 
     }
 }
 
-/// What the TEE was asked: commands, and the cookies of their first parameters. Only of questions whose message still stands.
+/// What the TEE was asked: commands, and the cookies of their first parameters. Only of questions whose message still
+/// stands.
 fn last_asked(guest: &Guest) -> (Cmd, u64) {
     let pa = address(guest.tee.calls.last().unwrap());
     (Cmd(guest.tee.seen.header(pa).cmd), guest.tee.seen.param(pa, 0).c)

@@ -93,8 +93,8 @@ impl Lists {
         again
     }
 
-    /// Claims an interrupt and puts it into a list register. Whether somebody changed something about it before he could know who has
-    /// it: then it has to be revised.
+    /// Claims an interrupt and puts it into a list register. Whether somebody changed something about it before he
+    /// could know who has it: then it has to be revised.
     #[inline]
     pub(super) fn list(
         &mut self,
@@ -170,8 +170,8 @@ impl Lists {
         claimed
     }
 
-    /// The list register to make room in for a pending interrupt: that of the least urgent active interrupt, or of the least urgent
-    /// pending one that is less urgent.
+    /// The list register to make room in for a pending interrupt: that of the least urgent active interrupt, or of the
+    /// least urgent pending one that is less urgent.
     fn least_needed(
         &self,
         vgic: &Vgic,
@@ -192,7 +192,8 @@ impl Lists {
         worst.map(|(.., index)| index)
     }
 
-    /// Takes an interrupt out of its list register: a pending one waits in its bank, an active one is parked. What the list register was.
+    /// Takes an interrupt out of its list register: a pending one waits in its bank, an active one is parked. What the
+    /// list register was.
     pub(super) fn evict(&mut self, vgic: &Vgic, vcpu: usize, index: usize, lrs: &mut impl ListRegisters) -> u64 {
         let (n, bit) = place(self.intids[index].into());
         let bank = vgic.bank(vcpu, n);

@@ -1,8 +1,9 @@
 //! A vCPU's list registers. They and what is noted here belong to the CPU on which the vCPU is, alone.
 //!
-//! As many pending interrupts as there is room for are in list registers, the most urgent ones; where there is still room, active
-//! ones are. Others that the guest handles are *parked*: noted here. It ends those in the order of their priorities by EOIR, and the
-//! CPU counts what it does not find; by DIR, which traps, in any order. Urgent is first of all what the guest lets through.
+//! As many pending interrupts as there is room for are in list registers, the most urgent ones; where there is still
+//! room, active ones are. Others that the guest handles are *parked*: noted here. It ends those in the order of their
+//! priorities by EOIR, and the CPU counts what it does not find; by DIR, which traps, in any order. Urgent is first of
+//! all what the guest lets through.
 #![forbid(unsafe_code)]
 
 mod choice;
@@ -74,8 +75,8 @@ impl Lists {
         self.renew(vgic, vcpu, news, over, 0, lrs)
     }
 
-    /// A timer of the loaded vCPU has fired, whose physical interrupt is active now. `masked` are the groups that the guest does not
-    /// take before it has done something else: bit 0 and bit 1.
+    /// A timer of the loaded vCPU has fired, whose physical interrupt is active now. `masked` are the groups that the
+    /// guest does not take before it has done something else: bit 0 and bit 1.
     #[inline]
     pub fn timer_fired(
         &mut self,
@@ -308,7 +309,8 @@ impl Lists {
         lrs.deactivate(bit.trailing_zeros());
     }
 
-    /// The timers' lines are the hardware's: one that fell while its interrupt waited does not wait any more, and may come again.
+    /// The timers' lines are the hardware's: one that fell while its interrupt waited does not wait any more, and may
+    /// come again.
     fn drop_fallen_timers(&mut self, vgic: &Vgic, vcpu: usize, timers: u32, lrs: &mut impl ListRegisters) {
         let fallen = self.timers & !timers;
         if fallen != 0 {

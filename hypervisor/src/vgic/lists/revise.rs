@@ -8,8 +8,8 @@ use core::sync::atomic::Ordering::SeqCst;
 use shared_abi::trace::Event;
 
 impl Lists {
-    /// Looks at the interrupts that are in list registers: notes which are active, takes back what the guest or the device
-    /// has withdrawn since, adds an edge that came while its predecessor is handled.
+    /// Looks at the interrupts that are in list registers: notes which are active, takes back what the guest or the
+    /// device has withdrawn since, adds an edge that came while its predecessor is handled.
     pub(super) fn revise(&mut self, vgic: &Vgic, vcpu: usize, timers: u32, lrs: &mut impl ListRegisters) -> VcpuMask {
         let groups = vgic.enabled_groups.load(SeqCst);
         let mut others = 0;

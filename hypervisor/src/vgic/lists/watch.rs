@@ -1,5 +1,5 @@
-//! What of a guest's CPU interface is emulated: while a timer's interrupt is pending that it does not take at once, it is looked
-//! whether the timer still says so when the guest looks.
+//! What of a guest's CPU interface is emulated: while a timer's interrupt is pending that it does not take at once, it
+//! is looked whether the timer still says so when the guest looks.
 
 use super::choice::ALL_GROUPS;
 use super::{Lists, NONE, note, place};
@@ -18,8 +18,8 @@ impl Lists {
         self.inspect(vgic, vcpu, lrs)
     }
 
-    /// The guest reads ICC_IAR0_EL1 or ICC_IAR1_EL1 while that is watched: what it is given to handle (GICv3 §4.4.2), or `None` if
-    /// it is to read again, unwatched; and which other vCPUs have to look.
+    /// The guest reads ICC_IAR0_EL1 or ICC_IAR1_EL1 while that is watched: what it is given to handle (GICv3 §4.4.2),
+    /// or `None` if it is to read again, unwatched; and which other vCPUs have to look.
     pub fn acknowledge(
         &mut self,
         vgic: &Vgic,
@@ -77,7 +77,8 @@ impl Lists {
         self.deactivate_here(vgic, vcpu, intid).look | self.inspect(vgic, vcpu, lrs)
     }
 
-    /// What ICC_HPPIR0_EL1 or ICC_HPPIR1_EL1 shows: the most urgent pending interrupt if it is in that group, 1023 otherwise.
+    /// What ICC_HPPIR0_EL1 or ICC_HPPIR1_EL1 shows: the most urgent pending interrupt if it is in that group, 1023
+    /// otherwise.
     pub fn most_urgent_pending(&self, group: Group, lrs: &impl ListRegisters) -> u32 {
         let first = self.first_pending(lrs).map(|index| lrs.read(index));
         first.filter(|value| list_register::group(*value) == group).map_or(NOTHING, |value| value as u32)
@@ -93,7 +94,8 @@ impl Lists {
             .min_by_key(|index| lrs.read(*index) >> 48 & 0xFF)
     }
 
-    /// If a timer's interrupt is pending, which the guest does not take at once, what it does to its CPU interface is watched.
+    /// If a timer's interrupt is pending, which the guest does not take at once, what it does to its CPU interface is
+    /// watched.
     pub(super) fn watch_timer(
         &mut self,
         vgic: &Vgic,
@@ -121,8 +123,9 @@ impl Lists {
         let control = Control {
             none_pending: self.overflow,
             enabled: if self.overflow { ALL_GROUPS & !groups } else { 0 },
-            // One that is off leaves room for the other one, if that is on. QEMU (7.2 to 10) does not see that group 0 is; it takes
-            // it for off as soon as group 1 is, and would interrupt for ever if only group 0 were on.
+            // One that is off leaves room for the other one, if that is on. QEMU (7.2 to 10) does not see that group 0
+            // is; it takes it for off as soon as group 1 is, and would interrupt for ever if only group 0
+            // were on.
             disabled: if groups == ALL_GROUPS { ALL_GROUPS } else { 0 },
             unlisted_end: self.parked != NONE,
             acknowledge: self.watch,

@@ -1,5 +1,5 @@
-//! The controller with CPUs around it, as the hardware has them: list registers, a guest that acknowledges and ends interrupts by
-//! them, timers, maintenance interrupts.
+//! The controller with CPUs around it, as the hardware has them: list registers, a guest that acknowledges and ends
+//! interrupts by them, timers, maintenance interrupts.
 
 mod behaviour;
 mod cpu;

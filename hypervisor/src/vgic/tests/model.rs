@@ -1,5 +1,5 @@
-//! Random histories of guests and devices, against a model of the architecture's state machine (GICv3 §4.1) that knows of no
-//! list registers.
+//! Random histories of guests and devices, against a model of the architecture's state machine (GICv3 §4.1) that knows
+//! of no list registers.
 
 use super::*;
 use proptest::prelude::*;

@@ -21,8 +21,8 @@ impl Kicks {
     }
 }
 
-/// Each thread is a CPU: it sends SGIs to all and edges of SPIs, and takes what comes. A sender waits until its last message
-/// was taken before it sends the next one, so that each must arrive.
+/// Each thread is a CPU: it sends SGIs to all and edges of SPIs, and takes what comes. A sender waits until its last
+/// message was taken before it sends the next one, so that each must arrive.
 #[test]
 fn nothing_is_lost_and_nothing_is_taken_twice() {
     const ROUNDS: usize = 3000;

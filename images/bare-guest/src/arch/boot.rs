@@ -6,8 +6,8 @@
 //! The MMU and the caches come first, before anything is written: memory that is written uncached and then read through
 //! a cache is what goes wrong on real machines, and the TEE sees the memory shared with it through its cache. So the
 //! one translation table is a constant. It maps one to one, by blocks of 1 GiB: devices below, RAM (executable,
-//! for one program without data from anybody) from 0x4000_0000, nothing else. The `aarch64-paging` crate would build a table at run time and in
-//! memory of an allocator: both are just what is not wanted here.
+//! for one program without data from anybody) from 0x4000_0000, nothing else. The `aarch64-paging` crate would build a
+//! table at run time and in memory of an allocator: both are just what is not wanted here.
 
 use core::arch::global_asm;
 

@@ -16,8 +16,8 @@ pub fn set_usable(usable: bool) {
 
 /// Sleeps so many milliseconds.
 ///
-/// Interrupts stay masked: a pending one ends WFI all the same (Arm ARM D1.6.2). Once the timer is off it should be gone; where
-/// a hypervisor keeps it pending, it is taken here, or it would end every WFI from now on.
+/// Interrupts stay masked: a pending one ends WFI all the same (Arm ARM D1.6.2). Once the timer is off it should be
+/// gone; where a hypervisor keeps it pending, it is taken here, or it would end every WFI from now on.
 pub fn sleep(ms: u64) {
     let ticks = (CNTFRQ_EL0.get() / 1000).saturating_mul(ms);
     let end = now().saturating_add(ticks);

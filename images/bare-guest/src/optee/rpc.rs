@@ -11,7 +11,8 @@ use shared_abi::tee::{Origin, TeeResult};
 impl<W: World> Client<W> {
     /// Serves one RPC: x0 to x3 as the TEE gave them. Returns x1 to x7 of the resumption.
     ///
-    /// `behind` is the word of the message page where an RPC's message stands; without it the TEE asks for memory first.
+    /// `behind` is the word of the message page where an RPC's message stands; without it the TEE asks for memory
+    /// first.
     pub(super) fn serve(&mut self, [x0, x1, x2, x3]: [u32; 4], behind: Option<usize>) -> [u32; 7] {
         let cookie = from_halves(x1.into(), x2.into());
         match Rpc::from_x0(x0.into()) {

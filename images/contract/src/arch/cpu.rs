@@ -122,9 +122,9 @@ impl Cpu {
             call::<F>
         }
         let (call, outer) = (caller(&work), self.escape.get());
-        // SAFETY: The assembly keeps to the procedure call standard and calls `call` with its data once. What an exception
-        // ends is not resumed: values on that part of the stack are never dropped, which is safe, and `work` is not
-        // used again.
+        // SAFETY: The assembly keeps to the procedure call standard and calls `call` with its data once. What an
+        // exception ends is not resumed: values on that part of the stack are never dropped, which is safe, and
+        // `work` is not used again.
         let ended = unsafe { contract_attempt(call, (&raw mut work).cast(), self.escape.as_ptr()) };
         self.escape.set(outer);
         if ended == 0 {

@@ -13,8 +13,8 @@ const M: u64 = 1;
 /// SCTLR_EL1 of a big-endian snippet, to which the vectors, who are not, return.
 pub static SCTLR_BIG: AtomicU64 = AtomicU64::new(0);
 
-/// Turns to big-endian data, with the MMU off or on, and back; to be the first and the last lines of a snippet. x24 to x28
-/// are [`registers`].
+/// Turns to big-endian data, with the MMU off or on, and back; to be the first and the last lines of a snippet. x24 to
+/// x28 are [`registers`].
 macro_rules! big_endian {
     ($($line:expr),+ $(,)?) => {
         $crate::arch::snippet::snippet!(

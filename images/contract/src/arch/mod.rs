@@ -1,5 +1,5 @@
-//! What only AArch64 can say: the way in, exceptions, translation, devices, byte order, other CPUs, and *snippets*: instructions that
-//! a check runs with registers of its choice.
+//! What only AArch64 can say: the way in, exceptions, translation, devices, byte order, other CPUs, and *snippets*:
+//! instructions that a check runs with registers of its choice.
 
 pub mod boot;
 pub mod cpu;

@@ -41,8 +41,8 @@ pub const MAIR: u64 = 0x44_FF04;
 /// TCR_EL1: 39 bits of address by TTBR0 in 4 KiB granules, tables cacheable and inner shareable; nothing by TTBR1; 40
 /// bits of physical address.
 pub const TCR: u64 = 25 | (0b01 << 8) | (0b01 << 10) | (0b11 << 12) | (1 << 23) | (0b010 << 32);
-/// SCTLR_EL1: MMU (M), data and instruction caches (C, I), stack alignment (SA), what Armv8.0 reserves as 1, and PAN left
-/// alone (SPAN).
+/// SCTLR_EL1: MMU (M), data and instruction caches (C, I), stack alignment (SA), what Armv8.0 reserves as 1, and PAN
+/// left alone (SPAN).
 pub const SCTLR: u64 = 0x30D0_0800 | 1 | (1 << 2) | (1 << 3) | (1 << 12);
 
 /// A translation table.

@@ -96,8 +96,8 @@ fn step(frame: &mut Frame) {
     }
 }
 
-/// Where each exception was taken, in instructions from the snippet's beginning, and what it was if no step. ISV is left
-/// out of account: it is 0 where the step was somebody else's, as a hypervisor's.
+/// Where each exception was taken, in instructions from the snippet's beginning, and what it was if no step. ISV is
+/// left out of account: it is 0 where the step was somebody else's, as a hypervisor's.
 fn steps(answer: &mut Answer, begin: u64, caught: &Caught) {
     for exception in caught.list() {
         let at = exception.elr.wrapping_sub(begin) / 4;

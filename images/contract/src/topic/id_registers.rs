@@ -300,7 +300,8 @@ fn features_work(answer: &mut Answer) {
     ];
     for (name, promised, code) in tries {
         let works = code.run(&[]).caught.count() == 0;
-        // Where nothing is promised, nothing need be refused by the CPU, but a hypervisor's guest has no business there.
+        // Where nothing is promised, nothing need be refused by the CPU, but a hypervisor's guest has no business
+        // there.
         if works != promised {
             answer.say(format_args!("{name}:promised={promised},works={works}"));
         }

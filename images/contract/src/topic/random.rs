@@ -1,8 +1,10 @@
-//! Random sequences on the interrupt controller. Both machines play the same ones, and what they answer must be the same.
+//! Random sequences on the interrupt controller. Both machines play the same ones, and what they answer must be the
+//! same.
 //!
-//! Left out is what is UNPREDICTABLE: ends out of order, what is active changing its priority or group. No two interrupts
-//! have one priority, because then either may come first. Groups are switched on and off together: when the most urgent
-//! interrupt is of a group that is off, QEMU's controller shows none of the other group, which the architecture's does.
+//! Left out is what is UNPREDICTABLE: ends out of order, what is active changing its priority or group. No two
+//! interrupts have one priority, because then either may come first. Groups are switched on and off together: when the
+//! most urgent interrupt is of a group that is off, QEMU's controller shows none of the other group, which the
+//! architecture's does.
 
 use crate::arch::mmio::write32;
 use crate::arch::sysreg::{read, write};

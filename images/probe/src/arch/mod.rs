@@ -147,7 +147,8 @@ impl Machine for Cpu {
     }
 
     fn relax(&self) {
-        // SAFETY: A hint. When QEMU counts instructions its CPUs share one, and this gives it on; `spin_loop`'s ISB does not.
+        // SAFETY: A hint. When QEMU counts instructions its CPUs share one, and this gives it on; `spin_loop`'s ISB
+        // does not.
         unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
     }
 

@@ -78,7 +78,8 @@ pub trait Machine {
     /// The instruction that PSCI is called by.
     fn psci(&self) -> Conduit;
 
-    /// Executes an instruction at a known place, by which a log of executed instructions shows when a figure was printed.
+    /// Executes an instruction at a known place, by which a log of executed instructions shows when a figure was
+    /// printed.
     fn mark(&self) {}
 
     /// Prints a line, which no other CPU's line gets into.

@@ -1,8 +1,8 @@
 //! Where the instructions of each figure go: by level and function, from QEMU's log of executed instructions.
 //!
-//! The scenario is run again with that log, in which each instruction is a line, and read as it is written. Its readings
-//! must be those of the run without it, and what lies between two readings must be as many instructions as they say: a
-//! figure that the log doesn't account for is an error.
+//! The scenario is run again with that log, in which each instruction is a line, and read as it is written. Its
+//! readings must be those of the run without it, and what lies between two readings must be as many instructions as
+//! they say: a figure that the log doesn't account for is an error.
 
 mod log;
 mod symbols;

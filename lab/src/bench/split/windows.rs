@@ -102,8 +102,8 @@ impl<'s> Watcher<'s> {
         self.symbols.find(pc).is_some_and(|index| Some(self.symbols.function(index).level) != mine)
     }
 
-    /// The part of executed code that a reading of this length is about: it ends where the guest goes on after the layers
-    /// last ran. It begins with an instruction of the guest's or, if all slept, with the one that did.
+    /// The part of executed code that a reading of this length is about: it ends where the guest goes on after the
+    /// layers last ran. It begins with an instruction of the guest's or, if all slept, with the one that did.
     pub fn measured<'w>(&self, code: &'w [u64], length: usize) -> Option<&'w [u64]> {
         let end = code.iter().rposition(|pc| self.is_layers(*pc))? + 1;
         let start = end.checked_sub(length)?;

@@ -113,8 +113,8 @@ pub struct Step {
     pub place: Place,
     /// Ticks until the next record, without what writing this one took, and without [`Self::elsewhere`].
     pub ticks: u64,
-    /// Ticks in between during which this CPU waited, or another one executed: under `-icount` CPUs take turns, and their
-    /// counter is one.
+    /// Ticks in between during which this CPU waited, or another one executed: under `-icount` CPUs take turns, and
+    /// their counter is one.
     pub elsewhere: u64,
 }
 

@@ -1,7 +1,7 @@
 //! From records to what a person wants to know: who asked whom for what, what each step took, what became of it.
 //!
-//! A [`Teller`] hears records in their order, all at once or as they come, and its [`Story`] is what they tell so far. It
-//! believes nothing: records may be missing, or be nonsense that the normal world wrote into a ring.
+//! A [`Teller`] hears records in their order, all at once or as they come, and its [`Story`] is what they tell so far.
+//! It believes nothing: records may be missing, or be nonsense that the normal world wrote into a ring.
 //!
 //! | module | what |
 //! |---|---|
@@ -121,8 +121,8 @@ impl Story {
         teller.finish()
     }
 
-    /// The path to a panic: what was asked on that CPU before it, and the call it happened in, newest last. The monitor's errands are
-    /// not among them, unless one is that call.
+    /// The path to a panic: what was asked on that CPU before it, and the call it happened in, newest last. The
+    /// monitor's errands are not among them, unless one is that call.
     pub fn path_to(&self, panic: &crash::Panic, most: usize) -> Vec<usize> {
         let before = |call: &Call| {
             let asked = call.caller != Caller::Monitor || call.mood() == Mood::Fatal;

@@ -1,8 +1,8 @@
 //! Which records belong to which call.
 //!
-//! On each CPU at most one call is under way. It begins where somebody asks: a VM at EL2, the hypervisor itself by SMC, at
-//! EL3 whoever is in the hypervisor's place, or the monitor that has an errand. It ends where that somebody goes on. A VM's exit
-//! for which nobody asked is followed in the same way, from the exception to the next entry.
+//! On each CPU at most one call is under way. It begins where somebody asks: a VM at EL2, the hypervisor itself by SMC,
+//! at EL3 whoever is in the hypervisor's place, or the monitor that has an errand. It ends where that somebody goes on.
+//! A VM's exit for which nobody asked is followed in the same way, from the exception to the next entry.
 
 use super::call::{Call, Caller, Outcome, Request, Step};
 use super::level;
@@ -70,7 +70,8 @@ impl Tracker {
         self.parked.iter().chain(&self.call)
     }
 
-    /// Takes note of a record. `cost` is what writing the one before took; `gap` that records are missing before this one.
+    /// Takes note of a record. `cost` is what writing the one before took; `gap` that records are missing before this
+    /// one.
     pub fn hear(&mut self, entry: &Entry, cost: u64, gap: bool) -> Heard {
         let mut heard = Heard { stretch: self.stretch(entry, cost), calls: Vec::new() };
         if let (Some(stretch), Some(call)) = (heard.stretch, self.call.as_mut()) {

@@ -71,8 +71,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares the two. A machine is stopped wherever it is: on each CPU the last return may be told and not yet done, and the last exception
-/// taken and not yet told.
+/// Compares the two. A machine is stopped wherever it is: on each CPU the last return may be told and not yet done, and
+/// the last exception taken and not yet told.
 pub fn compare(trace: &Trace, log: &[Line], hypervisor: bool) -> Result<Agreement, Box<Difference>> {
     let mut sides = Sides { trace, log, tracks: tracks(trace), levels: [3; MAX_CPUS], hypervisor };
     let mut agreement = Agreement::default();
@@ -222,7 +222,8 @@ impl Sides<'_> {
             track.layer == layer && self.levels[usize::from(track.cpu)] == returned.from
         };
         let mut candidates: Vec<_> = (0..self.tracks.len()).filter(there).collect();
-        // Guests begin at the same address. Both sides are in order of time, so the CPU that tells of it first did it first.
+        // Guests begin at the same address. Both sides are in order of time, so the CPU that tells of it first did it
+        // first.
         candidates.sort_by_key(|track| self.tracks[*track].next().unwrap_or(usize::MAX));
         let says_so =
             |track: &&usize| self.next(**track).is_some_and(|event| fits(&Seen::Returned(*returned), event).is_ok());
@@ -231,8 +232,8 @@ impl Sides<'_> {
         candidates.iter().find(says_so).or_else(|| candidates.iter().find(leaves)).or(candidates.first()).copied()
     }
 
-    /// A CPU takes an exception, so it did return before. If the log's last return to that place was thought to be another CPU's, which was to go there
-    /// too, that one has yet to.
+    /// A CPU takes an exception, so it did return before. If the log's last return to that place was thought to be
+    /// another CPU's, which was to go there too, that one has yet to.
     fn take_back(&mut self, track: usize) {
         let Some(event) = self.next(track).filter(|event| !is_entry(event)) else { return };
         let layer = self.tracks[track].layer;

@@ -1,7 +1,8 @@
 //! QEMU's own log of exceptions (`-d int`), line by line.
 //!
-//! What an Arm machine writes there has been the same since long before QEMU 7.2: an exception is a line `Taking exception N [Name] on
-//! CPU C` and further ones that begin with `...`; a return is one line. Lines of other kinds are passed over.
+//! What an Arm machine writes there has been the same since long before QEMU 7.2: an exception is a line `Taking
+//! exception N [Name] on CPU C` and further ones that begin with `...`; a return is one line. Lines of other kinds are
+//! passed over.
 
 /// An exception that a CPU took.
 #[derive(Clone, Debug, PartialEq, Eq)]

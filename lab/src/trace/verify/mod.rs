@@ -1,8 +1,9 @@
 //! Whether the layers told the truth: a trace beside QEMU's own log of exceptions.
 //!
-//! The contract ([`shared_abi::trace`]) has one record for each exception that EL3 takes and for each return from it, and the same at EL2
-//! for exceptions that come from a VM. QEMU logs them too (`-d int`), and knows nothing of records. Here the two are laid side by
-//! side, on each CPU and for each level in order; the first that one has and the other hasn't is a [`Difference`].
+//! The contract ([`shared_abi::trace`]) has one record for each exception that EL3 takes and for each return from it,
+//! and the same at EL2 for exceptions that come from a VM. QEMU logs them too (`-d int`), and knows nothing of records.
+//! Here the two are laid side by side, on each CPU and for each level in order; the first that one has and the other
+//! hasn't is a [`Difference`].
 //!
 //! [`log`] reads QEMU's; [`mod@compare`] goes through both.
 

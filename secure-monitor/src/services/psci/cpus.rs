@@ -20,7 +20,8 @@ pub struct Entry {
     pub argument: u64,
 }
 
-/// A CPU. Whoever switches it on changes its state from `OFF`, and nobody else; from there on the state is the CPU's own.
+/// A CPU. Whoever switches it on changes its state from `OFF`, and nobody else; from there on the state is the CPU's
+/// own.
 ///
 /// A CPU that has not come from the pen yet is off like any other: what it is to do it finds when it comes.
 struct Power {

@@ -1,8 +1,8 @@
 //! Contexts of threads: how they start, stop wherever they are, and go on, maybe on another CPU.
 //!
 //! The CPU's own code runs with SP_EL1 on the CPU's stack (EL1h), threads run with SP_EL0 on their own (EL1t). An
-//! exception that a thread takes or makes thus arrives on the CPU's stack, right where `context_run` left it, and all of
-//! the thread's registers go into its context.
+//! exception that a thread takes or makes thus arrives on the CPU's stack, right where `context_run` left it, and all
+//! of the thread's registers go into its context.
 
 use crate::arch::Exit;
 use crate::entry::yielding::{self, Start};
@@ -27,9 +27,9 @@ struct Registers {
     pstate: u64,
 }
 
-/// PSTATE of a thread at its start: EL1t, debug exceptions and SErrors masked, IRQ and FIQ not. An SError that is pending
-/// may be what the normal world did before it called. One of the TEE's own the monitor notices when the TEE leaves, and
-/// makes it take it: an error of its own code, like any exception there, is its end.
+/// PSTATE of a thread at its start: EL1t, debug exceptions and SErrors masked, IRQ and FIQ not. An SError that is
+/// pending may be what the normal world did before it called. One of the TEE's own the monitor notices when the TEE
+/// leaves, and makes it take it: an error of its own code, like any exception there, is its end.
 const PSTATE: u64 = (1 << 9) | (1 << 8) | 0b0100;
 
 /// Where a thread's registers are while it doesn't run.

@@ -18,8 +18,9 @@ pub fn index() -> usize {
 
 const _: () = assert!(MAX_CPUS.is_power_of_two());
 
-/// An index that was found to be less than `len`, and is so for a CPU as well that executes ahead of that comparison: there it
-/// may be 0 instead (CSDB; Arm's "Cache Speculation Side-channels", variant 1). For indices that the normal world chooses.
+/// An index that was found to be less than `len`, and is so for a CPU as well that executes ahead of that comparison:
+/// there it may be 0 instead (CSDB; Arm's "Cache Speculation Side-channels", variant 1). For indices that the normal
+/// world chooses.
 #[inline(always)]
 pub fn confined(index: usize, len: usize) -> usize {
     let confined: usize;

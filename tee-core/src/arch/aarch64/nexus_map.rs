@@ -107,8 +107,8 @@ impl NexusMap {
         map
     }
 
-    /// Adds a range of non-secure RAM, except for the blocks that already are mapped for the device tree. Nothing that is
-    /// mapped changes, so this may be done while the map is in use. False if the range cannot be mapped.
+    /// Adds a range of non-secure RAM, except for the blocks that already are mapped for the device tree. Nothing that
+    /// is mapped changes, so this may be done while the map is in use. False if the range cannot be mapped.
     pub fn add_ns_ram(&mut self, range: Range, device_tree: u64) -> bool {
         if range.end() > LIMIT || (range.base | range.size) & 0xFFF != 0 {
             return false;

@@ -1,7 +1,7 @@
 //! Where the monitor enters, and how the TEE returns to it (`shared_abi::opteed`).
 //!
-//! The `smccc` crate is not used: its calls return to where they were made, while the TEE's SMCs end what the CPU did and
-//! the monitor enters anew at the vector table.
+//! The `smccc` crate is not used: its calls return to where they were made, while the TEE's SMCs end what the CPU did
+//! and the monitor enters anew at the vector table.
 
 use crate::arch::ThisCpu;
 use crate::entry::Arguments;

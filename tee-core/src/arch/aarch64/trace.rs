@@ -1,8 +1,9 @@
 //! Where the TEE's records go: a recorder for each CPU.
 //!
-//! A thread can be stopped anywhere by an interrupt, and so inside a record, by which it would leave the CPU's recorder to whatever
-//! runs next there. So all exceptions that can be masked are masked from before the CPU's number is read until the record is whole; the
-//! others are faults of the TEE, of which there is none in writing to memory that is mapped, and after which nothing goes on.
+//! A thread can be stopped anywhere by an interrupt, and so inside a record, by which it would leave the CPU's recorder
+//! to whatever runs next there. So all exceptions that can be masked are masked from before the CPU's number is read
+//! until the record is whole; the others are faults of the TEE, of which there is none in writing to memory that is
+//! mapped, and after which nothing goes on.
 
 use super::cpu;
 use crate::entry::Arguments;
@@ -49,8 +50,8 @@ pub fn begin() {
         let recorder = match WAY.get() {
             Some(Way::Rings) => ring::place(Layer::Tee, index).and_then(|place| {
                 let words = (place.base as *const AtomicU64, place.size as usize / 8);
-                // SAFETY: the memory is mapped, as `choose` demands, and aligned. The TEE uses it for this alone; that others write to it too
-                // is what the type allows.
+                // SAFETY: the memory is mapped, as `choose` demands, and aligned. The TEE uses it for this alone; that
+                // others write to it too is what the type allows.
                 let words = unsafe { core::slice::from_raw_parts(words.0, words.1) };
                 Recorder::ring(words, Layer::Tee, index, CNTFRQ_EL0.get())
             }),

@@ -1,7 +1,7 @@
 //! The CPU that a thread of the host plays.
 //!
-//! A suspended call of the TEE may go on under another thread of the host. So nothing here is inlined: the compiler could
-//! keep the address of a thread's own variable across a suspension.
+//! A suspended call of the TEE may go on under another thread of the host. So nothing here is inlined: the compiler
+//! could keep the address of a thread's own variable across a suspension.
 
 use super::context::Yielder;
 use std::cell::Cell;

@@ -5,13 +5,13 @@
 //!
 //! * What is written to a table is not seen before the writer's DSB, and not used by the writer before its ISB.
 //! * A new TTBR1_EL1 is not used before the ISB.
-//! * A CPU caches at any time all that it could walk to, also from the TTBR1_EL1 that it had before: a walk that was begun
-//!   may end late. So what is invalidated must be unmapped before (D8.16.1, "break-before-make").
+//! * A CPU caches at any time all that it could walk to, also from the TTBR1_EL1 that it had before: a walk that was
+//!   begun may end late. So what is invalidated must be unmapped before (D8.16.1, "break-before-make").
 //! * An invalidation has not happened before the DSB that it takes: ISH for all CPUs, NSH for this one.
 //! * An entry that is not global is used under its ASID alone, a global one under every ASID.
 //!
-//! A test fails as soon as a CPU could use an entry that the tables do not say (any more), or a page is zeroed or mapped
-//! anew that a CPU still has an entry for: nothing must happen to be read through it.
+//! A test fails as soon as a CPU could use an entry that the tables do not say (any more), or a page is zeroed or
+//! mapped anew that a CPU still has an entry for: nothing must happen to be read through it.
 
 use super::cpu;
 use super::machine::Machine;

@@ -292,8 +292,9 @@ impl Pair {
         zerocopy::FromBytes::read_from_bytes(&self.peek(page, 32)[..]).unwrap()
     }
 
-    /// The end: no secret got out, and when every VM is destroyed all is as at the start. Then a new VM still works, and
-    /// there is room for as many as ever; that is tried on one machine in four, for it takes as long as the sequence. Returns how many calls there were.
+    /// The end: no secret got out, and when every VM is destroyed all is as at the start. Then a new VM still works,
+    /// and there is room for as many as ever; that is tried on one machine in four, for it takes as long as the
+    /// sequence. Returns how many calls there were.
     pub fn settle(mut self) -> u64 {
         self.look_for_secrets();
         self.tee.machine.watch(None);
