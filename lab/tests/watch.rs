@@ -5,7 +5,7 @@ mod children;
 mod program;
 mod terminal;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use lab::watch::keys::HELP;
 use std::process::Command;
 use terminal::{Heard, Terminal};
@@ -16,11 +16,10 @@ const LONG: &str = "scenarios/ten-thousand-cycles.toml";
 
 fn shows_help(watched: &mut Terminal) -> Result<()> {
     watched.press(b"?")?;
-    watched.wait_for(" keys ")?;
     for (key, what) in HELP {
         // In one line, and whole.
-        let text = watched.heard().text();
-        ensure!(text.lines().any(|line| line.contains(key) && line.contains(what)), "{key}: {text}");
+        let is_in = |line: &str| line.contains(key) && line.contains(what);
+        watched.wait_until(what, |heard| heard.text().lines().any(is_in))?;
     }
     Ok(())
 }
@@ -37,9 +36,9 @@ fn the_view_is_shown_and_left_with_q() -> Result<()> {
     let mut watched = Terminal::start(&["watch", SHORT], (80, 24), &[])?;
     watched.wait_for("the machine powered off")?;
     for what in ["second-vm", "2/2 expected", "S-EL1 TEE", "PSCI_SYSTEM_OFF", "q leave"] {
-        ensure!(watched.heard().text().contains(what), "no {what}:\n{}", watched.heard().text());
+        watched.wait_for(what)?;
     }
-    ensure!(is_coloured(&watched.heard()), "no colours");
+    watched.wait_until("colours", is_coloured)?;
     shows_help(&mut watched)?;
     watched.press(b"xq")?;
     let after = watched.end()?.text();
@@ -51,14 +50,13 @@ fn the_view_is_shown_and_left_with_q() -> Result<()> {
 fn without_colours_it_shows_the_same() -> Result<()> {
     let mut watched = Terminal::start(&["watch", SHORT], (100, 30), &[("NO_COLOR", "1")])?;
     watched.wait_for("the machine powered off")?;
-    {
-        let heard = watched.heard();
-        ensure!(!is_coloured(&heard), "colours");
-        // Where the CPU is.
+    // Where the CPU is can be seen without them.
+    watched.wait_until("a CPU in one of the worlds", |heard| {
         let screen = heard.terminal.screen();
-        let row = heard.text().lines().position(|line| line.starts_with(" CPU0")).context("no CPU")? as u16;
-        ensure!((0..100).any(|column| screen.cell(row, column).is_some_and(vt100::Cell::inverse)), "not seen without");
-    }
+        let row = heard.text().lines().position(|line| line.starts_with(" CPU0"));
+        row.is_some_and(|row| (0..100).any(|at| screen.cell(row as u16, at).is_some_and(vt100::Cell::inverse)))
+    })?;
+    ensure!(!is_coloured(&watched.heard()), "colours");
     shows_help(&mut watched)?;
     watched.press(b"xq")?;
     ensure!(!is_coloured(&watched.end()?), "colours");

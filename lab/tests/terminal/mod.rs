@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use vt100::Parser;
 
 /// It only ends what hangs: layers are built in it, on hosts that have other things to do.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// What a terminal knows.
 #[derive(Default)]
@@ -83,10 +83,15 @@ impl Terminal {
 
     /// Waits until this can be read on it.
     pub fn wait_for(&mut self, text: &str) -> Result<()> {
+        self.wait_until(text, |heard| heard.text().contains(text))
+    }
+
+    /// Waits until it shows this. A picture comes in pieces: who has seen one part of it waits for the next, too.
+    pub fn wait_until(&mut self, what: &str, is_shown: impl Fn(&Heard) -> bool) -> Result<()> {
         let begin = Instant::now();
-        while !self.heard().text().contains(text) {
-            ensure!(begin.elapsed() < PATIENCE, "never showed {text:?}:\n{}", self.heard().text());
-            ensure!(self.lab.try_wait()?.is_none(), "ended before it showed {text:?}:\n{}", self.heard().text());
+        while !is_shown(&self.heard()) {
+            ensure!(begin.elapsed() < PATIENCE, "never showed {what:?}:\n{}", self.heard().text());
+            ensure!(self.lab.try_wait()?.is_none(), "ended before it showed {what:?}:\n{}", self.heard().text());
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())
