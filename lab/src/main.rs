@@ -155,8 +155,12 @@ enum Command {
     Build,
     /// Run clippy over them, warnings denied.
     Clippy,
-    /// Fetch the packages that the Linux guest is made of.
-    Fetch,
+    /// Fetch the packages that the Linux guest is made of (images/linux/packages.toml).
+    Fetch {
+        /// Fetch the ones that are current now, and record them instead.
+        #[arg(long)]
+        newest: bool,
+    },
     /// Write the flash image that the machine starts from.
     Flash {
         /// The file to write.
@@ -271,7 +275,7 @@ fn execute(command: Command) -> Result<bool> {
             Firmware::build(&workspace, &Program::ALL, &progress)?;
         }
         Command::Clippy => firmware::clippy(&workspace, &progress)?,
-        Command::Fetch => prepare::fetch(&workspace, &progress)?,
+        Command::Fetch { newest } => prepare::fetch(&workspace, newest, &progress)?,
         Command::Flash { output, no_tee, stack, bl32, bl33, scenario } => {
             let (chain, script) = match scenario {
                 Some(file) => {

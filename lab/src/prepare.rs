@@ -3,7 +3,7 @@
 use crate::firmware::{Firmware, Program};
 use crate::flash::Flash;
 use crate::guests::{self, Guest};
-use crate::linux::{self, LinuxGuest, Recipe, Suite};
+use crate::linux::{self, LinuxGuest, Recipe};
 use crate::probe;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
@@ -255,16 +255,24 @@ fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) 
     progress.step("making the Linux guest");
     let recipe = Recipe {
         cache: &workspace.packages(),
-        suite: Suite::default(),
+        packages: &workspace.linux_packages(),
         init: &workspace.root().join("images/linux/init"),
         client: &firmware.elf(Program::LinuxClient),
     };
-    linux::guest(&recipe, &|step| progress.step(step))
+    let guest = linux::guest(&recipe, &|step| progress.step(step))?;
+    guest.instead.iter().for_each(|line| progress.note(line));
+    Ok(guest)
 }
 
-/// Fetches the packages that the Linux guest is made of.
-pub fn fetch(workspace: &Workspace, progress: &Progress) -> Result<()> {
-    linux::fetch(&workspace.packages(), Suite::default(), &|step| progress.step(step))
+/// Fetches the packages that the Linux guest is made of: those that are recorded, or the newest, which are then.
+pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result<()> {
+    let (cache, packages) = (workspace.packages(), workspace.linux_packages());
+    let step = |step: &str| progress.step(step);
+    if newest {
+        return linux::renew(&cache, &packages, &step);
+    }
+    linux::fetch(&cache, &packages, &step)?.iter().for_each(|line| progress.note(line));
+    Ok(())
 }
 
 /// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.

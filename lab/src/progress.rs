@@ -48,6 +48,15 @@ impl Progress {
         }
     }
 
+    /// Something that is to be read: it stays.
+    pub fn note(&self, message: &str) {
+        match &self.shown {
+            Shown::Spinner(bar) => bar.println(format!("lab: {message}")),
+            Shown::Lines => complain(format_args!("lab: {message}")),
+            Shown::Nothing => {}
+        }
+    }
+
     /// A detail of the step at hand; only a terminal shows it, over the one before.
     pub fn detail(&self, message: &str) {
         if let Shown::Spinner(bar) = &self.shown {

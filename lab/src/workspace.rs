@@ -125,6 +125,11 @@ impl Workspace {
         self.root.join("images/contract")
     }
 
+    /// The record of the packages that the Linux guest is made of.
+    pub fn linux_packages(&self) -> PathBuf {
+        self.root.join("images/linux/packages.toml")
+    }
+
     /// What setup found out about the toolchain.
     pub fn toolchain_file(&self) -> PathBuf {
         self.kept("setup/toolchain.toml")

@@ -1,129 +1,108 @@
 //! The machine's own apt, with a private state: another architecture and release, nothing installed, no root.
 //!
-//! apt verifies what it fetches: the release file by the archive's keyring, the package lists by the release file, each
-//! package by its list. The mirror is the one that the machine already uses for Debian, or [`MIRROR_VARIABLE`]'s.
+//! apt verifies the lists that it fetches: the release file by the archive's keyring, the package lists by the release
+//! file. A package is held against its hash by who asks for it ([`super::packages`]).
 
 use std::cell::Cell;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, thread};
+use std::thread;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
-use super::packages::Suite;
+use super::mirror::{MIRROR_VARIABLE, Mirror};
+use super::recorded::Package;
 use super::store;
 
-/// The environment variable that names a Debian mirror, for machines whose apt knows none (Ubuntu, Mint).
-pub const MIRROR_VARIABLE: &str = "TRIPTYCH_DEBIAN_MIRROR";
-
 /// What to do instead, on a machine that can't fetch.
-const OWN_FILES: &str =
+pub const OWN_FILES: &str =
     "or boot your own: `kernel = \"path/to/Image\"`, `initramfs = \"path/to/cpio\"` in the scenario";
 
-/// Where Debian's `debian-archive-keyring` package installs its keys, newest name first.
-const KEYRINGS: [&str; 2] =
-    ["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
+/// apt's tool that fetches a file from an address, with the machine's proxies and the like.
+const HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// What an apt source of Debian's main archive calls its release; other archives of the same machine (security
-/// updates, Ubuntu, third parties) call theirs otherwise.
-const DEBIAN_SUITES: [&str; 12] = [
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-    "sid",
-    "oldoldstable",
-    "oldstable",
-    "stable",
-    "testing",
-    "unstable",
-    "experimental",
-];
-
-/// apt, reading Debian's arm64 package lists of one suite.
+/// apt, reading a mirror's arm64 packages of one release.
 pub struct Apt {
-    config: PathBuf,
-}
-
-/// What the package lists say of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The package's version.
-    pub version: String,
-    /// Names of the packages in its `Depends`, in order, without versions.
-    pub depends: Vec<String>,
-    /// Size of the `.deb`, in bytes.
-    pub size: u64,
+    mirror: Mirror,
+    release: String,
+    folder: PathBuf,
 }
 
 impl Apt {
-    /// Prepares the private state in `folder` and fetches the package lists of `suite` into it.
-    pub fn update(folder: &Path, suite: Suite, progress: &dyn Fn(&str)) -> Result<Self> {
+    /// Prepares the private state in `folder`; nothing is fetched.
+    pub fn new(folder: &Path, mirror: Mirror, release: &str) -> Result<Self> {
         let folder = std::path::absolute(folder).context("the cache folder has no absolute path")?;
-        let mirror = mirror()?;
-        let apt = Self { config: folder.join("apt.conf") };
         fs::create_dir_all(folder.join("lists/partial"))
             .with_context(|| format!("can't create {}", folder.display()))?;
-        store::write(&folder.join("debian.sources"), sources(&mirror, suite, keyring().as_deref()).as_bytes())?;
+        store::write(&folder.join("debian.sources"), mirror.sources(release).as_bytes())?;
         store::write(&folder.join("status"), b"")?;
-        store::write(&apt.config, configuration(&folder).as_bytes())?;
-        progress(&format!("Debian {}: package lists", suite.name()));
-        apt.run("apt-get", ["-qq", "update"].map(OsStr::new), None).with_context(|| {
-            format!("apt can't read Debian {} from {mirror} (another mirror: {MIRROR_VARIABLE}=URL)", suite.name())
-        })?;
-        Ok(apt)
+        store::write(&folder.join("apt.conf"), configuration(&folder).as_bytes())?;
+        Ok(Self { mirror, release: release.to_owned(), folder })
     }
 
-    /// What the lists say of `package`.
-    pub fn listed(&self, package: &str) -> Result<Listed> {
-        let arguments = ["show", "--no-all-versions", package].map(OsStr::new);
-        let stanza = self
-            .run("apt-cache", arguments, None)
-            .with_context(|| format!("Debian's package lists have no {package}"))?;
-        parse_stanza(&stanza).with_context(|| format!("apt's answer for {package} can't be read"))
+    /// The mirror.
+    pub const fn mirror(&self) -> &Mirror {
+        &self.mirror
     }
 
-    /// Fetches one package into `folder`, which holds nothing else; returns the path of its `.deb`.
-    pub fn download(&self, package: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    /// Fetches the package lists.
+    pub fn update(&self, progress: &dyn Fn(&str)) -> Result<()> {
+        let (release, address) = (&self.release, &self.mirror.address);
+        progress(&format!("Debian {release}: package lists"));
         let mut command = self.command("apt-get");
+        command.args(["-qq", "update"]);
+        run(command, None).map(drop).with_context(|| {
+            format!("apt can't read Debian {release} from {address} (another mirror: {MIRROR_VARIABLE}=URL)")
+        })
+    }
+
+    /// What the lists have of a package.
+    pub fn listed(&self, name: &str) -> Result<Package> {
+        let stanza = self.stanza(name)?;
+        listed(&stanza).with_context(|| format!("apt's answer for {name} can't be read"))
+    }
+
+    /// The names of the packages that a package depends on, in order, without versions.
+    pub fn dependencies(&self, name: &str) -> Result<Vec<String>> {
+        Ok(dependencies(&self.stanza(name)?))
+    }
+
+    fn stanza(&self, name: &str) -> Result<String> {
+        let mut command = self.command("apt-cache");
+        command.args(["show", "--no-all-versions", name]);
+        run(command, None).with_context(|| format!("Debian's package lists have no {name}"))
+    }
+
+    /// What the mirror has in a package's place, whatever it is.
+    pub fn fetch(&self, package: &Package, progress: &dyn Fn(&str)) -> Result<Vec<u8>> {
+        let title = format!("Debian {}: {}", self.release, package.title());
+        progress(&title);
+        let folder =
+            tempfile::tempdir_in(&self.folder).with_context(|| format!("can't write in {}", self.folder.display()))?;
+        let arriving = folder.path().join("package.deb");
+        let mut command = self.command(HELPER);
         // Status-Fd 1: lines of progress on the standard output (apt's README.progress-reporting).
-        command.args(["-qq", "-o", "APT::Status-Fd=1", "download", package]).current_dir(folder);
+        command.args(["-qq", "-o", "APT::Status-Fd=1", "download-file", &self.mirror.address_of(&package.file)]);
+        command.arg(&arriving);
         let said = Cell::new(0);
         // A step of ten per cent is news enough: where this is logged, each is a line.
         let line = |line: &str| {
             let percent = download_percent(line).unwrap_or_default() / 10 * 10;
             if percent > said.replace(percent.max(said.get())) && percent < 100 {
-                progress(&format!("{percent}%"));
+                progress(&format!("{title}, {percent}%"));
             }
         };
-        run(command, Some(&line)).with_context(|| format!("apt can't fetch {package}"))?;
-        let mut entries = fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
-        match (entries.next(), entries.next()) {
-            (Some(Ok(only)), None) => Ok(only.path()),
-            _ => bail!("apt left something else than one package in {}", folder.display()),
-        }
+        run(command, Some(&line))?;
+        fs::read(&arriving).with_context(|| format!("can't read {}", arriving.display()))
     }
 
     fn command(&self, tool: &str) -> Command {
         let mut command = Command::new(tool);
         // `-c` is read after the machine's own configuration, so proxies and the like stay in force.
-        command.arg("-c").arg(&self.config).env("LC_ALL", "C");
+        command.arg("-c").arg(self.folder.join("apt.conf")).env("LC_ALL", "C");
         command
-    }
-
-    fn run<'a>(
-        &self,
-        tool: &str,
-        arguments: impl IntoIterator<Item = &'a OsStr>,
-        line: Option<&dyn Fn(&str)>,
-    ) -> Result<String> {
-        let mut command = self.command(tool);
-        command.args(arguments);
-        run(command, line)
     }
 }
 
@@ -135,7 +114,7 @@ pub fn unpack(package: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Runs a command to its end; its standard output line by line to `line`, and whole to the caller.
-fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
+pub fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::null())
@@ -172,43 +151,10 @@ fn missing(tool: &str, error: &std::io::Error) -> anyhow::Error {
         // Present wherever apt is; someone who removed it can bring it back by that.
         "dpkg-deb" => anyhow!("dpkg-deb is missing: sudo apt-get install dpkg"),
         _ => anyhow!(
-            "{tool} is missing: the Linux guest is made of Debian's packages, which need a Debian or Ubuntu host; {OWN_FILES}"
+            "{tool} is missing: the Linux guest is made of Debian's packages, which need a Debian or Ubuntu host; \
+             {OWN_FILES}"
         ),
     }
-}
-
-/// The mirror: the user's word, or what the machine's apt uses.
-fn mirror() -> Result<String> {
-    if let Some(mirror) = env::var(MIRROR_VARIABLE).ok().filter(|mirror| !mirror.is_empty()) {
-        return Ok(mirror);
-    }
-    let mut command = Command::new("apt-get");
-    // Prints what an update would fetch; needs no root and fetches nothing.
-    command.args(["--print-uris", "update"]).env("LC_ALL", "C");
-    let uris = run(command, None).context("apt's sources can't be read")?;
-    debian_mirror(&uris).map(str::to_owned).ok_or_else(|| {
-        anyhow!("this machine's apt sources name no Debian mirror: set {MIRROR_VARIABLE}=URL to one, {OWN_FILES}")
-    })
-}
-
-/// The Debian mirror among the release files that apt would fetch: `'MIRROR/dists/SUITE/InRelease' …`, one a line.
-fn debian_mirror(uris: &str) -> Option<&str> {
-    uris.lines().find_map(|line| {
-        let uri = line.strip_prefix('\'')?.split('\'').next()?;
-        let (mirror, suite) = uri.strip_suffix("/InRelease")?.split_once("/dists/")?;
-        DEBIAN_SUITES.contains(&suite).then_some(mirror)
-    })
-}
-
-fn keyring() -> Option<String> {
-    KEYRINGS.into_iter().find(|path| Path::new(path).exists()).map(str::to_owned)
-}
-
-/// The only source of the private state, in sources.list(5)'s deb822 form. Without `keyring` apt uses the keys that
-/// the machine trusts for everything; it never goes on without a signature.
-fn sources(mirror: &str, suite: Suite, keyring: Option<&str>) -> String {
-    let signed = keyring.map(|path| format!("Signed-By: {path}\n")).unwrap_or_default();
-    format!("Types: deb\nURIs: {mirror}\nSuites: {}\nComponents: main\nTargets: Packages\n{signed}", suite.name())
 }
 
 /// apt.conf(5) of the private state.
@@ -253,54 +199,43 @@ fn download_percent(line: &str) -> Option<u32> {
     percent.split('.').next()?.parse().ok().filter(|percent| *percent <= 100)
 }
 
-/// Reads the fields we need from the first stanza of `apt-cache show`.
-fn parse_stanza(text: &str) -> Option<Listed> {
-    let field = |name: &str| {
-        text.lines()
-            .take_while(|line| !line.is_empty())
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-            .map(str::trim)
-    };
-    let depends = field("Depends")
-        .unwrap_or_default()
-        .split(',')
-        .filter_map(|dependency| dependency.split(['|', '(', ':']).next())
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .collect();
-    Some(Listed { version: field("Version")?.to_owned(), depends, size: field("Size")?.parse().ok()? })
+/// The first stanza of `apt-cache show` as a package.
+fn listed(stanza: &str) -> Option<Package> {
+    let own = |name| field(stanza, name).map(str::to_owned);
+    Some(Package { name: own("Package")?, version: own("Version")?, file: own("Filename")?, sha256: own("SHA256")? })
+}
+
+fn dependencies(stanza: &str) -> Vec<String> {
+    let all = field(stanza, "Depends").unwrap_or_default().split(',');
+    let names = all.filter_map(|dependency| dependency.split(['|', '(', ':']).next()).map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn field<'s>(stanza: &'s str, name: &str) -> Option<&'s str> {
+    let mut lines = stanza.lines().take_while(|line| !line.is_empty());
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_mirror_is_that_of_debians_main_archive() {
-        let uris = "'http://third.test/apt/dists/stable-x/InRelease' third_InRelease 0 \n\
-            'http://mirror.test/debian-security/dists/bookworm-security/InRelease' s_InRelease 0 \n\
-            'http://mirror.test/debian/dists/bookworm-updates/InRelease' u_InRelease 0 \n\
-            'http://mirror.test/debian/dists/bookworm/InRelease' b_InRelease 0 \n\
-            'http://mirror.test/debian/dists/bookworm/main/binary-amd64/Packages.xz' b_Packages 0 \n";
-        assert_eq!(debian_mirror(uris), Some("http://mirror.test/debian"));
-    }
+    const STANZA: &str = "Package: linux-image-cloud-arm64\nVersion: 6.12.1-1\n\
+        Depends: linux-image-6.12.1-cloud-arm64 (= 6.12.1-1), kmod | module-init-tools, perl:any\n\
+        Filename: pool/main/l/x.deb\nSHA256: 0f\n\nPackage: other\nVersion: 9\nSHA256: 1f\n";
 
     #[test]
-    fn ubuntus_sources_name_no_debian_mirror() {
-        assert_eq!(debian_mirror("'http://archive.test/ubuntu/dists/noble/InRelease' n 0 \n"), None);
-        assert_eq!(debian_mirror(""), None);
+    fn a_package_is_read_from_its_stanza_alone() {
+        let package = listed(STANZA).unwrap();
+        assert_eq!(package.title(), "linux-image-cloud-arm64 6.12.1-1");
+        assert_eq!((package.file.as_str(), package.sha256.as_str()), ("pool/main/l/x.deb", "0f"));
+        assert_eq!(listed(&STANZA.replacen("SHA256: 0f\n", "", 1)), None);
     }
 
     #[test]
     fn a_metapackages_dependency_is_read_without_its_version() {
-        let stanza = "Package: linux-image-cloud-arm64\nVersion: 6.12.1-1\n\
-            Depends: linux-image-6.12.1-cloud-arm64 (= 6.12.1-1), kmod | module-init-tools, perl:any\nSize: 1464\n\n\
-            Package: other\nVersion: 9\n";
-        let listed = parse_stanza(stanza).unwrap();
-        assert_eq!(listed.version, "6.12.1-1");
-        assert_eq!(listed.depends, ["linux-image-6.12.1-cloud-arm64", "kmod", "perl"]);
-        assert_eq!(listed.size, 1464);
-        assert_eq!(parse_stanza("Package: no-version\n"), None);
+        assert_eq!(dependencies(STANZA), ["linux-image-6.12.1-cloud-arm64", "kmod", "perl"]);
+        assert_eq!(dependencies("Package: alone\n"), [""; 0]);
     }
 
     #[test]
@@ -308,16 +243,5 @@ mod tests {
         assert_eq!(download_percent("dlstatus:2:12.9964:Retrieving file 2 of 2"), Some(12));
         assert_eq!(download_percent("Get:1 something"), None);
         assert_eq!(download_percent("dlstatus:2:nan:x"), None);
-    }
-
-    #[test]
-    fn the_source_is_signed_and_has_only_package_lists() {
-        let text = sources("http://mirror.test/debian", Suite::Trixie, Some("/k.gpg"));
-        assert!(
-            text.contains("Suites: trixie\n")
-                && text.contains("Signed-By: /k.gpg\n")
-                && text.contains("Targets: Packages\n")
-        );
-        assert!(!sources("http://m.test", Suite::Bookworm, None).contains("Signed-By"));
     }
 }

@@ -7,8 +7,10 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use shared_abi::image::Format;
 
+use super::mirror::Mirror;
 use super::modules::Tree;
-use super::packages::{self, Suite};
+use super::packages::Shelf;
+use super::recorded::Recorded;
 use super::{apt, store};
 use crate::kernel;
 
@@ -27,8 +29,8 @@ pub struct Kit {
     pub busybox: PathBuf,
     /// Kernel modules, in the order in which they must be loaded.
     pub modules: Vec<Named>,
-    /// Packages and versions, for people.
-    pub origin: String,
+    /// What is used instead of a recorded package, for people.
+    pub instead: Vec<String>,
 }
 
 /// A file with a name of its own.
@@ -45,6 +47,7 @@ pub struct Named {
 #[serde(deny_unknown_fields)]
 struct Record {
     edition: u32,
+    /// Packages and versions.
     origin: String,
     image: String,
     busybox: String,
@@ -58,20 +61,30 @@ struct ModuleRecord {
     sha256: String,
 }
 
-/// The kit of `suite`: the remembered one if all its files are whole, else one made from the packages.
-pub fn obtain(cache: &Path, suite: Suite, progress: &dyn Fn(&str)) -> Result<Kit> {
-    let folder = cache.join(suite.name());
-    if let Some(kit) = remembered(&folder) {
-        return Ok(kit);
+/// The kit of a record: the remembered one if all its files are whole, else one made from the packages.
+pub fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<Kit> {
+    let folder = cache.join(&recorded.release);
+    let shelf = Shelf { release: &folder, progress };
+    if let Some(packages) = shelf.remembered(recorded)
+        && let Some(kit) = remembered(&folder, &packages.origin())
+    {
+        return Ok(Kit { instead: packages.instead, ..kit });
     }
-    let packages = packages::obtain(cache, suite, progress)?;
-    progress(&format!("Debian {}: unpacking", suite.name()));
-    let unpacked = tempfile::tempdir_in(&folder).with_context(|| format!("can't write in {}", folder.display()))?;
-    for package in [&packages.kernel, &packages.busybox] {
-        apt::unpack(&package.path(cache, suite), unpacked.path())?;
-    }
-    let origin = [&packages.kernel, &packages.busybox].map(|package| format!("{} {}", package.name, package.version));
-    make(&folder, unpacked.path(), origin.join(", "))
+    let packages = shelf.obtain(recorded, &Mirror::of_this_machine)?;
+    let origin = packages.origin();
+    let kit = match remembered(&folder, &origin) {
+        Some(kit) => kit,
+        None => {
+            progress(&format!("Debian {}: unpacking", recorded.release));
+            let unpacked =
+                tempfile::tempdir_in(&folder).with_context(|| format!("can't write in {}", folder.display()))?;
+            for package in [&packages.kernel, &packages.busybox] {
+                apt::unpack(&shelf.path(package), unpacked.path())?;
+            }
+            make(&folder, unpacked.path(), origin)?
+        }
+    };
+    Ok(Kit { instead: packages.instead, ..kit })
 }
 
 /// The files of a kit, whether they exist or not.
@@ -85,15 +98,16 @@ fn layout(folder: &Path, record: &Record) -> Kit {
             .iter()
             .map(|module| Named { name: module.name.clone(), path: kit.join(format!("{}.ko", module.name)) })
             .collect(),
-        origin: record.origin.clone(),
+        instead: Vec::new(),
     }
 }
 
-fn remembered(folder: &Path) -> Option<Kit> {
+fn remembered(folder: &Path, origin: &str) -> Option<Kit> {
     let record: Record = toml::from_str(&fs::read_to_string(folder.join("kit.toml")).ok()?).ok()?;
     let kit = layout(folder, &record);
     let whole = |path: &Path, hash: &str| matches!(store::sha256_of_file(path), Ok(Some(found)) if found == hash);
     let files_are_whole = record.edition == EDITION
+        && record.origin == origin
         && whole(&kit.image, &record.image)
         && whole(&kit.busybox, &record.busybox)
         && kit.modules.iter().zip(&record.modules).all(|(file, module)| whole(&file.path, &module.sha256));
@@ -186,11 +200,11 @@ mod tests {
     fn a_kit_is_remembered_until_a_file_of_it_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         let made = make(folder.path(), &unpacked(folder.path()), "kernel 6".into()).unwrap();
-        let again = remembered(folder.path()).unwrap();
-        assert_eq!(again.origin, "kernel 6");
+        let again = remembered(folder.path(), "kernel 6").unwrap();
+        assert!(remembered(folder.path(), "kernel 7").is_none());
         assert_eq!(again.modules.iter().map(|module| &module.name).collect::<Vec<_>>(), ["tee", "optee", "optee-rng"]);
         fs::write(&made.modules[1].path, b"other").unwrap();
-        assert!(remembered(folder.path()).is_none());
+        assert!(remembered(folder.path(), "kernel 6").is_none());
     }
 
     #[test]
@@ -200,7 +214,7 @@ mod tests {
         let path = folder.path().join("kit.toml");
         let text = fs::read_to_string(&path).unwrap().replace("edition = 1", "edition = 0");
         fs::write(&path, text).unwrap();
-        assert!(remembered(folder.path()).is_none());
+        assert!(remembered(folder.path(), "kernel 6").is_none());
     }
 
     #[test]

@@ -1,179 +1,393 @@
-//! Debian's packages: fetched once, remembered with their SHA-256, fetched again when missing or damaged.
+//! Debian's packages: the recorded ones, or the current ones where the mirror has those no longer; fetched once,
+//! remembered with their SHA-256, fetched again when missing or damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::apt::Apt;
+use super::mirror::{MIRROR_VARIABLE, Mirror};
+use super::recorded::{Package, Recorded};
 use super::store;
-
-/// A Debian release whose kernel can be the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Suite {
-    /// Debian 12, Linux 6.1.
-    Bookworm,
-    /// Debian 13, Linux 6.12.
-    #[default]
-    Trixie,
-}
-
-impl Suite {
-    /// Debian's name of the release.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bookworm => "bookworm",
-            Self::Trixie => "trixie",
-        }
-    }
-}
-
-impl FromStr for Suite {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "bookworm" => Ok(Self::Bookworm),
-            "trixie" => Ok(Self::Trixie),
-            _ => bail!("{name} is no Debian release that the Linux guest can be made of: bookworm or trixie"),
-        }
-    }
-}
 
 /// The meta-package that depends on the release's current kernel.
 const KERNEL: &str = "linux-image-cloud-arm64";
 /// The shell of the initramfs.
 const BUSYBOX: &str = "busybox-static";
 
-/// A fetched package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Package {
-    /// Its name in Debian.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// The name of its file in the release's folder of packages.
-    file: String,
-    /// SHA-256 of that file, as apt verified it.
-    sha256: String,
-}
-
-/// Both packages of the guest.
+/// Both packages of the guest, as they are in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Packages {
+    /// What is used instead of a recorded package, for people.
+    #[serde(default)]
+    pub instead: Vec<String>,
+    /// The hash of the record that they were fetched for.
+    #[serde(default)]
+    record: String,
     /// The kernel, its `Image` and modules.
     pub kernel: Package,
     /// The static busybox.
     pub busybox: Package,
 }
 
-impl Package {
-    /// Where the package is.
-    pub fn path(&self, cache: &Path, suite: Suite) -> PathBuf {
-        folder(cache, suite).join(&self.file)
-    }
-
-    fn is_whole(&self, cache: &Path, suite: Suite) -> bool {
-        matches!(store::sha256_of_file(&self.path(cache, suite)), Ok(Some(hash)) if hash == self.sha256)
+impl Packages {
+    /// Names and versions, for people.
+    pub fn origin(&self) -> String {
+        format!("{}, {}", self.kernel.title(), self.busybox.title())
     }
 }
 
-/// The packages of `suite`, from the cache if they are whole there.
-///
-/// All are fetched anew when one is not: a version that is damaged here may be gone from the archive.
-pub fn obtain(cache: &Path, suite: Suite, progress: &dyn Fn(&str)) -> Result<Packages> {
-    let record = cache.join(suite.name()).join("packages.toml");
-    if let Some(packages) = remembered(&record)
-        && packages.kernel.is_whole(cache, suite)
-        && packages.busybox.is_whole(cache, suite)
-    {
-        return Ok(packages);
+/// The packages of one release in the cache.
+pub struct Shelf<'s> {
+    /// The cache's folder for the release.
+    pub release: &'s Path,
+    /// Hears one short line per step that takes time.
+    pub progress: &'s dyn Fn(&str),
+}
+
+impl Shelf<'_> {
+    /// Where a package is.
+    pub fn path(&self, package: &Package) -> PathBuf {
+        // apt's own name holds an escaped epoch (`1%3a1.37`); a plain one needs no quoting anywhere.
+        self.folder().join(format!("{}.deb", package.name))
     }
-    let apt = Apt::update(&cache.join(suite.name()).join("apt"), suite, progress)?;
-    let kernel = apt.listed(KERNEL)?.depends.into_iter().find(|name| name.starts_with("linux-image-"));
-    let kernel = kernel.with_context(|| format!("Debian's {KERNEL} names no kernel"))?;
-    store::fresh_folder(&folder(cache, suite))?;
-    let packages = Packages {
-        kernel: fetch(&apt, &kernel, cache, suite, progress)?,
-        busybox: fetch(&apt, BUSYBOX, cache, suite, progress)?,
-    };
-    let text = toml::to_string(&packages).context("the packages can't be recorded")?;
-    store::write(&record, text.as_bytes())?;
-    Ok(packages)
+
+    fn folder(&self) -> PathBuf {
+        self.release.join("packages")
+    }
+
+    fn list(&self) -> PathBuf {
+        self.release.join("packages.toml")
+    }
+
+    fn has(&self, package: &Package) -> bool {
+        matches!(store::sha256_of_file(&self.path(package)), Ok(Some(hash)) if hash == package.sha256)
+    }
+
+    /// What an earlier run remembered. A list that can't be read is none: the worst is that a package is fetched again.
+    fn listed(&self) -> Option<Packages> {
+        toml::from_str(&fs::read_to_string(self.list()).ok()?).ok()
+    }
+
+    /// What an earlier run obtained for this record, whether the files are still there or not.
+    pub fn remembered(&self, recorded: &Recorded) -> Option<Packages> {
+        let record = recorded.hash().ok()?;
+        self.listed().filter(|packages| packages.record == record)
+    }
+
+    /// The packages of a record, or what is used instead. `mirror` is asked for when something is missing.
+    pub fn obtain(&self, recorded: &Recorded, mirror: &dyn Fn() -> Result<Mirror>) -> Result<Packages> {
+        let here = self.listed().filter(|packages| self.has(&packages.kernel) && self.has(&packages.busybox));
+        let record = recorded.hash()?;
+        if let Some(packages) = here.as_ref().filter(|packages| packages.record == record) {
+            return Ok(packages.clone());
+        }
+        let Recorded { kernel, busybox, .. } = recorded.clone();
+        let mut packages = Packages { instead: Vec::new(), record, kernel, busybox };
+        if !(self.has(&packages.kernel) && self.has(&packages.busybox)) {
+            let apt = Apt::new(&self.release.join("apt"), mirror()?, &recorded.release)?;
+            let kernel = self.fetch_recorded(&apt, &packages.kernel)?;
+            let busybox = self.fetch_recorded(&apt, &packages.busybox)?;
+            if !(kernel && busybox) {
+                // Whether the mirror has them no longer, or can't be reached, shows here.
+                match (apt.update(self.progress), here) {
+                    (Err(why), Some(here)) => {
+                        // What worked without a network still does. The mirror is asked again next time.
+                        let (used, wanted) = (here.origin(), packages.origin());
+                        (self.progress)(&format!("{used} are used, which are here; {wanted} are recorded: {why:#}"));
+                        return Ok(here);
+                    }
+                    (updated, _) => updated?,
+                }
+            }
+            if !kernel {
+                packages.kernel =
+                    self.fetch_instead(&apt, &packages.kernel, &current_kernel(&apt)?, &mut packages.instead)?;
+            }
+            if !busybox {
+                packages.busybox = self.fetch_instead(&apt, &packages.busybox, BUSYBOX, &mut packages.instead)?;
+            }
+        }
+        self.remember(&packages)?;
+        Ok(packages)
+    }
+
+    /// The current packages of a release, as a record of them.
+    pub fn newest(&self, release: &str, mirror: Mirror) -> Result<Recorded> {
+        let apt = Apt::new(&self.release.join("apt"), mirror, release)?;
+        apt.update(self.progress)?;
+        let (kernel, busybox) = (apt.listed(&current_kernel(&apt)?)?, apt.listed(BUSYBOX)?);
+        for package in [&kernel, &busybox] {
+            if !self.has(package) {
+                self.fetch_listed(&apt, package)?;
+            }
+        }
+        let recorded = Recorded { release: release.to_owned(), kernel: kernel.clone(), busybox: busybox.clone() };
+        self.remember(&Packages { instead: Vec::new(), record: recorded.hash()?, kernel, busybox })?;
+        Ok(recorded)
+    }
+
+    /// Fetches a recorded package unless it is here; whether it is then.
+    fn fetch_recorded(&self, apt: &Apt, package: &Package) -> Result<bool> {
+        if self.has(package) {
+            return Ok(true);
+        }
+        let Ok(content) = apt.fetch(package, self.progress) else { return Ok(false) };
+        self.put(apt, package, &content)
+            .context("the mirror has another file than images/linux/packages.toml records")?;
+        Ok(true)
+    }
+
+    /// Fetches the package that the lists have now.
+    fn fetch_instead(&self, apt: &Apt, wanted: &Package, name: &str, instead: &mut Vec<String>) -> Result<Package> {
+        let package = apt.listed(name)?;
+        self.fetch_listed(apt, &package)?;
+        let (used, wanted) = (package.title(), wanted.title());
+        instead.push(format!("{used} instead of {wanted}, which is recorded, but which the mirror no longer has"));
+        Ok(package)
+    }
+
+    fn fetch_listed(&self, apt: &Apt, package: &Package) -> Result<()> {
+        let content = apt.fetch(package, self.progress)?;
+        self.put(apt, package, &content).context("the mirror has another file than its signed lists say")
+    }
+
+    /// Keeps what a mirror sent if it is the package.
+    fn put(&self, apt: &Apt, package: &Package, content: &[u8]) -> Result<()> {
+        let (hash, Package { file, sha256, .. }) = (store::sha256(content), package);
+        ensure!(
+            hash == *sha256,
+            "{}/{file} has SHA-256 {hash}, not {sha256}; try another mirror: {MIRROR_VARIABLE}=URL",
+            apt.mirror().address
+        );
+        store::write(&self.path(package), content)
+    }
+
+    /// Writes down what is used; what isn't goes.
+    fn remember(&self, packages: &Packages) -> Result<()> {
+        let text = toml::to_string(packages).context("the packages can't be remembered")?;
+        store::write(&self.list(), text.as_bytes())?;
+        let used = [&packages.kernel, &packages.busybox].map(|package| self.path(package));
+        let folder = self.folder();
+        let entries = fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))?;
+        for path in entries.filter_map(|entry| entry.ok()).map(|entry| entry.path()) {
+            if !used.contains(&path) {
+                // Left over: it takes room, and does no other harm.
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(())
+    }
 }
 
-fn folder(cache: &Path, suite: Suite) -> PathBuf {
-    cache.join(suite.name()).join("packages")
-}
-
-/// What an earlier run recorded. A record that can't be read is none: the worst is that a package is fetched again.
-fn remembered(record: &Path) -> Option<Packages> {
-    toml::from_str(&fs::read_to_string(record).ok()?).ok()
-}
-
-fn fetch(apt: &Apt, name: &str, cache: &Path, suite: Suite, progress: &dyn Fn(&str)) -> Result<Package> {
-    let listed = apt.listed(name)?;
-    let folder = folder(cache, suite);
-    let arriving = tempfile::tempdir_in(&folder).with_context(|| format!("can't write in {}", folder.display()))?;
-    let title = format!("Debian {}: {name} {} ({})", suite.name(), listed.version, size(listed.size));
-    progress(&title);
-    let package = apt.download(name, arriving.path(), &|step| progress(&format!("{title}, {step}")))?;
-    let sha256 = store::sha256_of_file(&package)?.context("the fetched package is gone")?;
-    // apt's own name holds an escaped epoch (`1%3a1.37`); a plain one needs no quoting anywhere.
-    let file = format!("{name}.deb");
-    let path = folder.join(&file);
-    fs::rename(&package, &path).with_context(|| format!("can't write {}", path.display()))?;
-    Ok(Package { name: name.to_owned(), version: listed.version, file, sha256 })
-}
-
-fn size(bytes: u64) -> String {
-    let tenths = bytes / 100_000;
-    format!("{}.{} MB", tenths / 10, tenths % 10)
+/// The name of the release's current kernel.
+fn current_kernel(apt: &Apt) -> Result<String> {
+    let kernel = apt.dependencies(KERNEL)?.into_iter().find(|name| name.starts_with("linux-image-"));
+    kernel.with_context(|| format!("Debian's {KERNEL} names no kernel"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::mirror::Keys;
     use super::*;
+    use anyhow::bail;
+    use std::cell::RefCell;
+    use std::process::Command;
+    use tempfile::TempDir;
 
-    fn package(file: &str, content: &[u8]) -> Package {
-        Package { name: "p".into(), version: "1".into(), file: file.into(), sha256: store::sha256(content) }
+    /// A mirror in a folder, and a cache that is filled from it.
+    struct Scene {
+        folder: TempDir,
+        said: RefCell<Vec<String>>,
+    }
+
+    impl Scene {
+        /// None where there is no apt: nothing can be fetched there.
+        fn new() -> Option<Self> {
+            if Command::new("apt-get").arg("--version").output().is_err() {
+                eprintln!("skipped: this machine has no apt");
+                return None;
+            }
+            let scene = Self { folder: tempfile::tempdir().unwrap(), said: RefCell::default() };
+            fs::create_dir_all(scene.release()).unwrap();
+            Some(scene)
+        }
+
+        fn release(&self) -> PathBuf {
+            self.folder.path().join("cache/trixie")
+        }
+
+        fn place(&self, file: &str) -> PathBuf {
+            self.folder.path().join("mirror").join(file)
+        }
+
+        /// Puts a package into the pool.
+        fn publish(&self, name: &str, version: &str) -> Package {
+            let (file, content) = (format!("pool/{name}_{version}.deb"), format!("{name} {version}"));
+            store::write(&self.place(&file), content.as_bytes()).unwrap();
+            Package { name: name.into(), version: version.into(), file, sha256: store::sha256(content.as_bytes()) }
+        }
+
+        /// The lists have these as the current ones.
+        fn list(&self, kernel: &Package, busybox: &Package) {
+            let depends = format!("Depends: {} (= 1)\n", kernel.name);
+            let meta = Package { name: KERNEL.into(), ..kernel.clone() };
+            let stanza = |(package, depends): (&Package, &str)| {
+                let Package { name, version, file, sha256 } = package;
+                format!(
+                    "Package: {name}\nArchitecture: arm64\nVersion: {version}\n{depends}Filename: {file}\n\
+                     Size: {}\nSHA256: {sha256}\n\n",
+                    fs::metadata(self.place(file)).unwrap().len()
+                )
+            };
+            let packages: String = [(&meta, depends.as_str()), (kernel, ""), (busybox, "")].map(stanza).concat();
+            let (hash, size) = (store::sha256(packages.as_bytes()), packages.len());
+            store::write(&self.place("dists/trixie/main/binary-arm64/Packages"), packages.as_bytes()).unwrap();
+            let release = format!(
+                "Suite: stable\nCodename: trixie\nComponents: main\nArchitectures: arm64\nSHA256:\n \
+                 {hash} {size} main/binary-arm64/Packages\n"
+            );
+            store::write(&self.place("dists/trixie/Release"), release.as_bytes()).unwrap();
+        }
+
+        fn shelf<T>(&self, then: impl FnOnce(Shelf<'_>) -> T) -> T {
+            let progress = |line: &str| self.said.borrow_mut().push(line.to_owned());
+            then(Shelf { release: &self.release(), progress: &progress })
+        }
+
+        fn mirror(&self) -> Mirror {
+            Mirror::new(&format!("file://{}", self.folder.path().join("mirror").display()), Keys::Nobody)
+        }
+
+        fn obtain(&self, recorded: &Recorded) -> Result<Packages> {
+            self.shelf(|shelf| shelf.obtain(recorded, &|| Ok(self.mirror())))
+        }
+
+        /// From the cache alone.
+        fn obtain_again(&self, recorded: &Recorded) -> Result<Packages> {
+            self.shelf(|shelf| shelf.obtain(recorded, &|| bail!("a mirror was asked for")))
+        }
+
+        fn content(&self, package: &Package) -> String {
+            fs::read_to_string(self.shelf(|shelf| shelf.path(package))).unwrap()
+        }
+    }
+
+    fn record(kernel: &Package, busybox: &Package) -> Recorded {
+        Recorded { release: "trixie".into(), kernel: kernel.clone(), busybox: busybox.clone() }
     }
 
     #[test]
-    fn whole_packages_are_taken_from_the_cache_without_apt() {
-        let cache = tempfile::tempdir().unwrap();
-        let packages = Packages { kernel: package("k.deb", b"kernel"), busybox: package("b.deb", b"busybox") };
-        store::write(&packages.kernel.path(cache.path(), Suite::Trixie), b"kernel").unwrap();
-        store::write(&packages.busybox.path(cache.path(), Suite::Trixie), b"busybox").unwrap();
-        let record = cache.path().join("trixie/packages.toml");
-        store::write(&record, toml::to_string(&packages).unwrap().as_bytes()).unwrap();
-        let silent = |line: &str| panic!("said {line}");
-        assert_eq!(obtain(cache.path(), Suite::Trixie, &silent).unwrap(), packages);
+    fn what_is_recorded_and_there_is_used_though_there_is_something_newer() {
+        let Some(scene) = Scene::new() else { return };
+        let (kernel, busybox) = (scene.publish("linux-image-6+deb", "6"), scene.publish(BUSYBOX, "1"));
+        scene.list(&scene.publish("linux-image-7+deb", "7"), &scene.publish(BUSYBOX, "2"));
+        let recorded = record(&kernel, &busybox);
+        let packages = scene.obtain(&recorded).unwrap();
+        assert_eq!((&packages.kernel, &packages.busybox), (&kernel, &busybox));
+        assert_eq!(packages.instead, [""; 0]);
+        assert_eq!(scene.content(&kernel), "linux-image-6+deb 6");
+        assert_eq!(scene.content(&busybox), "busybox-static 1");
+        // No lists are fetched for them.
+        assert!(scene.said.borrow().iter().all(|line| !line.contains("lists")), "{:?}", scene.said);
+        assert_eq!(scene.obtain_again(&recorded).unwrap(), packages);
+        assert_eq!(scene.shelf(|shelf| shelf.remembered(&recorded)), Some(packages));
     }
 
     #[test]
-    fn a_damaged_package_is_noticed() {
-        let cache = tempfile::tempdir().unwrap();
-        let package = package("k.deb", b"kernel");
-        assert!(!package.is_whole(cache.path(), Suite::Trixie));
-        store::write(&package.path(cache.path(), Suite::Trixie), b"kernex").unwrap();
-        assert!(!package.is_whole(cache.path(), Suite::Trixie));
+    fn what_is_recorded_and_gone_is_replaced_by_the_current_one_and_that_is_said() {
+        let Some(scene) = Scene::new() else { return };
+        let (kernel, busybox) = (scene.publish("linux-image-6", "6"), scene.publish(BUSYBOX, "1"));
+        let newer = scene.publish("linux-image-7", "7");
+        scene.list(&newer, &busybox);
+        fs::remove_file(scene.place(&kernel.file)).unwrap();
+        let recorded = record(&kernel, &busybox);
+        let packages = scene.obtain(&recorded).unwrap();
+        // The other one is still there.
+        assert_eq!((&packages.kernel, &packages.busybox), (&newer, &busybox));
+        let said = "linux-image-7 7 instead of linux-image-6 6, which is recorded, but which the mirror no longer has";
+        assert_eq!(packages.instead, [said]);
+        assert_eq!(scene.content(&newer), "linux-image-7 7");
+        // Every later run says it, too, and asks nobody.
+        assert_eq!(scene.obtain_again(&recorded).unwrap(), packages);
+        // Until the record is another one.
+        let packages = scene.obtain(&record(&newer, &busybox)).unwrap();
+        assert_eq!((packages.kernel, packages.instead.len()), (newer, 0));
     }
 
     #[test]
-    fn only_known_releases_are_accepted() {
-        assert_eq!("bookworm".parse::<Suite>().unwrap(), Suite::Bookworm);
-        assert!("buster".parse::<Suite>().unwrap_err().to_string().contains("bookworm or trixie"));
+    fn what_has_another_hash_than_is_recorded_is_refused_and_not_replaced() {
+        let Some(scene) = Scene::new() else { return };
+        let (kernel, busybox) = (scene.publish("linux-image-6", "6"), scene.publish(BUSYBOX, "1"));
+        scene.list(&kernel, &busybox);
+        fs::write(scene.place(&kernel.file), "a kernel of somebody else's").unwrap();
+        let recorded = record(&kernel, &busybox);
+        let error = format!("{:#}", scene.obtain(&recorded).unwrap_err());
+        let other = store::sha256(b"a kernel of somebody else's");
+        for part in ["images/linux/packages.toml", "pool/linux-image-6_6.deb", &other, &kernel.sha256, MIRROR_VARIABLE]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!scene.shelf(|shelf| shelf.path(&kernel)).exists());
+        assert_eq!(scene.shelf(|shelf| shelf.listed()), None);
     }
 
     #[test]
-    fn sizes_are_said_in_megabytes() {
-        assert_eq!(size(28_391_960), "28.3 MB");
-        assert_eq!(size(1464), "0.0 MB");
+    fn what_has_another_hash_than_the_lists_have_is_refused() {
+        let Some(scene) = Scene::new() else { return };
+        let (kernel, busybox) = (scene.publish("linux-image-7", "7"), scene.publish(BUSYBOX, "1"));
+        scene.list(&kernel, &busybox);
+        fs::write(scene.place(&kernel.file), "other").unwrap();
+        let gone = Package { name: "linux-image-6".into(), file: "pool/gone.deb".into(), ..kernel };
+        let error = format!("{:#}", scene.obtain(&record(&gone, &busybox)).unwrap_err());
+        assert!(error.contains("signed lists"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_package_is_fetched_again() {
+        let Some(scene) = Scene::new() else { return };
+        let recorded = record(&scene.publish("linux-image-6", "6"), &scene.publish(BUSYBOX, "1"));
+        scene.obtain(&recorded).unwrap();
+        fs::write(scene.shelf(|shelf| shelf.path(&recorded.kernel)), "damaged").unwrap();
+        assert!(scene.obtain_again(&recorded).is_err());
+        scene.obtain(&recorded).unwrap();
+        assert_eq!(scene.content(&recorded.kernel), "linux-image-6 6");
+    }
+
+    #[test]
+    fn without_a_mirror_what_is_here_is_used_whatever_is_recorded_and_is_not_taken_for_it() {
+        let Some(scene) = Scene::new() else { return };
+        let (kernel, busybox) = (scene.publish("linux-image-6", "6"), scene.publish(BUSYBOX, "1"));
+        let before = scene.obtain(&record(&kernel, &busybox)).unwrap();
+        let newer = scene.publish("linux-image-7", "7");
+        let recorded = record(&newer, &busybox);
+        let mirror = scene.place("");
+        fs::rename(&mirror, scene.folder.path().join("away")).unwrap();
+        assert_eq!(scene.obtain(&recorded).unwrap(), before);
+        let said = scene.said.borrow().join("\n");
+        assert!(said.contains("linux-image-6 6, busybox-static 1 are used, which are here"), "{said}");
+        fs::rename(scene.folder.path().join("away"), &mirror).unwrap();
+        assert_eq!(scene.obtain(&recorded).unwrap().kernel, newer);
+        assert!(!scene.shelf(|shelf| shelf.path(&kernel)).exists());
+    }
+
+    #[test]
+    fn the_newest_packages_make_a_record() {
+        let Some(scene) = Scene::new() else { return };
+        let (kernel, busybox) = (scene.publish("linux-image-7", "7"), scene.publish(BUSYBOX, "2"));
+        scene.list(&kernel, &busybox);
+        let recorded = scene.shelf(|shelf| shelf.newest("trixie", scene.mirror())).unwrap();
+        assert_eq!(recorded, record(&kernel, &busybox));
+        assert_eq!(scene.obtain_again(&recorded).unwrap().instead, [""; 0]);
+    }
+
+    #[test]
+    fn a_list_of_before_there_were_records_is_read() {
+        let old = "[kernel]\nname = 'k'\nversion = '6'\nfile = 'k.deb'\nsha256 = '0f'\n\
+            [busybox]\nname = 'b'\nversion = '1'\nfile = 'b.deb'\nsha256 = '1f'\n";
+        assert!(toml::from_str::<Packages>(old).is_ok());
     }
 }
