@@ -24,11 +24,13 @@
 #![deny(unsafe_code)]
 
 pub mod arch;
-// The image of the report: see its documentation. On the host its allocator alone, for its tests.
+// What the image of the report has besides: see its documentation. On the host for its tests.
 #[cfg(any(as_reported, test))]
 mod as_reported;
 pub mod entry;
 pub mod heap;
+#[cfg_attr(as_reported, path = "as_reported/ids.rs")]
+mod ids;
 pub mod msg;
 pub mod nexus;
 pub mod partition;

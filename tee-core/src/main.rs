@@ -21,7 +21,6 @@ mod boot {
     use tee_core::arch::aarch64::{boot, cpu};
     use tee_core::nexus::device_tree;
     use tee_core::nexus::ns_ram::NsRam;
-    #[cfg(not(as_reported))]
     use tee_core::nexus::pristine;
     use tee_core::nexus::vms::MAX_VMS;
     use tee_core::partition::layout::GUARANTEED;
@@ -64,9 +63,7 @@ mod boot {
         // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has
         // none.
         let memory = if memory == 0 { layout::TEE.size } else { memory.min(layout::TEE.size) };
-        // Now rather than in the first VM_CREATED.
-        #[cfg(not(as_reported))]
-        pristine::runs();
+        pristine::prepare();
         // SAFETY: behind the image nothing uses the memory that the monitor gives the TEE.
         TEE.pool.with(|pool| unsafe { pool.add(nexus_map::image_end(), layout::TEE.base + memory) });
         trace::memory(nexus_map::image_end(), layout::TEE.base + memory);

@@ -122,8 +122,5 @@ pub fn panic(words: core::fmt::Arguments<'_>) {
 
 /// A VM's number, as the TEE takes it.
 pub(crate) fn number(id: VmId) -> u16 {
-    #[cfg(as_reported)]
-    return crate::as_reported::ids::number(id);
-    #[cfg(not(as_reported))]
-    id.get()
+    crate::ids::number(id)
 }

@@ -3,10 +3,10 @@
 //! The pool's state is not in the heap but at one address for every VM: what that address shows is whatever is mapped.
 #![expect(unsafe_code, reason = "reaches the pool's state by its address")]
 
-use super::bget::{self, Damaged, Poolset};
-use super::template;
+use super::Damaged;
+use crate::as_reported::bget::{self, Poolset};
 use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::space;
+use crate::nexus::{pristine, space};
 use crate::partition::Partition;
 use crate::partition::layout::HEAP;
 use crate::trace;
@@ -14,14 +14,22 @@ use core::alloc::Layout;
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
+/// What is kept apart from the heap: the pool's state.
+pub type Apart = Poolset;
+
+/// Makes what a partition begins with: a pool without memory.
+pub const fn apart() -> Apart {
+    Poolset::pristine(POOLSET)
+}
+
 /// Address of the pool's state, as the report's `malloc_ctx.poolset`.
-pub const POOLSET: usize = template::ADDRESS + offset_of!(Partition<'_>, poolset);
+const POOLSET: usize = pristine::ADDRESS + offset_of!(Partition<'_>, apart);
 
 /// The allocator, with the functions that the heap calls. It has no state of its own.
-pub struct Malloc;
+pub struct Blocks;
 
-impl Malloc {
-    /// The allocator.
+impl Blocks {
+    /// Makes the allocator.
     pub const fn new() -> Self {
         Self
     }
@@ -49,33 +57,23 @@ impl Malloc {
         unsafe { bget::brel(self.set(), start) };
     }
 
-    /// Gives the pool `[start, end)`. A pool that is damaged takes nothing.
+    /// Gives the pool `len` bytes from `base` on, and says whether it took them.
     ///
     /// # Safety
     ///
     /// As for [`bpool`](bget::bpool).
-    pub unsafe fn add_to_heap(&mut self, start: usize, end: usize) {
-        // SAFETY: promised by the caller. Who allocates next learns that there is no memory.
-        let _ = unsafe { self.bpool(start, end - start) };
-    }
-
-    /// The same, and says whether the pool took it.
-    ///
-    /// # Safety
-    ///
-    /// As for [`bpool`](bget::bpool).
-    pub unsafe fn bpool(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
+    pub unsafe fn add(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
         if trace::ON {
             let heap = space::BASE + HEAP * PAGE_SIZE;
             // SAFETY: as below. The heap's pages follow each other, from its first to those that are given.
             unsafe { bget::tell(self.set(), heap..base.saturating_add(len)) };
         }
         // SAFETY: promised by the caller; a partition is current, and the heap's lock is held.
-        unsafe { bget::bpool(self.set(), base, len) }
+        unsafe { bget::bpool(self.set(), base, len) }.map_err(|bget::Damaged| Damaged)
     }
 
-    /// Bytes that are allocated.
-    pub fn stats_alloc_actual(&self) -> usize {
+    /// Returns how many bytes are allocated.
+    pub fn allocated(&self) -> usize {
         // SAFETY: a partition is current, and the heap's lock is held.
         unsafe { (*self.set()).allocated() }
     }

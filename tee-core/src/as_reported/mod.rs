@@ -5,23 +5,22 @@
 //!
 //! | mistake | where | mended by |
 //! |---|---|---|
-//! | an id that names the hypervisor is accepted as a VM's | [`ids`] | `client-id` |
-//! | a new partition's data comes through whatever mapping is current | [`template`] | `pristine-template` |
+//! | an id that names the hypervisor is accepted as a VM's | `ids.rs` | `client-id` |
+//! | a new partition's data comes through whatever mapping is current | `template.rs` | `pristine-template` |
 //! | what the normal world brings about is an assertion | [`bget`] | `fallible-pool` |
 //!
 //! The second one breaks a condition that the default code keeps: `Space::build` runs while a partition is selected.
 //!
-//! The default code calls in here at these places: the monitor's entries (`arch::aarch64::smc`), a new partition's
-//! contents (`nexus::space`), the map without a partition (`arch::aarch64::boot`), VM_CREATED (`nexus::lifecycle`), and
-//! the heap's allocator (`heap`, `partition`).
+//! Each file here but [`bget`] and [`assertion`] stands in the place of a module of the default code, which is chosen
+//! where that module is declared:
+//!
+//! | file | in the place of | what |
+//! |---|---|---|
+//! | `ids.rs` | `ids` | which numbers a VM can have |
+//! | `malloc.rs` | `heap::blocks` | the heap's allocator |
+//! | `template.rs` | `nexus::pristine` | what a new partition begins as |
+//! | `start.rs` | `nexus::start` | when its runtime is initialised |
+//! | `caller.rs` | `entry::caller` | what is selected when a call arrives |
 
 pub mod assertion;
 pub mod bget;
-#[cfg(as_reported)]
-pub mod ids;
-#[cfg(as_reported)]
-pub mod malloc;
-#[cfg(as_reported)]
-pub mod start;
-#[cfg(as_reported)]
-pub mod template;

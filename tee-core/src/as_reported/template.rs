@@ -47,7 +47,7 @@ const READ_ONLY: u64 = 1 << 7;
 /// # Safety
 ///
 /// Once, on the boot CPU.
-pub unsafe fn pristine() -> u64 {
+pub unsafe fn nothing() -> u64 {
     let entries = MAP.0.get().cast::<u64>();
     for (page, place) in (STRUCT..STRUCT + PAGES).enumerate() {
         let pa = (&raw const TEMPLATE) as u64 + (page * PAGE_SIZE) as u64;
@@ -57,10 +57,13 @@ pub unsafe fn pristine() -> u64 {
     entries as u64 | TABLE
 }
 
-/// The memory that a new partition's data is copied from.
-pub struct Source([u64; PAGES]);
+/// Prepares nothing: the image is there.
+pub fn prepare() {}
 
-impl Source {
+/// The memory that a new partition's data is copied from.
+pub struct Pristine([u64; PAGES]);
+
+impl Pristine {
     /// Finds it through whatever mapping is current: the pristine image if none is, and else the data of the VM for
     /// which the call was made. The mistake.
     #[cfg(not(feature = "pristine-template"))]
@@ -79,7 +82,7 @@ impl Source {
     /// # Safety
     ///
     /// The partition must be a new one that nobody uses yet.
-    pub unsafe fn copy(&self, machine: &Machine) {
+    pub unsafe fn write(self, machine: &Machine, _partition: *mut Partition<'_>) {
         for (page, pa) in self.0.into_iter().enumerate() {
             let to = (ADDRESS + page * PAGE_SIZE) as *mut [u64; PAGE_SIZE / 8];
             // SAFETY: the new partition is mapped there for writing. The source is the TEE's own memory; whose data it

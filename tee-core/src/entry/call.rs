@@ -1,7 +1,7 @@
 //! A yielding call under way, as those see it who work for it.
 
 use crate::arch;
-use crate::heap::{Block, OwnedBlock};
+use crate::heap::{Block, Damaged, OwnedBlock};
 use crate::msg::buffer::Buffer;
 use crate::nexus::current::Inside;
 use crate::nexus::pages::PAGE_SIZE;
@@ -57,7 +57,8 @@ impl<'c, 'p> Call<'c, 'p> {
             // only if it is at most half of it.
             let bytes = len.checked_mul(size_of::<T>()).and_then(usize::checked_next_power_of_two);
             let pages = bytes.unwrap_or(usize::MAX).div_ceil(PAGE_SIZE).saturating_mul(2).max(GROWTH);
-            heap.add(self.tee().grow(&self.inside, pages).ok_or(exhausted)?);
+            let Some(memory) = self.tee().grow(&self.inside, pages) else { return Err(exhausted) };
+            heap.add(memory).map_err(|Damaged| exhausted)?;
             heap.allocate(len)
         });
         Ok(OwnedBlock::new(

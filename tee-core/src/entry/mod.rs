@@ -1,6 +1,8 @@
 //! Where calls enter: registers in, registers out.
 
 pub mod call;
+#[cfg_attr(as_reported, path = "../as_reported/caller.rs")]
+pub mod caller;
 pub mod fast;
 pub mod rpc;
 pub mod yielding;

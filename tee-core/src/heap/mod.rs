@@ -29,7 +29,13 @@
 //! ```
 #![expect(unsafe_code, reason = "the memory module of the partition's heap")]
 
+#[cfg_attr(as_reported, path = "../as_reported/malloc.rs")]
+mod blocks;
+
+pub use blocks::{Apart, apart};
+
 use crate::sync::{Lock, Waits};
+use blocks::Blocks;
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -78,11 +84,6 @@ pub struct Figures {
     pub biggest_failure_used: usize,
 }
 
-#[cfg(not(as_reported))]
-type Blocks = buddy_system_allocator::Heap<ORDER>;
-#[cfg(as_reported)]
-use crate::as_reported::malloc::Malloc as Blocks;
-
 struct Inner {
     blocks: Blocks,
     figures: Figures,
@@ -93,6 +94,10 @@ pub struct Heap<'h> {
     inner: Lock<Inner>,
     brand: Brand<'h>,
 }
+
+/// The allocator takes no memory: what it keeps is damaged.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Damaged;
 
 /// The heap cannot give that much.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,22 +150,11 @@ impl<'h> Heap<'h> {
     }
 
     /// Gives the heap memory.
-    pub fn add(&self, memory: Memory<'h>) {
+    pub fn add(&self, memory: Memory<'h>) -> Result<(), Damaged> {
         let Memory { base, len, .. } = memory;
         self.inner.with(|inner| {
             // SAFETY: promised by who made the value, which is used up.
-            unsafe { inner.blocks.add_to_heap(base, base + len) };
-            inner.figures.size += len;
-        });
-    }
-
-    /// The same, and says whether the allocator took it.
-    #[cfg(as_reported)]
-    pub fn try_add(&self, memory: Memory<'h>) -> Result<(), crate::as_reported::bget::Damaged> {
-        let Memory { base, len, .. } = memory;
-        self.inner.with(|inner| {
-            // SAFETY: promised by who made the value, which is used up.
-            unsafe { inner.blocks.bpool(base, len) }?;
+            unsafe { inner.blocks.add(base, len) }?;
             inner.figures.size += len;
             Ok(())
         })
@@ -175,7 +169,7 @@ impl<'h> Heap<'h> {
             let block = if layout.size() < 1 << ORDER { inner.blocks.alloc(layout) } else { Err(()) };
             match block {
                 Ok(start) => {
-                    inner.figures.allocated = inner.blocks.stats_alloc_actual();
+                    inner.figures.allocated = inner.blocks.allocated();
                     inner.figures.max_allocated = inner.figures.max_allocated.max(inner.figures.allocated);
                     Ok(start)
                 }
@@ -201,7 +195,7 @@ impl<'h> Heap<'h> {
         self.inner.with(|inner| {
             // SAFETY: by its brand the block came from this heap's `allocate`, with this layout, and is consumed here.
             unsafe { inner.blocks.dealloc(block.start.cast(), layout) };
-            inner.figures.allocated = inner.blocks.stats_alloc_actual();
+            inner.figures.allocated = inner.blocks.allocated();
         });
     }
 
@@ -269,7 +263,7 @@ pub(crate) mod tests {
         // SAFETY: `f` takes any brand, and so knows of no other heap that has this one.
         let heap = unsafe { Heap::new() };
         // SAFETY: the memory was leaked for this heap.
-        heap.add(unsafe { Memory::new(memory.as_mut_ptr() as usize, size_of_val(memory)) });
+        heap.add(unsafe { Memory::new(memory.as_mut_ptr() as usize, size_of_val(memory)) }).unwrap();
         f(&heap);
     }
 

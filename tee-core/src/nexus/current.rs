@@ -99,8 +99,9 @@ impl Tee {
             unsafe { space.select(&self.machine, slot) };
             event!(id => PartitionSelect { slot });
             if RUN && state.life == Life::Created {
-                // SAFETY: its heap's first memory is given away once: the VM is Ready then.
-                unsafe { (*space.partition(&self.machine)).start(space.heap(&self.machine)) };
+                // SAFETY: its heap's first memory is given away once: the VM is Ready then. A heap that takes none has
+                // none, and its calls are told so.
+                let _ = unsafe { (*space.partition(&self.machine)).start(space.heap(&self.machine)) };
                 state.life = Life::Ready;
             }
             state.inside += 1;

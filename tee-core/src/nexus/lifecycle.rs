@@ -3,6 +3,7 @@
 
 use super::current::Inside;
 use super::pages::{Page, PagePool};
+use super::start;
 use super::vms::{Life, SlotIndex};
 use crate::arch::{Machine, ThisCpu};
 use crate::heap::Memory;
@@ -43,35 +44,25 @@ impl Tee {
             // SAFETY: the pages are this VM's alone, zero, and the slot is in use by nobody else. Who has this CPU's
             // token has nothing selected.
             unsafe { slot.space.build(&self.machine, index, &mut state.pages) };
+            // SAFETY: it was built just now, and cannot be entered yet.
+            let Ok(life) = (unsafe { start::begin(slot, &self.machine, index, id) }) else {
+                // SAFETY: nobody has it selected.
+                unsafe { slot.space.tear_down(&self.machine, index) };
+                trace::pages(id, trace::given_back, &state.pages);
+                self.pool.with(|pool| pool.give(&mut state.pages));
+                return Err(refused!(NoMemory, 0, Refused));
+            };
             state.id = Some(id);
-            state.life = Life::Created;
+            state.life = life;
             slot.state.waits().reset();
             slot.shared_waits.reset();
-            #[cfg(as_reported)]
-            {
-                // SAFETY: it was built just now, and cannot be entered yet.
-                if unsafe { crate::as_reported::start::start(&slot.space, &self.machine, index, id, &slot.created) }
-                    .is_err()
-                {
-                    // SAFETY: nobody has it selected.
-                    unsafe { slot.space.tear_down(&self.machine, index) };
-                    trace::pages(id, trace::given_back, &state.pages);
-                    self.pool.with(|pool| pool.give(&mut state.pages));
-                    (state.id, state.life) = (None, Life::Building);
-                    return Err(refused!(NoMemory, 0, Refused));
-                }
-                state.life = Life::Ready;
-            }
             slot.set_live(Some(id));
             Ok(())
         });
         if built.is_err() {
             self.vms.remove(id);
         } else {
-            #[cfg(not(as_reported))]
-            if let Some(line) = slot.created.take() {
-                log::info!("{id} created{line}");
-            }
+            start::announce(slot, id);
             trace::created(self, id, GUARANTEED);
         }
         built

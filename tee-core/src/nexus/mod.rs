@@ -6,7 +6,9 @@ pub mod lifecycle;
 pub mod ns_ram;
 pub mod pages;
 pub mod peephole;
-#[cfg(not(as_reported))]
+#[cfg_attr(as_reported, path = "../as_reported/template.rs")]
 pub mod pristine;
 pub mod space;
+#[cfg_attr(as_reported, path = "../as_reported/start.rs")]
+mod start;
 pub mod vms;

@@ -4,7 +4,7 @@
 //! constant: nothing is assumed of how the compiler lays it out, or of what it puts where a value has no bytes.
 #![expect(unsafe_code, reason = "bytes of a partition")]
 
-use crate::arch;
+use crate::arch::{self, Machine};
 use crate::partition::Partition;
 use core::ops::Range;
 use heapless::Vec;
@@ -33,8 +33,44 @@ fn words() -> impl Iterator<Item = u64> {
     (0..WORDS).map(move |n| unsafe { arch::load(first.add(n)) })
 }
 
+/// What every partition begins as: here it is known without looking for it.
+pub struct Pristine;
+
+impl Pristine {
+    /// Finds it, before the new partition is selected.
+    #[inline(always)]
+    pub fn find() -> Self {
+        Self
+    }
+
+    /// Makes a partition.
+    ///
+    /// # Safety
+    ///
+    /// Its memory must be writable, zero, selected on this CPU, and nobody refer to it.
+    #[inline(always)]
+    pub unsafe fn write(self, _machine: &Machine, partition: *mut Partition<'_>) {
+        // SAFETY: promised by the caller.
+        unsafe { write(partition) };
+    }
+}
+
+/// Returns the root entry that stands where partitions do while none is selected: nothing is mapped.
+///
+/// # Safety
+///
+/// Once, on the boot CPU.
+pub const unsafe fn nothing() -> u64 {
+    0
+}
+
+/// Finds what is not zero now, at boot, rather than in the first VM_CREATED.
+pub fn prepare() {
+    runs();
+}
+
 /// Finds what is not zero, if that wasn't done yet.
-pub fn runs() -> &'static [Range<u16>] {
+fn runs() -> &'static [Range<u16>] {
     RUNS.call_once(|| {
         let mut runs = Runs::new();
         for (n, _) in (0u16..).zip(words()).filter(|(_, word)| *word != 0) {
@@ -49,12 +85,12 @@ pub fn runs() -> &'static [Range<u16>] {
     })
 }
 
-/// Makes a partition.
+/// Writes a partition.
 ///
 /// # Safety
 ///
 /// Its memory must be writable, zero, and nobody refer to it.
-pub unsafe fn write(partition: *mut Partition<'_>) {
+unsafe fn write(partition: *mut Partition<'_>) {
     let (from, to) = ((&raw const CONSTANT.0).cast::<u64>(), partition.cast::<u64>());
     for n in runs().iter().cloned().flatten().map(usize::from) {
         // SAFETY: promised by the caller; the place is in the partition.

@@ -13,8 +13,7 @@
 
 use super::pages::{PAGE_SIZE, Page};
 use super::peephole::{self, PAGE_ATTRIBUTES};
-#[cfg(not(as_reported))]
-use super::pristine;
+use super::pristine::Pristine;
 use super::vms::{MAX_VMS, Pages, SlotIndex};
 use crate::arch::Machine;
 use crate::heap::Memory;
@@ -100,20 +99,11 @@ impl Space {
             });
             self.set_root(machine, table.pa() | TABLE);
         }
-        #[cfg(as_reported)]
-        let source = crate::as_reported::template::Source::find();
+        let pristine = Pristine::find();
         // SAFETY: nothing else is selected.
         unsafe { self.select(machine, slot) };
-        #[cfg(as_reported)]
-        // SAFETY: the struct's pages are mapped there now, writable, and nobody refers to them.
-        unsafe {
-            source.copy(machine);
-        }
-        #[cfg(not(as_reported))]
         // SAFETY: the struct's pages are mapped there now, zero and writable, and nobody refers to them.
-        unsafe {
-            pristine::write(self.partition(machine).cast_mut())
-        };
+        unsafe { pristine.write(machine, self.partition(machine).cast_mut()) };
         // SAFETY: nobody refers to it.
         unsafe { Self::deselect(machine) };
     }

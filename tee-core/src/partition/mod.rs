@@ -7,7 +7,7 @@ pub mod shm;
 pub mod shm_cache;
 pub mod threads;
 
-use crate::heap::{Heap, Memory};
+use crate::heap::{self, Damaged, Heap, Memory};
 use crate::pta::vault::Vault;
 use crate::sync::Waits;
 use mutex::Mutex;
@@ -39,9 +39,8 @@ pub struct Partition<'p> {
     pub heap: Heap<'p>,
     /// The vault pseudo-TA's secrets.
     pub vault: Mutex<Vault>,
-    /// What the heap's allocator keeps, at an address that is the same for every VM.
-    #[cfg(as_reported)]
-    pub poolset: crate::as_reported::bget::Poolset,
+    /// What the heap's allocator keeps apart from the heap.
+    pub(crate) apart: heap::Apart,
 }
 
 impl<'p> Partition<'p> {
@@ -61,8 +60,7 @@ impl<'p> Partition<'p> {
             shm_cache: ShmCache::new(),
             heap,
             vault: Mutex::new(Vault::new()),
-            #[cfg(as_reported)]
-            poolset: crate::as_reported::bget::Poolset::pristine(crate::as_reported::malloc::POOLSET),
+            apart: heap::apart(),
         }
     }
 
@@ -80,8 +78,8 @@ impl<'p> Partition<'p> {
     }
 
     /// Initialises what needs more than constants. Once, with the partition selected, before its first yielding call.
-    pub(crate) fn start(&self, first_heap: Memory<'p>) {
-        self.heap.add(first_heap);
+    pub(crate) fn start(&self, first_heap: Memory<'p>) -> Result<(), Damaged> {
+        self.heap.add(first_heap)
     }
 }
 

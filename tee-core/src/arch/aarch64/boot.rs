@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::nexus_map;
-use crate::nexus::space;
+use crate::nexus::{pristine, space};
 use core::arch::global_asm;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE;
@@ -57,11 +57,7 @@ static mut MMU_TABLES: [u64; 2] = [0; 2];
 pub unsafe fn enable_mmu() {
     // SAFETY: no other CPU runs yet; the empty root table is not in use yet. The map is as the caller says.
     unsafe {
-        #[cfg(not(as_reported))]
-        let nothing = 0;
-        #[cfg(as_reported)]
-        let nothing = crate::as_reported::template::pristine();
-        space::NONE.set_root(&Machine, nothing);
+        space::NONE.set_root(&Machine, pristine::nothing());
         (&raw mut MMU_TABLES).write([nexus_map::root(), space::NONE.ttbr1()]);
         core::arch::asm!("dsb ish", options(nostack));
         mmu_on();

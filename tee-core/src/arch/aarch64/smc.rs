@@ -3,8 +3,7 @@
 //! The `smccc` crate is not used: its calls return to where they were made, while the TEE's SMCs end what the CPU did
 //! and the monitor enters anew at the vector table.
 
-use crate::arch::ThisCpu;
-use crate::entry::Arguments;
+use crate::entry::{Arguments, caller};
 use crate::platform;
 use crate::tee::Tee;
 use crate::trace;
@@ -41,12 +40,7 @@ pub fn vectors() -> u64 {
 extern "C" fn fast_call(x: &mut Arguments) {
     trace::called(x);
     // SAFETY: the monitor enters on this CPU's empty stack.
-    #[cfg(as_reported)]
-    let mut caller = unsafe { ThisCpu::new() };
-    #[cfg(as_reported)]
-    let _caller = crate::as_reported::ids::enter_fast(&TEE, &mut caller, x);
-    // SAFETY: as above. (In the report's TEE the caller's partition is selected: the mistake.)
-    let answer = TEE.fast(&mut unsafe { ThisCpu::new() }, x);
+    let answer = unsafe { caller::fast(&TEE, x) };
     trace::answered(&answer);
     x[..4].copy_from_slice(&answer);
 }
@@ -55,10 +49,8 @@ extern "C" fn fast_call(x: &mut Arguments) {
 #[unsafe(no_mangle)]
 extern "C" fn yielding_call(x: &mut Arguments) {
     trace::called(x);
-    #[cfg(as_reported)]
-    crate::as_reported::ids::enter_yielding(x);
     // SAFETY: the monitor enters on this CPU's empty stack.
-    let answer = TEE.yielding(&mut unsafe { ThisCpu::new() }, x);
+    let answer = unsafe { caller::yielding(&TEE, x) };
     trace::answered(&answer);
     x[..4].copy_from_slice(&answer);
 }
