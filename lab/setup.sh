@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what building and booting need, and says how to build for the bare-metal target (setup/toolchain.toml in the target folder).
+# Installs what building and booting need, and says how to build for the bare-metal target (setup/toolchain.toml in the
+# target folder).
 #
 # Silent and quick when nothing is missing. Packages are installed by the system's own package manager where that needs
 # no password; otherwise the command that installs them is printed.
@@ -64,15 +65,16 @@ if [ -f "$state" ] && [ -f "$kept/setup/fingerprint" ] && [ "$(cat "$kept/setup/
 fi
 
 qemu_version=$(qemu-system-aarch64 --version | sed -n 's/.*version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
-if [ "$(printf '%s\n%s\n' "$qemu_oldest" "$qemu_version" | sort -t. -k1,1n -k2,2n | head -n 1)" != "$qemu_oldest" ]; then
+older=$(printf '%s\n%s\n' "$qemu_oldest" "$qemu_version" | sort -t. -k1,1n -k2,2n | head -n 1)
+if [ "$older" != "$qemu_oldest" ]; then
     die "QEMU $qemu_version is too old; $qemu_oldest or newer is needed"
 fi
 
 # has_target: whether the active compiler can build for the target.
 has_target() { [ -n "$(ls "$(rustc --print target-libdir --target "$target" 2>/dev/null)" 2>/dev/null)" ]; }
 
-# from_source: the distribution's compiler with its library's source, which builds `core` and `alloc` once. The linker is
-# the active toolchain's, or the distribution's.
+# from_source: the distribution's compiler with its library's source, which builds `core` and `alloc` once. The linker
+# is the active toolchain's, or the distribution's.
 from_source() {
     have apt-get || return 1
     for pair in /usr/bin/rustc:rustc-web /usr/bin/cargo:cargo-web /usr/lib/rustlib/src/rust:rust-web-src \

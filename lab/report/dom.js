@@ -35,7 +35,8 @@ function bytes(size) {
 }
 const text = (index) => data.strings[index];
 // A name without the prefix that all its kind share; the whole one is on the tooltip.
-const brief = (name) => name.replace(/\bOPTEE_SMC_(?=CALLS?_?)|\bOPTEE_SMC_|\bOPTEE_MSG_CMD_|\bTEESMC_OPTEED_|\bOPTEE_RPC_CMD_/g, "");
+const brief = (name) =>
+  name.replace(/\bOPTEE_SMC_(?=CALLS?_?)|\bOPTEE_SMC_|\bOPTEE_MSG_CMD_|\bTEESMC_OPTEED_|\bOPTEE_RPC_CMD_/g, "");
 // Where a long name may be broken: after each underscore.
 const breakable = (name) => name.split(/(?<=_)/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
 // When, counted from the first record.
@@ -45,19 +46,47 @@ const MOODS = { good: "✓", wait: "…", bad: "✗", fatal: "✗" };
 const moodClass = (mood) => ({ fatal: "bad", bad: "wait", wait: "soft" })[mood] || mood;
 
 function section(id, title, note, ...children) {
-  return el("section", { id, "aria-labelledby": id + "-h" }, el("h2", { id: id + "-h" }, title),
-    note && el("p", { class: "note" }, note), ...children);
+  return el(
+    "section",
+    { id, "aria-labelledby": id + "-h" },
+    el("h2", { id: id + "-h" }, title),
+    note && el("p", { class: "note" }, note),
+    ...children,
+  );
 }
 function table(heads, rows) {
-  const cell = (tag, value, numeric) => el(tag, { class: numeric ? "num" : null, scope: tag === "th" ? "col" : null }, value);
-  return el("table", { class: "list" },
-    el("thead", {}, el("tr", {}, heads.map(([name, numeric]) => cell("th", name, numeric)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((value, i) => cell("td", value, heads[i][1]))))));
+  const cell = (tag, value, numeric) =>
+    el(tag, { class: numeric ? "num" : null, scope: tag === "th" ? "col" : null }, value);
+  return el(
+    "table",
+    { class: "list" },
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        heads.map(([name, numeric]) => cell("th", name, numeric)),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      rows.map((row) =>
+        el(
+          "tr",
+          {},
+          row.map((value, i) => cell("td", value, heads[i][1])),
+        ),
+      ),
+    ),
+  );
 }
 // A list of buttons is one stop of the Tab key; Up, Down, Home and End move within it.
 function walkable(list) {
   list.addEventListener("keydown", (event) => {
-    const buttons = [...list.querySelectorAll("button")], at = buttons.indexOf(document.activeElement);
+    const buttons = [...list.querySelectorAll("button")],
+      at = buttons.indexOf(document.activeElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
     if (to === undefined || !buttons[to]) return;
     event.preventDefault();

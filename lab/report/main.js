@@ -1,9 +1,26 @@
 // Puts the page together.
 function page() {
-  const sections = [panics(), expectations(), run(), calls(), memory(), vms(), consoleLines(), measured()].filter(Boolean);
-  const names = { panic: "Panic", expected: "Expected", run: "Run", calls: "Calls", memory: "Memory", vms: "VMs", console: "Console", measured: "Measured" };
-  document.getElementById("page").replaceChildren(heading(), contents(sections.map((part) => [part.id, names[part.id]])), el("main", {}, sections),
-    el("footer", {}, "One file, drawn by itself; it asks nothing of any network."));
+  const sections = [panics(), expectations(), run(), calls(), memory(), vms(), consoleLines(), measured()].filter(
+    Boolean,
+  );
+  const names = {
+    panic: "Panic",
+    expected: "Expected",
+    run: "Run",
+    calls: "Calls",
+    memory: "Memory",
+    vms: "VMs",
+    console: "Console",
+    measured: "Measured",
+  };
+  document
+    .getElementById("page")
+    .replaceChildren(
+      heading(),
+      contents(sections.map((part) => [part.id, names[part.id]])),
+      el("main", {}, sections),
+      el("footer", {}, "One file, drawn by itself; it asks nothing of any network."),
+    );
   if (data.calls.length) {
     lanes.width = Math.max(280, lanes.root.clientWidth);
     state.call = data.first;

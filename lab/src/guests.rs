@@ -138,7 +138,8 @@ fn unpacked(file: PathBuf, vm: &Vm, folder: &Path) -> Result<(PathBuf, Option<Pl
         let size = kernel.bytes.len() as u64;
         ensure!(
             ram.holds(address, size),
-            "the VM {} cannot start {}: it is linked for {address:#x}, {size} bytes, and the VM's RAM is {:#x} to {:#x}",
+            "the VM {} cannot start {}: it is linked for {address:#x}, {size} bytes, and the VM's RAM is \
+             {:#x} to {:#x}",
             vm.name,
             file.display(),
             ram.base,

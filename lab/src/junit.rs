@@ -62,7 +62,8 @@ fn head(name: &str, [tests, failures, errors, skipped]: [usize; 4], millis: u64)
 fn not_run(class: &str, why: &str) -> String {
     let why = escaped(why);
     format!(
-        "  <testcase classname=\"{class}\" name=\"it runs\" time=\"0.000\">\n    <error message=\"{why}\"/>\n  </testcase>\n"
+        "  <testcase classname=\"{class}\" name=\"it runs\" time=\"0.000\">\n    \
+         <error message=\"{why}\"/>\n  </testcase>\n"
     )
 }
 

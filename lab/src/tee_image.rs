@@ -218,7 +218,8 @@ mod tests {
         no(
             "tee.bin",
             &v1(1, 8, 0x4010_0000, 0),
-            "OP-TEE is built for 0x40100000, and a TEE is entered at 0xe100000: build it with PLATFORM=vexpress-qemu_armv8a",
+            "OP-TEE is built for 0x40100000, and a TEE is entered at 0xe100000: \
+             build it with PLATFORM=vexpress-qemu_armv8a",
         );
         no(
             "tee.bin",

@@ -120,7 +120,10 @@ fn table(areas: &BTreeMap<String, Area>) -> String {
 fn figures_are_of_each_area() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("outcomes.json");
-    let mutant = |file: &str, name: &str, summary: &str| serde_json::json!({"scenario": {"Mutant": {"file": file, "name": name}}, "summary": summary});
+    let mutant = |file: &str, name: &str, summary: &str| {
+        let mutant = serde_json::json!({"file": file, "name": name});
+        serde_json::json!({"scenario": {"Mutant": mutant}, "summary": summary})
+    };
     let outcomes = [
         serde_json::json!({"scenario": "Baseline", "summary": "Success"}),
         mutant("tee-core/src/nexus/vms.rs", "one", "CaughtMutant"),

@@ -19,18 +19,18 @@ mod firmware {
     /// From `arch::boot`: MMU and caches on, x0 as the loader left it.
     #[unsafe(no_mangle)]
     extern "C" fn guest_main(device_tree: usize) -> ! {
-        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
+        // SAFETY: the boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
         // it.
         let tree = unsafe { Fdt::from_ptr(device_tree as *const u8) };
         let Ok(tree) = tree else {
-            // SAFETY: Nothing else uses the console yet.
+            // SAFETY: nothing else uses the console yet.
             let mut console = unsafe { Console::contract() };
             let _ = writeln!(console, "bare-guest: FAIL: x0 = {device_tree:#x} is no device tree");
             arch::power_off();
         };
         let machine = Machine::read(&tree);
         arch::set_psci(machine.psci);
-        // SAFETY: As above; this one is used from here on.
+        // SAFETY: as above; this one is used from here on.
         let mut console = unsafe { Console::new(&machine) };
         let (base, size) = machine.memory.unwrap_or((0, 0));
         let _ = writeln!(console, "bare-guest: EL{}, {} MiB RAM from {base:#x}", arch::level(), size >> 20);
@@ -51,7 +51,7 @@ mod firmware {
 
     #[panic_handler]
     fn panic(info: &PanicInfo<'_>) -> ! {
-        // SAFETY: Whoever else had the console will not write to it any more.
+        // SAFETY: whoever else had the console will not write to it any more.
         let mut console = unsafe { Console::contract() };
         let _ = writeln!(console, "bare-guest: PANIC {info}");
         arch::power_off()

@@ -28,10 +28,10 @@ impl Console {
     /// `machine` tells the truth, device memory is mapped one to one, and no other console is used from here on.
     pub unsafe fn new(machine: &Machine<'_>) -> Self {
         if let Some([gicd, gicr]) = machine.gic {
-            // SAFETY: The addresses are the GIC's, and nothing else uses it.
+            // SAFETY: the addresses are the GIC's, and nothing else uses it.
             unsafe { wake_by_timer(gicd, gicr) };
         }
-        // SAFETY: As the caller promises.
+        // SAFETY: as the caller promises.
         unsafe { Self::at(machine.uart.unwrap_or(layout::UART_NS.base as usize)) }
     }
 
@@ -41,7 +41,7 @@ impl Console {
     ///
     /// As [`Console::new`].
     pub unsafe fn contract() -> Self {
-        // SAFETY: As the caller promises.
+        // SAFETY: as the caller promises.
         unsafe { Self::at(layout::UART_NS.base as usize) }
     }
 
@@ -51,7 +51,7 @@ impl Console {
     unsafe fn at(address: usize) -> Self {
         let registers = core::ptr::with_exposed_provenance_mut::<PL011Registers>(address);
         let registers = NonNull::new(registers).unwrap_or(NonNull::dangling());
-        // SAFETY: As the caller promises. Without a PL011 at all its address would be that of unmapped memory: an
+        // SAFETY: as the caller promises. Without a PL011 at all its address would be that of unmapped memory: an
         // exception.
         Self { uart: unsafe { Uart::new(UniqueMmioPointer::new(registers)) } }
     }
@@ -98,7 +98,7 @@ unsafe fn wake_by_timer(gicd: usize, gicr: usize) {
     let gicd = NonNull::new(core::ptr::with_exposed_provenance_mut::<Gicd>(gicd));
     let gicr = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(gicr));
     let (Some(gicd), Some(gicr)) = (gicd, gicr) else { return };
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     let Ok(mut gic) = (unsafe { GicV3::new(UniqueMmioPointer::new(gicd), gicr, 1) }) else { return };
     gic.setup(0);
     GicCpuInterface::set_priority_mask(0xFF);

@@ -21,7 +21,7 @@ mod firmware {
         Cpu::install(0);
         reset::note();
         others::note_entry(0, *registers);
-        // SAFETY: The boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
+        // SAFETY: the boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
         // it.
         let tree = unsafe { Fdt::from_ptr(registers[0] as *const u8) };
         let Ok(tree) = tree else {

@@ -61,7 +61,7 @@ mod firmware {
     extern "C" fn probe_secondary(number: usize) -> ! {
         let psci = if PSCI.load(SeqCst) == Conduit::Hvc as usize { Conduit::Hvc } else { Conduit::Smc };
         let cpu = Cpu::new(number, psci);
-        // SAFETY: The boot CPU stored pointer and length of a `&'static [u8]` before it started this one.
+        // SAFETY: the boot CPU stored pointer and length of a `&'static [u8]` before it started this one.
         let bytes = unsafe { core::slice::from_raw_parts(SCRIPT.load(SeqCst), SCRIPT_SIZE.load(SeqCst)) };
         if let Ok(script) = Script::parse(bytes) {
             let mut player = Player::new(script, &SHARED, cpu, number);
@@ -81,7 +81,7 @@ mod firmware {
 
     #[panic_handler]
     fn panic(info: &PanicInfo<'_>) -> ! {
-        // SAFETY: This CPU prints nothing else any more.
+        // SAFETY: this CPU prints nothing else any more.
         let mut console = unsafe { Console::open() };
         let _ = writeln!(console, "[probe] PANIC {info}");
         arch::power_off(Conduit::Smc)

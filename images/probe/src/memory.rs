@@ -17,7 +17,7 @@ pub fn device_tree(machine: &mut impl Machine, x0: u64) -> Option<Fdt<'static>> 
     let address = [x0, layout::DTB.base]
         .into_iter()
         .find(|address| address.is_multiple_of(8) && machine.load(Width::Bits32, *address) == Ok(FDT_MAGIC))?;
-    // SAFETY: A tree begins there, and nobody writes to it while the probe runs: it is the script that decides what is
+    // SAFETY: a tree begins there, and nobody writes to it while the probe runs: it is the script that decides what is
     // written, after this was read.
     unsafe { Fdt::from_ptr(core::ptr::with_exposed_provenance(address as usize)) }.ok()
 }
@@ -29,17 +29,17 @@ pub fn script(machine: &impl Machine, tree: Option<&Fdt<'static>>) -> Option<&'s
 
 fn appended(machine: &impl Machine) -> Option<&'static [u8]> {
     let image = machine.image();
-    // SAFETY: The image begins with its header, which nobody writes to.
+    // SAFETY: the image begins with its header, which nobody writes to.
     let header = unsafe { &*core::ptr::with_exposed_provenance::<ImageHeader>(image as usize) };
     let (place, size) = image::appended(header)?;
-    // SAFETY: The linker script keeps this room free of anything else, and `size` is checked against it.
+    // SAFETY: the linker script keeps this room free of anything else, and `size` is checked against it.
     Some(unsafe { bytes(image.checked_add(place)?, size) })
 }
 
 fn ramdisk(tree: &Fdt<'_>) -> Option<&'static [u8]> {
     let (start, end) = tree::initrd(tree)?;
     let size = usize::try_from(end - start).ok()?.min(LARGEST);
-    // SAFETY: Whoever describes the machine says that this is the RAM disk, so it is memory and nobody's but ours.
+    // SAFETY: whoever describes the machine says that this is the RAM disk, so it is memory and nobody's but ours.
     let bytes = unsafe { bytes(start, size) };
     Script::size(bytes).map(|_| bytes)
 }
@@ -48,6 +48,6 @@ fn ramdisk(tree: &Fdt<'_>) -> Option<&'static [u8]> {
 ///
 /// There is memory, of this size, which nobody writes to.
 unsafe fn bytes(address: u64, size: usize) -> &'static [u8] {
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(address as usize), size) }
 }

@@ -18,7 +18,7 @@ impl Console {
     pub unsafe fn open() -> Self {
         let registers = core::ptr::with_exposed_provenance_mut::<PL011Registers>(layout::UART_NS.base as usize);
         let registers = NonNull::new(registers).unwrap_or(NonNull::dangling());
-        // SAFETY: There is a PL011, on the machine as in the guest contract, and the caller promises the rest.
+        // SAFETY: there is a PL011, on the machine as in the guest contract, and the caller promises the rest.
         Self(unsafe { Uart::new(UniqueMmioPointer::new(registers)) })
     }
 

@@ -11,9 +11,9 @@ use anyhow::Result;
 const ASSERTION: &str = "assertion 'poolset->freelist.ql.blink->ql.flink == &poolset->freelist' failed";
 
 /// Said to whoever's calls it survives.
-const HINT: &str = "The hypervisor's own id has to have a partition before the second VM comes, and you may not write 0. \
-                    How wide is an id in the TEE that has the bug, how wide is the argument, and what becomes of the \
-                    difference?";
+const HINT: &str = "The hypervisor's own id has to have a partition before the second VM comes, and you may not \
+                    write 0. How wide is an id in the TEE that has the bug, how wide is the argument, and what \
+                    becomes of the difference?";
 
 /// Played after the student's steps, to the default TEE.
 const ALIVE: &str = r#"

@@ -8,7 +8,8 @@ use std::fmt::{Display, Write};
 /// Colours by meaning. Text is dark on light, or light on dark, as the reader's system is.
 const STYLE: &str = "\
 text{font:12px ui-monospace,monospace;fill:#1f2328}.dim{fill:#59636e}.head{font-weight:bold}\
-.bad{fill:#b3261e}.on{fill:#1f2328!important}rect.vm{fill:#7aa6da}rect.el2{fill:#6abf8b}rect.el3{fill:#d9a441}rect.tee{fill:#b58bd9}\
+.bad{fill:#b3261e}.on{fill:#1f2328!important}rect.vm{fill:#7aa6da}rect.el2{fill:#6abf8b}\
+rect.el3{fill:#d9a441}rect.tee{fill:#b58bd9}\
 rect.good{fill:#6abf8b}rect.refused{fill:#d9a441}rect.wrong{fill:#ee9a76}rect.panic{fill:#f08077}\
 rect.page{fill:#ffffff}line{stroke:#59636e;stroke-width:1}line.lane{stroke:#d1d9e0}\
 @media (prefers-color-scheme:dark){text{fill:#e6edf3}.dim{fill:#9198a1}.bad{fill:#ff8a80}rect.page{fill:#0d1117}\

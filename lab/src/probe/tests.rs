@@ -133,7 +133,8 @@ fn a_failure_names_the_line_of_its_step() {
 #[test]
 fn a_message_stands_in_memory_and_its_call_finds_it() {
     let mut world = play(
-        "[[step]]\nmessage = 'msg'\nopen = 'device'\nparams = [{ type = 'tmem-out', at = 'list', size = 64, ref = 3 }]\n\
+        "[[step]]\nmessage = 'msg'\nopen = 'device'\n\
+         params = [{ type = 'tmem-out', at = 'list', size = 64, ref = 3 }]\n\
          smc = 'OPTEE_SMC_CALL_WITH_ARG'\nclient = 5\nexpect = { ret = 0x5a5a5a5a, param2_b = 64 }\n",
     );
     assert_eq!(world.calls[0][..8], [0x3200_0004, 0, MSG, 0, 0, 0, 0, 5]);
@@ -190,7 +191,8 @@ fn an_rpc_is_answered_with_what_it_said() {
 fn a_fault_and_masks_are_expectations() {
     let world = play(
         "[[step]]\nexecute = 'MONITOR'\nfaults = { class = 'INSTRUCTION_ABORT', address = 'MONITOR' }\n\
-         [[step]]\nsmc = 1\nx1 = 0x1234\nexpect = { x0 = { mask = 0xff, is = 0x34 }, w1 = { at-most = 0x1234, is-not = 0 } }\n",
+         [[step]]\nsmc = 1\nx1 = 0x1234\nexpect = { x0 = { mask = 0xff, is = 0x34 }, \
+         w1 = { at-most = 0x1234, is-not = 0 } }\n",
     );
     assert_eq!(world.lines.into_inner(), ["[probe] done: 2 steps, 7 expectations, 0 failed"]);
 }

@@ -249,7 +249,8 @@ fn list(list: &FreeList) -> Value {
         "time": list.time,
         "verdict": list.verdict(),
         "blocks": list.blocks.iter().map(|block| json!({
-            "address": hex(block.address), "size": hex(block.size), "next": hex(block.next), "previous": hex(block.previous),
+            "address": hex(block.address), "size": hex(block.size),
+            "next": hex(block.next), "previous": hex(block.previous),
         })).collect::<Vec<_>>(),
         "defects": list.defects().iter().map(|defect| json!({
             "from": defect.from, "forward": defect.forward, "to": hex(defect.to), "back": defect.back.map(hex),

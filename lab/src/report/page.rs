@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 const PAGE: &str = include_str!("../../report/page.html");
 const STYLE: &str = include_str!("../../report/style.css");
 /// In the order in which the page needs them.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("../../report/dom.js"),
     include_str!("../../report/head.js"),
     include_str!("../../report/run.js"),
     include_str!("../../report/lanes.js"),
     include_str!("../../report/calls.js"),
+    include_str!("../../report/steps.js"),
     include_str!("../../report/memory.js"),
     include_str!("../../report/vms.js"),
     include_str!("../../report/panic.js"),

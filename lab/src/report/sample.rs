@@ -22,9 +22,8 @@ const HEAP: u64 = 0xFFFF_FFFF_FE02_0000;
 #[derive(Debug, Default)]
 pub struct Sample {
     time: u64,
-    cpu: u8,
     entries: Vec<Entry>,
-    sequences: BTreeMap<(Layer, u8), u32>,
+    sequences: BTreeMap<Layer, u32>,
 }
 
 impl Sample {
@@ -49,25 +48,19 @@ impl Sample {
         Trace { frequency: 1_000_000_000, entries: self.entries.clone(), lost: 0, damaged: 0, instructions: true }
     }
 
-    /// Goes on on another CPU.
-    pub fn on_cpu(&mut self, cpu: u8) -> &mut Self {
-        self.cpu = cpu;
-        self
-    }
-
     /// A record `after` ticks of a layer's own work.
     pub fn record(&mut self, layer: Layer, after: u64, client: u16, event: Event) {
         self.time += after;
-        let sequence = self.sequences.entry((layer, self.cpu)).or_default();
+        let sequence = self.sequences.entry(layer).or_default();
         let record = Record { time: self.time, sequence: *sequence, client, event };
         *sequence += 1;
         self.time += COST;
-        self.entries.push(Entry { layer, cpu: self.cpu, record });
+        self.entries.push(Entry { layer, cpu: 0, record });
     }
 
     /// As many records of a layer are lost.
     pub fn lose(&mut self, layer: Layer, count: u32) {
-        *self.sequences.entry((layer, self.cpu)).or_default() += count;
+        *self.sequences.entry(layer).or_default() += count;
     }
 
     fn heap(&mut self, vm: u16, used: u64) {

@@ -69,7 +69,8 @@ mod tests {
         }));
         entries.push(entry(Layer::Monitor, 200, 0, Event::Start { base: 0, size: 4096 }));
         let trace = Trace { entries, lost: 3, instructions: true, ..Trace::default() };
-        let expected = "trace:\n        EL3 CPU 0: 1 records, not measured\n        TEE CPU 0: 7 records, 40 instructions each\n        3 lost, 0 damaged\n";
+        let expected = "trace:\n        EL3 CPU 0: 1 records, not measured\n        \
+            TEE CPU 0: 7 records, 40 instructions each\n        3 lost, 0 damaged\n";
         assert_eq!(trace.summary(), expected);
         let last = trace.last(2);
         assert!(last.starts_with("last records of EL3:\n") && !last.contains("HYP"), "{last}");

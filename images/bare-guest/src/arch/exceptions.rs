@@ -31,7 +31,7 @@ guest_vectors:
 
 #[unsafe(no_mangle)]
 extern "C" fn guest_exception(vector: usize) -> ! {
-    // SAFETY: Whoever else had the console will not write to it any more.
+    // SAFETY: whoever else had the console will not write to it any more.
     let mut console = unsafe { Console::contract() };
     let (esr, elr, far) = (ESR_EL1.get(), ELR_EL1.get(), FAR_EL1.get());
     let _ = writeln!(console, "bare-guest: EXCEPTION {vector}: ESR {esr:#x} ELR {elr:#x} FAR {far:#x}");

@@ -65,7 +65,7 @@ impl World for Tee {
 
     fn read(&mut self, address: u64) -> u32 {
         let word = core::ptr::with_exposed_provenance::<u32>(address as usize);
-        // SAFETY: A load changes nothing that Rust knows of; one that is not allowed ends the VM, which is the point.
+        // SAFETY: a load changes nothing that Rust knows of; one that is not allowed ends the VM, which is the point.
         unsafe { word.read_volatile() }
     }
 }

@@ -62,7 +62,7 @@ pub struct Cpu {
     ended_by: Cell<Exception>,
 }
 
-// SAFETY: A CPU touches nobody's but its own.
+// SAFETY: a CPU touches nobody's but its own.
 unsafe impl Sync for Cpu {}
 
 static CPUS: [Cpu; MAX_CPUS] =
@@ -122,7 +122,7 @@ impl Cpu {
             call::<F>
         }
         let (call, outer) = (caller(&work), self.escape.get());
-        // SAFETY: The assembly keeps to the procedure call standard and calls `call` with its data once. What an
+        // SAFETY: the assembly keeps to the procedure call standard and calls `call` with its data once. What an
         // exception ends is not resumed: values on that part of the stack are never dropped, which is safe, and
         // `work` is not used again.
         let ended = unsafe { contract_attempt(call, (&raw mut work).cast(), self.escape.as_ptr()) };
@@ -137,12 +137,12 @@ impl Cpu {
 
     /// Does `work`, whose synchronous exceptions are noted and then resumed as `resume` says.
     pub fn catch(&self, resume: Resume, work: impl FnOnce()) -> Caught {
-        // SAFETY: This CPU's; the exception handler that writes to it is not at work now.
+        // SAFETY: this CPU's; the exception handler that writes to it is not at work now.
         unsafe { *self.caught.get() = Caught::NONE };
         let outer = self.resume.replace(Some(resume));
         work();
         self.resume.set(outer);
-        // SAFETY: As above.
+        // SAFETY: as above.
         unsafe { *self.caught.get() }
     }
 
@@ -162,7 +162,7 @@ impl Cpu {
     /// Whether a check asked for the exception: where it goes on.
     pub(super) fn on_fault(&self, frame: &mut Frame, exception: Exception) -> Option<u64> {
         let resume = self.resume.get()?;
-        // SAFETY: This CPU's; `catch` does not look at it while `work` runs.
+        // SAFETY: this CPU's; `catch` does not look at it while `work` runs.
         let caught = unsafe { &mut *self.caught.get() };
         // One that comes over and over is a fault of its own.
         if caught.count >= NOTED {

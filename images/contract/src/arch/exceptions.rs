@@ -159,8 +159,8 @@ contract_save:
     mrs     x1, tpidrro_el0
     eret
 
-    // contract_attempt(call, data, escape): 0 once `call` has returned, 1 if an exception ended it. `escape` has the stack
-    // pointer to go back to.
+    // contract_attempt(call, data, escape): 0 once `call` has returned, 1 if an exception ended it. `escape` has the
+    // stack pointer to go back to.
     .global contract_attempt
 contract_attempt:
     stp     x29, x30, [sp, #-112]!

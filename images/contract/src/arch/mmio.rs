@@ -17,14 +17,29 @@ macro_rules! access {
         pub fn $read(address: u64) -> $type {
             let value: u64;
             // SAFETY: `check`: the load touches no object.
-            unsafe { asm!(concat!($load, " {0:", $size, "}, [{1}]"), out(reg) value, in(reg) check(address), options(nostack, preserves_flags)) };
+            unsafe {
+                asm!(
+                    concat!($load, " {0:", $size, "}, [{1}]"),
+                    out(reg) value,
+                    in(reg) check(address),
+                    options(nostack, preserves_flags)
+                );
+            }
             value as $type
         }
 
         /// Stores so many bits.
         pub fn $write(address: u64, value: $type) {
-            // SAFETY: As above.
-            unsafe { asm!(concat!($store, " {0:", $size, "}, [{1}]"), "dsb sy", in(reg) u64::from(value), in(reg) check(address), options(nostack, preserves_flags)) };
+            // SAFETY: as above.
+            unsafe {
+                asm!(
+                    concat!($store, " {0:", $size, "}, [{1}]"),
+                    "dsb sy",
+                    in(reg) u64::from(value),
+                    in(reg) check(address),
+                    options(nostack, preserves_flags)
+                );
+            }
         }
     };
 }

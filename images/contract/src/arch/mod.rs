@@ -18,24 +18,24 @@ use core::arch::asm;
 
 /// Lets interrupts in (PSTATE.I and F).
 pub fn unmask() {
-    // SAFETY: What an interrupt runs is `Cpu::interruptible`'s business.
+    // SAFETY: what an interrupt runs is `Cpu::interruptible`'s business.
     unsafe { asm!("msr daifclr, #3", "isb", options(nostack)) };
 }
 
 /// Keeps interrupts out.
 pub fn mask() {
-    // SAFETY: Nothing is interrupted any more.
+    // SAFETY: nothing is interrupted any more.
     unsafe { asm!("msr daifset, #3", "isb", options(nostack)) };
 }
 
 /// Stands still until an interrupt is pending.
 pub fn wait_for_interrupt() {
-    // SAFETY: The CPU only stands still.
+    // SAFETY: the CPU only stands still.
     unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
 }
 
 /// Lets another CPU run where CPUs share one, as QEMU's do when it counts instructions.
 pub fn relax() {
-    // SAFETY: A hint changes nothing.
+    // SAFETY: a hint changes nothing.
     unsafe { asm!("yield", options(nostack, preserves_flags)) };
 }

@@ -51,7 +51,7 @@ impl Snippet {
         let mut x = [0; REGISTERS];
         x[..registers.len()].copy_from_slice(registers);
         let caught = Cpu::this().catch(resume, || {
-            // SAFETY: The assembly keeps to the procedure call standard, and the snippet to what its type says.
+            // SAFETY: the assembly keeps to the procedure call standard, and the snippet to what its type says.
             unsafe { contract_snippet(self.address(), &mut x, 0) };
         });
         Ran { x, caught }
@@ -78,7 +78,7 @@ impl Snippet {
         let mut x = [0; REGISTERS];
         x[..registers.len()].copy_from_slice(registers);
         let caught = Cpu::this().catch(resume, || {
-            // SAFETY: As in `run_with`; EL0 reaches the window alone.
+            // SAFETY: as in `run_with`; EL0 reaches the window alone.
             unsafe { contract_snippet(page + self.address() % 4096, &mut x, EL0) };
         });
         tables::unmap(CODE_PAGE);
@@ -91,14 +91,14 @@ impl Snippet {
 #[repr(C, align(4096))]
 struct Page(UnsafeCell<[u32; 1024]>);
 
-// SAFETY: Only the boot CPU writes there, and EL0 reads.
+// SAFETY: only the boot CPU writes there, and EL0 reads.
 unsafe impl Sync for Page {}
 
 static PAGE: Page = Page(UnsafeCell::new([0; 1024]));
 
 /// Runs instructions of A32, or of T32, at EL0; r0 to r14 are x0 to x14. They end with `svc #0xe0`.
 pub fn run_aarch32(code: &[u32], thumb: bool, registers: &[u64]) -> Ran {
-    // SAFETY: The boot CPU's, and nobody runs it now.
+    // SAFETY: the boot CPU's, and nobody runs it now.
     let page = unsafe { &mut *PAGE.0.get() };
     page[..code.len()].copy_from_slice(code);
     let attributes = attribute::MEMORY | attribute::EL0 | attribute::READ_ONLY | attribute::NEVER_BY_EL1;

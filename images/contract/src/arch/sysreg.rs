@@ -4,10 +4,12 @@
 macro_rules! read {
     ($name:expr) => {{
         let value: u64;
-        // SAFETY: Reading a system register changes no memory. ICC_IAR0_EL1 and ICC_IAR1_EL1 acknowledge an interrupt,
+        // SAFETY: reading a system register changes no memory. ICC_IAR0_EL1 and ICC_IAR1_EL1 acknowledge an interrupt,
         // which nothing that the compiler knows depends on; a register that is not there is an exception, which the
         // vectors note or end the check with.
-        unsafe { core::arch::asm!("isb", concat!("mrs {}, ", $name), out(reg) value, options(nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!("isb", concat!("mrs {}, ", $name), out(reg) value, options(nostack, preserves_flags));
+        }
         value
     }};
 }
@@ -17,8 +19,10 @@ macro_rules! read {
 macro_rules! write {
     ($name:expr, $value:expr) => {{
         let value: u64 = $value;
-        // SAFETY: As the macro says; such a register changes no memory.
-        unsafe { core::arch::asm!(concat!("msr ", $name, ", {}"), "isb", in(reg) value, options(nostack, preserves_flags)) };
+        // SAFETY: as the macro says; such a register changes no memory.
+        unsafe {
+            core::arch::asm!(concat!("msr ", $name, ", {}"), "isb", in(reg) value, options(nostack, preserves_flags));
+        }
     }};
 }
 

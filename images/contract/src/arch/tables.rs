@@ -49,7 +49,7 @@ pub const SCTLR: u64 = 0x30D0_0800 | 1 | (1 << 2) | (1 << 3) | (1 << 12);
 #[repr(C, align(4096))]
 pub struct Table(UnsafeCell<[u64; ENTRIES]>);
 
-// SAFETY: Only `set` writes entries, by single stores, and the MMU reads them.
+// SAFETY: only `set` writes entries, by single stores, and the MMU reads them.
 unsafe impl Sync for Table {}
 
 /// Level 1.
@@ -84,9 +84,9 @@ impl Table {
     fn set(&self, index: usize, entry: u64) {
         let entries = self.0.get().cast::<u64>();
         assert!(index < ENTRIES);
-        // SAFETY: Within the table; nothing but the MMU reads it meanwhile, for which it is one whole word.
+        // SAFETY: within the table; nothing but the MMU reads it meanwhile, for which it is one whole word.
         unsafe { entries.add(index).write_volatile(entry) };
-        // SAFETY: The barriers and the invalidation make the walker see it.
+        // SAFETY: the barriers and the invalidation make the walker see it.
         unsafe { asm!("dsb ish", "tlbi vmalle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
     }
 }

@@ -79,8 +79,8 @@ probe_entry:
     mov     x30, xzr
     b       probe_secondary
 
-    // A suspended CPU, which has lost its registers: x0 is its number, the context id of CPU_SUSPEND. It goes on as if the
-    // call had returned 0.
+    // A suspended CPU, which has lost its registers: x0 is its number, the context id of CPU_SUSPEND. It goes on as if
+    // the call had returned 0.
     .global probe_resume
 probe_resume:
     mov     x19, x0

@@ -47,7 +47,7 @@ probe_exception:
 
 #[unsafe(no_mangle)]
 extern "C" fn probe_unexpected(vector: u64, syndrome: u64, address: u64, pc: u64) -> ! {
-    // SAFETY: This CPU prints nothing else any more.
+    // SAFETY: this CPU prints nothing else any more.
     let mut console = unsafe { Console::open() };
     let cpu = guard::cpu();
     let _ = writeln!(

@@ -68,7 +68,7 @@ impl Frame {
     /// What the instruction does to memory must be no business of the compiler's: memory that no Rust reference
     /// reaches, or that is only read.
     pub unsafe fn execute(&mut self, instruction: Instruction) -> Result<(), Fault> {
-        // SAFETY: The assembly keeps to the procedure call standard; for the rest the caller vouches.
+        // SAFETY: the assembly keeps to the procedure call standard; for the rest the caller vouches.
         match unsafe { probe_guarded(self, instruction as u64) } {
             0 => Ok(()),
             _ => Err(Fault { syndrome: self.syndrome, address: self.address, pc: self.pc }),

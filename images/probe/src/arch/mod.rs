@@ -57,7 +57,7 @@ impl Cpu {
     fn access(&mut self, instruction: Instruction, address: u64, value: u64) -> Result<u64, Fault> {
         let mut frame = Frame::default();
         frame.x[..2].copy_from_slice(&[address, value]);
-        // SAFETY: Scripts name the arena and addresses outside of the image. One that names the probe's own memory
+        // SAFETY: scripts name the arena and addresses outside of the image. One that names the probe's own memory
         // hurts nobody but itself: the probe holds nothing of value and protects nobody.
         unsafe { frame.execute(instruction) }?;
         Ok(frame.x[1])
@@ -71,7 +71,7 @@ impl Machine for Cpu {
             Conduit::Hvc => Instruction::Hvc,
         };
         let mut frame = Frame::new(*registers);
-        // SAFETY: As in `access`: whoever answers may write to what the script shares with it.
+        // SAFETY: as in `access`: whoever answers may write to what the script shares with it.
         unsafe { frame.execute(instruction) }?;
         *registers = frame.x;
         Ok(frame.after.wrapping_sub(frame.before))
@@ -101,7 +101,7 @@ impl Machine for Cpu {
 
     fn time_loop(&mut self, rounds: u64) -> u64 {
         let (before, after): (u64, u64);
-        // SAFETY: Counts a register down and reads the counter before and after.
+        // SAFETY: counts a register down and reads the counter before and after.
         unsafe {
             asm!(
                 "mrs {before}, cntvct_el0",
@@ -147,7 +147,7 @@ impl Machine for Cpu {
     }
 
     fn relax(&self) {
-        // SAFETY: A hint. When QEMU counts instructions its CPUs share one, and this gives it on; `spin_loop`'s ISB
+        // SAFETY: a hint. When QEMU counts instructions its CPUs share one, and this gives it on; `spin_loop`'s ISB
         // does not.
         unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
     }
@@ -157,13 +157,13 @@ impl Machine for Cpu {
     }
 
     fn mark(&self) {
-        // SAFETY: It does nothing but return.
+        // SAFETY: it does nothing but return.
         unsafe { probe_figure() };
     }
 
     fn print(&self, line: fmt::Arguments<'_>) {
         CONSOLE.hold(self.number, || {
-            // SAFETY: Whoever holds the lock is the only one who prints.
+            // SAFETY: whoever holds the lock is the only one who prints.
             let mut console = unsafe { Console::open() };
             let _ = writeln!(console, "{line}");
         });
@@ -178,7 +178,7 @@ pub fn power_off(conduit: Conduit) -> ! {
         Conduit::Smc => Instruction::Smc,
         Conduit::Hvc => Instruction::Hvc,
     };
-    // SAFETY: The call touches no memory.
+    // SAFETY: the call touches no memory.
     let _ = unsafe { frame.execute(instruction) };
     sleep()
 }

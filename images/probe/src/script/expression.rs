@@ -54,7 +54,10 @@ impl Width {
 
 /// Declares operations that a byte names.
 macro_rules! coded {
-    ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$item_doc:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
+    (
+        $(#[$doc:meta])* $type:ident, $what:literal
+        { $($(#[$item_doc:meta])* $name:ident = $code:literal, $text:literal;)* }
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]

@@ -288,7 +288,10 @@ pub fn system_registers(answer: &mut Answer) {
     // AP0R1 to AP1R3, SGI0R, SGI1R, ASGI1R, EOIR0, DIR; SRE_EL2, SRE_EL3, IGRPEN1_EL3, CTLR_EL3, ICH_HCR, ICH_VTR, LR0.
     try_read!("s3_0_c12_c8_5" "s3_0_c12_c8_6" "s3_0_c12_c8_7" "s3_0_c12_c9_1" "s3_0_c12_c9_2" "s3_0_c12_c9_3");
     try_read!("s3_0_c12_c11_7" "s3_0_c12_c11_5" "s3_0_c12_c11_6" "s3_0_c12_c8_1" "s3_0_c12_c11_1" "s3_0_c12_c12_1");
-    try_read!("s3_4_c12_c9_5" "s3_6_c12_c12_5" "s3_6_c12_c12_7" "s3_6_c12_c12_4" "s3_4_c12_c11_0" "s3_4_c12_c11_1" "s3_4_c12_c12_0");
+    try_read!(
+        "s3_4_c12_c9_5" "s3_6_c12_c12_5" "s3_6_c12_c12_7" "s3_6_c12_c12_4"
+        "s3_4_c12_c11_0" "s3_4_c12_c11_1" "s3_4_c12_c12_0"
+    );
     // IAR1, HPPIR1, RPR, IAR0, HPPIR0.
     try_write!("s3_0_c12_c12_0" "s3_0_c12_c12_2" "s3_0_c12_c11_3" "s3_0_c12_c8_0" "s3_0_c12_c8_2");
 }
