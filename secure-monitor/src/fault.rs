@@ -3,9 +3,9 @@
 
 use crate::arch::{self, sysreg};
 use crate::complaints::complain;
-use crate::context::World;
 use crate::platform::console;
 use crate::trace;
+use crate::world::context::World;
 use core::panic::PanicInfo;
 
 /// A fault of the monitor itself: says where, and stops this CPU.
@@ -44,7 +44,7 @@ pub fn error_of_the_tee() {
 }
 
 /// An exception of a lower level that came here and is no call. The world that made it goes on: after an asynchronous
-/// error, which should not come here ([`crate::errors`]), where it was; otherwise with the undefined-instruction
+/// error, which should not come here ([`crate::world::errors`]), where it was; otherwise with the undefined-instruction
 /// exception it would have had without the monitor, for what traps here is what [`crate::arch::el3`] closed.
 pub fn lower_level_trap(from: World, esr: u64) {
     let class = (esr >> 26) & 0x3F;

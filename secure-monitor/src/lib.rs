@@ -14,16 +14,13 @@
 #[allow(unsafe_code)]
 pub mod arch;
 pub mod complaints;
-pub mod context;
 pub mod devicetree;
 pub mod digest;
 pub mod dispatch;
-pub mod errors;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod fault;
 pub mod handoff;
-pub mod injection;
 pub mod loader;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
@@ -31,6 +28,6 @@ pub mod monitor;
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod platform;
-pub mod predictor;
 pub mod services;
 pub mod trace;
+pub mod world;

@@ -3,13 +3,17 @@
 use crate::arch::switch::Transition;
 use crate::arch::{self, el2, el3, switch, sysreg};
 use crate::complaints::complain;
-use crate::context::{Context, Cpu, World};
-use crate::dispatch::{Monitor, Next, UNKNOWN, function};
-use crate::errors::{self, Owner};
+use crate::dispatch::{Monitor, Power};
 use crate::fault;
 use crate::platform::{gic, memory, power};
-use crate::predictor::Predictor;
+use crate::services::opteed::Opteed;
 use crate::trace::{self, Came, Refusal};
+use crate::world::call::{UNKNOWN, function};
+use crate::world::context::{Context, World};
+use crate::world::cpu::Cpu;
+use crate::world::errors::{self, Owner};
+use crate::world::next::Next;
+use crate::world::predictor::Predictor;
 use core::cell::UnsafeCell;
 use shared_abi::layout::{self, MAX_CPUS, Range};
 use shared_abi::smccc::FunctionId;
@@ -94,12 +98,11 @@ pub unsafe fn own(index: usize) -> &'static mut Cpu {
     // SAFETY: the caller's index is its own, so no other reference to this element exists. The cast is in bounds: the
     // index came from a table of MAX_CPUS.
     let cpu = unsafe { &mut *CPUS.0.get().cast::<Cpu>().add(index) };
+    let predictor = Predictor::of(sysreg::read!("midr_el1"), sysreg::read!("id_aa64pfr0_el1") >> 56 & 0xF);
+    *cpu = Cpu::new(index, guarded_stack(index).end(), predictor);
     let secure = el3::secure_world();
     (cpu.normal.scr, cpu.normal.cptr) = (normal.scr, normal.cptr);
     (cpu.secure.scr, cpu.secure.cptr) = (secure.scr, secure.cptr);
-    cpu.index = index;
-    cpu.predictor = Predictor::of(sysreg::read!("midr_el1"), sysreg::read!("id_aa64pfr0_el1") >> 56 & 0xF);
-    cpu.stack_top = guarded_stack(index).end();
     if trace::ON {
         // SAFETY: the register is the monitor's own, and this is the value that it gets when the CPU leaves.
         unsafe { sysreg::write!("tpidr_el3", core::ptr::from_mut(cpu).addr() as u64) };
@@ -213,13 +216,13 @@ pub extern "C" fn handle_interrupt(cpu: &mut Cpu, context: *mut Context) -> Tran
     let pending = gic::take();
     let came = Came::by_interrupt(cpu, from, || gic::number(pending), arch::return_address);
     let next = match pending {
-        gic::Pending::Tee => MONITOR.secure_interrupt(cpu).unwrap_or_else(|| {
+        gic::Pending::Tee => Opteed::interrupt(cpu).unwrap_or_else(|| {
             gic::discard_secure();
             Next::Enter(from)
         }),
         gic::Pending::Monitor(id) => {
             if !gic::is_wake(id) {
-                complain(format_args!("cpu{}: group 0 interrupt {id} that nobody asked for", cpu.index));
+                complain(format_args!("cpu{}: group 0 interrupt {id} that nobody asked for", cpu.index()));
             }
             Next::Enter(from)
         }
@@ -280,16 +283,17 @@ fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Next) 
             }
             Next::PowerDown => {
                 arch::wait_for_interrupt();
-                MONITOR.woken(cpu)
+                MONITOR.power().woken(cpu)
             }
             Next::Park => {
                 park(cpu);
                 from = None;
-                MONITOR.switched_on(cpu)
+                MONITOR.power().switched_on(cpu)
             }
+            Next::Power(step, verdict) => MONITOR.power().go_on(cpu, step, verdict),
             Next::Boot => {
                 announce();
-                MONITOR.psci.begin(cpu);
+                Power::begin(cpu);
                 Next::BeginNormal
             }
             Next::SystemOff => {
@@ -314,17 +318,17 @@ fn park(cpu: &mut Cpu) {
     let entry = loop {
         // One of the TEE's is not taken, and does not end the wait either.
         while let gic::Pending::Monitor(_) = gic::take() {}
-        if let Some(entry) = MONITOR.psci.cpus().requested(cpu.index) {
+        if let Some(entry) = MONITOR.power().cpus().requested(cpu.index()) {
             break entry;
         }
         arch::wait_for_interrupt();
     };
-    cpu.resume = (entry.address, entry.argument);
+    cpu.entry = entry;
 }
 
 /// The TEE's first entry is over, or there was none to enter: says which, and lets the device tree say so too.
 fn announce() {
-    if !MONITOR.tee.is_ready() {
+    if !MONITOR.tee().is_ready() {
         log::warn!("no TEE: calls to it answer -1");
         return;
     }

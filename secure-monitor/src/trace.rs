@@ -4,9 +4,9 @@
 //! In others there is nothing of it: what `refused!` is given is not even evaluated, and [`Came`] has no bytes. On the
 //! host the tests are told.
 
-use crate::context::{Context, Cpu, Errand, World};
-use crate::dispatch::Service;
-use crate::services::opteed::Opteed;
+use crate::world::context::{Context, World};
+use crate::world::cpu::Cpu;
+use crate::world::tee::Errand;
 use shared_abi::layout;
 use shared_abi::smccc::FunctionId;
 use shared_abi::trace::Owner;
@@ -70,7 +70,7 @@ impl Came {
     /// The same when that has been told already, and nothing was done about it yet.
     #[inline(always)]
     pub fn by_told_call(cpu: &Cpu) -> Self {
-        Self([How { by_call: true, errand: cpu.errand }; ON as usize])
+        Self([How { by_call: true, errand: cpu.tee.errand() }; ON as usize])
     }
 
     /// By an exception that is neither a call nor an interrupt: ESR_EL3, ELR_EL3, FAR_EL3.
@@ -80,7 +80,7 @@ impl Came {
             let exit = Event::Exit { vcpu: 0, esr, pc: pc(), far: far(), ipa: 0 };
             write(caller(from, 0), &exit.encode());
         }
-        Self([How { by_call: false, errand: cpu.errand }; ON as usize])
+        Self([How { by_call: false, errand: cpu.tee.errand() }; ON as usize])
     }
 
     /// By an interrupt, while the world was at `pc`.
@@ -90,7 +90,7 @@ impl Came {
             let interrupt = Event::Interrupt { vcpu: 0, intid: intid(), pc: pc() };
             write(caller(from, 0), &interrupt.encode());
         }
-        Self([How { by_call: false, errand: cpu.errand }; ON as usize])
+        Self([How { by_call: false, errand: cpu.tee.errand() }; ON as usize])
     }
 
     /// Tells that the CPU leaves for the world `to`: at `pc` if that is the one that came, and else where it is to go
@@ -128,8 +128,8 @@ impl How {
 
     #[inline(always)]
     fn switch(&self, cpu: &mut Cpu, to: World) -> Event {
-        let errand = if to == World::Secure { cpu.errand } else { self.errand };
-        Event::WorldSwitch { to: to.into(), errand: errand as u8, pc: cpu.context(to).elr }
+        let errand = if to == World::Secure { cpu.tee.errand() } else { self.errand };
+        Event::WorldSwitch { to: to.into(), errand: errand.number(), pc: cpu.context(to).elr }
     }
 }
 
@@ -138,7 +138,7 @@ impl How {
 #[inline(never)]
 fn tell_call(context: &Context, from: World) {
     let [x0, x1, x2, x3, x4, x5, x6, x7, ..] = context.gpr;
-    let to_tee = Opteed::owns(FunctionId(x0 as u32));
+    let to_tee = FunctionId(x0 as u32).is_of_trusted_os();
     let client = caller(from, if to_tee { x7 as u16 } else { 0 });
     // Of the TEE's what its answer is made of, and nothing that it left in the others.
     let x = match from {

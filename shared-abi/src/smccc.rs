@@ -62,6 +62,12 @@ impl FunctionId {
         }
     }
 
+    /// Whether the trusted OS owns the id, which costs less to ask than who does.
+    #[inline(always)]
+    pub const fn is_of_trusted_os(self) -> bool {
+        (self.0 >> 24) & 0x3F >= 50
+    }
+
     /// The function number, bits 15:0.
     pub const fn number(self) -> u16 {
         self.0 as u16
@@ -228,5 +234,10 @@ mod tests {
         assert!(crate::psci::PSCI_CPU_ON_64.is_64());
         assert_eq!(SMCCC_ARCH_WORKAROUND_1.owner(), Owner::Arch);
         assert_eq!(FunctionId(0x8800_0000).owner(), Owner::Reserved);
+        for owner in 0..64 {
+            for id in [FunctionId(owner << 24), FunctionId(0xC0FF_FFFF | owner << 24)] {
+                assert_eq!(id.is_of_trusted_os(), id.owner() == Owner::TrustedOs, "{id}");
+            }
+        }
     }
 }

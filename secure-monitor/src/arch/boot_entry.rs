@@ -2,7 +2,7 @@
 
 use super::switch::PARK_PRIORITY;
 use crate::handoff::{CALL, Handoff, MAGIC, SECONDARY_ENTRY};
-use crate::predictor::{ARM, CORTEX_A53, CORTEX_A57, CORTEX_A72};
+use crate::world::predictor::{ARM, CORTEX_A53, CORTEX_A57, CORTEX_A72};
 use core::arch::{asm, naked_asm};
 
 /// SCTLR_EL3 with MMU and data cache off: RES1 bits, instruction cache on, stack alignment checked.

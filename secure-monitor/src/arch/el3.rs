@@ -130,7 +130,7 @@ pub fn init(normal: &Controls) {
         mdcr |= 1 << 28;
     }
     let smfr0 = sysreg::read!("S3_0_C0_C4_5");
-    // Errors are synchronised at each exception to EL3 and before each ERET, where the CPU can (crate::errors).
+    // Errors are synchronised at each exception to EL3 and before each ERET, where the CPU can (crate::world::errors).
     let iesb = u64::from(field(sysreg::read!("S3_0_C0_C7_2"), 12) != 0) << 21;
     let sctlr = sysreg::read!("sctlr_el3") | iesb;
     // SAFETY: SCTLR_EL3.IESB changes nothing else. CPTR_EL3 opens SVE and SME so that their length registers can be

@@ -150,7 +150,7 @@ pub fn fault_address() -> u64 {
 }
 
 /// Switches the MMU off and on again, which on some CPUs is what makes the branch predictor forget
-/// ([`crate::predictor`]).
+/// ([`crate::world::predictor`]).
 pub fn toggle() {
     // SAFETY: translation is the identity, so the instructions are found at the same address without it; they access no
     // memory, and what the caches hold stays there.

@@ -1,9 +1,10 @@
 //! Leaving the monitor: back to the caller, or into the other world.
 //!
 //! The paths below are what every call costs, so they save and restore what the other world can see or touch, once,
-//! and nothing else. [`crate::context`] says which registers those are.
+//! and nothing else. [`crate::world::context`] says which registers those are.
 
-use crate::context::{Context, Cpu};
+use crate::world::context::Context;
+use crate::world::cpu::Cpu;
 use core::arch::naked_asm;
 
 /// ICC_PMR_EL1 that lets every priority through.
@@ -117,7 +118,7 @@ pub(super) unsafe extern "C" fn keep_normal() -> ! {
         ".global begin_tee",
         "begin_tee:",
         // What was done before is no doing of the TEE's: an error that comes of it is pending from now on, and it is
-        // noted that one is (crate::errors).
+        // noted that one is (crate::world::errors).
         "dsb sy",
         "isb",
         "mrs x2, isr_el1",

@@ -1,8 +1,8 @@
 //! An undefined-instruction exception for a lower level, made by hand.
 
 use super::sysreg;
-use crate::context::World;
-use crate::injection::Target;
+use crate::world::context::World;
+use crate::world::injection::Target;
 
 /// ESR of an exception with unknown reason, 32-bit instruction.
 const ESR_UNKNOWN: u64 = 1 << 25;

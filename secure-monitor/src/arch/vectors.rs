@@ -124,7 +124,7 @@ pub unsafe extern "C" fn runtime_vectors() {
 }
 
 /// All that leaves the TEE. What it did has its end here: an error that comes of it is pending from now on
-/// ([`crate::errors`]).
+/// ([`crate::world::errors`]).
 #[unsafe(naked)]
 unsafe extern "C" fn tee_smc() -> ! {
     naked_asm!(
@@ -143,7 +143,7 @@ unsafe extern "C" fn tee_smc() -> ! {
         "1: b {switch}",
         "3: bl {error}",
         "b 2b",
-        pending = const crate::errors::PENDING.trailing_zeros(),
+        pending = const crate::world::errors::PENDING.trailing_zeros(),
         handler = sym handle_tee_smc,
         error = sym handle_tee_error,
         switch = sym super::switch::switch,

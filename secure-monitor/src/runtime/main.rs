@@ -14,12 +14,14 @@ fn main() {
 #[cfg(target_os = "none")]
 mod stage {
     use secure_monitor::arch::{self, cache, mmu, mmu::Kind, runtime_entry};
-    use secure_monitor::dispatch::Next;
     use secure_monitor::handoff::{self, Handoff};
     use secure_monitor::monitor::{self, MONITOR};
     use secure_monitor::platform::{console, gic, memory};
+    use secure_monitor::services::opteed::Opteed;
     use secure_monitor::services::psci::Cpus;
     use secure_monitor::trace;
+    use secure_monitor::world::cpu::Entry;
+    use secure_monitor::world::next::Next;
     use shared_abi::layout::{self, Range};
     #[cfg(tracing)]
     use shared_abi::trace::Way;
@@ -86,11 +88,11 @@ mod stage {
         let size = &raw const __image_end as usize - &raw const __text_start as usize;
         log::info!("runtime {} KiB", size.div_ceil(1024));
 
-        cpu.resume = (handoff.normal, handoff.dtb);
+        cpu.entry = Entry { address: handoff.normal, argument: handoff.dtb };
         let next = if handoff.tee == 0 {
             Next::Boot
         } else {
-            MONITOR.tee.prepare(cpu, handoff.tee, handoff.dtb);
+            Opteed::prepare(cpu, handoff.tee, handoff.dtb);
             Next::BeginSecure
         };
         monitor::run(cpu, next)
@@ -124,7 +126,7 @@ mod stage {
             log::error!("device tree: this CPU, {own:#x}, is not in it; stopped");
             arch::stop()
         };
-        let cpus = MONITOR.psci.set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
+        let cpus = MONITOR.power().set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
         // SAFETY: once, before the other CPUs are called.
         unsafe { monitor::publish(cpus.mpidrs()) };
         cache::clean(layout::MONITOR_RUNTIME.base, layout::MONITOR_RUNTIME.size.min(size_of_image()));
@@ -138,7 +140,7 @@ mod stage {
     /// Calls the CPUs that wait in the pen, and waits for none: each is off, as PSCI has it, until it is switched on,
     /// and one that was switched on before it came begins when it comes.
     fn call_cpus() {
-        let cpus = MONITOR.psci.cpus().mpidrs();
+        let cpus = MONITOR.power().cpus().mpidrs();
         let own = arch::mpidr();
         let count = cpus.len();
         for mpidr in cpus.filter(|mpidr| *mpidr != own) {

@@ -1,19 +1,23 @@
 //! Arm architecture calls (SMCCC 1.4 §7).
 //!
 //! Of the workaround calls the first and the third are offered, so that a normal world can use them and measure what
-//! they cost ([`crate::predictor`]). The second is not: what it mitigates is a side channel of real pipelines, and the
+//! they cost ([`crate::world::predictor`]). The second is not: what it mitigates is a side channel of real pipelines, and the
 //! monitor runs on QEMU's emulation. A port to silicon adds it here.
 
-use crate::context::Answer;
-use crate::dispatch::{Service, UNKNOWN};
-use crate::predictor::Predictor;
+use super::Service;
+use crate::trace::{Refusal, refused};
+use crate::world::call::{Answer, UNKNOWN};
+use crate::world::context::World;
+use crate::world::cpu::Cpu;
+use crate::world::next::Next;
+use crate::world::predictor::Predictor;
 use shared_abi::smccc::{
     self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_3,
     SMCCC_VERSION, SUCCESS, in_x0,
 };
 
 /// What SMCCC_VERSION answers: 1.4.
-pub const VERSION: u64 = smccc::VERSION as u64;
+const VERSION: u64 = smccc::VERSION as u64;
 
 /// The family.
 pub struct Arch;
@@ -23,23 +27,61 @@ impl Service for Arch {
     fn owns(id: FunctionId) -> bool {
         id.is_fast() && id.owner() == Owner::Arch
     }
+
+    /// By the version everybody measures a monitor.
+    #[inline(always)]
+    fn frequent(&self, cpu: &mut Cpu, id: FunctionId) -> Option<World> {
+        if id != SMCCC_VERSION {
+            return None;
+        }
+        cpu.normal.answer(Answer::One(VERSION));
+        Some(World::Normal)
+    }
+
+    /// A hypervisor may ask for this whenever a guest leaves.
+    #[inline(always)]
+    fn less_frequent(&self, cpu: &mut Cpu, id: FunctionId) -> bool {
+        let offered = match id {
+            SMCCC_ARCH_WORKAROUND_1 => cpu.predictor() != Predictor::Unknown,
+            SMCCC_ARCH_WORKAROUND_3 => {
+                // Where both are called the first is called more.
+                core::hint::cold_path();
+                cpu.predictor().of_history() != NOT_SUPPORTED
+            }
+            _ => false,
+        };
+        if offered {
+            forget(cpu.predictor());
+        }
+        offered
+    }
+
+    fn handle(&self, cpu: &mut Cpu, from: World, id: FunctionId) -> Next {
+        let answer = Self::call(id, cpu.context(from).gpr[1] as u32, cpu.predictor());
+        // That a feature is not there is an answer.
+        if answer == UNKNOWN && id != SMCCC_ARCH_FEATURES {
+            refused!(Refusal::UnknownFunction, id.0.into(), ());
+        }
+        cpu.context(from).answer(answer);
+        Next::Enter(from)
+    }
 }
 
 impl Arch {
-    /// The answer to a call. `x1` is the one argument that any of the calls has, `predictor` this CPU's.
-    pub fn call(id: FunctionId, x1: u32, predictor: Predictor) -> Answer {
+    /// Answers a call. `x1` is the one argument that any of the calls has, `predictor` this CPU's.
+    fn call(id: FunctionId, x1: u32, predictor: Predictor) -> Answer {
         match id {
             SMCCC_VERSION => Answer::One(VERSION),
             SMCCC_ARCH_FEATURES => Answer::One(in_x0(Self::feature(FunctionId(x1), predictor))),
             SMCCC_ARCH_WORKAROUND_1 | SMCCC_ARCH_WORKAROUND_3 if Self::feature(id, predictor) != NOT_SUPPORTED => {
-                predictor.forget();
+                forget(predictor);
                 Answer::Nothing
             }
             _ => UNKNOWN,
         }
     }
 
-    /// What ARCH_FEATURES answers about a call.
+    /// Says what ARCH_FEATURES answers about a call.
     fn feature(id: FunctionId, predictor: Predictor) -> i32 {
         match id {
             SMCCC_VERSION | SMCCC_ARCH_FEATURES => SUCCESS,
@@ -48,6 +90,17 @@ impl Arch {
             _ => NOT_SUPPORTED,
         }
     }
+}
+
+/// Makes the predictor of the CPU this runs on forget, if that is how. The host's has nothing to forget.
+#[inline(always)]
+fn forget(predictor: Predictor) {
+    #[cfg(target_os = "none")]
+    if predictor == Predictor::ForgetsWithMmu {
+        crate::arch::mmu::toggle();
+    }
+    #[cfg(not(target_os = "none"))]
+    let _ = predictor;
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! What the standard services say of themselves (SMCCC 1.4 §6.2): PSCI is the one of them that is there.
 
-use super::psci::Psci;
-use crate::context::Answer;
-use crate::dispatch::{Service, UNKNOWN};
+use super::{Service, psci};
+use crate::world::call::{Answer, UNKNOWN};
+use crate::world::context::World;
+use crate::world::cpu::Cpu;
+use crate::world::next::Next;
 use shared_abi::smccc::{FunctionId, SMCCC_STD_CALL_COUNT, SMCCC_STD_CALL_UID, SMCCC_STD_REVISION};
 
 /// 108d905b-f863-47e8-ae2d-c0fb5641f6e2, by which TF-A's standard services are known, in its words.
@@ -18,13 +20,18 @@ impl Service for Standard {
     fn owns(id: FunctionId) -> bool {
         [SMCCC_STD_CALL_COUNT, SMCCC_STD_CALL_UID, SMCCC_STD_REVISION].contains(&id)
     }
+
+    fn handle(&self, cpu: &mut Cpu, from: World, id: FunctionId) -> Next {
+        cpu.context(from).answer(Self::call(id));
+        Next::Enter(from)
+    }
 }
 
 impl Standard {
-    /// The answer to one of the family's calls.
-    pub fn call(id: FunctionId) -> Answer {
+    /// Answers one of the family's calls.
+    fn call(id: FunctionId) -> Answer {
         match id {
-            SMCCC_STD_CALL_COUNT => Answer::One(Psci::FUNCTIONS.len() as u64),
+            SMCCC_STD_CALL_COUNT => Answer::One(psci::FUNCTIONS.len() as u64),
             SMCCC_STD_CALL_UID => Answer::Four(UID),
             SMCCC_STD_REVISION => Answer::Two(REVISION),
             _ => UNKNOWN,

@@ -1,9 +1,10 @@
 //! What is told of calls, and of what is refused.
 
 use super::*;
-use crate::dispatch::{Monitor, Next};
+use crate::dispatch::Monitor;
+use crate::world::next::{Next, Step};
+use crate::world::tee::VectorTable;
 use shared_abi::opteed::{TEESMC_OPTEED_RETURN_CALL_DONE, Vector};
-use shared_abi::trace::event::ERRANDS;
 use shared_abi::{layout, optee_smc, psci, smccc, trace};
 
 /// What the handlers in `monitor.rs` do around a call, which the host does not have.
@@ -18,7 +19,8 @@ fn smc(monitor: &Monitor, cpu: &mut Cpu, from: World, x: [u64; 8]) -> Vec<(u16, 
 }
 
 fn monitor() -> (Monitor, Cpu) {
-    let cpu = Cpu { tee_vectors: layout::TEE.base, ..Cpu::default() };
+    let mut cpu = Cpu::ZERO;
+    cpu.tee.ready(VectorTable::new(layout::TEE.base).unwrap());
     (Monitor::new(|_| {}), cpu)
 }
 
@@ -30,7 +32,7 @@ fn a_call_of_the_tee_is_four_records_and_the_third_has_the_answer() {
     let pc = layout::TEE.base + Vector::Fast.offset();
     let told = smc(&monitor, &mut cpu, World::Normal, x);
     let call = Event::Call { conduit: Conduit::Smc, from: trace::World::Normal, vcpu: 0, x };
-    let errand = Errand::Call as u8;
+    let errand = Errand::Call.number();
     assert_eq!(told, [(7, call), (7, Event::WorldSwitch { to: trace::World::Secure, errand, pc })]);
     let x = [TEESMC_OPTEED_RETURN_CALL_DONE.0.into(), 11, 22, 33, 44, 0, 0, 0];
     let [x0, x1, x2, x3, x4, ..] = x;
@@ -64,7 +66,7 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
     ] {
         let (monitor, mut cpu) = monitor();
         if !with_tee {
-            cpu.tee_vectors = 0;
+            cpu.tee.gone();
         }
         let told = smc(&monitor, &mut cpu, from, [id.into(), 0, 0, 0, 0, 0, 0, 0]);
         let [(_, Event::Call { .. }), refused, (_, Event::Answer { x: [u64::MAX, 0, 0, 0], .. })] = told[..] else {
@@ -91,9 +93,9 @@ fn what_is_no_answer_is_a_switch_or_a_resumption() {
     let (_, mut cpu) = monitor();
     (cpu.normal.elr, cpu.secure.elr) = (0x6000_0000, 0x0E10_0000);
     let (normal, secure) = (trace::World::Normal, trace::World::Secure);
-    let switch = |to, errand, pc| Event::WorldSwitch { to, errand: errand as u8, pc };
+    let switch = |to, errand: Errand, pc| Event::WorldSwitch { to, errand: errand.number(), pc };
     let mut left = |came: fn(&mut Cpu) -> Came, leave: fn(Came, &mut Cpu), errand| {
-        cpu.errand = errand;
+        cpu.tee.begin(errand);
         let came = came(&mut cpu);
         tape::take();
         leave(came, &mut cpu);
@@ -106,7 +108,7 @@ fn what_is_no_answer_is_a_switch_or_a_resumption() {
     let to_normal: fn(Came, &mut Cpu) = |came, cpu| came.leave(cpu, Some(World::Normal), World::Normal, || 16);
     assert_eq!(left(interrupt, to_normal, Errand::None), Event::Resume { to: normal, pc: 16 });
     let to_tee: fn(Came, &mut Cpu) = |came, cpu| {
-        cpu.errand = Errand::Interrupt;
+        cpu.tee.begin(Errand::Interrupt);
         came.leave(cpu, Some(World::Normal), World::Secure, || 16);
     };
     assert_eq!(left(interrupt, to_tee, Errand::None), switch(secure, Errand::Interrupt, 0x0E10_0000));
@@ -115,33 +117,18 @@ fn what_is_no_answer_is_a_switch_or_a_resumption() {
 
     // A CPU that wakes up goes on in the TEE; one that comes back from there, or from being off, begins.
     let redirected: fn(Came, &mut Cpu) = |came, cpu| came.begin(cpu, Some(World::Secure), World::Secure);
-    assert_eq!(left(call, redirected, Errand::Suspend), Event::Resume { to: secure, pc: 0x0E10_0000 });
+    assert_eq!(left(call, redirected, Errand::Power(Step::Suspend)), Event::Resume { to: secure, pc: 0x0E10_0000 });
     let begins: fn(Came, &mut Cpu) = |came, cpu| {
-        cpu.errand = Errand::None;
+        cpu.tee.begin(Errand::None);
         came.begin(cpu, Some(World::Secure), World::Normal);
     };
-    assert_eq!(left(call, begins, Errand::Resume), switch(normal, Errand::Resume, 0x6000_0000));
+    assert_eq!(
+        left(call, begins, Errand::Power(Step::Resume)),
+        switch(normal, Errand::Power(Step::Resume), 0x6000_0000)
+    );
     let was_off: fn(Came, &mut Cpu) = |came, cpu| {
-        cpu.errand = Errand::CpuOn;
+        cpu.tee.begin(Errand::Power(Step::On));
         came.begin(cpu, None, World::Secure);
     };
-    assert_eq!(left(call, was_off, Errand::CpuOff), switch(secure, Errand::CpuOn, 0x0E10_0000));
-}
-
-#[test]
-fn errands_are_numbered_as_the_trace_names_them() {
-    for (errand, name) in [
-        (Errand::None, "nothing"),
-        (Errand::Entry, "entry"),
-        (Errand::Call, "call"),
-        (Errand::Interrupt, "interrupt"),
-        (Errand::CpuOn, "CPU on"),
-        (Errand::CpuOff, "CPU off"),
-        (Errand::Suspend, "suspend"),
-        (Errand::Resume, "resume"),
-        (Errand::SystemOff, "system off"),
-        (Errand::SystemReset, "system reset"),
-    ] {
-        assert_eq!(ERRANDS[errand as usize], name);
-    }
+    assert_eq!(left(call, was_off, Errand::Power(Step::Off)), switch(secure, Errand::Power(Step::On), 0x0E10_0000));
 }

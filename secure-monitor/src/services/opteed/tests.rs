@@ -1,8 +1,11 @@
 //! The monitor's conversation with a TEE, step by step.
 
 use super::*;
-use crate::context::Context;
+use crate::dispatch::Monitor;
 use crate::services::psci::{Cpus, Ram};
+use crate::world::context::Context;
+use crate::world::cpu::Entry;
+use crate::world::predictor::Predictor;
 use shared_abi::layout::{DRAM_BASE, Range};
 use shared_abi::opteed::*;
 use shared_abi::psci::{PSCI_CPU_OFF, PSCI_CPU_SUSPEND_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET, PSCI_SYSTEM_RESET2_64};
@@ -13,23 +16,27 @@ const ENTRY: u64 = DRAM_BASE + 0x20_0000;
 fn monitor() -> Monitor {
     let monitor = Monitor::new(|_| {});
     let ram: Ram = [Range::new(DRAM_BASE, 1 << 30)].into_iter().collect();
-    monitor.psci.set_cpus(Cpus::new([0, 1].into_iter().collect(), ram, 0));
+    monitor.power().set_cpus(Cpus::new([0, 1].into_iter().collect(), ram, 0));
     monitor
 }
 
 /// A monitor and its boot CPU, with a TEE that has answered.
 fn ready() -> (Monitor, Cpu) {
     let (monitor, mut cpu) = (monitor(), Cpu::default());
-    monitor.tee.prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+    Opteed::prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_ENTRY_DONE, &[TABLE]), Next::Boot);
     (monitor, cpu)
 }
 
+/// Says it, and lets PSCI go on with what came of it, as the runtime does.
 fn says(monitor: &Monitor, cpu: &mut Cpu, from: World, id: FunctionId, arguments: &[u64]) -> Next {
     let context = cpu.context(from);
     context.gpr[0] = id.0.into();
     context.gpr[1..=arguments.len()].copy_from_slice(arguments);
-    monitor.smc(cpu, from)
+    match monitor.smc(cpu, from) {
+        Next::Power(step, verdict) => monitor.power().go_on(cpu, step, verdict),
+        next => next,
+    }
 }
 
 fn tee_says(monitor: &Monitor, cpu: &mut Cpu, id: FunctionId, arguments: &[u64]) -> Next {
@@ -45,8 +52,8 @@ const YIELDING: FunctionId = FunctionId(0x3200_0004);
 
 #[test]
 fn the_first_entry_has_no_pageable_part_the_size_of_the_memory_and_the_device_tree() {
-    let (monitor, mut cpu) = (monitor(), Cpu::default());
-    monitor.tee.prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+    let mut cpu = Cpu::default();
+    Opteed::prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
     assert_eq!(cpu.secure.gpr[..4], [0, layout::TEE.size, DRAM_BASE, 0]);
     assert_eq!((cpu.secure.elr, cpu.secure.spsr), (layout::TEE.base, 0x3C5));
     assert_eq!(cpu.secure.el1.sctlr, 0x30D0_0800);
@@ -77,9 +84,9 @@ fn a_vector_table_outside_of_the_tees_memory_is_no_tee() {
     let outside = [0, 0x0E00_0000, DRAM_BASE, layout::TEE.base - 4, layout::TEE.end() - 32, TABLE + 2, u64::MAX - 3];
     for table in outside {
         let (monitor, mut cpu) = (monitor(), Cpu::default());
-        monitor.tee.prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+        Opteed::prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
         assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_ENTRY_DONE, &[table]), Next::Boot, "{table:#x}");
-        assert!(!monitor.tee.is_ready());
+        assert!(!monitor.tee().is_ready());
         normal_says(&monitor, &mut cpu, FAST, &[]);
         assert_eq!(cpu.normal.gpr[0], u64::MAX);
     }
@@ -128,7 +135,7 @@ fn what_the_tee_says_to_the_monitor_is_refused_from_the_normal_world() {
         assert_eq!(normal_says(&monitor, &mut cpu, *id, &[TABLE, 0, 0, 0]), Next::Enter(World::Normal));
         assert_eq!(cpu.normal.gpr[..4], [u64::MAX, TABLE, 0, 0], "{id}");
         assert_eq!(cpu.secure, before, "{id}");
-        assert_eq!(cpu.errand, Errand::None);
+        assert_eq!(cpu.tee.errand(), Errand::None);
     }
 }
 
@@ -168,7 +175,7 @@ fn a_secure_interrupt_changes_no_register_of_the_normal_world() {
     let (monitor, mut cpu) = ready();
     cpu.normal.gpr = [0x4E; 31];
     let before = cpu.normal;
-    assert_eq!(monitor.secure_interrupt(&mut cpu), Some(Next::Enter(World::Secure)));
+    assert_eq!(Opteed::interrupt(&mut cpu), Some(Next::Enter(World::Secure)));
     assert_eq!(cpu.secure.elr, TABLE + Vector::Fiq.offset());
     cpu.secure.gpr = [0x5EC; 31];
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_FIQ_DONE, &[7, 7, 7, 7]), Next::Enter(World::Normal));
@@ -177,8 +184,8 @@ fn a_secure_interrupt_changes_no_register_of_the_normal_world() {
 
 #[test]
 fn without_a_tee_a_secure_interrupt_is_the_monitors() {
-    let (monitor, mut cpu) = (monitor(), Cpu::default());
-    assert_eq!(monitor.secure_interrupt(&mut cpu), None);
+    let mut cpu = Cpu::default();
+    assert_eq!(Opteed::interrupt(&mut cpu), None);
 }
 
 #[test]
@@ -204,10 +211,10 @@ fn a_cpu_goes_off_and_comes_on_through_the_tee() {
     assert_eq!(cpu.secure.elr, TABLE + Vector::CpuOff.offset());
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_OFF_DONE, &[0]), Next::Park);
 
-    cpu.resume = (ENTRY, 0x77);
+    cpu.entry = Entry { address: ENTRY, argument: 0x77 };
     cpu.secure.gpr = [0x5EC; 31];
     cpu.secure.el1.ttbr0 = 0x5EC;
-    assert_eq!(monitor.switched_on(&mut cpu), Next::BeginSecure);
+    assert_eq!(monitor.power().switched_on(&mut cpu), Next::BeginSecure);
     assert_eq!(cpu.secure.elr, TABLE + Vector::CpuOn.offset());
     assert_eq!(cpu.secure.gpr, [0; 31]);
     assert_eq!((cpu.secure.el1.sctlr, cpu.secure.el1.ttbr0), (0x30D0_0800, 0), "the MMU is off");
@@ -229,8 +236,9 @@ fn a_tee_that_does_not_let_a_cpu_go_keeps_it_on() {
 #[test]
 fn a_cpu_without_the_tee_runs_the_normal_world_all_the_same() {
     let (monitor, _) = ready();
-    let mut second = Cpu { index: 1, resume: (ENTRY, 1), ..Cpu::default() };
-    assert_eq!(monitor.switched_on(&mut second), Next::BeginSecure);
+    let mut second = Cpu::new(1, 0, Predictor::Unknown);
+    second.entry = Entry { address: ENTRY, argument: 1 };
+    assert_eq!(monitor.power().switched_on(&mut second), Next::BeginSecure);
     assert_eq!(tee_says(&monitor, &mut second, TEESMC_OPTEED_RETURN_ON_DONE, &[5]), Next::BeginNormal);
     assert_eq!(normal_says(&monitor, &mut second, FAST, &[]), Next::Enter(World::Normal));
     assert_eq!(second.normal.gpr[0], u64::MAX);
@@ -243,8 +251,49 @@ fn a_suspension_with_loss_of_context_goes_through_the_tee_both_ways() {
     assert_eq!(normal_says(&monitor, &mut cpu, PSCI_CPU_SUSPEND_64, &[down, ENTRY, 9]), Next::Enter(World::Secure));
     assert_eq!(cpu.secure.elr, TABLE + Vector::CpuSuspend.offset());
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_SUSPEND_DONE, &[0]), Next::PowerDown);
-    assert_eq!(monitor.woken(&mut cpu), Next::Redirect);
+    assert_eq!(monitor.power().woken(&mut cpu), Next::Redirect);
     assert_eq!(cpu.secure.elr, TABLE + Vector::CpuResume.offset());
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_RESUME_DONE, &[0]), Next::ResumeNormal);
     assert_eq!((cpu.normal.elr, cpu.normal.gpr[0]), (ENTRY, 9));
+}
+
+#[test]
+fn the_tee_is_told_of_each_step_at_its_entry_and_says_something_to_it() {
+    for (step, vector, next, done) in [
+        (Step::On, Vector::CpuOn, Next::BeginSecure, TEESMC_OPTEED_RETURN_ON_DONE),
+        (Step::Off, Vector::CpuOff, Next::Enter(World::Secure), TEESMC_OPTEED_RETURN_OFF_DONE),
+        (Step::Suspend, Vector::CpuSuspend, Next::Enter(World::Secure), TEESMC_OPTEED_RETURN_SUSPEND_DONE),
+        (Step::Resume, Vector::CpuResume, Next::Redirect, TEESMC_OPTEED_RETURN_RESUME_DONE),
+        (Step::SystemOff, Vector::SystemOff, Next::Enter(World::Secure), TEESMC_OPTEED_RETURN_SYSTEM_OFF_DONE),
+        (Step::SystemReset, Vector::SystemReset, Next::Enter(World::Secure), TEESMC_OPTEED_RETURN_SYSTEM_RESET_DONE),
+    ] {
+        for (x1, verdict) in [(0, Verdict::Done), (1, Verdict::Failed)] {
+            let (monitor, mut cpu) = ready();
+            cpu.secure.gpr = [0x5EC; 31];
+            assert_eq!(monitor.tee().tell(&mut cpu, step), Some(next));
+            assert_eq!((cpu.secure.elr, cpu.tee.errand()), (TABLE + vector.offset(), Errand::Power(step)));
+            assert_eq!(cpu.secure.gpr[..8], [0; 8], "{step:?}");
+            cpu.secure.gpr[..2].copy_from_slice(&[done.0.into(), x1]);
+            // The machine's end is not the TEE's to refuse: the ABI has no result there.
+            let verdict = if matches!(step, Step::SystemOff | Step::SystemReset) { Verdict::Done } else { verdict };
+            assert_eq!(monitor.smc(&mut cpu, World::Secure), Next::Power(step, verdict));
+            assert_eq!(cpu.tee.errand(), Errand::None);
+            // Where it can be called afterwards.
+            let there = match (step, verdict) {
+                (Step::On | Step::Resume, verdict) => verdict == Verdict::Done,
+                (Step::Off, verdict) => verdict == Verdict::Failed,
+                _ => true,
+            };
+            assert_eq!(into_tee(&mut cpu, FAST), there, "{step:?} {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tee_that_is_not_there_is_told_of_nothing() {
+    let (monitor, mut cpu) = (monitor(), Cpu::default());
+    for step in [Step::On, Step::Off, Step::Suspend, Step::Resume, Step::SystemOff, Step::SystemReset] {
+        assert_eq!(monitor.tee().tell(&mut cpu, step), None);
+        assert_eq!(cpu, Cpu::default(), "{step:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The machine's CPUs and the state each is in.
 
+use crate::world::cpu::Entry;
 use arm_psci::{AffinityInfo, ErrorCode};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use heapless::Vec;
@@ -10,15 +11,6 @@ pub const MAX_RAM: usize = 8;
 
 /// Ranges of non-secure RAM.
 pub type Ram = Vec<Range, MAX_RAM>;
-
-/// Where a CPU begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its first instruction.
-    pub address: u64,
-    /// Its x0.
-    pub argument: u64,
-}
 
 /// A CPU. Whoever switches it on changes its state from `OFF`, and nobody else; from there on the state is the CPU's
 /// own.
@@ -47,7 +39,7 @@ pub struct Cpus {
 }
 
 impl Cpus {
-    /// All off but the one that boots.
+    /// Takes the machine's CPUs, all off but the one that boots.
     pub fn new(mpidrs: Vec<u64, MAX_CPUS>, ram: Ram, boot: usize) -> Self {
         let power = |(index, mpidr)| Power {
             mpidr,
@@ -58,12 +50,12 @@ impl Cpus {
         Self { powers: mpidrs.into_iter().enumerate().map(power).collect(), ram }
     }
 
-    /// The affinities of every CPU, in the device tree's order.
+    /// Lists the affinities of every CPU, in the device tree's order.
     pub fn mpidrs(&self) -> impl ExactSizeIterator<Item = u64> {
         self.powers.iter().map(|power| power.mpidr)
     }
 
-    /// Where CPUs are numbered from 0 it is found at once.
+    /// Finds a CPU; where they are numbered from 0, at once.
     #[inline(always)]
     fn power(&self, mpidr: u64) -> Result<&Power, ErrorCode> {
         let likely = self.powers.get(mpidr as usize % MAX_CPUS).filter(|power| power.mpidr == mpidr);
@@ -71,19 +63,19 @@ impl Cpus {
         found.ok_or(ErrorCode::InvalidParameters)
     }
 
-    /// Whether the normal world may begin at `address`: an instruction in non-secure RAM.
+    /// Checks that the normal world may begin at `address`: at an instruction in non-secure RAM.
     pub fn check_entry(&self, address: u64) -> Result<(), ErrorCode> {
         let in_ram = self.ram.iter().any(|range| range.holds(address, 4));
         if in_ram && address.is_multiple_of(4) { Ok(()) } else { Err(ErrorCode::InvalidAddress) }
     }
 
-    /// AFFINITY_INFO at the level of CPUs (PSCI 1.1 §5.7).
+    /// Answers AFFINITY_INFO at the level of CPUs (PSCI 1.1 §5.7).
     #[inline(always)]
     pub fn affinity_info(&self, mpidr: u64) -> Result<u64, ErrorCode> {
         Ok((self.power(mpidr)?.state.load(Ordering::Acquire) & INFO).into())
     }
 
-    /// CPU_ON (PSCI 1.1 §5.6): of several at once, one wins.
+    /// Does what CPU_ON asks for (PSCI 1.1 §5.6): of several callers at once, one wins.
     pub fn request_on(&self, mpidr: u64, entry: Entry) -> Result<(), ErrorCode> {
         let power = self.power(mpidr)?;
         self.check_entry(entry.address)?;
@@ -99,7 +91,7 @@ impl Cpus {
         }
     }
 
-    /// Where CPU `index` is to begin, if it was switched on. It stays "pending" until [`Cpus::set_on`].
+    /// Finds where CPU `index` is to begin, if it was switched on. It stays "pending" until [`Cpus::set_on`].
     pub fn requested(&self, index: usize) -> Option<Entry> {
         let power = &self.powers[index];
         (power.state.load(Ordering::Acquire) == ON_PENDING).then(|| Entry {
@@ -108,12 +100,12 @@ impl Cpus {
         })
     }
 
-    /// CPU `index` begins.
+    /// Notes that CPU `index` begins.
     pub fn set_on(&self, index: usize) {
         self.powers[index].state.store(ON, Ordering::Release);
     }
 
-    /// CPU `index`, which was on, is off.
+    /// Notes that CPU `index`, which was on, is off.
     pub fn set_off(&self, index: usize) {
         self.powers[index].state.store(OFF, Ordering::Release);
     }

@@ -1,6 +1,6 @@
 //! Where an exception goes that the monitor makes for a lower level.
 
-use crate::context::World;
+use super::context::World;
 
 /// HCR_EL2.TGE: exceptions of EL0 go to EL2.
 const TGE: u64 = 1 << 27;

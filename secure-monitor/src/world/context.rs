@@ -1,10 +1,11 @@
-//! What a CPU holds for each world, and for the monitor itself.
+//! One world's registers on one CPU.
 //!
 //! Plain structs whose offsets the assembly in `arch/` knows; the assertions at the end hold both together. Assembly
 //! saves and restores, Rust decides.
 
-use crate::predictor::Predictor;
+use super::call::Answer;
 use core::mem::offset_of;
+use shared_abi::smccc::FunctionId;
 
 /// The two worlds that the monitor switches between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,15 +131,25 @@ impl El1Registers {
 }
 
 impl Context {
-    const ZERO: Self = Self { gpr: [0; 31], elr: 0, spsr: 0, scr: 0, cptr: 0, errors: 0, el1: El1Registers::ZERO };
+    /// Registers of a world that has not begun.
+    pub const ZERO: Self = Self { gpr: [0; 31], elr: 0, spsr: 0, scr: 0, cptr: 0, errors: 0, el1: El1Registers::ZERO };
 
-    /// A world that begins: `elr` and `spsr` as given, every register zero that is not an argument.
+    /// Prepares a world that begins: `elr` and `spsr` as given, every register zero that is not an argument.
     pub fn start(&mut self, elr: u64, spsr: u64, arguments: &[u64]) {
         self.gpr = [0; 31];
         self.gpr[..arguments.len()].copy_from_slice(arguments);
         self.elr = elr;
         self.spsr = spsr;
         self.el1 = El1Registers { sctlr: SCTLR_EL1_OFF, ..El1Registers::default() };
+    }
+
+    /// Reads the id and arguments of a call. Of an SMC32 call bits 63:32 are not part of any argument, whatever the
+    /// caller left there (SMCCC 1.4 §3.1).
+    #[inline(always)]
+    pub fn arguments(&self, id: FunctionId) -> [u64; 8] {
+        let mask = if id.is_64() { u64::MAX } else { 0xFFFF_FFFF };
+        let [_, x1, x2, x3, x4, x5, x6, x7, ..] = self.gpr;
+        [u64::from(id.0), x1 & mask, x2 & mask, x3 & mask, x4 & mask, x5 & mask, x6 & mask, x7 & mask]
     }
 
     /// Puts a call's results where the caller looks for them.
@@ -149,93 +160,6 @@ impl Context {
             Answer::One(x0) => self.gpr[0] = x0,
             Answer::Two(results) => self.gpr[..2].copy_from_slice(&results),
             Answer::Four(results) => self.gpr[..4].copy_from_slice(&results),
-        }
-    }
-}
-
-/// The results of a call, from x0 on. What is no result stays as the caller had it, as TF-A leaves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// None.
-    Nothing,
-    /// x0.
-    One(u64),
-    /// x0 and x1.
-    Two([u64; 2]),
-    /// x0 to x3.
-    Four([u64; 4]),
-}
-
-/// Why the TEE was entered last, and so what its return means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Errand {
-    /// It was not: nothing is outstanding.
-    #[default]
-    None,
-    /// Its first entry.
-    Entry,
-    /// A call of the normal world.
-    Call,
-    /// A secure interrupt that came while the normal world ran.
-    Interrupt,
-    /// This CPU was switched on.
-    CpuOn,
-    /// This CPU is about to be switched off.
-    CpuOff,
-    /// This CPU is about to be suspended.
-    Suspend,
-    /// This CPU woke up.
-    Resume,
-    /// The machine is about to be switched off.
-    SystemOff,
-    /// The machine is about to be reset.
-    SystemReset,
-}
-
-/// Everything that one CPU owns at EL3. TPIDR_EL3 points to it.
-///
-/// The `percore` crate finds the CPU's share by an index at each access; here the vectors hand each handler the one
-/// `&mut Cpu` that exists, which costs nothing and needs no exception lock: nothing interrupts EL3.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(64))]
-pub struct Cpu {
-    /// The normal world. First, so that the address of the CPU is that of its normal world.
-    pub normal: Context,
-    /// The TEE.
-    pub secure: Context,
-    /// Where the monitor's own stack on this CPU begins.
-    pub stack_top: u64,
-    /// Position in the table of CPUs.
-    pub index: usize,
-    /// What the TEE was entered for.
-    pub errand: Errand,
-    /// The TEE's vector table; 0 as long as the TEE is not ready on this CPU.
-    pub tee_vectors: u64,
-    /// Where the normal world goes on after a suspension that loses its context: entry point and x0.
-    pub resume: (u64, u64),
-    /// Its branch predictor.
-    pub predictor: Predictor,
-}
-
-impl Cpu {
-    /// A CPU of which nothing is known.
-    pub const ZERO: Self = Self {
-        normal: Context::ZERO,
-        secure: Context::ZERO,
-        stack_top: 0,
-        index: 0,
-        errand: Errand::None,
-        tee_vectors: 0,
-        resume: (0, 0),
-        predictor: Predictor::Unknown,
-    };
-
-    /// The registers of `world`.
-    pub fn context(&mut self, world: World) -> &mut Context {
-        match world {
-            World::Normal => &mut self.normal,
-            World::Secure => &mut self.secure,
         }
     }
 }
@@ -260,7 +184,19 @@ const _: () = {
     assert!(offset_of!(El1Registers, esr) == 128);
     assert!(offset_of!(El1Registers, par) == 144);
     assert!(size_of::<El1Registers>() == 160);
-    assert!(offset_of!(Cpu, normal) == 0);
-    assert!(offset_of!(Cpu, secure) == 448);
-    assert!(offset_of!(Cpu, stack_top) == 896);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smc32_arguments_are_32_bits_in_x1_to_x7() {
+        let mut context = Context::default();
+        context.gpr[..8].fill(0xFFFF_FFFF_0000_0001);
+        let narrow = context.arguments(FunctionId(0xB200_0001));
+        assert_eq!(narrow, [0xB200_0001, 1, 1, 1, 1, 1, 1, 1]);
+        let wide = context.arguments(FunctionId(0xF200_0001));
+        assert_eq!(wide[1..], [0xFFFF_FFFF_0000_0001; 7]);
+    }
+}

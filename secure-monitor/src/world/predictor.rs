@@ -36,7 +36,7 @@ pub enum Predictor {
 const NOT_NEEDED: i32 = 1;
 
 impl Predictor {
-    /// The predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs say
+    /// Finds the predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs say
     /// themselves what they keep apart: from 3 on (FEAT_CSV2_3) history as well.
     pub const fn of(midr: u64, csv2: u64) -> Self {
         let (implementer, part) = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF);
@@ -59,21 +59,12 @@ impl Predictor {
         }
     }
 
-    /// The same about SMCCC_ARCH_WORKAROUND_3.
+    /// What ARCH_FEATURES answers about SMCCC_ARCH_WORKAROUND_3.
     pub const fn of_history(self) -> i32 {
         match self {
             Self::Unknown | Self::KeepsTargetsApart => NOT_SUPPORTED,
             Self::Harmless => NOT_NEEDED,
             Self::ForgetsWithMmu => SUCCESS,
-        }
-    }
-
-    /// Makes the predictor of the CPU this runs on forget, if that is how.
-    #[inline(always)]
-    pub fn forget(self) {
-        #[cfg(target_os = "none")]
-        if self == Self::ForgetsWithMmu {
-            crate::arch::mmu::toggle();
         }
     }
 }

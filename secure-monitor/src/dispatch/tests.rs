@@ -1,0 +1,279 @@
+//! Calls of both worlds, by who owns their ids.
+
+use super::*;
+use crate::services::psci::{Cpus, Ram};
+use crate::world::predictor::Predictor;
+use crate::world::tee::{Errand, VectorTable};
+use shared_abi::layout::{DRAM_BASE, Range, TEE};
+use shared_abi::opteed::TEESMC_OPTEED_RETURN_CALL_DONE;
+use shared_abi::{optee_smc, opteed, psci, smccc};
+
+fn monitor() -> Monitor {
+    Monitor::new(|_| {})
+}
+
+fn asked(w0: u64, from: World) -> Cpu {
+    let mut cpu = Cpu::new(0, 0, Predictor::Unknown);
+    for (n, register) in cpu.context(from).gpr.iter_mut().enumerate() {
+        *register = 0x1111_0000_0000_0000 + n as u64;
+    }
+    cpu.context(from).gpr[0] = w0;
+    cpu
+}
+
+#[test]
+fn nobody_serves_an_unknown_id_and_the_answer_is_minus_one_and_all_else_as_it_was() {
+    for from in [World::Normal, World::Secure] {
+        for id in [
+            0x8000_7777u64,
+            0x8100_0000,
+            0x8200_0000,
+            0x8300_0000,
+            0x8400_0016,
+            0x8400_FF02,
+            0x8500_0000,
+            0x8600_FF01,
+            0x8700_0000,
+            0xB000_0000,
+            0xC400_FF01,
+            0x0400_FF01,
+        ] {
+            let mut cpu = asked(id, from);
+            let before = cpu.context(from).gpr;
+            assert_eq!(monitor().smc(&mut cpu, from), Next::Enter(from));
+            assert_eq!(cpu.context(from).gpr[0], u64::MAX, "{id:#x}");
+            assert_eq!(cpu.context(from).gpr[1..], before[1..], "{id:#x}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_result_is_as_the_caller_left_it() {
+    for (id, results) in [
+        (0x8000_0000u64, 1),
+        (0x8000_0001, 1),
+        (0x8000_7777, 1),
+        (0x8400_0000, 1),
+        (0x8400_000A, 1),
+        (0xB200_0001, 1),
+        (0x3200_0004, 1),
+        (0x8400_FF00, 1),
+        (0x8400_FF01, 4),
+        (0x8400_FF03, 2),
+    ] {
+        let mut cpu = asked(id, World::Normal);
+        let before = cpu.normal.gpr;
+        monitor().smc(&mut cpu, World::Normal);
+        assert_ne!(cpu.normal.gpr[results - 1], before[results - 1], "{id:#x}");
+        assert_eq!(cpu.normal.gpr[results..], before[results..], "{id:#x}");
+    }
+}
+
+#[test]
+fn forgetting_has_no_result() {
+    let mut cpu = Cpu::new(0, 0, Predictor::Harmless);
+    cpu.normal = asked(smccc::SMCCC_ARCH_WORKAROUND_1.0.into(), World::Normal).normal;
+    let before = cpu.normal.gpr;
+    assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
+    assert_eq!(cpu.normal.gpr, before);
+}
+
+#[test]
+fn the_sve_hint_is_not_part_of_a_fast_id_and_other_reserved_bits_are_refused() {
+    let mut cpu = asked(u64::from(smccc::SMCCC_VERSION.0) | 1 << 16, World::Normal);
+    monitor().smc(&mut cpu, World::Normal);
+    assert_eq!(cpu.normal.gpr[0], 0x1_0004);
+    for bit in 17..24 {
+        let mut cpu = asked(u64::from(smccc::SMCCC_VERSION.0) | 1 << bit, World::Normal);
+        monitor().smc(&mut cpu, World::Normal);
+        assert_eq!(cpu.normal.gpr[0], u64::MAX);
+    }
+}
+
+#[test]
+fn only_a_fast_id_has_reserved_bits_and_one_with_them_does_not_reach_the_tee() {
+    let call = |id: u32| {
+        let mut cpu = asked(id.into(), World::Normal);
+        cpu.tee.ready(VectorTable::new(TEE.base).unwrap());
+        (monitor().smc(&mut cpu, World::Normal), cpu.normal.gpr[0])
+    };
+    assert_eq!(call(0xB200_0001).0, Next::Enter(World::Secure));
+    for bit in 17..24 {
+        assert_eq!(call(0xB200_0001 | 1 << bit), (Next::Enter(World::Normal), u64::MAX));
+        assert_eq!(call(0x3200_0001 | 1 << bit).0, Next::Enter(World::Secure), "yielding");
+    }
+}
+
+#[test]
+fn what_is_frequent_is_answered_before_anybody_asks_whose_it_is() {
+    let known = || Cpu::new(0, 0, Predictor::Harmless);
+    for id in [smccc::SMCCC_VERSION, psci::PSCI_VERSION] {
+        assert_eq!(monitor().frequent_of_normal_world(&mut known(), id), Some(World::Normal), "{id}");
+    }
+    let monitor = monitor();
+    let cpus = [0].into_iter().collect();
+    monitor.power().set_cpus(Cpus::new(cpus, Ram::default(), 0));
+    for id in [
+        psci::PSCI_AFFINITY_INFO_32,
+        psci::PSCI_AFFINITY_INFO_64,
+        smccc::SMCCC_ARCH_WORKAROUND_1,
+        smccc::SMCCC_ARCH_WORKAROUND_3,
+    ] {
+        assert!(monitor.less_frequent(&mut known(), id), "{id}");
+    }
+    // These differ from one of them in a bit or two, and their arguments would do.
+    for id in [0xC400_0000, 0xC400_0005, 0xC000_0004, 0xC000_0000, 0x4400_0004, 0x0400_0004, 0x8000_0004, 0] {
+        let mut cpu = known();
+        assert!(!monitor.less_frequent(&mut cpu, FunctionId(id)), "{id:#x}");
+        assert_eq!(cpu.normal.gpr, [0; 31], "{id:#x}");
+    }
+}
+
+#[test]
+fn forgetting_is_refused_where_it_is_not_offered() {
+    use Predictor::*;
+    for (predictor, offered) in [
+        (Unknown, [false, false]),
+        (KeepsTargetsApart, [true, false]),
+        (Harmless, [true, true]),
+        (ForgetsWithMmu, [true, true]),
+    ] {
+        for (id, offered) in [smccc::SMCCC_ARCH_WORKAROUND_1, smccc::SMCCC_ARCH_WORKAROUND_3].into_iter().zip(offered) {
+            let mut cpu = Cpu::new(0, 0, predictor);
+            cpu.normal = asked(id.0.into(), World::Normal).normal;
+            assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
+            assert_eq!(cpu.normal.gpr[0], if offered { id.0.into() } else { u64::MAX }, "{predictor:?} {id}");
+        }
+    }
+}
+
+#[test]
+fn bits_above_the_id_in_x0_do_not_matter() {
+    let mut cpu = asked(0xDEAD_0000_8000_0000, World::Normal);
+    monitor().smc(&mut cpu, World::Normal);
+    assert_eq!(cpu.normal.gpr[0], 0x1_0004);
+}
+
+#[test]
+fn the_tee_may_ask_the_architecture_but_not_switch_power() {
+    let mut cpu = asked(smccc::SMCCC_VERSION.0.into(), World::Secure);
+    assert_eq!(monitor().smc(&mut cpu, World::Secure), Next::Enter(World::Secure));
+    assert_eq!(cpu.secure.gpr[0], 0x1_0004);
+    let mut cpu = asked(psci::PSCI_SYSTEM_OFF.0.into(), World::Secure);
+    assert_eq!(monitor().smc(&mut cpu, World::Secure), Next::Enter(World::Secure));
+    assert_eq!(cpu.secure.gpr[0], u64::MAX);
+}
+
+/// Whose an id is, by name.
+fn owners(id: FunctionId) -> Vec<&'static str> {
+    let owners = [
+        ("arch", Arch::owns(id)),
+        ("standard", Standard::owns(id)),
+        ("PSCI", Power::owns(id)),
+        ("opteed", Opteed::owns(id)),
+    ];
+    owners.into_iter().filter(|(_, owns)| *owns).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn an_id_has_one_owner_or_none() {
+    for top in 0..0x100u32 {
+        // All numbers where a family looks at them, and their ends elsewhere.
+        let numbers = if matches!(top & 0x3F, 0 | 4) { 0..0x1_0000 } else { 0..0x40 };
+        for number in numbers.chain(0xFF00..0x1_0000) {
+            let id = FunctionId(top << 24 | number);
+            assert!(owners(id).len() <= 1, "{id:?} is claimed by {:?}", owners(id));
+        }
+    }
+}
+
+/// Ids of every family, of its range's ends and beyond, and such as are like one of a family's but for a bit.
+fn ids() -> Vec<FunctionId> {
+    let known = [smccc::NAMES, psci::NAMES, optee_smc::NAMES, opteed::NAMES].concat();
+    let known = known.into_iter().map(|(id, _)| id.0);
+    let tops = (0..0x100u32).flat_map(|top| [0, 0x1F, 0x20, 0xFF00, 0xFF01, 0xFF03, 0xFFFF].map(|n| top << 24 | n));
+    let ids = known.chain(tops);
+    ids.flat_map(|id| [0, 1, 1 << 6, 1 << 24, 1 << 30, 1 << 31].map(|bit| FunctionId(id ^ bit))).collect()
+}
+
+/// A monitor and a CPU of it, both of which know all that a call may ask for.
+fn busy(from: World, errand: Errand) -> (Monitor, Cpu) {
+    let monitor = monitor();
+    let ram: Ram = [Range::new(DRAM_BASE, 1 << 30)].into_iter().collect();
+    monitor.power().set_cpus(Cpus::new([0, 1].into_iter().collect(), ram, 0));
+    let mut cpu = Cpu::new(0, 0, Predictor::Harmless);
+    cpu.tee.begin(errand);
+    cpu.tee.ready(VectorTable::new(TEE.base).unwrap());
+    // CPU 1, and of what has a level or a state the plainest.
+    cpu.context(from).gpr[1] = 1;
+    (monitor, cpu)
+}
+
+#[test]
+fn an_id_is_answered_by_who_owns_it_and_by_nobody_else() {
+    for id in ids() {
+        for (from, errand) in [(World::Normal, Errand::None), (World::Secure, Errand::Call)] {
+            let (monitor, mut cpu) = busy(from, errand);
+            cpu.context(from).gpr[0] = id.0.into();
+            let (alone, mut asked) = busy(from, errand);
+            asked.context(from).gpr[0] = id.0.into();
+            let well_formed = function(id.0).is_some();
+            let next = match owners(id)[..] {
+                ["arch"] if well_formed => Arch.handle(&mut asked, from, id),
+                ["standard"] if well_formed => Standard.handle(&mut asked, from, id),
+                ["PSCI"] if well_formed => alone.power().handle(&mut asked, from, id),
+                ["opteed"] if well_formed => alone.tee().handle(&mut asked, from, id),
+                _ => {
+                    asked.context(from).gpr[0] = u64::MAX;
+                    Next::Enter(from)
+                }
+            };
+            assert_eq!(monitor.smc(&mut cpu, from), next, "{id:?} from {from:?}");
+            assert_eq!(cpu, asked, "{id:?} from {from:?}");
+        }
+    }
+}
+
+/// Holds a service's short ways against [`Service::handle`]; how many of them took the call.
+fn short_ways(service: &impl Service, name: &str, id: FunctionId, untouched: Cpu) -> usize {
+    let (mut first, mut second) = (untouched, untouched);
+    let ways = [service.frequent(&mut first, id), service.less_frequent(&mut second, id).then_some(World::Normal)];
+    for (way, quick) in ways.into_iter().zip([first, second]) {
+        let Some(to) = way else {
+            assert_eq!(quick, untouched, "{id:?}");
+            continue;
+        };
+        let mut slow = untouched;
+        assert_eq!(owners(id), [name], "{id:?}");
+        assert_eq!(service.handle(&mut slow, World::Normal, id), Next::Enter(to), "{id:?}");
+        assert_eq!(quick, slow, "{id:?}");
+    }
+    ways.iter().flatten().count()
+}
+
+#[test]
+fn what_a_service_calls_frequent_it_owns_and_handles_alike() {
+    let mut taken = [0; 3];
+    for id in ids() {
+        let (monitor, mut cpu) = busy(World::Normal, Errand::None);
+        cpu.normal.gpr[0] = id.0.into();
+        taken[0] += short_ways(&Arch, "arch", id, cpu);
+        taken[1] += short_ways(monitor.power(), "PSCI", id, cpu);
+        assert_eq!(short_ways(&Standard, "standard", id, cpu), 0, "{id:?}");
+        // The TEE is asked for its own ids alone.
+        if Opteed::owns(id) {
+            taken[2] += short_ways(monitor.tee(), "opteed", id, cpu);
+        }
+    }
+    assert!(taken[0] >= 3 && taken[1] >= 3 && taken[2] > 100, "{taken:?}");
+}
+
+#[test]
+fn the_tees_return_from_a_call_is_handled_alike_on_its_short_way() {
+    let (monitor, mut quick) = busy(World::Secure, Errand::Call);
+    quick.secure.gpr[..5].copy_from_slice(&[TEESMC_OPTEED_RETURN_CALL_DONE.0.into(), 11, 22, 33, 44]);
+    let mut slow = quick;
+    assert_eq!(monitor.frequent_of_tee(&mut quick), Some(World::Normal));
+    assert_eq!(monitor.rare(&mut slow, World::Secure), Next::Enter(World::Normal));
+    assert_eq!((quick, quick.normal.gpr[..4].to_vec()), (slow, vec![11, 22, 33, 44]));
+}
