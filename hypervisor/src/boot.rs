@@ -7,17 +7,19 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use fdt::Fdt;
 use hypervisor::address::PAGE_SIZE;
 use hypervisor::arch;
-use hypervisor::arch::mmu::{Map, Use};
-use hypervisor::arch::smc::{self, Monitor};
-use hypervisor::arch::stack::Stacks;
+use hypervisor::arch::aarch64::mmu::{Map, Use};
+use hypervisor::arch::aarch64::stack::Stacks;
 use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu;
+use hypervisor::entry;
+use hypervisor::firmware;
 use hypervisor::mediator::buffer::Buffers;
-use hypervisor::mediator::{Mediator, Shadow};
+use hypervisor::mediator::{BySmc, Mediator, Shadow};
 use hypervisor::memory::{BLOCK, FreeMemory};
 #[cfg(feature = "trace")]
 use hypervisor::platform;
-use hypervisor::platform::{console, gic, memory};
+use hypervisor::platform::{console, gic, heap, memory};
+use hypervisor::predictor;
 use hypervisor::scheduler::Placement;
 use hypervisor::trace::{self, Client};
 use hypervisor::trap;
@@ -84,10 +86,10 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     map_memory(&mut map, &machine, image, stacks);
 
     // 3. The heap, from what the VMs' images leave.
-    let heap = (machine.domains as u64 * HEAP_PER_VM).next_power_of_two().max(BLOCK);
-    let heap = machine.free.take(heap, BLOCK).expect("there is memory for the heap");
+    let size = (machine.domains as u64 * HEAP_PER_VM).next_power_of_two().max(BLOCK);
+    let heap = machine.free.take(size, BLOCK).expect("there is memory for the heap");
     // SAFETY: It is mapped, and was taken out of the free memory.
-    unsafe { memory::init_heap(heap) };
+    unsafe { heap::init(heap) };
     info!("image {} KiB at {:#x}, heap {} KiB at {:#x}", image.size / 1024, image.base, heap.size / 1024, heap.base);
 
     // 4. Interrupts, and the other CPUs.
@@ -95,11 +97,11 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     unsafe { gic::init(machine.cpus.len().max(1)) };
     trap::system::init();
     if machine.harden_branch_predictor {
-        arch::predictor::want();
+        predictor::want();
     }
     // SAFETY: The first thing that is done on this CPU, which is the first.
     unsafe { cpu::init(0) };
-    if let Some(outcome) = arch::predictor::outcome() {
+    if let Some(outcome) = predictor::outcome() {
         info!("{outcome}");
     }
     #[cfg(feature = "trace")]
@@ -111,9 +113,9 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let started = start_cpus(&map, &machine, stacks);
 
     // 5. The TEE.
-    match Mediator::probe(&mut Monitor) {
+    match Mediator::probe(&mut BySmc) {
         Ok(mediator) => {
-            vm::MEDIATOR.call_once(|| mediator);
+            vm::mediator().call_once(|| mediator);
         }
         Err(reason) => info!("VMs boot without a TEE: {reason}"),
     }
@@ -132,7 +134,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let vms = create_vms(asked.vms, machine, started, stacks);
     if vms.is_empty() {
         error!("no VM to run: describe one under /chosen");
-        smc::system_off();
+        firmware::system_off();
     }
     vm::publish(vms);
 
@@ -142,8 +144,8 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     GO.store(true, Ordering::Release);
     cpu::kick_others();
     // QEMU counts what all CPUs execute (`arch::pmu`): a count is told of one that is alone.
-    // SAFETY: This function has nothing more to do.
-    unsafe { cpu::run(started == 1) }
+    // SAFETY: Once, and it was set up.
+    entry::enter(unsafe { cpu::begin(started == 1) })
 }
 
 /// The other CPUs come here, in EL2's address space.
@@ -152,10 +154,10 @@ extern "C" fn hypervisor_secondary(index: usize) -> ! {
     // SAFETY: The first thing that is done on this CPU, by the number that it was started with.
     unsafe { cpu::init(index) };
     #[cfg(feature = "trace")]
-    platform::trace::begin(cpu::this());
+    platform::trace::begin();
     cpu::sleep_until(&GO);
     // SAFETY: As for the first CPU.
-    unsafe { cpu::run(false) }
+    entry::enter(unsafe { cpu::begin(false) })
 }
 
 /// All VMs are there: CPUs may run them.
@@ -212,7 +214,7 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
     }
     // SAFETY: The memory is mapped; the tree reserves it, so that it is in nobody's hands.
     unsafe { platform::trace::plan(way, image) };
-    platform::trace::begin(cpu::this());
+    platform::trace::begin();
 }
 
 /// Starts the other CPUs, in order; those behind one that the firmware doesn't start are left alone. How many there
@@ -221,14 +223,15 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
 /// Waits for none: vCPUs have their places on a CPU that is still on its way, and run when it has come.
 fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
     let mut started = 1;
-    if machine.cpus.len() > 1 && !smc::has_psci() {
+    if machine.cpus.len() > 1 && !firmware::has_psci() {
         warn!("no PSCI by SMC: one CPU of {} is used", machine.cpus.len());
         return started;
     }
     for (index, affinity) in machine.cpus.iter().enumerate().skip(1) {
         let secondary = Box::leak(Box::new(map.secondary(index, stacks.top(index))));
         cpu::expect(index, *affinity);
-        if let Err(error) = smc::cpu_on(*affinity, secondary) {
+        let (entry, argument) = secondary.entry();
+        if let Err(error) = firmware::cpu_on(*affinity, entry, argument) {
             warn!("CPU {index} ({affinity:#x}) does not start: {error}");
             break;
         }
@@ -294,5 +297,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     #[cfg(feature = "trace")]
     platform::trace::last_words(info);
-    smc::system_off()
+    firmware::system_off()
 }

@@ -4,11 +4,14 @@
 //! alone, which there is one of, on the CPU itself, while it runs no guest. The `percore` crate would find the former
 //! by an index computed at each access, and has no such token.
 
-use crate::arch::sysreg::{self, read, write};
-use crate::arch::{pmu, timer, vectors};
+use crate::arch::interface::{PHYSICAL_TIMER, VIRTUAL_TIMER};
+use crate::arch::one_per_machine;
+use crate::arch::{interrupt, pmu, timer};
 use crate::input;
-use crate::lock::KINDS;
+use crate::percpu::{self, PerCpu};
 use crate::platform::gic;
+use crate::platform::interrupts::{HYPERVISOR_TIMER, KICK, UART};
+use crate::predictor;
 use crate::scheduler::{Place, RunQueue, SLICE_PARTS, SLOTS, Turns};
 use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
@@ -50,12 +53,10 @@ struct Local {
 }
 
 /// A physical CPU.
+#[repr(C)]
 pub struct Cpu {
-    /// Its number.
-    pub index: usize,
-    /// Where its records go.
-    #[cfg(feature = "trace")]
-    pub sink: crate::platform::trace::Sink,
+    /// What every CPU has, by which it finds the rest.
+    own: PerCpu,
     queue: RunQueue,
     /// By which it is kicked; [`UNUSED`] as long as it was not started.
     affinity: AtomicU64,
@@ -63,8 +64,6 @@ pub struct Cpu {
     running: AtomicUsize,
     /// It was kicked and has not looked yet: no need to kick it again.
     kicked: AtomicBool,
-    /// Looks at locks that another CPU had, since they were last added to a VM's.
-    waits: [AtomicU64; KINDS],
     local: UnsafeCell<Local>,
 }
 
@@ -74,16 +73,19 @@ unsafe impl Sync for Cpu {}
 /// No CPU's affinity.
 const UNUSED: u64 = u64::MAX;
 
-static CPUS: [Cpu; MAX_CPUS] =
-    [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
+one_per_machine! {
+    /// All CPUs.
+    fn cpus() -> &'static [Cpu; MAX_CPUS] =
+        [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
+}
 
 /// Gives a vCPU to its CPU.
 ///
 /// # Safety
 ///
-/// That CPU must not have begun to run guests ([`run`]), and the caller be the only one that gives it vCPUs.
+/// That CPU must not have begun to run guests ([`begin`]), and the caller be the only one that gives it vCPUs.
 pub unsafe fn add(vcpu: &'static mut Vcpu) {
-    let cpu = &CPUS[vcpu.place.cpu];
+    let cpu = &cpus()[vcpu.place.cpu];
     let (vm, index, slot) = (vcpu.vm, vcpu.index, vcpu.place.slot);
     // SAFETY: As the caller promises, nobody else touches it.
     let slots = unsafe { &mut (*cpu.local.get()).slots };
@@ -98,9 +100,9 @@ pub unsafe fn add(vcpu: &'static mut Vcpu) {
 /// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its CPU is
 /// disturbed if that may change what it does: not if the vCPU waits for its turn already.
 pub fn wake(place: Place) {
-    let cpu = &CPUS[place.cpu];
+    let cpu = &cpus()[place.cpu];
     let had_nothing_to_do = cpu.queue.wake(place.slot);
-    if place.cpu == this().index {
+    if place.cpu == this().own.index {
         if had_nothing_to_do {
             // Its turn may begin as soon as what this CPU does now is done.
             timer::fire();
@@ -112,12 +114,12 @@ pub fn wake(place: Place) {
 
 /// Whether a vCPU has something to do.
 pub fn is_ready(place: Place) -> bool {
-    CPUS[place.cpu].queue.is_ready(place.slot)
+    cpus()[place.cpu].queue.is_ready(place.slot)
 }
 
 /// Lets all other CPUs look around. One that is still on its way finds the kick pending when it has come.
 pub fn kick_others() {
-    for cpu in CPUS.iter().filter(|cpu| cpu.index != this().index) {
+    for cpu in cpus().iter().filter(|cpu| cpu.own.index != this().own.index) {
         if cpu.affinity.load(Ordering::Relaxed) != UNUSED {
             cpu.kick();
         }
@@ -126,14 +128,14 @@ pub fn kick_others() {
 
 /// A CPU is about to be started: from now on it may be woken, though it may take its time to come.
 pub fn expect(index: usize, affinity: u64) {
-    CPUS[index].affinity.store(affinity, Ordering::Relaxed);
+    cpus()[index].affinity.store(affinity, Ordering::Relaxed);
 }
 
 /// The CPU this runs on.
 #[inline(always)]
-pub fn this() -> &'static Cpu {
-    let pointer = core::ptr::with_exposed_provenance::<Cpu>(read!("tpidr_el2") as usize);
-    // SAFETY: `init` put the address of one of `CPUS` there.
+fn this() -> &'static Cpu {
+    let pointer = core::ptr::with_exposed_provenance::<Cpu>(crate::arch::cpu::own());
+    // SAFETY: `init` put the address of one of [`cpus`] there.
     unsafe { &*pointer }
 }
 
@@ -143,10 +145,12 @@ pub fn this() -> &'static Cpu {
 ///
 /// Once on each CPU, before anything else here is used on it, and with its own number.
 pub unsafe fn init(index: usize) {
-    let cpu = &CPUS[index];
-    write!("tpidr_el2", core::ptr::from_ref(cpu).expose_provenance() as u64);
-    expect(index, sysreg::affinity());
-    crate::arch::cpu::init();
+    let cpu = &cpus()[index];
+    let _ = core::ptr::from_ref(cpu).expose_provenance();
+    // SAFETY: As the caller promises.
+    unsafe { cpu.own.enter() };
+    expect(index, crate::arch::cpu::affinity());
+    crate::arch::cpu::init(predictor::is_needed());
     crate::arch::mmu::init_stage2();
     timer::stop_guest_timers();
     timer::set(None);
@@ -156,21 +160,21 @@ pub unsafe fn init(index: usize) {
 /// Sleeps until the first CPU has set `flag` and kicked this one.
 pub fn sleep_until(flag: &AtomicBool) {
     while !flag.load(Ordering::Acquire) {
-        sysreg::wait_for_interrupt();
-        while let Some(intid) = gic::acknowledge() {
-            gic::end(intid);
-            gic::deactivate(intid);
+        crate::arch::cpu::wait_for_interrupt();
+        while let Some(intid) = interrupt::acknowledge() {
+            interrupt::end(intid);
+            interrupt::deactivate(intid);
         }
     }
     this().kicked.store(false, Ordering::SeqCst);
 }
 
-/// Runs guests from here on, and counts instructions if `count`.
+/// Takes up the first guest that is to run, and counts instructions from here on if `count`.
 ///
 /// # Safety
 ///
-/// Once on each CPU, by the function that has nothing more to do.
-pub unsafe fn run(count: bool) -> ! {
+/// Once on each CPU that was set up.
+pub unsafe fn begin(count: bool) -> ThisCpu {
     let mut cpu = ThisCpu { vcpu: core::ptr::null_mut() };
     let local = cpu.local();
     local.turns.set_slice(timer::frequency() / SLICE_PARTS);
@@ -178,20 +182,17 @@ pub unsafe fn run(count: bool) -> ! {
     if count && pmu::init() {
         local.counts = Some(pmu::sample());
     }
-    cpu.run_next(None).enter()
+    cpu.run_next(None)
 }
 
 impl Cpu {
     const fn new(index: usize) -> Self {
         Self {
-            index,
-            #[cfg(feature = "trace")]
-            sink: crate::platform::trace::Sink::new(),
+            own: PerCpu::new(index),
             queue: RunQueue::new(),
             affinity: AtomicU64::new(UNUSED),
             running: AtomicUsize::new(SLOTS),
             kicked: AtomicBool::new(false),
-            waits: [const { AtomicU64::new(0) }; KINDS],
             local: UnsafeCell::new(Local { slots: Vec::new(), loaded: None, turns: Turns::new(), counts: None }),
         }
     }
@@ -199,13 +200,6 @@ impl Cpu {
     fn kick(&self) {
         if !self.kicked.swap(true, Ordering::SeqCst) {
             gic::kick(self.affinity.load(Ordering::Relaxed));
-        }
-    }
-
-    /// A lock is another CPU's at the moment.
-    pub fn count_wait(&self, kind: usize) {
-        if let Some(count) = self.waits.get(kind) {
-            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -250,11 +244,10 @@ impl ThisCpu {
         unsafe { &mut *self.vcpu }
     }
 
-    /// Goes on with the vCPU that is loaded.
+    /// Gives the CPU to the vCPU that is loaded: whoever had it does not have it any more.
     #[inline(always)]
-    pub fn enter(self) -> ! {
-        // SAFETY: The vCPU is loaded; whoever had `self` gave it away and does not come back.
-        unsafe { vectors::enter_guest(self.vcpu) }
+    pub fn give_away(self) -> *mut Vcpu {
+        self.vcpu
     }
 
     #[inline]
@@ -408,14 +401,14 @@ impl ThisCpu {
     fn idle(&mut self) {
         self.local().arm_idle();
         record(Client::HYPERVISOR, || Event::Idle);
-        sysreg::wait_for_interrupt();
+        crate::arch::cpu::wait_for_interrupt();
         self.local().turns.rest(timer::now());
         self.serve_interrupts();
     }
 
     fn serve_interrupts(&mut self) {
         for _ in 0..AT_ONCE {
-            let Some(intid) = gic::acknowledge() else { return };
+            let Some(intid) = interrupt::acknowledge() else { return };
             record(Client::HYPERVISOR, || Event::Wake { intid });
             self.interrupt(intid);
         }
@@ -426,7 +419,7 @@ impl ThisCpu {
     pub fn interrupted(mut self) -> Self {
         let mut look_around = false;
         for _ in 0..AT_ONCE {
-            let Some(intid) = gic::acknowledge() else { break };
+            let Some(intid) = interrupt::acknowledge() else { break };
             look_around |= self.interrupt(intid);
         }
         if look_around { self.look_around() } else { self }
@@ -435,32 +428,32 @@ impl ThisCpu {
     /// Serves an interrupt of this CPU's. Whether who runs may have to make room now.
     #[inline]
     fn interrupt(&mut self, intid: u32) -> bool {
-        if intid == gic::VIRTUAL_TIMER || intid == gic::PHYSICAL_TIMER {
+        if intid == VIRTUAL_TIMER || intid == PHYSICAL_TIMER {
             self.guest_timer(intid);
             return false;
         }
         match intid {
-            gic::HYPERVISOR_TIMER => {
+            HYPERVISOR_TIMER => {
                 self.local().turns.charge(timer::now());
                 // Its line stays up until it is set anew.
                 timer::set(None);
                 self.tick();
             }
-            gic::KICK => {
+            KICK => {
                 self.local().turns.charge(timer::now());
                 // From here on another kick means something new.
                 this().kicked.store(false, Ordering::SeqCst);
             }
-            gic::UART => input::receive(),
+            UART => input::receive(),
             // The virtual interface's maintenance: the list registers are looked at below.
             _ => {}
         }
         if self.local().loaded.is_some() {
             self.vcpu().refresh();
         }
-        gic::end(intid);
-        gic::deactivate(intid);
-        intid == gic::HYPERVISOR_TIMER || intid == gic::KICK
+        interrupt::end(intid);
+        interrupt::deactivate(intid);
+        intid == HYPERVISOR_TIMER || intid == KICK
     }
 
     fn look_around(mut self) -> Self {
@@ -480,10 +473,10 @@ impl ThisCpu {
     /// A timer of the loaded vCPU has fired. Its interrupt stays active until the guest deactivates it.
     #[inline]
     fn guest_timer(&mut self, intid: u32) {
-        gic::end(intid);
+        interrupt::end(intid);
         let Some(number) = self.local().loaded else {
             // It was withdrawn on its way.
-            gic::deactivate(intid);
+            interrupt::deactivate(intid);
             return;
         };
         self.vcpu().timer_fired(intid);
@@ -555,11 +548,7 @@ impl ThisCpu {
 
 /// Adds the looks at locks that another CPU had to the VM for which this CPU looked.
 fn charge_waits(vm: &Vm) {
-    for (kind, count) in this().waits.iter().enumerate() {
-        if count.load(Ordering::Relaxed) != 0 {
-            vm.waits[kind].fetch_add(count.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        }
-    }
+    percpu::this().add_waits(&vm.waits);
 }
 
 impl Local {

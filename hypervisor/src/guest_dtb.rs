@@ -1,6 +1,6 @@
 //! The device tree that a guest gets: the machine that this hypervisor builds for it, and nothing else.
 //!
-//! It describes QEMU's `virt` as far as it is there (DESIGN §5). Written with `vm-fdt`, which streams a tree;
+//! It describes QEMU's `virt` as far as it is there. Written with `vm-fdt`, which streams a tree;
 //! `dtoolkit` would need one built in memory first, and a hash map for it.
 #![forbid(unsafe_code)]
 

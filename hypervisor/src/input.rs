@@ -3,7 +3,7 @@
 //! All that comes in is taken, whether or not the selected VM reads: behind it may stand the keys that select another.
 #![forbid(unsafe_code)]
 
-use crate::arch::timer;
+use crate::arch::{one_per_machine, timer};
 use crate::console::{Escape, Input};
 use crate::platform::console;
 use crate::vm::{self, Vm};
@@ -14,12 +14,19 @@ use spin::Mutex;
 /// they are there already. Only who has the machine's console can type so fast.
 const AT_ONCE: usize = 32;
 
-static SELECTED: AtomicUsize = AtomicUsize::new(0);
-static ESCAPE: Mutex<Escape> = Mutex::new(Escape::new());
+one_per_machine! {
+    /// Who gets what is typed.
+    fn selection() -> &'static AtomicUsize = AtomicUsize::new(0);
+}
+
+one_per_machine! {
+    /// What was typed before.
+    fn escape() -> &'static Mutex<Escape> = Mutex::new(Escape::new());
+}
 
 /// Takes what the UART has received. On any CPU.
 pub fn receive() {
-    let mut escape = ESCAPE.lock();
+    let mut escape = escape().lock();
     for _ in 0..AT_ONCE {
         let Some(byte) = console::lock().wire().receive() else { return };
         match escape.take(byte) {
@@ -44,19 +51,19 @@ fn give(vm: &Vm, byte: u8) {
 
 /// The selected VM; if it has ended, the next one that has not.
 fn selected() -> Option<&'static Vm> {
-    let vm = *vm::all().get(SELECTED.load(Ordering::Relaxed))?;
+    let vm = *vm::all().get(selection().load(Ordering::Relaxed))?;
     if !vm.is_alive() {
         select_next();
     }
-    vm::all().get(SELECTED.load(Ordering::Relaxed)).copied().filter(|vm| vm.is_alive())
+    vm::all().get(selection().load(Ordering::Relaxed)).copied().filter(|vm| vm.is_alive())
 }
 
 /// Selects the next VM that has not ended.
 fn select_next() {
-    let (vms, selected) = (vm::all(), SELECTED.load(Ordering::Relaxed));
+    let (vms, selected) = (vm::all(), selection().load(Ordering::Relaxed));
     let mut others = (selected + 1..vms.len()).chain(0..=selected);
     if let Some(next) = others.find(|index| vms.get(*index).is_some_and(|vm| vm.is_alive())) {
-        SELECTED.store(next, Ordering::Relaxed);
+        selection().store(next, Ordering::Relaxed);
         log::info!("console: {}", vms[next].config.id);
     }
 }

@@ -9,51 +9,56 @@
 //! | `main.rs` | boot, in the order in which it happens |
 //! | [`config`] | what the device tree asks for |
 //! | [`memory`], [`stage2`] | who owns which memory |
-//! | `vm`, `vcpu`, [`machine`] | a VM, its CPUs, its devices |
+//! | [`vm`], [`vcpu`], [`machine`] | a VM, its CPUs, its devices |
 //! | [`loader`], [`guest_dtb`], [`refill`] | what a VM starts with |
-//! | [`scheduler`], `cpu` | which vCPU a CPU runs |
+//! | [`scheduler`], [`cpu`] | which vCPU a CPU runs |
 //! | [`trap`], [`id_registers`] | why a guest left, and what is done about it |
+//! | `entry` | the way out of a guest and the way in |
 //! | [`vgic`], [`vpl011`], [`vrtc`], [`vpsci`] | what a guest takes for hardware and firmware |
 //! | [`mediator`] | what a guest takes for the TEE |
-//! | [`console`], `input` | the shared console |
+//! | [`console`], [`input`] | the shared console |
 //! | [`trace`] | what it tells about its steps, in trace builds |
-//! | `arch` | assembly and system registers |
-//! | `platform` | MMIO, and memory by physical address |
+//! | [`firmware`], [`predictor`] | what it asks of EL3 for itself |
+//! | [`percpu`], [`lock`] | what is a CPU's own wherever code runs, and how CPUs wait for each other |
+//! | [`platform`] | MMIO, and memory by physical address |
+//! | [`arch`] | assembly and system registers |
 //!
-//! Files without a link are compiled for the firmware only; the others are tested on the host.
-#![cfg_attr(not(test), no_std)]
+//! On the host there are a fake CPU and a fake board in the place of the last two (`arch/host`, `platform/host`). The
+//! tests of all together are in `tests`: VMs whose guests do what a test says.
+#![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
 pub mod address;
+pub mod arch;
 pub mod config;
 pub mod console;
+pub mod cpu;
+#[cfg(target_os = "none")]
+pub mod entry;
+pub mod firmware;
 pub mod guest_dtb;
 pub mod id_registers;
+pub mod input;
 pub mod loader;
 pub mod lock;
 pub mod machine;
 pub mod mediator;
 pub mod memory;
+pub mod percpu;
+pub mod platform;
+pub mod predictor;
 pub mod refill;
 pub mod scheduler;
 pub mod stage2;
 pub mod trace;
 pub mod trap;
+pub mod vcpu;
 pub mod vgic;
+pub mod vm;
 pub mod vpl011;
 pub mod vpsci;
 pub mod vrtc;
 
-#[cfg(target_os = "none")]
-pub mod arch;
-#[cfg(target_os = "none")]
-pub mod cpu;
-#[cfg(target_os = "none")]
-pub mod input;
-#[cfg(target_os = "none")]
-pub mod platform;
-#[cfg(target_os = "none")]
-pub mod vcpu;
-#[cfg(target_os = "none")]
-pub mod vm;
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@
 //! count is of looks at a lock that somebody else had.
 #![forbid(unsafe_code)]
 
+use crate::arch::cpu;
+use crate::percpu::{self, LOCK_KINDS};
 use spin::RelaxStrategy;
 
 /// A VM's UART, clock, or power states.
@@ -19,8 +21,7 @@ pub const DEVICES: usize = 0;
 pub const TEE: usize = 1;
 /// The console, which all VMs share.
 pub const CONSOLE: usize = 2;
-/// How many kinds of locks are told apart.
-pub const KINDS: usize = 3;
+const _: () = assert!(CONSOLE + 1 == LOCK_KINDS);
 
 /// A lock of one of the kinds above.
 pub type Lock<T, const KIND: usize> = spin::mutex::SpinMutex<T, Counted<KIND>>;
@@ -33,19 +34,11 @@ impl<const KIND: usize> RelaxStrategy for Counted<KIND> {
     fn relax() {
         count(KIND);
         // The lock's holder may be on a CPU that shares its host with this one.
-        #[cfg(target_os = "none")]
-        crate::arch::sysreg::relax();
-        #[cfg(not(target_os = "none"))]
-        core::hint::spin_loop();
+        cpu::relax();
     }
 }
 
-#[cfg(target_os = "none")]
 #[cold]
 fn count(kind: usize) {
-    crate::cpu::this().count_wait(kind);
+    percpu::this().count_wait(kind);
 }
-
-/// Tests have no CPUs to count for.
-#[cfg(not(target_os = "none"))]
-fn count(_: usize) {}

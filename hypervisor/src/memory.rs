@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
+use core::sync::atomic::AtomicU64;
 use heapless::Vec;
 use shared_abi::layout::Range;
 
@@ -174,6 +175,24 @@ impl Ram {
             Some((pa, size))
         }))
     }
+}
+
+/// A VM's memory, as its stage 2 has it.
+///
+/// What these functions accept must stay the VM's for as long as the VM exists: the TEE is told of pages that were
+/// accepted once, and is only stopped from using them by `VM_DESTROYED`.
+pub trait GuestMemory {
+    /// Where the page at `ipa` (a multiple of 4 KiB) lies, if it is RAM of this VM that the guest may read and write.
+    fn page(&self, ipa: Ipa) -> Option<Pa>;
+
+    /// Where the VM sees a page of its own, for the trace. `None` if that is not known.
+    fn ipa(&self, _page: Pa) -> Option<Ipa> {
+        None
+    }
+
+    /// `count` words from `ipa` on, if all of them are such RAM and `ipa` is a multiple of 8. Nobody asks for more than
+    /// a page of words, nor across a page's end. The guest's own CPUs may change the words at any time, hence atomics.
+    fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]>;
 }
 
 #[cfg(test)]

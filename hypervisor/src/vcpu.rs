@@ -3,25 +3,22 @@
 
 use crate::arch::context::Context;
 use crate::arch::debug::Debug;
-use crate::arch::sysreg;
-use crate::arch::vectors::STACK_OFFSET;
+use crate::arch::interface::{Group, ListRegisters};
+use crate::arch::vectors::Frame;
 use crate::arch::virtual_interface::{Interface, Saved};
-use crate::arch::{cpu, mmu, timer};
+use crate::arch::{cpu, guest, mmu, timer};
 use crate::platform::gic;
 use crate::scheduler::Place;
-use crate::vgic::list_register::{Group, ListRegisters};
 use crate::vgic::{Concerned, Lists, VcpuMask};
 use crate::vm::Vm;
 use crate::vpsci::Start;
 use core::mem::offset_of;
 
 /// A virtual CPU. Its place's CPU owns it.
-#[repr(C, align(16))]
+#[repr(C)]
 pub struct Vcpu {
-    /// x0 to x30, where the vectors save them.
-    pub x: [u64; 31],
-    /// The stack of its CPU, for the vectors.
-    stack: u64,
+    /// Its x0 to x30, where the vectors save them.
+    pub frame: Frame,
     /// Its VM.
     pub vm: &'static Vm,
     /// Its number there, which is also its Aff0.
@@ -30,8 +27,7 @@ pub struct Vcpu {
     pub place: Place,
     /// Its debug registers.
     pub debug: Debug,
-    /// It has called and has not been answered yet.
-    #[cfg(feature = "trace")]
+    /// It has called and has not been answered yet, where that is recorded.
     pub called: bool,
     context: Context,
     interface: Saved,
@@ -42,19 +38,17 @@ pub struct Vcpu {
     asked_for: Option<u64>,
 }
 
-const _: () = assert!(offset_of!(Vcpu, x) == 0 && offset_of!(Vcpu, stack) == STACK_OFFSET);
+const _: () = assert!(offset_of!(Vcpu, frame) == 0);
 
 impl Vcpu {
     /// A vCPU that is off.
     pub fn new(vm: &'static Vm, index: usize, place: Place, stack: u64) -> Self {
         Self {
-            x: [0; 31],
-            stack,
+            frame: Frame { x: [0; 31], stack },
             vm,
             index,
             place,
             debug: Debug::default(),
-            #[cfg(feature = "trace")]
             called: false,
             context: Context::reset(index as u64, 0),
             interface: Saved::reset(),
@@ -66,17 +60,14 @@ impl Vcpu {
 
     /// Comes out of reset where PSCI wants it. It must not be loaded.
     pub fn start(&mut self, start: Start) {
-        self.x = [0; 31];
-        self.x[0] = start.context;
+        self.frame.x = [0; 31];
+        self.frame.x[0] = start.context;
         self.context = Context::reset(self.index as u64, start.entry.0);
         self.interface = Saved::reset();
         self.lists = Lists::new();
         (self.blocked, self.asked_for) = (false, None);
         self.debug = Debug::default();
-        #[cfg(feature = "trace")]
-        {
-            self.called = false;
-        }
+        self.called = false;
         self.vm.machine.vgic.look_everywhere(self.index);
         self.vm.forget_translations(self.place.cpu);
     }
@@ -136,7 +127,7 @@ impl Vcpu {
     pub fn timer_fired(&mut self, intid: u32) {
         // PSTATE.F and I, of groups 0 and 1. Who has interrupts masked may change his mind about the timer before he
         // takes its interrupt.
-        let masked = (sysreg::spsr() >> 6 & 3) as u8;
+        let masked = (guest::spsr() >> 6 & 3) as u8;
         let others = self.lists.timer_fired(&self.vm.machine.vgic, self.index, intid, masked, &mut Interface);
         self.vm.notify(others);
     }
@@ -236,13 +227,13 @@ impl Vcpu {
     /// Reads x0 to x30, or XZR.
     #[inline(always)]
     pub fn read(&self, register: u8) -> u64 {
-        self.x.get(usize::from(register)).copied().unwrap_or(0)
+        self.frame.x.get(usize::from(register)).copied().unwrap_or(0)
     }
 
     /// Writes x0 to x30; nothing for XZR.
     #[inline(always)]
     pub fn write(&mut self, register: u8, value: u64) {
-        if let Some(x) = self.x.get_mut(usize::from(register)) {
+        if let Some(x) = self.frame.x.get_mut(usize::from(register)) {
             *x = value;
         }
     }

@@ -1,15 +1,16 @@
 //! A virtual machine: from its configuration to its end.
 
 use crate::address::Ipa;
-use crate::arch::smc::{self, Monitor};
-use crate::arch::{cpu, mmu, timer};
+use crate::arch::{cpu, mmu, one_per_machine, timer};
 use crate::config::VmConfig;
+use crate::firmware;
 use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
 use crate::lock::{self, Counted, Lock};
 use crate::machine::{End, Machine};
-use crate::mediator::{Mediator, Shadow, VmTee};
+use crate::mediator::{BySmc, Mediator, Shadow, VmTee};
 use crate::memory::Ram;
+use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
 use crate::refill::{self, Piece};
 use crate::scheduler::Place;
@@ -31,12 +32,20 @@ use shared_abi::trace::{Event, Owner};
 use spin::Once;
 use spin::rwlock::RwLock;
 
-/// The way to the TEE, if there is one.
-pub static MEDIATOR: Once<Mediator> = Once::new();
-/// All VMs.
-static VMS: Once<alloc::vec::Vec<&'static Vm>> = Once::new();
-/// VMs that have not ended.
-static ALIVE: AtomicUsize = AtomicUsize::new(0);
+one_per_machine! {
+    /// The way to the TEE, if there is one.
+    fn mediator() -> &'static Once<Mediator> = Once::new();
+}
+
+one_per_machine! {
+    /// All VMs.
+    fn vms() -> &'static Once<alloc::vec::Vec<&'static Vm>> = Once::new();
+}
+
+one_per_machine! {
+    /// VMs that have not ended.
+    fn living() -> &'static AtomicUsize = AtomicUsize::new(0);
+}
 
 /// A virtual machine.
 pub struct Vm {
@@ -53,7 +62,7 @@ pub struct Vm {
     /// Instructions retired on its behalf: at EL2, and below.
     pub instructions: [AtomicU64; 2],
     /// How often a CPU that ran it looked at a lock that another one had, by kinds of locks.
-    pub waits: [AtomicU64; lock::KINDS],
+    pub waits: [AtomicU64; LOCK_KINDS],
     /// What may still be logged of its mistakes,
     complaints: Lines<COMPLAINTS>,
     /// of its resets,
@@ -95,7 +104,7 @@ impl Vm {
         let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
         let machine = Machine::new(config.id, config.vcpus, Start { entry: placement.entry, context: placement.dtb.0 });
-        let shadow = (config.tee && MEDIATOR.is_completed()).then(memory::allocate_shadow);
+        let shadow = (config.tee && mediator().is_completed()).then(Shadow::allocate);
         trace_memory(&config, shadow);
         Ok(Box::leak(Box::new(Self {
             config,
@@ -104,7 +113,7 @@ impl Vm {
             tee: RwLock::new(None),
             places,
             instructions: [const { AtomicU64::new(0) }; 2],
-            waits: [const { AtomicU64::new(0) }; lock::KINDS],
+            waits: [const { AtomicU64::new(0) }; LOCK_KINDS],
             complaints: Lines::new(),
             resets: Lines::new(),
             refusals: Lines::new(),
@@ -199,8 +208,8 @@ impl Vm {
     }
 
     fn create_tee(&self) -> Option<VmTee> {
-        let mediator = MEDIATOR.get()?;
-        match mediator.create_vm(self.config.id, self.shadow?, &mut Monitor) {
+        let mediator = mediator().get()?;
+        match mediator.create_vm(self.config.id, self.shadow?, &mut BySmc) {
             Ok(tee) => Some(tee),
             Err(error) => {
                 if let Some(line) = self.refusals.take() {
@@ -252,7 +261,7 @@ impl Vm {
     /// The last vCPU has stopped.
     pub fn finish(&self) {
         let tee = self.tee.write().take();
-        if tee.is_some_and(|tee| !tee.destroy(&mut Monitor))
+        if tee.is_some_and(|tee| !tee.destroy(&mut BySmc))
             && let Some(line) = self.refusals.take()
         {
             log::warn!("{}: the TEE did not let go of it{line}", self.config.id);
@@ -279,9 +288,9 @@ impl Vm {
         trace::record(client, || Event::VmState { state });
         trace::memory::ram(client, Owner::Free, &self.ram);
         self.alive.store(false, Ordering::Relaxed);
-        if ALIVE.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if living().fetch_sub(1, Ordering::AcqRel) == 1 {
             log::info!("all VMs are off");
-            smc::system_off();
+            firmware::system_off();
         }
     }
 
@@ -410,19 +419,23 @@ fn place(config: &VmConfig) -> Result<Placement, String> {
 
 /// All VMs, once they are set up.
 pub fn all() -> &'static [&'static Vm] {
-    VMS.get().map_or(&[], |vms| vms)
+    vms().get().map_or(&[], |vms| vms)
 }
 
 /// Lets the VMs be known. They have been prepared.
-pub fn publish(vms: alloc::vec::Vec<&'static Vm>) {
-    ALIVE.store(vms.len(), Ordering::Release);
-    VMS.call_once(|| vms);
+pub fn publish(all: alloc::vec::Vec<&'static Vm>) {
+    living().store(all.len(), Ordering::Release);
+    vms().call_once(|| all);
+}
+
+one_per_machine! {
+    /// Where the machine's clock is kept.
+    fn clock_once() -> &'static Once<Clock> = Once::new();
 }
 
 /// The machine's clock, which begins when this is asked first.
 pub fn clock() -> Clock {
-    static CLOCK: Once<Clock> = Once::new();
-    *CLOCK.call_once(|| Clock {
+    *clock_once().call_once(|| Clock {
         start: platform::rtc::seconds().into(),
         count: timer::now(),
         frequency: timer::frequency(),

@@ -17,6 +17,7 @@
 //! | [`reclaim`] | those that an earlier kernel of the VM left |
 //! | [`rpc`] | what the TEE asks of the guest, and the guest's answers |
 //! | [`shadow`] | the memory that the TEE reads instead of the guest's |
+//! | [`smc`] | the way to the TEE |
 //!
 //! # How to use it
 //!
@@ -50,6 +51,7 @@ pub mod probe;
 pub mod reclaim;
 pub mod rpc;
 pub mod shadow;
+pub mod smc;
 pub mod state;
 pub mod vm;
 
@@ -61,32 +63,12 @@ pub use call::MAX_CALLS;
 pub use page_list::MAX_BUFFER_PAGES;
 pub use probe::{CreateError, Mediator, NoTee};
 pub use shadow::{Shadow, ShadowPage};
+pub use smc::BySmc;
 pub use vm::VmTee;
-
-use crate::address::{Ipa, Pa};
-use core::sync::atomic::AtomicU64;
 
 /// The way to the TEE.
 pub trait Tee {
     /// One SMC to EL3 with x0 to x7; returns x0 to x3. On the CPU that it is called on, and with interrupts masked at
     /// EL2: the TEE comes back on its own when one is pending.
     fn call(&mut self, regs: [u64; 8]) -> [u64; 4];
-}
-
-/// A VM's memory, as its stage 2 has it.
-///
-/// What these functions accept must stay the VM's for as long as the VM exists: the TEE is told of pages that were
-/// accepted once, and is only stopped from using them by `VM_DESTROYED`.
-pub trait GuestMemory {
-    /// Where the page at `ipa` (a multiple of 4 KiB) lies, if it is RAM of this VM that the guest may read and write.
-    fn page(&self, ipa: Ipa) -> Option<Pa>;
-
-    /// Where the VM sees a page of its own, for the trace. `None` if that is not known.
-    fn ipa(&self, _page: Pa) -> Option<Ipa> {
-        None
-    }
-
-    /// `count` words from `ipa` on, if all of them are such RAM and `ipa` is a multiple of 8. Nobody asks for more than
-    /// a page of words, nor across a page's end. The guest's own CPUs may change the words at any time, hence atomics.
-    fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]>;
 }

@@ -10,11 +10,11 @@
 //! Those calls have the place of the guest's, whose message has the same shape: an RPC in one of them goes where an RPC
 //! of the guest's own call would.
 
-use crate::mediator::GuestMemory;
 use crate::mediator::buffer::Kind;
 use crate::mediator::call::Effect;
 use crate::mediator::message::{Message, words_of};
 use crate::mediator::state::{Found, Next, State};
+use crate::memory::GuestMemory;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
 use shared_abi::optee_smc::ReturnCode;
 use shared_abi::tee::TeeResult;

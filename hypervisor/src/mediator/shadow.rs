@@ -2,8 +2,10 @@
 
 use crate::address::{PAGE_SIZE, Pa};
 use crate::mediator::call::MAX_CALLS;
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout::Range;
+use zerocopy::FromZeros;
 
 /// 64-bit words in a page.
 pub const WORDS: usize = PAGE_SIZE as usize / size_of::<u64>();
@@ -17,6 +19,7 @@ pub const LIST_PAGES: usize = 48;
 ///
 /// The words are atomic because the TEE reads and writes them too, on its own and on other CPUs. Relaxed accesses are
 /// enough: a page is handed over by the SMC on the same CPU, and by the VM's lock between CPUs.
+#[derive(FromZeros)]
 #[repr(C, align(4096))]
 pub struct ShadowPage([AtomicU64; WORDS]);
 
@@ -47,6 +50,7 @@ impl ShadowPage {
 ///
 /// The hypervisor gives each VM that uses the TEE one of these, in zeroed non-secure memory that it maps one to one,
 /// cacheable and inner shareable (as the TEE does), and that no stage 2 maps.
+#[derive(FromZeros)]
 #[repr(C)]
 pub struct Shadow {
     /// A message for each call that can be under way.
@@ -58,6 +62,11 @@ pub struct Shadow {
 }
 
 impl Shadow {
+    /// Pages on the heap, which live as long as the hypervisor. They are far larger than a stack.
+    pub fn allocate() -> &'static Self {
+        Box::leak(Self::new_box_zeroed().expect("the heap has room for every VM's"))
+    }
+
     /// All pages zero.
     pub const fn new() -> Self {
         Self {

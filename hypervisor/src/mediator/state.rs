@@ -1,13 +1,14 @@
 //! What a VM's lock protects: its calls, and the way of each one's message to the TEE and back.
 
 use crate::address::{Ipa, PAGE_SIZE};
+use crate::mediator::Mediator;
 use crate::mediator::buffer::{Buffers, Kind, NoRoom};
 use crate::mediator::call::{Call, Effect, MAX_CALLS, Progress};
 use crate::mediator::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
 use crate::mediator::page_list::{Alleged, Lists, translate};
 use crate::mediator::rpc::RpcMemory;
 use crate::mediator::shadow::{ListPages, Shadow};
-use crate::mediator::{GuestMemory, Mediator};
+use crate::memory::GuestMemory;
 use crate::trace::{Client, refuse};
 use core::sync::atomic::AtomicU64;
 use shared_abi::client::VmId;

@@ -2,7 +2,8 @@
 
 use crate::lock::{self, Counted};
 use crate::mediator::state::{Next, State};
-use crate::mediator::{GuestMemory, Mediator, Shadow, Tee};
+use crate::mediator::{Mediator, Shadow, Tee};
+use crate::memory::GuestMemory;
 use crate::trace::{Client, refusal, refuse};
 use shared_abi::client::VmId;
 use shared_abi::optee_smc::*;

@@ -1,18 +1,22 @@
 //! The shared console on the UART, as the `log` crate's sink and as everybody's source.
 
 use super::uart::Pl011;
+use crate::arch::one_per_machine;
 use crate::console::Console;
 use crate::lock::{self, Counted};
-use crate::platform::uart;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-/// The device is mapped by the time `init` is called; before that nobody prints.
-/// No ticket lock: see [`seize`].
-static CONSOLE: SpinMutex<Option<Console<Pl011>>, Counted<{ lock::CONSOLE }>> = SpinMutex::new(None);
+/// The console behind its lock. No ticket lock: see [`seize`].
+type Shared = SpinMutex<Option<Console<Pl011>>, Counted<{ lock::CONSOLE }>>;
+
+one_per_machine! {
+    /// The device is mapped by the time `init` is called; before that nobody prints.
+    fn console() -> &'static Shared = SpinMutex::new(None);
+}
 
 /// The locked console.
-pub struct Locked(SpinMutexGuard<'static, Option<Console<uart::Pl011>>, Counted<{ lock::CONSOLE }>>);
+pub struct Locked(SpinMutexGuard<'static, Option<Console<Pl011>>, Counted<{ lock::CONSOLE }>>);
 
 impl core::ops::Deref for Locked {
     type Target = Console<Pl011>;
@@ -49,9 +53,15 @@ impl Log for Logger {
 /// # Safety
 ///
 /// Once only, with the UART mapped.
+#[cfg(target_os = "none")]
 pub unsafe fn init() {
     // SAFETY: As the caller promises.
-    *CONSOLE.lock() = Some(Console::new(unsafe { Pl011::new() }));
+    begin(unsafe { Pl011::new() });
+}
+
+/// Sets the console up on a device.
+pub fn begin(device: Pl011) {
+    *console().lock() = Some(Console::new(device));
     // It can only fail if there is a logger already.
     let _ = log::set_logger(&Logger);
     log::set_max_level(LevelFilter::Info);
@@ -59,7 +69,7 @@ pub unsafe fn init() {
 
 /// The console, when nobody else has it.
 pub fn lock() -> Locked {
-    Locked(CONSOLE.lock())
+    Locked(console().lock())
 }
 
 /// The console for somebody's last words, whoever has it: the holder will not run again.
@@ -69,7 +79,7 @@ pub fn lock() -> Locked {
 /// The caller must never return to what it interrupted.
 pub unsafe fn seize() -> Option<Locked> {
     // SAFETY: As the caller promises; another CPU may garble the line, but no memory.
-    unsafe { CONSOLE.force_unlock() };
-    let console = CONSOLE.lock();
-    console.is_some().then_some(Locked(console))
+    unsafe { console().force_unlock() };
+    let locked = console().lock();
+    locked.is_some().then_some(Locked(locked))
 }

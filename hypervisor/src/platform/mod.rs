@@ -1,9 +1,21 @@
-//! The machine's devices, the only home of MMIO. Addresses are [`shared_abi::layout`]'s. Not compiled for the host.
+//! The board: its devices, the only home of MMIO, and its memory. Addresses are [`shared_abi::layout`]'s.
+//!
+//! Of the devices there are two sets: those of QEMU's `virt`, and on the host what the fake machine has.
 
 pub mod console;
-pub mod gic;
+#[cfg(target_os = "none")]
+pub mod heap;
+pub mod interrupts;
 pub mod memory;
-pub mod rtc;
-#[cfg(feature = "trace")]
+#[cfg(all(feature = "trace", target_os = "none"))]
 pub mod trace;
-pub mod uart;
+
+#[cfg(not(target_os = "none"))]
+pub mod host;
+#[cfg(target_os = "none")]
+pub mod virt;
+
+#[cfg(not(target_os = "none"))]
+pub use host::{gic, rtc, uart};
+#[cfg(target_os = "none")]
+pub use virt::{gic, rtc, uart};

@@ -1,10 +1,8 @@
 //! Where a CPU's records go: into its ring, or as frames onto the UART.
 
 use super::console;
-use crate::arch::sysreg::read;
-use crate::arch::timer;
-use crate::cpu::{self, Cpu};
-use core::cell::UnsafeCell;
+use crate::arch::{cpu, timer};
+use crate::percpu;
 use core::fmt::Write;
 use core::panic::PanicInfo;
 use core::sync::atomic::AtomicU64;
@@ -13,32 +11,6 @@ use shared_abi::trace::frame::LENGTH;
 use shared_abi::trace::recorder::CALIBRATIONS;
 use shared_abi::trace::{Event, Layer, Recorder, Way, ring};
 use spin::Once;
-
-/// A CPU's recorder; none before [`begin`], and for good where the device tree wants no records.
-pub struct Sink(UnsafeCell<Option<Recorder>>);
-
-impl Sink {
-    /// No recorder yet.
-    pub const fn new() -> Self {
-        Self(UnsafeCell::new(None))
-    }
-
-    /// Writes a record.
-    #[inline(always)]
-    fn write(&self, client: u16, event: Event) {
-        // SAFETY: Only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes
-        // no other. If it faults, its CPU doesn't come back to it.
-        if let Some(recorder) = unsafe { &mut *self.0.get() } {
-            recorder.write(read!("cntpct_el0"), client, event, print);
-        }
-    }
-}
-
-impl Default for Sink {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// Prints a frame. Apart, because few machines want frames and every trace point would have it.
 #[cold]
@@ -59,7 +31,7 @@ static PLAN: Once<Plan> = Once::new();
 /// Records an event on the CPU this runs on.
 #[inline(always)]
 pub fn write(client: u16, event: Event) {
-    cpu::this().sink.write(client, event);
+    percpu::this().sink.write(client, event, print);
 }
 
 /// Says which way records take. Once, on the first CPU, before any other one runs. `image` is the hypervisor's.
@@ -73,15 +45,16 @@ pub unsafe fn plan(way: Way, image: Range) {
 }
 
 /// Begins to record on this CPU.
-pub fn begin(cpu: &Cpu) {
+pub fn begin() {
     let Some(Plan { way, image }) = PLAN.get().copied() else { return };
+    let cpu = percpu::this();
     let recorder = match way {
         Way::Nowhere => None,
         Way::Rings => ring(cpu.index),
         Way::Frames => Some(Recorder::frames(Layer::Hypervisor, cpu.index)),
     };
     // SAFETY: This CPU's, before its first record.
-    unsafe { *cpu.sink.0.get() = recorder };
+    unsafe { cpu.sink.set(recorder) };
     write(0, Event::Start { base: image.base, size: image.size });
     macro_rules! calibrate {
         ($($round:literal)*) => {
@@ -104,15 +77,15 @@ fn ring(cpu: usize) -> Option<Recorder> {
 /// Records the last words of this CPU and nothing after them: what they are about may be the recording itself.
 pub fn last_words(info: &PanicInfo<'_>) {
     // Before there is a plan a CPU has no data of its own yet.
-    let sink = PLAN.get().map(|_| &cpu::this().sink);
+    let sink = PLAN.get().map(|_| &percpu::this().sink);
     // SAFETY: This CPU's; whoever was writing a record does not come back to it.
-    if let Some(mut recorder) = sink.and_then(|sink| unsafe { (*sink.0.get()).take() }) {
+    if let Some(mut recorder) = sink.and_then(|sink| unsafe { sink.set(None) }) {
         let mut words = heapless::String::<64>::new();
         // What does not fit is cut off.
         let _ = match info.location() {
             Some(place) => write!(words, "{}:{} {}", place.file(), place.line(), info.message()),
             None => write!(words, "{}", info.message()),
         };
-        recorder.write(read!("cntpct_el0"), 0, Event::panic(&words), print);
+        recorder.write(cpu::count(), 0, Event::panic(&words), print);
     }
 }

@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::Next;
-use crate::arch::predictor;
-use crate::arch::smc::Monitor;
 use crate::cpu;
 use crate::machine::End;
+use crate::mediator::BySmc;
+use crate::predictor;
 use crate::trace::{Client, ON, record, refusal};
 use crate::vcpu::Vcpu;
 use crate::vpsci::{self, Outcome};
@@ -17,11 +17,11 @@ use shared_abi::trace::{Event, Refusal};
 /// Serves a call. Its registers are x0 to x7; what it does not return in x0 to x3 stays as it was.
 #[inline]
 pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
-    let function = FunctionId(vcpu.x[0] as u32);
+    let function = FunctionId(vcpu.frame.x[0] as u32);
     // An immediate other than 0 is none of SMCCC's (§2.9).
     if esr & 0xFFFF != 0 {
         unknown(vcpu, function);
-        vcpu.x[0] = in_x0(NOT_SUPPORTED);
+        vcpu.frame.x[0] = in_x0(NOT_SUPPORTED);
         return Next::Resume;
     }
     match function.owner() {
@@ -31,16 +31,16 @@ pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
             Next::Resume
         }
         Owner::Arch => {
-            let code = arch(function, vcpu.x[1]);
+            let code = arch(function, vcpu.frame.x[1]);
             if ON && code == NOT_SUPPORTED && function != SMCCC_ARCH_FEATURES {
                 unknown(vcpu, function);
             }
-            vcpu.x[0] = in_x0(code);
+            vcpu.frame.x[0] = in_x0(code);
             Next::Resume
         }
         _ => {
             unknown(vcpu, function);
-            vcpu.x[0] = in_x0(NOT_SUPPORTED);
+            vcpu.frame.x[0] = in_x0(NOT_SUPPORTED);
             Next::Resume
         }
     }
@@ -75,21 +75,21 @@ fn arch(function: FunctionId, argument: u64) -> i32 {
 #[inline]
 fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let mask = if function.is_64() { u64::MAX } else { 0xFFFF_FFFF };
-    let regs = [u64::from(function.0), vcpu.x[1] & mask, vcpu.x[2] & mask, vcpu.x[3] & mask];
+    let regs = [u64::from(function.0), vcpu.frame.x[1] & mask, vcpu.frame.x[2] & mask, vcpu.frame.x[3] & mask];
     let vm = vcpu.vm;
     let is_ram = |ipa| vm.ram.translate(ipa).is_some();
     let outcome = vpsci::call(&regs, |question| vm.machine.power.lock().psci.answer(question, is_ram));
     match outcome {
         Outcome::Return(code) => {
             refusal::psci(Client::of(vm.config.id), &regs, code);
-            vcpu.x[0] = in_x0(code);
+            vcpu.frame.x[0] = in_x0(code);
         }
         Outcome::Suspend => {
-            vcpu.x[0] = in_x0(SUCCESS);
+            vcpu.frame.x[0] = in_x0(SUCCESS);
             return Next::Wait;
         }
         Outcome::Started(other) => {
-            vcpu.x[0] = in_x0(SUCCESS);
+            vcpu.frame.x[0] = in_x0(SUCCESS);
             if let Some(place) = vm.places.get(other) {
                 cpu::wake(*place);
             }
@@ -112,12 +112,12 @@ fn trusted_os(vcpu: &mut Vcpu) {
     let vm = vcpu.vm;
     let tee = vm.tee.read();
     let Some(tee) = tee.as_ref() else {
-        let value = vcpu.x[0];
+        let value = vcpu.frame.x[0];
         record(Client::of(vm.config.id), || Event::Refused { reason: Refusal::NoTee, value });
-        vcpu.x[0] = in_x0(NOT_SUPPORTED);
+        vcpu.frame.x[0] = in_x0(NOT_SUPPORTED);
         return;
     };
-    if let Some(regs) = vcpu.x.first_chunk_mut::<8>() {
-        tee.handle(regs, &vm.ram, &mut Monitor);
+    if let Some(regs) = vcpu.frame.x.first_chunk_mut::<8>() {
+        tee.handle(regs, &vm.ram, &mut BySmc);
     }
 }

@@ -3,11 +3,14 @@
 
 use super::instruction::{Element, Transfer};
 use super::syndrome::Access;
-use crate::arch::{guest, timer};
+use crate::address::Ipa;
+use crate::arch::{guest, pstate, timer};
+use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use crate::vgic::{Concerned, VcpuMask};
 use crate::vm::{self, Vm};
 use crate::vpl011::{Effect, Pl011};
+use core::sync::atomic::Ordering;
 use shared_abi::layout::{GICD, GICR, RTC, UART_NS};
 
 /// What became of an access.
@@ -59,7 +62,7 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
     if !is_device(vcpu, ipa) {
         return nobody;
     }
-    let Some(transfer) = guest::instruction(&vcpu.vm.ram).and_then(Transfer::decode) else { return nobody };
+    let Some(transfer) = instruction(&vcpu.vm.ram).and_then(Transfer::decode) else { return nobody };
     let base = match transfer.base {
         31 => guest::stack_pointer(),
         register => vcpu.read(register),
@@ -87,6 +90,17 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
         }
     }
     (outcome, 0)
+}
+
+/// The A64 instruction that trapped, if it can be read: it stands in `ram` and is mapped.
+fn instruction(ram: &impl GuestMemory) -> Option<u32> {
+    let pc = guest::elr();
+    if pstate::is_aarch32(guest::spsr()) || !pc.is_multiple_of(4) {
+        return None;
+    }
+    let ipa = guest::translate(pc, false)?;
+    let pair = ram.words(Ipa(ipa & !7), 1)?.first()?.load(Ordering::Relaxed);
+    Some((pair >> (8 * (pc & 4))) as u32)
 }
 
 /// Emulates the access to one element, at a virtual address: what is behind the end of a page may be anywhere.

@@ -1,258 +1,197 @@
 //! Why a guest left, and what is done about it.
 //!
-//! The vectors jump to the three functions below with the vCPU that was running, its x0 to x30 saved, everything else
-//! of it still in the CPU. They end by entering a guest: they never return, so they restore none of the registers that
-//! they use.
+//! Everything of the vCPU that was running but its x0 to x30 is still in the CPU.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`syndrome`] | what ESR_EL2 says |
 //! | [`exception`] | exceptions that a guest is given |
-//! | `call` | SMC and HVC |
+//! | [`call`] | SMC and HVC |
 //! | [`instruction`] | loads and stores that a syndrome does not describe |
-//! | `mmio` | accesses to devices |
-//! | `system` | trapped system registers |
-//! | `traced` | the same with records of each exit and entry, in trace builds |
+//! | [`mmio`] | accesses to devices |
+//! | [`system`] | trapped system registers |
+#![forbid(unsafe_code)]
 
-#[cfg(target_os = "none")]
 pub mod call;
 pub mod exception;
 pub mod instruction;
-#[cfg(target_os = "none")]
 pub mod mmio;
 pub mod syndrome;
-#[cfg(target_os = "none")]
 pub mod system;
-#[cfg(all(target_os = "none", feature = "trace"))]
-pub mod traced;
 
-#[cfg(target_os = "none")]
-pub use entry::{guest_irq, guest_serror, guest_sync};
-#[cfg(all(target_os = "none", feature = "trace"))]
-use entry::{serror, sync};
+use crate::arch::{guest, pstate};
+use crate::cpu::ThisCpu;
+use crate::machine::End;
+use crate::trace::{Client, record, refuse};
+use crate::vcpu::Vcpu;
+use exception::Exception;
+use mmio::Outcome;
+use shared_abi::trace::{Event, Refusal};
+use syndrome::Class;
 
-#[cfg(target_os = "none")]
-mod entry {
-    use super::exception::{self, Exception};
-    use super::mmio::{self, Outcome};
-    use super::syndrome::{self, Class};
-    use super::{call, system};
-    use crate::arch::sysreg::{self, read, write};
-    use crate::cpu::ThisCpu;
-    use crate::machine::End;
-    use crate::trace::{Client, record, refuse};
-    use crate::vcpu::Vcpu;
-    use shared_abi::trace::{Event, Refusal};
+/// What a handler leaves to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The guest goes on.
+    Resume,
+    /// The guest goes on, and its VM's devices have to be looked at by then.
+    Due(u64),
+    /// The vCPU waits for an interrupt.
+    Wait,
+    /// The vCPU waits until others have looked whom it asked.
+    Block,
+    /// The vCPU goes off.
+    Off,
+    /// The VM ends.
+    Stop,
+}
 
-    /// What a handler leaves to be done.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Next {
-        /// The guest goes on.
-        Resume,
-        /// The guest goes on, and its VM's devices have to be looked at by then.
-        Due(u64),
-        /// The vCPU waits for an interrupt.
-        Wait,
-        /// The vCPU waits until others have looked whom it asked.
-        Block,
-        /// The vCPU goes off.
-        Off,
-        /// The VM ends.
-        Stop,
-    }
-
-    /// A synchronous exception of a guest's.
-    ///
-    /// # Safety
-    ///
-    /// As for [`ThisCpu::left_by`].
-    pub unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As the vectors promise.
-        let cpu = unsafe { ThisCpu::left_by(vcpu) };
-        sync(cpu).enter()
-    }
-
-    /// A physical interrupt.
-    ///
-    /// # Safety
-    ///
-    /// As for [`ThisCpu::left_by`].
-    pub unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As the vectors promise.
-        let cpu = unsafe { ThisCpu::left_by(vcpu) };
-        cpu.interrupted().enter()
-    }
-
-    /// An asynchronous external abort: memory or a bus is broken.
-    ///
-    /// # Safety
-    ///
-    /// As for [`ThisCpu::left_by`].
-    pub unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
-        // SAFETY: As the vectors promise.
-        let cpu = unsafe { ThisCpu::left_by(vcpu) };
-        serror(cpu).enter()
-    }
-
-    /// Serves a synchronous exception.
-    #[inline(always)]
-    pub fn sync(mut cpu: ThisCpu) -> ThisCpu {
-        let vcpu = cpu.vcpu();
-        let esr = sysreg::esr();
-        let next = match Class::of(esr) {
-            class @ (Class::Hvc | Class::Smc) => {
-                if class == Class::Smc {
-                    skip(esr);
-                }
-                call::serve(vcpu, esr)
-            }
-            Class::DataAbort => data_abort(vcpu, esr),
-            Class::SystemRegister => match system::emulate(vcpu, esr) {
-                system::Done::Next => {
-                    skip(esr);
-                    Next::Resume
-                }
-                system::Done::NextLater => {
-                    skip(esr);
-                    Next::Block
-                }
-                system::Done::Again => Next::Resume,
-                system::Done::Undefined => give(refused(vcpu, esr), esr),
-            },
-            Class::Wfi => {
+/// Serves a synchronous exception.
+#[inline(always)]
+pub fn sync(mut cpu: ThisCpu) -> ThisCpu {
+    let vcpu = cpu.vcpu();
+    let esr = guest::esr();
+    let next = match Class::of(esr) {
+        class @ (Class::Hvc | Class::Smc) => {
+            if class == Class::Smc {
                 skip(esr);
-                Next::Wait
             }
-            Class::InstructionAbort => instruction_abort(vcpu, esr),
-            Class::Other => give(refused(vcpu, esr), esr),
-        };
-        match next {
-            Next::Resume => cpu,
-            Next::Due(time) => {
-                cpu.look_at_devices_by(time);
-                cpu
-            }
-            Next::Wait => cpu.wait(),
-            Next::Block => cpu.block(),
-            Next::Off => cpu.switch_off_loaded(),
-            Next::Stop => cpu.schedule(),
+            call::serve(vcpu, esr)
         }
-    }
-
-    /// Serves an asynchronous external abort.
-    pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
-        cpu.vcpu().vm.end(End::Crash("asynchronous external abort"));
-        cpu.schedule()
-    }
-
-    /// The guest goes on behind the instruction that trapped.
-    #[inline(always)]
-    fn skip(esr: u64) {
-        const SS: u64 = 1 << 21;
-        sysreg::set_elr(sysreg::elr().wrapping_add(syndrome::instruction_length(esr)));
-        // The guest single-steps, and the step was this instruction (Arm ARM D2.12.4).
-        let pstate = sysreg::spsr();
-        if pstate & SS != 0 {
-            sysreg::set_spsr(pstate & !SS);
-        }
-    }
-
-    #[inline]
-    fn data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
-        let far = sysreg::far();
-        let ipa = syndrome::fault_address(sysreg::hpfar(), far);
-        let (outcome, done) = match syndrome::Access::of(esr) {
-            _ if is_walk(esr) => (Outcome::Nobody, 0),
-            Some(access) => (mmio::emulate(vcpu, ipa, access), 0),
-            None => mmio::emulate_undescribed(vcpu, ipa, far, esr),
-        };
-        match outcome {
-            Outcome::Done => {
+        Class::DataAbort => data_abort(vcpu, esr),
+        Class::SystemRegister => match system::emulate(vcpu, esr) {
+            system::Done::Next => {
                 skip(esr);
                 Next::Resume
             }
-            Outcome::Due(time) => {
-                skip(esr);
-                Next::Due(time)
-            }
-            Outcome::Held => Next::Block,
-            Outcome::DoneLater => {
+            system::Done::NextLater => {
                 skip(esr);
                 Next::Block
             }
-            Outcome::Nobody => refused_access(vcpu, ipa + done, far.wrapping_add(done), esr),
+            system::Done::Again => Next::Resume,
+            system::Done::Undefined => give(refused(vcpu, esr), esr),
+        },
+        Class::Wfi => {
+            skip(esr);
+            Next::Wait
         }
-    }
-
-    #[cold]
-    fn refused_access(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Next {
-        let write = esr & 1 << 6 != 0;
-        let what = if is_walk(esr) {
-            "its page tables"
-        } else if write {
-            "a write"
-        } else {
-            "a read"
-        };
-        fault(vcpu, ipa, esr);
-        let pc = sysreg::elr();
-        if !is_walk(esr) && syndrome::Access::of(esr).is_none() && mmio::is_device(vcpu, ipa) {
-            let registers = if syndrome::is_aarch32(sysreg::spsr()) {
-                "one register, without write-back"
-            } else {
-                "one or two registers"
-            };
-            vcpu.vm.complain(format_args!(
-                "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load or store of \
-                 {registers}"
-            ));
-        } else {
-            vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {pc:#x})"));
+        Class::InstructionAbort => instruction_abort(vcpu, esr),
+        Class::Other => give(refused(vcpu, esr), esr),
+    };
+    match next {
+        Next::Resume => cpu,
+        Next::Due(time) => {
+            cpu.look_at_devices_by(time);
+            cpu
         }
-        give(Exception::DataAbort { far, write, walk: is_walk(esr) }, esr)
-    }
-
-    fn instruction_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
-        let far = sysreg::far();
-        let ipa = syndrome::fault_address(sysreg::hpfar(), far);
-        fault(vcpu, ipa, esr);
-        vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} to run (pc {:#x})", sysreg::elr()));
-        give(Exception::InstructionAbort { far, walk: is_walk(esr) }, esr)
-    }
-
-    /// An access that is nobody's.
-    #[inline(always)]
-    fn fault(vcpu: &Vcpu, ipa: u64, esr: u64) {
-        let event = || Event::Stage2Fault { vcpu: vcpu.index as u8, ipa, pc: sysreg::elr(), esr };
-        record(Client::of(vcpu.vm.config.id), event);
-    }
-
-    /// An instruction that the guest does not have.
-    #[inline(always)]
-    fn refused(vcpu: &Vcpu, esr: u64) -> Exception {
-        refuse(Client::of(vcpu.vm.config.id), Refusal::Undefined, esr, Exception::Undefined)
-    }
-
-    /// S1PTW: the guest's MMU met the fault, on its way through the guest's tables.
-    fn is_walk(esr: u64) -> bool {
-        esr & 1 << 7 != 0
-    }
-
-    /// The guest takes an exception at EL1.
-    fn give(exception: Exception, esr: u64) -> Next {
-        let vbar = read!("vbar_el1");
-        let registers = exception::take(exception, sysreg::elr(), sysreg::spsr(), esr, vbar, read!("sctlr_el1"));
-        sysreg::set_elr(registers.pc);
-        sysreg::set_spsr(registers.pstate);
-        write!("elr_el1", registers.elr);
-        write!("spsr_el1", registers.spsr);
-        write!("esr_el1", registers.esr);
-        if let Some(far) = registers.far {
-            write!("far_el1", far);
-        }
-        Next::Resume
+        Next::Wait => cpu.wait(),
+        Next::Block => cpu.block(),
+        Next::Off => cpu.switch_off_loaded(),
+        Next::Stop => cpu.schedule(),
     }
 }
 
-#[cfg(target_os = "none")]
-pub use entry::Next;
+/// Serves an asynchronous external abort.
+pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
+    cpu.vcpu().vm.end(End::Crash("asynchronous external abort"));
+    cpu.schedule()
+}
+
+/// The guest goes on behind the instruction that trapped.
+#[inline(always)]
+fn skip(esr: u64) {
+    const SS: u64 = 1 << 21;
+    guest::set_elr(guest::elr().wrapping_add(syndrome::instruction_length(esr)));
+    // The guest single-steps, and the step was this instruction (Arm ARM D2.12.4).
+    let pstate = guest::spsr();
+    if pstate & SS != 0 {
+        guest::set_spsr(pstate & !SS);
+    }
+}
+
+#[inline]
+fn data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let far = guest::far();
+    let ipa = syndrome::fault_address(guest::hpfar(), far);
+    let (outcome, done) = match syndrome::Access::of(esr) {
+        _ if is_walk(esr) => (Outcome::Nobody, 0),
+        Some(access) => (mmio::emulate(vcpu, ipa, access), 0),
+        None => mmio::emulate_undescribed(vcpu, ipa, far, esr),
+    };
+    match outcome {
+        Outcome::Done => {
+            skip(esr);
+            Next::Resume
+        }
+        Outcome::Due(time) => {
+            skip(esr);
+            Next::Due(time)
+        }
+        Outcome::Held => Next::Block,
+        Outcome::DoneLater => {
+            skip(esr);
+            Next::Block
+        }
+        Outcome::Nobody => refused_access(vcpu, ipa + done, far.wrapping_add(done), esr),
+    }
+}
+
+#[cold]
+fn refused_access(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Next {
+    let write = esr & 1 << 6 != 0;
+    let what = if is_walk(esr) {
+        "its page tables"
+    } else if write {
+        "a write"
+    } else {
+        "a read"
+    };
+    fault(vcpu, ipa, esr);
+    let pc = guest::elr();
+    if !is_walk(esr) && syndrome::Access::of(esr).is_none() && mmio::is_device(vcpu, ipa) {
+        let registers =
+            if pstate::is_aarch32(guest::spsr()) { "one register, without write-back" } else { "one or two registers" };
+        vcpu.vm.complain(format_args!(
+            "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load or store of \
+             {registers}"
+        ));
+    } else {
+        vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {pc:#x})"));
+    }
+    give(Exception::DataAbort { far, write, walk: is_walk(esr) }, esr)
+}
+
+fn instruction_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
+    let far = guest::far();
+    let ipa = syndrome::fault_address(guest::hpfar(), far);
+    fault(vcpu, ipa, esr);
+    vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} to run (pc {:#x})", guest::elr()));
+    give(Exception::InstructionAbort { far, walk: is_walk(esr) }, esr)
+}
+
+/// An access that is nobody's.
+#[inline(always)]
+fn fault(vcpu: &Vcpu, ipa: u64, esr: u64) {
+    let event = || Event::Stage2Fault { vcpu: vcpu.index as u8, ipa, pc: guest::elr(), esr };
+    record(Client::of(vcpu.vm.config.id), event);
+}
+
+/// An instruction that the guest does not have.
+#[inline(always)]
+fn refused(vcpu: &Vcpu, esr: u64) -> Exception {
+    refuse(Client::of(vcpu.vm.config.id), Refusal::Undefined, esr, Exception::Undefined)
+}
+
+/// S1PTW: the guest's MMU met the fault, on its way through the guest's tables.
+fn is_walk(esr: u64) -> bool {
+    esr & 1 << 7 != 0
+}
+
+/// The guest takes an exception at EL1.
+fn give(exception: Exception, esr: u64) -> Next {
+    let registers = exception::take(exception, guest::elr(), guest::spsr(), esr, guest::vbar(), guest::sctlr());
+    guest::set_elr(registers.pc);
+    guest::set_spsr(registers.pstate);
+    guest::set_exception(registers.elr, registers.spsr, registers.esr, registers.far);
+    Next::Resume
+}

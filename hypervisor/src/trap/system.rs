@@ -1,10 +1,10 @@
 //! System registers that trap: ID registers, SGIs, the debug registers of a guest that uses none.
 
 use super::syndrome::SystemAccess;
-use crate::arch::sysreg::read;
+use crate::arch::interface::Group;
+use crate::arch::{cpu, one_per_machine};
 use crate::id_registers::IdRegisters;
 use crate::vcpu::Vcpu;
-use crate::vgic::list_register::Group;
 use crate::vgic::sgi::SgiRegister;
 use spin::Once;
 
@@ -21,7 +21,10 @@ pub enum Done {
     Undefined,
 }
 
-static ID_REGISTERS: Once<IdRegisters> = Once::new();
+one_per_machine! {
+    /// What guests read.
+    fn id_registers() -> &'static Once<IdRegisters> = Once::new();
+}
 
 /// Emulates an access.
 #[inline]
@@ -30,7 +33,7 @@ pub fn emulate(vcpu: &mut Vcpu, esr: u64) -> Done {
     match access.register {
         (3, 0, 12, 11, 5) if !access.read => send_sgi(vcpu, SgiRegister::Group1, access.rt),
         (3, 0, 0, crm @ 1..=7, op2) if access.read => {
-            if let Some(registers) = ID_REGISTERS.get() {
+            if let Some(registers) = id_registers().get() {
                 vcpu.write(access.rt, registers.get(u32::from(crm), u32::from(op2)));
             }
             Done::Next
@@ -56,7 +59,7 @@ fn send_sgi(vcpu: &mut Vcpu, register: SgiRegister, rt: u8) -> Done {
     Done::Next
 }
 
-/// ICC registers: DIR, which always traps, and others now and then ([`crate::vgic::list_register::Control`]).
+/// ICC registers: DIR, which always traps, and others now and then ([`crate::arch::interface::Control`]).
 #[cold]
 fn cpu_interface(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
     let (_, _, _, crm, op2) = access.register;
@@ -131,20 +134,6 @@ fn debug(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
 
 /// Reads what the first CPU has, for all guests.
 pub fn init() {
-    macro_rules! row {
-        ($crm:literal) => {
-            [
-                read!(concat!("s3_0_c0_c", $crm, "_0")),
-                read!(concat!("s3_0_c0_c", $crm, "_1")),
-                read!(concat!("s3_0_c0_c", $crm, "_2")),
-                read!(concat!("s3_0_c0_c", $crm, "_3")),
-                read!(concat!("s3_0_c0_c", $crm, "_4")),
-                read!(concat!("s3_0_c0_c", $crm, "_5")),
-                read!(concat!("s3_0_c0_c", $crm, "_6")),
-                read!(concat!("s3_0_c0_c", $crm, "_7")),
-            ]
-        };
-    }
-    let host = [row!(1), row!(2), row!(3), row!(4), row!(5), row!(6), row!(7)];
-    ID_REGISTERS.call_once(|| IdRegisters::new(|crm, op2| host[crm as usize - 1][op2 as usize]));
+    let host = cpu::id_registers();
+    id_registers().call_once(|| IdRegisters::new(|crm, op2| host[crm as usize - 1][op2 as usize]));
 }

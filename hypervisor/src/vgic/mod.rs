@@ -31,7 +31,6 @@ mod tests;
 use crate::trace::Client;
 use bank::Bank;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
-pub use list_register::ListRegisters;
 pub use lists::Lists;
 use redistributor::{News, Redistributor};
 
@@ -41,14 +40,6 @@ pub const MAX_VCPUS: usize = 8;
 const SPI_BANKS: usize = 3;
 /// Banks that a vCPU sees: its own, and the shared ones.
 const BANKS: usize = 1 + SPI_BANKS;
-/// The virtual timer's interrupt, a PPI.
-pub const VIRTUAL_TIMER: u32 = 27;
-/// The EL1 physical timer's.
-pub const PHYSICAL_TIMER: u32 = 30;
-/// The timers' interrupts, whose lines are the CPU's own and whose list registers are linked to the physical
-/// interrupts.
-pub const TIMERS: u32 = 1 << VIRTUAL_TIMER | 1 << PHYSICAL_TIMER;
-
 /// vCPUs of a VM, as a bit mask.
 pub type VcpuMask = u8;
 

@@ -2,7 +2,8 @@
 
 use super::bank::{Bank, Bits};
 use super::distributor::{IIDR, REDISTRIBUTOR, identification};
-use super::{Concerned, PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER, VcpuMask, Vgic, Width};
+use super::{Concerned, VcpuMask, Vgic, Width};
+use crate::arch::interface::{PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER};
 use bitflags::bitflags;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 

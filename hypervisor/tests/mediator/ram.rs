@@ -1,7 +1,7 @@
 //! The guest's RAM, which other CPUs of the guest's may change at any look that the mediator has at it.
 
 use hypervisor::address::{Ipa, PAGE_SIZE, Pa};
-use hypervisor::mediator::GuestMemory;
+use hypervisor::memory::GuestMemory;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

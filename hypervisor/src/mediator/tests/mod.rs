@@ -11,7 +11,8 @@ mod vcpus;
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
 use crate::mediator::shadow::ShadowPage;
-use crate::mediator::{GuestMemory, Mediator, Shadow, Tee, VmTee};
+use crate::mediator::{Mediator, Shadow, Tee, VmTee};
+use crate::memory::GuestMemory;
 use shared_abi::client::VmId;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param};
 use shared_abi::optee_smc::*;

@@ -1,8 +1,9 @@
 //! Which interrupts are in list registers: the most urgent pending ones, then active ones.
 
 use super::{Banks, Lists, NONE, note, place};
+use crate::arch::interface::ListRegisters;
 use crate::trace::record;
-use crate::vgic::list_register::{self, ACTIVE, ListRegisters, PENDING};
+use crate::vgic::list_register::{self, ACTIVE, PENDING};
 use crate::vgic::redistributor::News;
 use crate::vgic::{BANKS, Vgic, each};
 use core::sync::atomic::Ordering::SeqCst;

@@ -11,9 +11,10 @@ mod revise;
 mod watch;
 
 use super::bank::Flags;
-use super::list_register::{Control, Group, HW, ListRegisters, PENDING, STATE};
+use super::list_register::{HW, PENDING, STATE};
 use super::redistributor::News;
-use super::{BANKS, Concerned, TIMERS, VcpuMask, Vgic, each};
+use super::{BANKS, Concerned, VcpuMask, Vgic, each};
+use crate::arch::interface::{Control, Group, ListRegisters, TIMERS};
 use choice::{ALL_GROUPS, most_urgent};
 use core::sync::atomic::Ordering::SeqCst;
 

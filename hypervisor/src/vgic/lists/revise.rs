@@ -1,9 +1,10 @@
 //! Whether what is in list registers is still what the interrupts' owners want.
 
 use super::{Lists, note, place};
+use crate::arch::interface::{ListRegisters, TIMERS};
 use crate::trace::record;
-use crate::vgic::list_register::{self, ACTIVE, EOI, HW, ListRegisters, PENDING, STATE};
-use crate::vgic::{TIMERS, VcpuMask, Vgic};
+use crate::vgic::list_register::{self, ACTIVE, EOI, HW, PENDING, STATE};
+use crate::vgic::{VcpuMask, Vgic};
 use core::sync::atomic::Ordering::SeqCst;
 use shared_abi::trace::Event;
 

@@ -3,7 +3,8 @@
 
 use super::choice::ALL_GROUPS;
 use super::{Lists, NONE, note, place};
-use crate::vgic::list_register::{self, ACTIVE, Control, Group, ListRegisters, PENDING, STATE};
+use crate::arch::interface::{Control, Group, ListRegisters};
+use crate::vgic::list_register::{self, ACTIVE, PENDING, STATE};
 use crate::vgic::{VcpuMask, Vgic};
 
 impl Lists {

@@ -1,8 +1,9 @@
 //! What guests see, one thing at a time.
 
 use super::*;
+use crate::arch::host::interface;
+use crate::arch::interface::{Group, PHYSICAL_TIMER, VIRTUAL_TIMER};
 use crate::vgic::bank::Bits;
-use crate::vgic::list_register::Group;
 
 const HW: u64 = 1 << 61;
 
@@ -395,13 +396,13 @@ fn a_timer_that_fired_and_was_switched_off_is_not_seen_by_a_guest_that_had_inter
         }
         vm.cpus[0].masked = true;
         vm.timer(0, VIRTUAL_TIMER, true);
-        assert_eq!(cpu::watched(&vm.cpus[0]), Some(group));
+        assert_eq!(interface::watched(&vm.cpus[0]), Some(group));
         assert_eq!(vm.lists[0].most_urgent_pending(group, &vm.cpus[0]), VIRTUAL_TIMER);
         // No exit tells of that.
         vm.cpus[0].set_timer(VIRTUAL_TIMER, false);
         assert_eq!(vm.acknowledge(0), SPURIOUS);
         assert_eq!(vm.cpus[0].physical(), 0);
-        assert_eq!(cpu::watched(&vm.cpus[0]), None);
+        assert_eq!(interface::watched(&vm.cpus[0]), None);
         // Nor is one that was out of reach when it was acknowledged in vain.
         vm.cpus[0].mask = 0;
         vm.timer(0, VIRTUAL_TIMER, true);
@@ -412,7 +413,7 @@ fn a_timer_that_fired_and_was_switched_off_is_not_seen_by_a_guest_that_had_inter
         // And it comes when it fires again; a guest that takes it at once has no trap.
         vm.cpus[0].masked = false;
         vm.timer(0, VIRTUAL_TIMER, true);
-        assert_eq!(cpu::watched(&vm.cpus[0]), None);
+        assert_eq!(interface::watched(&vm.cpus[0]), None);
         assert_eq!(vm.acknowledge(0), VIRTUAL_TIMER);
     }
 }
@@ -517,7 +518,7 @@ fn a_vcpu_that_goes_off_leaves_what_waits_to_others() {
     let others = vm.lists[0].give_back(&vm.vgic, 0, &mut vm.cpus[0]);
     vm.tell(others);
     assert_eq!(vm.lists[0].timers_in_flight(), 0);
-    vm.cpus[0] = Cpu::new(4);
+    vm.cpus[0] = VirtualInterface::new(4);
     vm.route(UART, 1);
     assert_eq!(vm.acknowledge(1), UART);
     // What is its own waits for it.

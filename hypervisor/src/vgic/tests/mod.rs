@@ -2,25 +2,22 @@
 //! interrupts by them, timers, maintenance interrupts.
 
 mod behaviour;
-mod cpu;
 mod model;
 mod threads;
 
-use super::list_register::Group;
 use super::sgi::SgiRegister;
 use super::*;
-use cpu::Cpu;
+use crate::arch::host::interface::{SPURIOUS, VirtualInterface};
+use crate::arch::interface::{Group, ListRegisters};
 use std::vec::Vec;
 
 const UART: u32 = 33;
-/// What ICC_IAR reads when there is nothing.
-const SPURIOUS: u32 = 1023;
 
 /// A VM, each of whose vCPUs is loaded on a CPU of its own. CPUs do at once what they are told.
 struct Vm {
     vgic: Vgic,
     lists: Vec<Lists>,
-    cpus: Vec<Cpu>,
+    cpus: Vec<VirtualInterface>,
     /// How often each vCPU was told to look by somebody else.
     told: Vec<usize>,
 }
@@ -30,7 +27,7 @@ impl Vm {
         Self {
             vgic: Vgic::new(Client::alleged(3), vcpus),
             lists: vec![Lists::new(); vcpus],
-            cpus: (0..vcpus).map(|_| Cpu::new(list_registers)).collect(),
+            cpus: (0..vcpus).map(|_| VirtualInterface::new(list_registers)).collect(),
             told: vec![0; vcpus],
         }
     }

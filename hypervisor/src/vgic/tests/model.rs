@@ -2,6 +2,7 @@
 //! of no list registers.
 
 use super::*;
+use crate::arch::interface::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -87,7 +88,7 @@ impl Model {
     }
 
     /// What the guest may read in ICC_IAR: among equals it may be any.
-    fn candidates(&self, vcpu: usize, cpu: &Cpu) -> Vec<u32> {
+    fn candidates(&self, vcpu: usize, cpu: &VirtualInterface) -> Vec<u32> {
         let mut waiting: Vec<(u8, u32)> = self
             .interrupts
             .iter()

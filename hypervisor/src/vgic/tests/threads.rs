@@ -47,7 +47,7 @@ fn nothing_is_lost_and_nothing_is_taken_twice() {
             let (kicks, taken, done, sgis_sent) = (&kicks, &taken, &done, &sgis_sent);
             let (spi_waits, spi_taken, spi_sent) = (&spi_waits, &spi_taken, &spi_sent);
             scope.spawn(move || {
-                let (mut lists, mut cpu) = (Lists::new(), Cpu::new(2));
+                let (mut lists, mut cpu) = (Lists::new(), VirtualInterface::new(2));
                 cpu.open();
                 let mut sent = [0; VCPUS];
                 let mut round = 0;

@@ -83,8 +83,8 @@ fn set_hcr() {
 /// monitors (TAM) trap as well; FP/SIMD does not.
 const CPTR: u64 = 0x33FF & !(1 << 10) | 1 << 20 | 1 << 30;
 
-/// Sets this CPU up for guests.
-pub fn init() {
+/// Sets this CPU up for guests, with vectors that make the branch predictor forget or without.
+pub fn init(hardened: bool) {
     set_hcr();
     CPTR_EL2.set(CPTR);
     write!("hstr_el2", 0);
@@ -120,8 +120,66 @@ pub fn init() {
         write!("s3_4_c14_c3_1", 0);
     }
     super::debug::init();
-    VBAR_EL2.set(super::vectors::address(super::predictor::is_needed()));
+    VBAR_EL2.set(super::vectors::address(hardened));
     isb();
+}
+
+/// Waits for an interrupt, masked or not.
+#[inline(always)]
+pub fn wait_for_interrupt() {
+    // SAFETY: Interrupts are masked: the CPU only stands still.
+    unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}
+
+/// Lets another CPU run where CPUs share one, as QEMU's do when it counts instructions; a spin-loop hint elsewhere.
+pub fn relax() {
+    // SAFETY: A hint changes nothing.
+    unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) }
+}
+
+/// This CPU's affinity: MPIDR_EL1's Aff3 to Aff0, as PSCI names CPUs.
+pub fn affinity() -> u64 {
+    read!("mpidr_el1") & 0xFF_00FF_FFFF
+}
+
+/// The address of what is this CPU's own, TPIDR_EL2.
+#[inline(always)]
+pub fn own() -> usize {
+    read!("tpidr_el2") as usize
+}
+
+/// Sets it.
+///
+/// # Safety
+///
+/// Whoever asks for it must find there what it expects.
+pub unsafe fn set_own(address: usize) {
+    write!("tpidr_el2", address as u64);
+}
+
+/// What the CPU says of itself to EL1: the ID registers of CRm 1 to 7, by op2.
+pub fn id_registers() -> [[u64; 8]; 7] {
+    macro_rules! row {
+        ($crm:literal) => {
+            [
+                read!(concat!("s3_0_c0_c", $crm, "_0")),
+                read!(concat!("s3_0_c0_c", $crm, "_1")),
+                read!(concat!("s3_0_c0_c", $crm, "_2")),
+                read!(concat!("s3_0_c0_c", $crm, "_3")),
+                read!(concat!("s3_0_c0_c", $crm, "_4")),
+                read!(concat!("s3_0_c0_c", $crm, "_5")),
+                read!(concat!("s3_0_c0_c", $crm, "_6")),
+                read!(concat!("s3_0_c0_c", $crm, "_7")),
+            ]
+        };
+    }
+    [row!(1), row!(2), row!(3), row!(4), row!(5), row!(6), row!(7)]
+}
+
+/// The system count, as it is without waiting for what comes before.
+#[inline(always)]
+pub fn count() -> u64 {
+    read!("cntpct_el0")
 }
 
 /// A number that a guest can't foresee: RNDR where there is one, else a mix of what differs from boot to boot.
@@ -165,4 +223,23 @@ pub fn clean_to_memory(start: u64, size: u64) {
     }
     // SAFETY: Barriers; instructions that were loaded as data are fetched anew.
     unsafe { core::arch::asm!("dsb sy", "ic ialluis", "dsb sy", "isb", options(nostack, preserves_flags)) };
+}
+
+/// Writes zeroes over `[start, start + size)`, whole blocks of it, with `dc zva` where that is allowed.
+///
+/// # Safety
+///
+/// It must be mapped memory to which nobody refers.
+pub unsafe fn zero(start: u64, size: u64) {
+    let dczid = read!("dczid_el0");
+    if dczid & 1 << 4 == 0 {
+        for address in (start..start + size).step_by(4 << (dczid & 0xF)) {
+            // SAFETY: As the caller promises.
+            unsafe { core::arch::asm!("dc zva, {}", in(reg) address, options(nostack, preserves_flags)) };
+        }
+    } else {
+        let start: *mut u8 = core::ptr::with_exposed_provenance_mut(start as usize);
+        // SAFETY: As the caller promises.
+        unsafe { start.write_bytes(0, size as usize) };
+    }
 }

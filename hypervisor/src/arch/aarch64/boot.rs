@@ -129,3 +129,12 @@ pub struct Secondary {
     /// Handed to `hypervisor_secondary`.
     pub cpu: u64,
 }
+
+impl Secondary {
+    /// What CPU_ON is to be told so that a CPU comes this way: its entry point, and its argument.
+    pub fn entry(&'static self) -> (u64, u64) {
+        let argument = core::ptr::from_ref(self) as u64;
+        super::cpu::clean_to_memory(argument, size_of::<Self>() as u64);
+        (secondary_entry as *const () as u64, argument)
+    }
+}

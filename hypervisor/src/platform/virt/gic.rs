@@ -2,28 +2,17 @@
 //!
 //! `arm-gic` sets it up. What it has no function for (a private interrupt's active state) is written here.
 
+use crate::platform::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicV3, Group, SgiTarget, SgiTargetGroup};
 use arm_gic::{IntId, Trigger};
 use core::ptr::NonNull;
 use safe_mmio::UniqueMmioPointer;
 use shared_abi::layout::{GICD, GICR, GICR_STRIDE};
-use spin::Mutex;
-use spin::Once;
+use spin::{Mutex, Once};
 
-use crate::arch::sysreg::{read, write};
-use crate::vgic::TIMERS;
-
-/// Kicks another CPU out of its guest or its sleep.
-pub const KICK: u32 = 0;
-/// The virtual interface wants attention (GICv3 §12.4.7).
-pub const MAINTENANCE: u32 = 25;
-/// The hypervisor's timer.
-pub const HYPERVISOR_TIMER: u32 = 26;
-/// The timers of the loaded vCPU.
-pub use crate::vgic::{PHYSICAL_TIMER, VIRTUAL_TIMER};
-/// The normal world's UART: SPI 1.
-pub const UART: u32 = 33;
+use crate::arch::aarch64::sysreg::{isb, publish, write};
+use crate::arch::interface::{PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER};
 
 static GIC: Once<Mutex<GicV3<'static>>> = Once::new();
 
@@ -40,7 +29,7 @@ pub unsafe fn init(cpus: usize) {
     let mut gic = gic.expect("the GIC is a version 3");
     gic.distributor().configure_default_settings();
     let uart = IntId::spi(UART - 32);
-    let this_cpu = crate::arch::sysreg::affinity();
+    let this_cpu = crate::arch::cpu::affinity();
     let routed = gic.distributor().set_routing(uart, Some(this_cpu));
     routed.and_then(|()| gic.enable_interrupt(uart, None, true)).expect("the UART's interrupt exists");
     GIC.call_once(|| Mutex::new(gic));
@@ -50,7 +39,7 @@ pub unsafe fn init(cpus: usize) {
 pub fn init_cpu(cpu: usize) {
     // ICC_SRE_EL2: system registers at EL2 and below, no bypass.
     write!("icc_sre_el2", 0xF);
-    crate::arch::sysreg::isb();
+    isb();
     let mut gic = GIC.get().expect("the distributor is set up first").lock();
     gic.init_cpu(cpu);
     let mut redistributor = gic.redistributor(cpu).expect("every CPU has a redistributor");
@@ -76,27 +65,7 @@ pub fn init_cpu(cpu: usize) {
     write!("icc_ctlr_el1", 1 << 1);
     GicCpuInterface::set_priority_mask(0xFF);
     GicCpuInterface::enable_group1(true);
-    crate::arch::sysreg::isb();
-}
-
-/// Takes the most urgent interrupt, if there is one.
-#[inline(always)]
-pub fn acknowledge() -> Option<u32> {
-    let intid = read!("icc_iar1_el1") as u32;
-    (intid < 1020).then_some(intid)
-}
-
-/// Ends an interrupt but leaves it active: it can't come again before it is deactivated.
-#[inline(always)]
-pub fn end(intid: u32) {
-    write!("icc_eoir1_el1", u64::from(intid));
-}
-
-/// Deactivates an interrupt of this CPU's.
-#[inline(always)]
-pub fn deactivate(intid: u32) {
-    write!("icc_dir_el1", u64::from(intid));
-    crate::arch::sysreg::isb();
+    isb();
 }
 
 /// Makes these of the guest's timers' interrupts active on `cpu`, which must be this one, and the others inactive:
@@ -116,7 +85,7 @@ pub fn set_timers_active(cpu: usize, active: u32) {
 /// Kicks the CPU of this affinity.
 pub fn kick(affinity: u64) {
     // What the other CPU is to find must be there before the interrupt is.
-    crate::arch::sysreg::publish();
+    publish();
     let target = SgiTarget::List {
         affinity3: (affinity >> 32) as u8,
         affinity2: (affinity >> 16) as u8,

@@ -1,8 +1,9 @@
 //! What guests teach the branch predictor is not to steer the hypervisor (CVE-2017-5715, "Spectre v2"): an option, as
 //! it costs a call to EL3 at every exit. QEMU predicts nothing, so that a chain on it is no safer with the option; it
 //! shows what the protection costs.
+#![forbid(unsafe_code)]
 
-use super::smc;
+use crate::firmware;
 use core::sync::atomic::{AtomicBool, Ordering};
 use shared_abi::smccc::SUCCESS;
 
@@ -17,7 +18,7 @@ pub fn want() {
 /// Whether the CPU that executes this is to use the hardened vectors: if it is wanted, there, and needed. On a CPU that
 /// the firmware does not know, or that needs nothing, exits stay as they are.
 pub fn is_needed() -> bool {
-    let needed = WANTED.load(Ordering::Relaxed) && smc::workaround_1() == SUCCESS;
+    let needed = WANTED.load(Ordering::Relaxed) && firmware::workaround_1() == SUCCESS;
     if needed {
         IN_USE.store(true, Ordering::Relaxed);
     }
@@ -29,9 +30,9 @@ pub fn is_in_use() -> bool {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// What became of the wish, for people; `None` if there was none.
+/// Says, for people, what became of the wish; `None` if there was none.
 pub fn outcome() -> Option<&'static str> {
-    WANTED.load(Ordering::Relaxed).then(|| match smc::workaround_1() {
+    WANTED.load(Ordering::Relaxed).then(|| match firmware::workaround_1() {
         SUCCESS => "the branch predictor forgets at every exit (SMCCC_ARCH_WORKAROUND_1)",
         1.. => "the branch predictor need not forget on this CPU",
         _ => "the firmware cannot make the branch predictor forget on this CPU",

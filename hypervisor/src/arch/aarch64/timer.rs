@@ -1,7 +1,7 @@
 //! The hypervisor's own timer, CNTHP, the loaded vCPU's two, CNTV and CNTP, and the count.
 
 use super::sysreg::{isb, read, write};
-use crate::vgic::{PHYSICAL_TIMER, VIRTUAL_TIMER};
+use crate::arch::interface::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, Readable, Writeable};
 
 /// The system count (CNTPCT).

@@ -1,31 +1,80 @@
-//! What of the guest that has just left is looked at when it accesses a device: its byte order, and if need be its
-//! code, its tables, its stack pointer and vector registers.
+//! The guest that has just left: why, and what of it is looked at and changed before it goes on. When it accesses a
+//! device that is its byte order, and if need be its tables, its stack pointer and vector registers.
 
-use super::sysreg::{self, isb, read, write};
-use crate::address::Ipa;
-use crate::mediator::GuestMemory;
-use crate::trap::syndrome;
-use core::sync::atomic::Ordering;
+use super::sysreg::{isb, read, write};
+use crate::arch::pstate;
 
-const AARCH32: u64 = 1 << 4;
 const MODE: u64 = 0xF;
 const EL1H: u64 = 5;
+
+/// Why the guest left: ESR_EL2.
+#[inline(always)]
+pub fn esr() -> u64 {
+    read!("esr_el2")
+}
+
+/// The virtual address of a fault, FAR_EL2.
+#[inline(always)]
+pub fn far() -> u64 {
+    read!("far_el2")
+}
+
+/// The page of a stage 2 fault, HPFAR_EL2.
+#[inline(always)]
+pub fn hpfar() -> u64 {
+    read!("hpfar_el2")
+}
+
+/// Where the guest goes on, ELR_EL2.
+#[inline(always)]
+pub fn elr() -> u64 {
+    read!("elr_el2")
+}
+
+/// Sets where the guest goes on.
+#[inline(always)]
+pub fn set_elr(value: u64) {
+    write!("elr_el2", value);
+}
+
+/// The guest's PSTATE, SPSR_EL2.
+#[inline(always)]
+pub fn spsr() -> u64 {
+    read!("spsr_el2")
+}
+
+/// Sets the guest's PSTATE.
+#[inline(always)]
+pub fn set_spsr(value: u64) {
+    write!("spsr_el2", value);
+}
+
+/// Where its exceptions go, VBAR_EL1.
+#[inline(always)]
+pub fn vbar() -> u64 {
+    read!("vbar_el1")
+}
+
+/// SCTLR_EL1.
+#[inline(always)]
+pub fn sctlr() -> u64 {
+    read!("sctlr_el1")
+}
+
+/// Sets what it finds of an exception at EL1: ELR_EL1, SPSR_EL1, ESR_EL1, and FAR_EL1 if that says something.
+pub fn set_exception(elr: u64, spsr: u64, esr: u64, far: Option<u64>) {
+    write!("elr_el1", elr);
+    write!("spsr_el1", spsr);
+    write!("esr_el1", esr);
+    if let Some(far) = far {
+        write!("far_el1", far);
+    }
+}
 
 /// Whether its data is big-endian.
 #[inline(always)]
 pub fn is_big_endian() -> bool {
-    syndrome::is_big_endian(sysreg::spsr(), read!("sctlr_el1"))
-}
-
-/// The A64 instruction that was interrupted, if it can be read: it stands in `ram` and is mapped.
-pub fn instruction(ram: &impl GuestMemory) -> Option<u32> {
-    let pc = sysreg::elr();
-    if sysreg::spsr() & AARCH32 != 0 || !pc.is_multiple_of(4) {
-        return None;
-    }
-    let ipa = translate(pc, false)?;
-    let pair = ram.words(Ipa(ipa & !7), 1)?.first()?.load(Ordering::Relaxed);
-    Some((pair >> (8 * (pc & 4))) as u32)
+    pstate::is_big_endian(spsr(), sctlr())
 }
 
 /// Where the guest's tables lead, for an access as the one that was interrupted; `None` if to nowhere.
@@ -41,7 +90,7 @@ pub fn translate(address: u64, is_write: bool) -> Option<u64> {
             }
         };
     }
-    match (sysreg::spsr() & MODE == 0, is_write) {
+    match (spsr() & MODE == 0, is_write) {
         (true, false) => at!("s1e0r"),
         (true, true) => at!("s1e0w"),
         (false, false) => at!("s1e1r"),
@@ -55,12 +104,12 @@ pub fn translate(address: u64, is_write: bool) -> Option<u64> {
 
 /// The stack pointer that the guest used: its mode says which one.
 pub fn stack_pointer() -> u64 {
-    if sysreg::spsr() & MODE == EL1H { read!("sp_el1") } else { read!("sp_el0") }
+    if spsr() & MODE == EL1H { read!("sp_el1") } else { read!("sp_el0") }
 }
 
 /// Sets it.
 pub fn set_stack_pointer(value: u64) {
-    if sysreg::spsr() & MODE == EL1H {
+    if spsr() & MODE == EL1H {
         write!("sp_el1", value);
     } else {
         write!("sp_el0", value);

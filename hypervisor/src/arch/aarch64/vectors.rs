@@ -1,24 +1,25 @@
 //! EL2's exception vectors, and the way into a guest.
 //!
-//! While a guest runs, SP_EL2 points at its [`Vcpu`](crate::vcpu::Vcpu), whose first fields are x0 to x30. An exit
-//! stores them there, takes the CPU's stack, which the vCPU names in the next field, and goes to Rust. Nothing else is
-//! saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until the CPU takes up another
-//! vCPU. Rust ends by entering the vCPU to go on with.
+//! While a guest runs, SP_EL2 points at its vCPU, which begins with a [`Frame`]. An exit stores x0 to x30 there, takes
+//! the CPU's stack, which the frame names, and goes to Rust: to `guest_sync`, `guest_irq` or `guest_serror`, with the
+//! vCPU. Nothing else is saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until the
+//! CPU takes up another vCPU. Rust ends by entering the vCPU to go on with.
 //!
 //! There are two tables. With the second, an exit first asks the firmware to make the branch predictor forget what the
-//! guest trained it to ([`super::predictor`]); the first has not one instruction for that. VBAR_EL2 holds no bits 10:0,
+//! guest trained it to (`predictor`); the first has not one instruction for that. VBAR_EL2 holds no bits 10:0,
 //! so that a table anywhere else than on a boundary of 2 KiB is another table: the linker refuses that.
 
 use core::arch::global_asm;
 use shared_abi::smccc::SMCCC_ARCH_WORKAROUND_1;
 
-#[cfg(not(feature = "trace"))]
-use crate::trap as handlers;
-#[cfg(feature = "trace")]
-use crate::trap::traced as handlers;
-
-/// Offset of the stack pointer in `Vcpu`; asserted there.
-pub const STACK_OFFSET: usize = 31 * 8;
+/// What the vectors know of a vCPU: its first fields.
+#[repr(C, align(16))]
+pub struct Frame {
+    /// x0 to x30.
+    pub x: [u64; 31],
+    /// The stack of its CPU.
+    pub stack: u64,
+}
 
 global_asm!(
     r#"
@@ -71,14 +72,14 @@ global_asm!(
     own     1
     own     2
     own     3
-    exit    {sync}, \hardened   // AArch64 below
-    exit    {irq}, \hardened
-    exit    {irq}, \hardened
-    exit    {serror}, \hardened
-    exit    {sync}, \hardened   // AArch32 below, at EL0 only
-    exit    {irq}, \hardened
-    exit    {irq}, \hardened
-    exit    {serror}, \hardened
+    exit    guest_sync, \hardened   // AArch64 below
+    exit    guest_irq, \hardened
+    exit    guest_irq, \hardened
+    exit    guest_serror, \hardened
+    exit    guest_sync, \hardened   // AArch32 below, at EL0 only
+    exit    guest_irq, \hardened
+    exit    guest_irq, \hardened
+    exit    guest_serror, \hardened
     .endm
 
     .pushsection .vectors, "ax"
@@ -117,11 +118,8 @@ enter_guest:
     isb
     .popsection
 "#,
-    stack = const STACK_OFFSET,
+    stack = const core::mem::offset_of!(Frame, stack),
     workaround_1 = const SMCCC_ARCH_WORKAROUND_1.0,
-    sync = sym handlers::guest_sync,
-    irq = sym handlers::guest_irq,
-    serror = sym handlers::guest_serror,
     own = sym own_exception,
     emergency = sym super::stack::EMERGENCY,
     emergency_size = const super::stack::EMERGENCY_SIZE,
@@ -131,21 +129,18 @@ unsafe extern "C" {
     static vectors: u8;
     static hardened_vectors: u8;
     #[link_name = "enter_guest"]
-    fn enter(registers: *mut u64) -> !;
+    fn enter(vcpu: *mut Frame) -> !;
 }
 
 /// Enters a guest.
 ///
 /// # Safety
 ///
-/// `vcpu` must be loaded on this CPU, and nothing on this CPU's stack be needed any more.
+/// `vcpu`, which begins with a [`Frame`], must be loaded on this CPU, and nothing on this CPU's stack be needed any more.
 #[inline(always)]
-pub unsafe fn enter_guest(vcpu: *mut crate::vcpu::Vcpu) -> ! {
-    #[cfg(feature = "trace")]
+pub unsafe fn enter_guest(vcpu: *mut Frame) -> ! {
     // SAFETY: As the caller promises.
-    let vcpu = unsafe { handlers::enter(vcpu) };
-    // SAFETY: As the caller promises; a vCPU begins with its registers.
-    unsafe { enter(vcpu.cast()) }
+    unsafe { enter(vcpu) }
 }
 
 /// Address of the vectors, for VBAR_EL2.

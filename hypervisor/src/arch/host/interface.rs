@@ -1,8 +1,13 @@
 //! A CPU's virtual interface as the architecture has it (GICv3 §4.6, §12.4), and its timers' lines.
 
-use super::super::TIMERS;
-use super::super::list_register::{Control, Filter, Group, ListRegisters};
-use super::SPURIOUS;
+#![forbid(unsafe_code)]
+
+use crate::arch::interface::{Control, Filter, Group, ListRegisters, TIMERS};
+use std::vec;
+use std::vec::Vec;
+
+/// What ICC_IAR reads when there is nothing.
+pub const SPURIOUS: u32 = 1023;
 
 const PENDING: u64 = 1 << 62;
 const ACTIVE: u64 = 1 << 63;
@@ -10,15 +15,21 @@ const STATE: u64 = PENDING | ACTIVE;
 const HW: u64 = 1 << 61;
 const EOI: u64 = 1 << 41;
 
+/// What a CPU has for its guest's interrupts.
 #[derive(Clone, Debug)]
-pub struct Cpu {
+pub struct VirtualInterface {
+    /// The list registers.
     pub lrs: Vec<u64>,
+    /// What leads to an exit.
     pub control: Control,
     unlisted_ends: u32,
-    /// ICC_PMR, ICC_IGRPEN, and the bits of priority that preempt.
+    /// ICC_PMR.
     pub mask: u8,
+    /// ICC_IGRPEN.
     pub groups: u8,
+    /// The bits of priority that preempt.
     pub preemption: u8,
+    /// EOImode.
     pub split_end: bool,
     /// ICH_AP0R and ICH_AP1R: priorities that are being handled, a bit each.
     active_priorities: u32,
@@ -29,7 +40,8 @@ pub struct Cpu {
     physical: u32,
 }
 
-impl Cpu {
+impl VirtualInterface {
+    /// Out of reset, with so many list registers.
     pub fn new(list_registers: usize) -> Self {
         Self {
             lrs: vec![0; list_registers],
@@ -51,8 +63,19 @@ impl Cpu {
         (self.mask, self.groups) = (0xFF, 3);
     }
 
+    /// A timer's line.
     pub fn set_timer(&mut self, intid: u32, up: bool) {
         self.timers = if up { self.timers | 1 << intid } else { self.timers & !(1 << intid) };
+    }
+
+    /// A timer's physical interrupt is taken.
+    pub fn activate(&mut self, intid: u32) {
+        self.physical |= 1 << intid;
+    }
+
+    /// It is no longer active, if it was.
+    pub fn forget(&mut self, intid: u32) {
+        self.physical &= !(1 << intid);
     }
 
     /// Physical interrupts of timers that are active.
@@ -70,6 +93,7 @@ impl Cpu {
         })
     }
 
+    /// Whether the hypervisor is to look at it.
     pub fn needs_maintenance(&self) -> bool {
         let ended = self.lrs.iter().any(|lr| lr & (STATE | HW | EOI) == EOI);
         let none_pending = self.control.none_pending && !self.lrs.iter().any(|lr| lr & STATE == PENDING);
@@ -128,12 +152,13 @@ impl Cpu {
         }
     }
 
+    /// INTIDs of list registers that are pending.
     pub fn pending(&self) -> Vec<u32> {
         self.lrs.iter().filter(|lr| **lr & PENDING != 0).map(|lr| *lr as u32).collect()
     }
 }
 
-impl ListRegisters for Cpu {
+impl ListRegisters for VirtualInterface {
     fn count(&self) -> usize {
         self.lrs.len()
     }
@@ -197,6 +222,6 @@ impl ListRegisters for Cpu {
 }
 
 /// Which group the CPU is watched in.
-pub fn watched(cpu: &Cpu) -> Option<Group> {
+pub fn watched(cpu: &VirtualInterface) -> Option<Group> {
     cpu.control.acknowledge
 }

@@ -3,7 +3,7 @@
 //! `arm-gic` has the physical side only, so these registers are read and written here.
 
 use super::sysreg::{read, write};
-use crate::vgic::list_register::{Control, Filter, Group, ListRegisters};
+use crate::arch::interface::{Control, Filter, Group, ListRegisters};
 
 // ICH_HCR_EL2.
 const EN: u64 = 1;
@@ -161,7 +161,7 @@ impl ListRegisters for Interface {
     }
 
     fn deactivate(&mut self, intid: u32) {
-        crate::platform::gic::deactivate(intid);
+        super::interrupt::deactivate(intid);
     }
 
     #[inline]

@@ -1,0 +1,186 @@
+//! The machine of a test: its time, its CPUs, and what stands around it.
+#![forbid(unsafe_code)]
+
+use super::interface::VirtualInterface;
+use crate::arch::interface::{PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER};
+use crate::platform::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+/// Counts per second.
+pub const FREQUENCY: u64 = 1_000_000_000;
+/// CPUs that it has.
+pub const CPUS: usize = 4;
+/// List registers of each.
+const LIST_REGISTERS: usize = 4;
+
+/// What a CPU has of the guest that it runs, beside x0 to x30.
+#[derive(Clone, Debug, Default)]
+pub struct Guest {
+    /// ELR_EL2 and SPSR_EL2.
+    pub pc: u64,
+    /// SPSR_EL2.
+    pub pstate: u64,
+    /// VMPIDR_EL2.
+    pub mpidr: u64,
+    /// SCTLR_EL1.
+    pub sctlr: u64,
+    /// VBAR_EL1.
+    pub vbar: u64,
+    /// What it finds of its last exception: ELR_EL1, SPSR_EL1, ESR_EL1, FAR_EL1.
+    pub exception: [u64; 4],
+    /// SP_EL0 and SP_EL1.
+    pub stacks: [u64; 2],
+    /// V0 to V31.
+    pub vectors: [u128; 32],
+    /// CNTV and CNTP: the control register and the compare value of each.
+    pub timers: [(u64, u64); 2],
+}
+
+/// A CPU.
+pub struct Cpu {
+    /// What its guest has.
+    pub guest: Guest,
+    /// Why it left: ESR_EL2, FAR_EL2, HPFAR_EL2.
+    pub syndrome: [u64; 3],
+    /// The guest's view of interrupts.
+    pub interface: VirtualInterface,
+    /// VTTBR_EL2.
+    pub stage2: u64,
+    /// How often a guest's translations were dropped.
+    pub flushes: usize,
+    /// When the hypervisor's timer fires.
+    pub timer: Option<u64>,
+    /// It was kicked.
+    pub kicked: bool,
+    /// Physical interrupts that are active, those below 64.
+    active: u64,
+    /// TPIDR_EL2.
+    pub(super) own: usize,
+}
+
+/// The machine.
+pub struct Machine {
+    /// The system count.
+    pub now: u64,
+    /// Its CPUs.
+    pub cpus: Vec<Cpu>,
+    /// The one that runs the test's code.
+    pub current: usize,
+    /// What was typed and not taken.
+    pub typed: VecDeque<u8>,
+    /// What was printed.
+    pub printed: Vec<u8>,
+    /// The calls that EL3 got.
+    pub calls: Vec<[u64; 8]>,
+    /// What EL3 answers.
+    pub firmware: fn([u64; 8]) -> [u64; 4],
+    /// It was switched off.
+    pub off: bool,
+    /// What happens while a CPU sleeps for which nothing is due.
+    pub meanwhile: VecDeque<fn()>,
+}
+
+std::thread_local! {
+    static MACHINE: RefCell<Machine> = RefCell::new(Machine::new());
+}
+
+/// Does something with the machine of this thread.
+pub fn with<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
+    MACHINE.with_borrow_mut(f)
+}
+
+/// Does something with the CPU that runs this.
+pub fn with_cpu<T>(f: impl FnOnce(&mut Cpu) -> T) -> T {
+    with(|machine| f(&mut machine.cpus[machine.current]))
+}
+
+impl Cpu {
+    fn new() -> Self {
+        Self {
+            guest: Guest::default(),
+            syndrome: [0; 3],
+            interface: VirtualInterface::new(LIST_REGISTERS),
+            stage2: 0,
+            flushes: 0,
+            timer: None,
+            kicked: false,
+            active: 0,
+            own: 0,
+        }
+    }
+
+    /// The interrupts of its guest's timers, those whose lines are up.
+    pub fn guest_timers(&self, now: u64) -> u32 {
+        const ENABLE_AND_IMASK: u64 = 3;
+        let lines = [VIRTUAL_TIMER, PHYSICAL_TIMER].into_iter().zip(self.guest.timers);
+        let up = lines.filter(|(_, (control, value))| control & ENABLE_AND_IMASK == 1 && *value <= now);
+        up.fold(0, |lines, (intid, _)| lines | 1 << intid)
+    }
+
+    /// The interrupts that wait for it, as a bit mask.
+    fn pending(&self, now: u64, typed: bool) -> u64 {
+        let mut pending = u64::from(self.guest_timers(now));
+        pending |= u64::from(self.kicked) << KICK;
+        pending |= u64::from(self.timer.is_some_and(|timer| timer <= now)) << HYPERVISOR_TIMER;
+        pending |= u64::from(self.interface.needs_maintenance()) << MAINTENANCE;
+        pending |= u64::from(typed) << UART;
+        pending & !self.active & !u64::from(self.interface.physical())
+    }
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self {
+            now: 0,
+            cpus: (0..CPUS).map(|_| Cpu::new()).collect(),
+            current: 0,
+            typed: VecDeque::new(),
+            printed: Vec::new(),
+            calls: Vec::new(),
+            firmware: |_| [-1i64 as u64, 0, 0, 0],
+            off: false,
+            meanwhile: VecDeque::new(),
+        }
+    }
+
+    fn pending(&self) -> u64 {
+        // The UART's goes to the first CPU.
+        self.cpus[self.current].pending(self.now, self.current == 0 && !self.typed.is_empty())
+    }
+
+    /// The most urgent interrupt of the CPU that runs this, which becomes active.
+    pub(super) fn acknowledge(&mut self) -> Option<u32> {
+        let pending = self.pending();
+        let intid = (pending != 0).then(|| pending.trailing_zeros())?;
+        let cpu = &mut self.cpus[self.current];
+        if 1 << intid & u64::from(TIMERS) != 0 {
+            cpu.interface.activate(intid);
+        } else {
+            cpu.active |= 1 << intid;
+        }
+        cpu.kicked &= intid != KICK;
+        Some(intid)
+    }
+
+    pub(super) fn deactivate(&mut self, intid: u32) {
+        let cpu = &mut self.cpus[self.current];
+        if 1 << intid & u64::from(TIMERS) != 0 {
+            cpu.interface.forget(intid);
+        }
+        cpu.active &= !(1 << intid);
+    }
+
+    /// Lets time pass until an interrupt is pending. Whether nothing of that kind is to come.
+    pub(super) fn sleep(&mut self) -> bool {
+        if self.pending() != 0 {
+            return false;
+        }
+        let cpu = &self.cpus[self.current];
+        let guests = cpu.guest.timers.iter().filter(|(control, _)| control & 3 == 1).map(|(_, value)| *value);
+        let Some(next) = guests.chain(cpu.timer).filter(|next| *next > self.now).min() else { return true };
+        self.now = self.now.max(next);
+        false
+    }
+}

@@ -1,0 +1,34 @@
+//! The hypervisor's own timer, the loaded vCPU's two, and the count.
+#![forbid(unsafe_code)]
+
+use super::machine::{FREQUENCY, with, with_cpu};
+
+/// The system count.
+pub fn now() -> u64 {
+    with(|machine| machine.now)
+}
+
+/// Counts per second.
+pub fn frequency() -> u64 {
+    FREQUENCY
+}
+
+/// Lets the hypervisor's timer fire at once.
+pub fn fire() {
+    set(Some(0));
+}
+
+/// Lets it fire at `deadline`, or never.
+pub fn set(deadline: Option<u64>) {
+    with_cpu(|cpu| cpu.timer = deadline);
+}
+
+/// The interrupts that the loaded vCPU's timers assert.
+pub fn guest_timers() -> u32 {
+    with(|machine| machine.cpus[machine.current].guest_timers(machine.now))
+}
+
+/// Switches them off.
+pub fn stop_guest_timers() {
+    with_cpu(|cpu| cpu.guest.timers = [(0, 0); 2]);
+}

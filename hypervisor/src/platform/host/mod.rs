@@ -1,0 +1,5 @@
+//! The devices of the host's fake machine.
+
+pub mod gic;
+pub mod rtc;
+pub mod uart;

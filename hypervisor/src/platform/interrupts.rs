@@ -1,0 +1,11 @@
+//! The board's interrupts that the hypervisor takes itself.
+
+/// Kicks another CPU out of its guest or its sleep.
+pub const KICK: u32 = 0;
+/// The virtual interface wants attention (GICv3 §12.4.7).
+pub const MAINTENANCE: u32 = 25;
+/// The hypervisor's timer.
+pub const HYPERVISOR_TIMER: u32 = 26;
+
+/// The normal world's UART: SPI 1.
+pub const UART: u32 = 33;
