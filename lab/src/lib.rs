@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more; `screen` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+#![deny(unreachable_pub)]
 
 pub mod bench;
 pub mod book;

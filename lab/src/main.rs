@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![deny(unreachable_pub)]
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand};

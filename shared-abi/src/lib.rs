@@ -21,6 +21,7 @@
 //! | [`layout`] | physical addresses of the machine | QEMU `hw/arm/virt.c`; ours where it leaves a choice |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+#![deny(unreachable_pub)]
 
 pub mod client;
 pub mod dtb;

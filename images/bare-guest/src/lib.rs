@@ -27,6 +27,7 @@
 //! Without a step it plays [`script::DEFAULT`]. It ends with the line `bare-guest: PASS`, or `bare-guest: FAIL` and how
 //! many steps failed, and powers off.
 #![cfg_attr(not(test), no_std)]
+#![deny(unreachable_pub)]
 
 #[cfg(target_os = "none")]
 pub mod arch;

@@ -1,6 +1,7 @@
 //! The bare guest. What it does says the library's documentation.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
+#![deny(unreachable_pub)]
 
 #[cfg(target_os = "none")]
 mod firmware {

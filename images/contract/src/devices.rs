@@ -12,7 +12,7 @@ const RTC_MASK: u64 = RTC.base + 0x10;
 const RTC_CLEAR: u64 = RTC.base + 0x1C;
 
 /// Devices and timers as checks expect them: no interrupt.
-pub fn init() {
+pub(crate) fn init() {
     write32(UART_MASK, 0);
     write32(UART_CLEAR, 0x7FF);
     write32(RTC_MASK, 0);

@@ -8,6 +8,7 @@
 //! look at, or with `-` before them those that are left out; else it is all of them. With `noise` it is the neighbour
 //! of a VM that looks (`noise.rs`).
 #![cfg_attr(not(test), no_std)]
+#![deny(unreachable_pub)]
 
 #[cfg(target_os = "none")]
 pub mod arch;

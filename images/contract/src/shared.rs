@@ -4,38 +4,38 @@ use crate::clock;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Sixteen words.
-pub struct Words([AtomicU64; 16]);
+pub(crate) struct Words([AtomicU64; 16]);
 
 impl Words {
     /// All zero.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; 16])
     }
 
     /// Back to zero.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for word in &self.0 {
             word.store(0, SeqCst);
         }
     }
 
     /// Sets one.
-    pub fn set(&self, index: usize, value: u64) {
+    pub(crate) fn set(&self, index: usize, value: u64) {
         self.0[index].store(value, SeqCst);
     }
 
     /// What one is.
-    pub fn get(&self, index: usize) -> u64 {
+    pub(crate) fn get(&self, index: usize) -> u64 {
         self.0[index].load(SeqCst)
     }
 
     /// Adds to one.
-    pub fn add(&self, index: usize, value: u64) {
+    pub(crate) fn add(&self, index: usize, value: u64) {
         self.0[index].fetch_add(value, SeqCst);
     }
 
     /// Waits until one is at least so much, for a time; whether it is.
-    pub fn wait(&self, index: usize, value: u64) -> bool {
+    pub(crate) fn wait(&self, index: usize, value: u64) -> bool {
         clock::until(1000, || self.get(index) >= value)
     }
 }
@@ -47,6 +47,6 @@ impl Default for Words {
 }
 
 /// Where words are, for instructions that go there by themselves.
-pub fn address(words: &Words) -> u64 {
+pub(crate) fn address(words: &Words) -> u64 {
     core::ptr::from_ref(words).expose_provenance() as u64
 }

@@ -13,6 +13,7 @@
 //! | `arch` | system calls and the program's entry: the only unsafe code |
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
+#![deny(unreachable_pub)]
 
 #[cfg(target_os = "none")]
 pub mod arch;

@@ -34,6 +34,7 @@
 //! QEMU has none.
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
+#![deny(unreachable_pub)]
 
 #[cfg(target_os = "none")]
 #[allow(unsafe_code, reason = "assembly and system registers")]

@@ -13,6 +13,7 @@
 //! (docs/course/03-world-switch.md), and a test of our monitor's own.
 #![cfg_attr(target_os = "none", no_std)]
 #![forbid(unsafe_code)]
+#![deny(unreachable_pub)]
 
 /// Calls a macro with every register: its bit, its name, the number of the normal world, the number of the TEE.
 ///

@@ -43,7 +43,7 @@ impl Measured {
 }
 
 /// What one line says of a figure: a sample, or all of them summed up.
-pub fn line(value: &str) -> Option<Measured> {
+pub(super) fn line(value: &str) -> Option<Measured> {
     match value.parse() {
         Ok(sample) => Measured::of(vec![sample]),
         Err(_) => Measured::summed_up(value),
@@ -51,7 +51,7 @@ pub fn line(value: &str) -> Option<Measured> {
 }
 
 /// The figure in what a run says.
-pub fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
+pub(super) fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
     match &entry.source {
         Some(source) => matched(lines, source, 0.0),
         None => printed(lines, entry.printed()),
@@ -59,7 +59,7 @@ pub fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
 }
 
 /// The figure of this name that a probe prints: summed up in one line, or sample by sample.
-pub fn printed(lines: &[Line], name: &str) -> Option<Measured> {
+pub(super) fn printed(lines: &[Line], name: &str) -> Option<Measured> {
     let mut samples = Vec::new();
     for line in lines {
         let said = match line.speaker.as_str() {
@@ -78,7 +78,7 @@ pub fn printed(lines: &[Line], name: &str) -> Option<Measured> {
 }
 
 /// The figure that stands in other lines, with more added to its first group.
-pub fn matched(lines: &[Line], source: &Source, more: f64) -> Option<Measured> {
+pub(super) fn matched(lines: &[Line], source: &Source, more: f64) -> Option<Measured> {
     let found = lines
         .iter()
         .filter(|line| line.speaker == source.from)

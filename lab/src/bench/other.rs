@@ -15,7 +15,7 @@ use std::collections::HashMap;
 pub type Found = Result<Measured, String>;
 
 /// Plays a scenario's script to it. `ours` is what our own chain says to the same script.
-pub fn figures(
+pub(super) fn figures(
     workspace: &Workspace,
     of: &Run,
     scenario: &Scenario,

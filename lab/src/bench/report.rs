@@ -116,7 +116,7 @@ pub struct Other {
 }
 
 /// Medians by name of an earlier `bench.json`.
-pub fn read_baseline(file: &Path) -> Result<HashMap<String, f64>> {
+pub(super) fn read_baseline(file: &Path) -> Result<HashMap<String, f64>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let figures: Vec<Figure> =
         serde_json::from_str(&text).with_context(|| format!("{} holds no figures", file.display()))?;

@@ -76,12 +76,12 @@ impl<'b> Bench<'b> {
 }
 
 /// Whether a machine did what its file says; the evidence is what it did instead.
-pub fn holds(claim: &str, outcome: &Outcome) -> Verdict {
+pub(super) fn holds(claim: &str, outcome: &Outcome) -> Verdict {
     verdict(outcome.passed(), claim, evidence(outcome))
 }
 
 /// Whether a machine contradicts the file, as it must. One that does not even boot says nothing.
-pub fn refuted(claim: &str, outcome: &Outcome) -> Verdict {
+pub(super) fn refuted(claim: &str, outcome: &Outcome) -> Verdict {
     let contradictions: Vec<_> = contradictions(outcome).collect();
     let against = if outcome.passed() { "it holds there as well".to_owned() } else { evidence(outcome) };
     let evidence = if contradictions.is_empty() { against } else { contradictions.join("\n") };
@@ -89,7 +89,7 @@ pub fn refuted(claim: &str, outcome: &Outcome) -> Verdict {
 }
 
 /// What spoke against a run: the probe's complaints, else the expectations that did not hold.
-pub fn evidence(outcome: &Outcome) -> String {
+pub(super) fn evidence(outcome: &Outcome) -> String {
     let said = |wanted: &str| {
         let lines = outcome.lines.iter().filter(|line| line.text.contains(wanted));
         lines.map(|line| format!("{line}\n")).collect::<String>()

@@ -35,7 +35,7 @@ fn main() {
 
 /// RAM, and bytes that may or may not lie in it.
 #[derive(Debug, Clone, Copy)]
-pub struct Reference {
+pub(super) struct Reference {
     base: u64,
     size: u64,
     pa: u64,
@@ -44,7 +44,7 @@ pub struct Reference {
 
 /// What is wrong with a function.
 #[derive(Debug)]
-pub enum Wrong {
+pub(super) enum Wrong {
     /// It does not compile, or does not come to an end; in the compiler's words, or its own.
     Broken(String),
     /// It says yes to bytes that are not all in RAM.
@@ -103,7 +103,7 @@ impl Reference {
 }
 
 /// Asks the function in `file` about all of them; the first of each kind of mistake.
-pub fn mistakes(workspace: &Workspace, file: &Path) -> Result<Vec<Wrong>> {
+pub(super) fn mistakes(workspace: &Workspace, file: &Path) -> Result<Vec<Wrong>> {
     let folder = workspace.target().join("check/function");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let file = file.canonicalize().with_context(|| format!("cannot read {}", file.display()))?;

@@ -20,7 +20,7 @@ struct Complaint<'l> {
 
 /// A verdict on every answer that the machine has heard of: right unless one of its complaints is about it. What the
 /// machine said is told on request only: whoever is wrong shall think again first.
-pub fn grade(sheet: &Sheet, outcome: &Outcome, numbers: bool) -> Vec<Verdict> {
+pub(super) fn grade(sheet: &Sheet, outcome: &Outcome, numbers: bool) -> Vec<Verdict> {
     let name = sheet.file.file_name().unwrap_or_default().to_string_lossy();
     // Of every answer that is contradicted, by what; and steps with the answers of which some are wrong.
     let mut contradicted = vec![None; sheet.answers.len()];
@@ -75,7 +75,7 @@ fn complaints(outcome: &Outcome) -> Vec<Complaint<'_>> {
 }
 
 /// What a machine's probes say against what was expected of it.
-pub fn contradictions(outcome: &Outcome) -> impl Iterator<Item = String> {
+pub(super) fn contradictions(outcome: &Outcome) -> impl Iterator<Item = String> {
     outcome.lines.iter().filter(|line| Complaint::of(&line.text).is_some()).map(ToString::to_string)
 }
 

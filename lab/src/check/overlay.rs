@@ -22,7 +22,7 @@ const SOURCES: [&str; 10] = [
 /// Copies the sources, for builds only, and puts `text` into the place of `file`.
 ///
 /// Only what differs is written, so that cargo builds no more than it must.
-pub fn overlay(workspace: &Workspace, file: &str, text: &str) -> Result<Workspace> {
+pub(super) fn overlay(workspace: &Workspace, file: &str, text: &str) -> Result<Workspace> {
     let folder = workspace.target().join("check/sources");
     for part in ["images", "lab"] {
         let part = folder.join(part);

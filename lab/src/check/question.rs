@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
 /// How a hole is written, where an answer will stand.
-pub const HOLE: &str = "?";
+pub(super) const HOLE: &str = "?";
 
 /// What is asked at one place of an exercise's file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -203,7 +203,7 @@ impl Question {
 }
 
 /// Whether this was left open.
-pub fn is_hole(given: &DeValue<'_>) -> bool {
+pub(super) fn is_hole(given: &DeValue<'_>) -> bool {
     given.as_str().is_some_and(|text| text.trim() == HOLE)
 }
 
@@ -236,7 +236,7 @@ fn size(given: &DeValue<'_>) -> Option<String> {
 }
 
 /// A value of the file, as it stands there.
-pub fn written<'t>(text: &'t str, value: &Spanned<DeValue<'_>>) -> &'t str {
+pub(super) fn written<'t>(text: &'t str, value: &Spanned<DeValue<'_>>) -> &'t str {
     text.get(value.span()).unwrap_or_default()
 }
 

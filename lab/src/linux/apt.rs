@@ -17,14 +17,14 @@ use super::recorded::Package;
 use super::store;
 
 /// What to do instead, on a machine that can't fetch.
-pub const OWN_FILES: &str =
+pub(super) const OWN_FILES: &str =
     "or boot your own: `kernel = \"path/to/Image\"`, `initramfs = \"path/to/cpio\"` in the scenario";
 
 /// apt's tool that fetches a file from an address, with the machine's proxies and the like.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// apt, reading a mirror's arm64 packages of one release.
-pub struct Apt {
+pub(super) struct Apt {
     mirror: Mirror,
     release: String,
     folder: PathBuf,
@@ -32,7 +32,7 @@ pub struct Apt {
 
 impl Apt {
     /// Prepares the private state in `folder`; nothing is fetched.
-    pub fn new(folder: &Path, mirror: Mirror, release: &str) -> Result<Self> {
+    pub(super) fn new(folder: &Path, mirror: Mirror, release: &str) -> Result<Self> {
         let folder = std::path::absolute(folder).context("the cache folder has no absolute path")?;
         fs::create_dir_all(folder.join("lists/partial"))
             .with_context(|| format!("can't create {}", folder.display()))?;
@@ -43,12 +43,12 @@ impl Apt {
     }
 
     /// The mirror.
-    pub const fn mirror(&self) -> &Mirror {
+    pub(super) const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
 
     /// Fetches the package lists.
-    pub fn update(&self, progress: &dyn Fn(&str)) -> Result<()> {
+    pub(super) fn update(&self, progress: &dyn Fn(&str)) -> Result<()> {
         let (release, address) = (&self.release, &self.mirror.address);
         progress(&format!("Debian {release}: package lists"));
         let mut command = self.command("apt-get");
@@ -59,13 +59,13 @@ impl Apt {
     }
 
     /// What the lists have of a package.
-    pub fn listed(&self, name: &str) -> Result<Package> {
+    pub(super) fn listed(&self, name: &str) -> Result<Package> {
         let stanza = self.stanza(name)?;
         listed(&stanza).with_context(|| format!("apt's answer for {name} can't be read"))
     }
 
     /// The names of the packages that a package depends on, in order, without versions.
-    pub fn dependencies(&self, name: &str) -> Result<Vec<String>> {
+    pub(super) fn dependencies(&self, name: &str) -> Result<Vec<String>> {
         Ok(dependencies(&self.stanza(name)?))
     }
 
@@ -76,7 +76,7 @@ impl Apt {
     }
 
     /// What the mirror has in a package's place, whatever it is.
-    pub fn fetch(&self, package: &Package, progress: &dyn Fn(&str)) -> Result<Vec<u8>> {
+    pub(super) fn fetch(&self, package: &Package, progress: &dyn Fn(&str)) -> Result<Vec<u8>> {
         let title = format!("Debian {}: {}", self.release, package.title());
         progress(&title);
         let folder =
@@ -107,14 +107,14 @@ impl Apt {
 }
 
 /// Unpacks a `.deb` into `folder`.
-pub fn unpack(package: &Path, folder: &Path) -> Result<()> {
+pub(super) fn unpack(package: &Path, folder: &Path) -> Result<()> {
     let mut command = Command::new("dpkg-deb");
     command.arg("-x").arg(package).arg(folder);
     run(command, None).map(drop).with_context(|| format!("can't unpack {}", package.display()))
 }
 
 /// Runs a command to its end; its standard output line by line to `line`, and whole to the caller.
-pub fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
+pub(super) fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::null())

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
 
 /// What the initramfs holds beside folders and links.
-pub struct Contents {
+pub(super) struct Contents {
     /// The static busybox.
     pub busybox: Vec<u8>,
     /// Kernel modules, names and files, in the order in which init loads them.
@@ -24,7 +24,7 @@ const CLIENT: &str = "bin/tee-client";
 const FOLDERS: [&str; 8] = ["bin", "dev", "etc", "lib", "lib/modules", "proc", "sys", "tmp"];
 
 /// Builds the archive, uncompressed: it is small, and a guest that decompresses it spends time on nothing.
-pub fn build(contents: &Contents) -> Result<Vec<u8>> {
+pub(super) fn build(contents: &Contents) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for folder in FOLDERS {
         archive.add(folder, ModeFileType::Directory, 0o755, &[])?;

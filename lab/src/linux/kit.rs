@@ -22,7 +22,7 @@ const EDITION: u32 = 1;
 
 /// The files of the kit.
 #[derive(Debug)]
-pub struct Kit {
+pub(super) struct Kit {
     /// The kernel's `Image`.
     pub image: PathBuf,
     /// The static busybox.
@@ -35,7 +35,7 @@ pub struct Kit {
 
 /// A file with a name of its own.
 #[derive(Debug)]
-pub struct Named {
+pub(super) struct Named {
     /// The name.
     pub name: String,
     /// Where the file is.
@@ -62,7 +62,7 @@ struct ModuleRecord {
 }
 
 /// The kit of a record: the remembered one if all its files are whole, else one made from the packages.
-pub fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<Kit> {
+pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<Kit> {
     let folder = cache.join(&recorded.release);
     let shelf = Shelf { release: &folder, progress };
     if let Some(packages) = shelf.remembered(recorded)

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use super::apt::{OWN_FILES, run};
 
 /// The environment variable that names a Debian mirror, for machines whose apt knows none (Ubuntu, Mint).
-pub const MIRROR_VARIABLE: &str = "TRIPTYCH_DEBIAN_MIRROR";
+pub(super) const MIRROR_VARIABLE: &str = "TRIPTYCH_DEBIAN_MIRROR";
 
 /// Where Debian's `debian-archive-keyring` package installs its keys, newest name first.
 const KEYRINGS: [&str; 2] =
@@ -34,7 +34,7 @@ const DEBIAN_SUITES: [&str; 12] = [
 
 /// A mirror of Debian's main archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mirror {
+pub(super) struct Mirror {
     /// Its address, without a slash at the end.
     pub address: String,
     /// Who signs its lists.
@@ -43,7 +43,7 @@ pub struct Mirror {
 
 /// Who may sign package lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Keys {
+pub(super) enum Keys {
     /// Those of this keyring.
     Keyring(PathBuf),
     /// Those that the machine trusts for everything.
@@ -55,7 +55,7 @@ pub enum Keys {
 
 impl Mirror {
     /// The mirror of this machine: the user's word, or what its apt uses.
-    pub fn of_this_machine() -> Result<Self> {
+    pub(super) fn of_this_machine() -> Result<Self> {
         let keyring = KEYRINGS.iter().map(PathBuf::from).find(|path| path.exists());
         let signed_by = keyring.map_or(Keys::Machine, Keys::Keyring);
         if let Some(address) = env::var(MIRROR_VARIABLE).ok().filter(|address| !address.is_empty()) {
@@ -72,12 +72,12 @@ impl Mirror {
     }
 
     /// A mirror at an address.
-    pub fn new(address: &str, signed_by: Keys) -> Self {
+    pub(super) fn new(address: &str, signed_by: Keys) -> Self {
         Self { address: address.trim_end_matches('/').to_owned(), signed_by }
     }
 
     /// The address of a file of it. Where it is a folder the file is copied: of `file:` apt makes a link.
-    pub fn address_of(&self, file: &str) -> String {
+    pub(super) fn address_of(&self, file: &str) -> String {
         let address = match self.address.strip_prefix("file:") {
             Some(folder) => format!("copy:{folder}"),
             None => self.address.clone(),
@@ -88,7 +88,7 @@ impl Mirror {
 
     /// The mirror as the only source of a private state, in sources.list(5)'s deb822 form. apt never goes on without a
     /// signature.
-    pub fn sources(&self, release: &str) -> String {
+    pub(super) fn sources(&self, release: &str) -> String {
         let signed = match &self.signed_by {
             Keys::Keyring(path) => format!("Signed-By: {}\n", Path::display(path)),
             Keys::Machine => String::new(),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 /// A module, ready to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Module {
+pub(super) struct Module {
     /// Its name without suffix, for instance `optee-rng`.
     pub name: String,
     /// Its ELF file's content.
@@ -20,7 +20,7 @@ pub struct Module {
 }
 
 /// The modules of an unpacked kernel package.
-pub struct Tree {
+pub(super) struct Tree {
     /// By [`key`]: the file of each module.
     files: BTreeMap<String, PathBuf>,
     /// Keys of what is built in.
@@ -29,7 +29,7 @@ pub struct Tree {
 
 impl Tree {
     /// Reads the module folder of a kernel, `/lib/modules/RELEASE`.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
         let list = folder.join("modules.builtin");
         let builtin = fs::read_to_string(&list).with_context(|| format!("can't read {}", list.display()))?;
         let mut files = BTreeMap::new();
@@ -38,7 +38,7 @@ impl Tree {
     }
 
     /// The modules called `names` and all that they depend on, each after what it needs. Built-in ones are left out.
-    pub fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
+    pub(super) fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
         let mut loaded = Vec::new();
         for name in names {
             self.add(name, &mut loaded, 0)?;

@@ -20,7 +20,7 @@ const BUSYBOX: &str = "busybox-static";
 /// Both packages of the guest, as they are in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Packages {
+pub(super) struct Packages {
     /// What is used instead of a recorded package, for people.
     #[serde(default)]
     pub instead: Vec<String>,
@@ -35,13 +35,13 @@ pub struct Packages {
 
 impl Packages {
     /// Names and versions, for people.
-    pub fn origin(&self) -> String {
+    pub(super) fn origin(&self) -> String {
         format!("{}, {}", self.kernel.title(), self.busybox.title())
     }
 }
 
 /// The packages of one release in the cache.
-pub struct Shelf<'s> {
+pub(super) struct Shelf<'s> {
     /// The cache's folder for the release.
     pub release: &'s Path,
     /// Hears one short line per step that takes time.
@@ -50,7 +50,7 @@ pub struct Shelf<'s> {
 
 impl Shelf<'_> {
     /// Where a package is.
-    pub fn path(&self, package: &Package) -> PathBuf {
+    pub(super) fn path(&self, package: &Package) -> PathBuf {
         // apt's own name holds an escaped epoch (`1%3a1.37`); a plain one needs no quoting anywhere.
         self.folder().join(format!("{}.deb", package.name))
     }
@@ -73,13 +73,13 @@ impl Shelf<'_> {
     }
 
     /// What an earlier run obtained for this record, whether the files are still there or not.
-    pub fn remembered(&self, recorded: &Recorded) -> Option<Packages> {
+    pub(super) fn remembered(&self, recorded: &Recorded) -> Option<Packages> {
         let record = recorded.hash().ok()?;
         self.listed().filter(|packages| packages.record == record)
     }
 
     /// The packages of a record, or what is used instead. `mirror` is asked for when something is missing.
-    pub fn obtain(&self, recorded: &Recorded, mirror: &dyn Fn() -> Result<Mirror>) -> Result<Packages> {
+    pub(super) fn obtain(&self, recorded: &Recorded, mirror: &dyn Fn() -> Result<Mirror>) -> Result<Packages> {
         let here = self.listed().filter(|packages| self.has(&packages.kernel) && self.has(&packages.busybox));
         let record = recorded.hash()?;
         if let Some(packages) = here.as_ref().filter(|packages| packages.record == record) {
@@ -116,7 +116,7 @@ impl Shelf<'_> {
     }
 
     /// The current packages of a release, as a record of them.
-    pub fn newest(&self, release: &str, mirror: Mirror) -> Result<Recorded> {
+    pub(super) fn newest(&self, release: &str, mirror: Mirror) -> Result<Recorded> {
         let apt = Apt::new(&self.release.join("apt"), mirror, release)?;
         apt.update(self.progress)?;
         let (kernel, busybox) = (apt.listed(&current_kernel(&apt)?)?, apt.listed(BUSYBOX)?);

@@ -19,7 +19,7 @@ const HEADER: &str = "\
 /// The packages that the tests were last seen to pass with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Recorded {
+pub(super) struct Recorded {
     /// Debian's name of the release that they are of.
     pub release: String,
     /// The kernel, its `Image` and modules.
@@ -31,7 +31,7 @@ pub struct Recorded {
 /// A package, in one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Package {
+pub(super) struct Package {
     /// Its name in Debian.
     pub name: String,
     /// Its version.
@@ -44,7 +44,7 @@ pub struct Package {
 
 impl Recorded {
     /// Reads the record.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(super) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is no record of packages", path.display()))
     }
@@ -59,13 +59,13 @@ impl Recorded {
     }
 
     /// Writes the record.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).context("the packages can't be recorded")?;
         store::write(path, format!("{HEADER}{text}").as_bytes())
     }
 
     /// What tells this record from another one.
-    pub fn hash(&self) -> Result<String> {
+    pub(super) fn hash(&self) -> Result<String> {
         Ok(store::sha256(toml::to_string(self).context("the record can't be hashed")?.as_bytes()))
     }
 }
@@ -85,7 +85,7 @@ impl Package {
     }
 
     /// Name and version, for people.
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 /// Holds the cache folder for one process. Tests run in parallel and must not fetch twice.
 ///
 /// The lock is the kernel's: it is gone with the process, however that ends.
-pub fn lock(cache: &Path) -> Result<File> {
+pub(super) fn lock(cache: &Path) -> Result<File> {
     fs::create_dir_all(cache).with_context(|| format!("can't create {}", cache.display()))?;
     let path = cache.join("lock");
     let file = File::create(&path).with_context(|| format!("can't create {}", path.display()))?;
@@ -19,12 +19,12 @@ pub fn lock(cache: &Path) -> Result<File> {
 }
 
 /// SHA-256 of `data` in lower-case hexadecimal.
-pub fn sha256(data: &[u8]) -> String {
+pub(super) fn sha256(data: &[u8]) -> String {
     Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of a file, or `None` if there is no such file.
-pub fn sha256_of_file(path: &Path) -> Result<Option<String>> {
+pub(super) fn sha256_of_file(path: &Path) -> Result<Option<String>> {
     match fs::read(path) {
         Ok(data) => Ok(Some(sha256(&data))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -33,7 +33,7 @@ pub fn sha256_of_file(path: &Path) -> Result<Option<String>> {
 }
 
 /// Writes a file so that a reader, or a killed run, sees the old content or the new, never a part.
-pub fn write(path: &Path, data: &[u8]) -> Result<()> {
+pub(super) fn write(path: &Path, data: &[u8]) -> Result<()> {
     let parent = path.parent().context("a cache file has a folder")?;
     fs::create_dir_all(parent).with_context(|| format!("can't create {}", parent.display()))?;
     let mut temporary =
@@ -44,12 +44,12 @@ pub fn write(path: &Path, data: &[u8]) -> Result<()> {
 }
 
 /// Writes a file unless it already has this content, so that its age says when it last changed.
-pub fn write_if_changed(path: &Path, data: &[u8]) -> Result<()> {
+pub(super) fn write_if_changed(path: &Path, data: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == data) { Ok(()) } else { write(path, data) }
 }
 
 /// Empties a folder, or creates it.
-pub fn fresh_folder(path: &Path) -> Result<()> {
+pub(super) fn fresh_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("can't empty {}", path.display()));

@@ -10,7 +10,7 @@ const LINE: u32 = 15;
 const LETTERS: usize = room(0, COLUMN - 4);
 
 /// The matrix as it was played: below each sequence its cells, a column for each TEE.
-pub fn matrix(matrix: &Matrix) -> Drawing {
+pub(super) fn matrix(matrix: &Matrix) -> Drawing {
     let mut drawing = Drawing::default();
     for (n, name) in matrix.tees().enumerate() {
         let (first, second) = name.split_once('-').map_or((name, ""), |(first, second)| (first, second));

@@ -29,7 +29,7 @@ struct Row {
 }
 
 /// The calls of a trace with these names, each the next one of its name after the call before.
-pub fn calls(trace: &Trace, names: &[&str]) -> Result<Drawing> {
+pub(super) fn calls(trace: &Trace, names: &[&str]) -> Result<Drawing> {
     let story = Story::of(trace, |_| {});
     let mut from = 0;
     let mut drawing = Lanes::default();
@@ -62,7 +62,7 @@ fn caller(caller: Caller) -> (String, Place) {
 }
 
 /// What happened before the normal world's first call: layers begin, and the TEE is entered.
-pub fn boot(trace: &Trace) -> Drawing {
+pub(super) fn boot(trace: &Trace) -> Drawing {
     let mut stretches = Vec::new();
     Story::of(trace, |stretch| stretches.push(*stretch));
     let first = |entry: &Entry| matches!(entry.record.event, Event::Call { from: World::Normal, .. });

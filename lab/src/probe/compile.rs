@@ -136,12 +136,12 @@ pub(super) struct Place {
 
 impl Place {
     /// A mistake of the step as a whole.
-    pub fn mistake<T>(&self, message: impl Into<String>) -> Result<T, Mistake> {
+    pub(super) fn mistake<T>(&self, message: impl Into<String>) -> Result<T, Mistake> {
         self.mistake_at(self.span.clone(), message)
     }
 
     /// A mistake somewhere in it.
-    pub fn mistake_at<T>(&self, span: Range<usize>, message: impl Into<String>) -> Result<T, Mistake> {
+    pub(super) fn mistake_at<T>(&self, span: Range<usize>, message: impl Into<String>) -> Result<T, Mistake> {
         Err(at(self.file, span, message.into()))
     }
 }
@@ -214,7 +214,7 @@ impl<'s> Compiler<'s> {
     }
 
     /// The number of a list, which becomes part of the script.
-    pub fn list_number(&mut self, place: &Place, name: &Spanned<String>) -> Result<u8, Mistake> {
+    pub(super) fn list_number(&mut self, place: &Place, name: &Spanned<String>) -> Result<u8, Mistake> {
         if self.named(name.get_ref()).is_none() {
             let names = self.sources.iter().flat_map(|source| source.lists.keys());
             let nearest = names.min_by_key(|known| distance(name.get_ref(), known)).cloned();
@@ -238,7 +238,7 @@ impl<'s> Compiler<'s> {
     }
 
     /// Steps one after another, as they stand in a script.
-    pub fn steps(&mut self, steps: &RawSteps, mut place: Place) -> Result<Vec<u8>, Mistake> {
+    pub(super) fn steps(&mut self, steps: &RawSteps, mut place: Place) -> Result<Vec<u8>, Mistake> {
         let mut out = Vec::new();
         for (index, step) in steps.iter().enumerate() {
             place.span = step.span();

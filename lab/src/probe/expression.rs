@@ -5,7 +5,7 @@ use probe::script::expression::{Binary, DEPTH, Expression, Operation, Unary, Wid
 use probe::script::wire::Record;
 
 /// What names mean where an expression stands.
-pub trait Scope {
+pub(super) trait Scope {
     /// The operations that a name stands for.
     fn lookup(&self, name: &str) -> Option<Vec<Operation>>;
 
@@ -15,7 +15,7 @@ pub trait Scope {
 
 /// What is wrong with an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub(super) struct Mistake {
     /// In words.
     pub message: String,
     /// The name that was meant, perhaps.
@@ -23,7 +23,7 @@ pub struct Mistake {
 }
 
 /// The operations of an expression.
-pub fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>, Mistake> {
+pub(super) fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>, Mistake> {
     let mut parser = Parser { text, rest: text.trim_start(), scope, out: Vec::new() };
     parser.binary(0)?;
     if !parser.rest.is_empty() {
@@ -37,7 +37,7 @@ pub fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>, Mista
 }
 
 /// Operations as they stand in a script.
-pub fn bytes(operations: &[Operation]) -> Vec<u8> {
+pub(super) fn bytes(operations: &[Operation]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for operation in operations {
         operation.write(&mut bytes);

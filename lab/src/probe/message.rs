@@ -33,7 +33,7 @@ pub(super) struct Field {
 
 impl Field {
     /// The field of the message at this address.
-    pub fn of(self, message: &[Operation]) -> Vec<Operation> {
+    pub(super) fn of(self, message: &[Operation]) -> Vec<Operation> {
         let mut operations = message.to_vec();
         operations.extend([
             Operation::Number(self.offset as u64),
@@ -64,7 +64,7 @@ pub(super) fn field(name: &str) -> Option<Field> {
 
 impl Compiler<'_> {
     /// A message, number by number.
-    pub fn message_items(&self, raw: &RawStep, place: &Place) -> Result<Vec<u8>, Mistake> {
+    pub(super) fn message_items(&self, raw: &RawStep, place: &Place) -> Result<Vec<u8>, Mistake> {
         let opening = raw.open.as_ref().map(|target| opening(target, place)).transpose()?;
         let cmd = match (&raw.cmd, &raw.open) {
             (Some(_), Some(open)) => return place.mistake_at(open.span(), "`open` says the command already"),

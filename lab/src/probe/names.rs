@@ -82,7 +82,7 @@ const OTHERS: [(&str, u64); 8] = [
 ];
 
 /// Every name with its number.
-pub fn all(ram: Ram) -> impl Iterator<Item = (String, u64)> {
+pub(super) fn all(ram: Ram) -> impl Iterator<Item = (String, u64)> {
     let functions =
         [shared_abi::smccc::NAMES, shared_abi::psci::NAMES, shared_abi::optee_smc::NAMES, shared_abi::opteed::NAMES];
     let functions = functions.into_iter().flatten().map(|(FunctionId(id), name)| ((*name).to_owned(), u64::from(*id)));
@@ -108,7 +108,7 @@ pub fn all(ram: Ram) -> impl Iterator<Item = (String, u64)> {
 }
 
 /// What the machine knows by this name.
-pub fn known(name: &str) -> Option<Known> {
+pub(super) fn known(name: &str) -> Option<Known> {
     Known::NAMES.iter().find(|(text, _)| *text == name).map(|(_, known)| *known)
 }
 

@@ -22,7 +22,7 @@ const CLIENT: u8 = 7;
 
 impl Compiler<'_> {
     /// Compiles a step and writes it.
-    pub fn step(&mut self, raw: &RawStep, place: &mut Place, out: &mut Vec<u8>) -> Result<(), Mistake> {
+    pub(super) fn step(&mut self, raw: &RawStep, place: &mut Place, out: &mut Vec<u8>) -> Result<(), Mistake> {
         let Some(number) = self.steps.checked_add(1) else { return place.mistake("too many steps") };
         self.steps = number;
         if let [first, second, ..] = raw.actions()[..] {
@@ -78,7 +78,7 @@ impl Compiler<'_> {
     }
 
     /// The operations of a value.
-    pub fn operations(&self, value: &Number, place: &Place) -> Result<Vec<Operation>, Mistake> {
+    pub(super) fn operations(&self, value: &Number, place: &Place) -> Result<Vec<Operation>, Mistake> {
         match value.get_ref() {
             Value::Number(number) => Ok(vec![Operation::Number(*number as u64)]),
             Value::Text(text) => self.parse(text, value.span(), place),
@@ -86,7 +86,12 @@ impl Compiler<'_> {
     }
 
     /// The operations of an expression.
-    pub fn parse(&self, text: &str, span: std::ops::Range<usize>, place: &Place) -> Result<Vec<Operation>, Mistake> {
+    pub(super) fn parse(
+        &self,
+        text: &str,
+        span: std::ops::Range<usize>,
+        place: &Place,
+    ) -> Result<Vec<Operation>, Mistake> {
         expression::operations(text, &Here { compiler: self, place }).map_err(|mistake| Mistake {
             file: place.file,
             span,

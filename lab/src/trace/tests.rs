@@ -3,7 +3,7 @@
 use super::*;
 
 /// An entry of CPU 0.
-pub fn entry(layer: Layer, time: u64, sequence: u32, event: Event) -> Entry {
+pub(super) fn entry(layer: Layer, time: u64, sequence: u32, event: Event) -> Entry {
     Entry { layer, cpu: 0, record: Record { time, sequence, client: 0, event } }
 }
 

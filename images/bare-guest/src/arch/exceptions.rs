@@ -8,7 +8,7 @@ use core::fmt::Write;
 
 unsafe extern "C" {
     /// The vector table (Arm ARM D1.4.1).
-    pub fn guest_vectors();
+    pub(super) fn guest_vectors();
 }
 
 // Sixteen vectors of 128 bytes; each tells its number and does not come back.

@@ -14,7 +14,7 @@ const BLOCK: usize = 4;
 
 /// Where messages stand.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub(super) struct Place {
     /// The page; the message is at its start, an RPC's message behind it.
     pub page: &'static Page,
     /// The cookie, if the page is the start of registered memory.
@@ -22,25 +22,25 @@ pub struct Place {
 }
 
 /// Reads the header of a message that starts at word `at` of a page.
-pub fn header(page: &Page, at: usize) -> MsgHeader {
+pub(super) fn header(page: &Page, at: usize) -> MsgHeader {
     let words: [u64; BLOCK] = core::array::from_fn(|n| page.word(at + n));
     transmute!(words)
 }
 
 /// Writes it.
-pub fn set_header(page: &Page, at: usize, header: MsgHeader) {
+pub(super) fn set_header(page: &Page, at: usize, header: MsgHeader) {
     let words: [u64; BLOCK] = transmute!(header);
     words.into_iter().enumerate().for_each(|(n, word)| page.set_word(at + n, word));
 }
 
 /// Reads a parameter of a message that starts at word `at` of a page.
-pub fn param(page: &Page, at: usize, index: usize) -> MsgParam {
+pub(super) fn param(page: &Page, at: usize, index: usize) -> MsgParam {
     let words: [u64; BLOCK] = core::array::from_fn(|n| page.word(at + (index + 1) * BLOCK + n));
     transmute!(words)
 }
 
 /// Writes it.
-pub fn set_param(page: &Page, at: usize, index: usize, param: MsgParam) {
+pub(super) fn set_param(page: &Page, at: usize, index: usize, param: MsgParam) {
     let words: [u64; BLOCK] = transmute!(param);
     words.into_iter().enumerate().for_each(|(n, word)| page.set_word(at + (index + 1) * BLOCK + n, word));
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub const PAGES: usize = 10;
 
 /// Size of a page.
-pub const SIZE: usize = 4096;
+pub(super) const SIZE: usize = 4096;
 
 /// A page of memory that the TEE may read and write at any time: hence atomics.
 #[repr(C, align(4096))]

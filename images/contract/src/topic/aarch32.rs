@@ -8,7 +8,7 @@ use crate::check::{Answer, Topic, check};
 use crate::gic::{ROUTER, distributor};
 use shared_abi::layout::{GICD, RTC};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "aarch32",
     checks: &[
         check("runs", runs),

@@ -9,7 +9,7 @@ use crate::check::{Answer, Topic, check, check_with};
 use crate::shared::{Words, address};
 use shared_abi::layout::RTC;
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "caches",
     checks: &[
         check("by-address", by_address),

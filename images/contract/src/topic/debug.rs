@@ -12,7 +12,7 @@ use crate::shared::Words;
 use shared_abi::layout::{GICD, RTC, UART_NS};
 use shared_abi::psci::PSCI_VERSION;
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "debug",
     checks: &[
         check("registers", registers),

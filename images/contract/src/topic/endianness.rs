@@ -13,7 +13,7 @@ use crate::shared::Words;
 use shared_abi::layout::{GICD, RTC};
 use shared_abi::psci::{PSCI_AFFINITY_INFO_64, PSCI_CPU_ON_64, PSCI_VERSION};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "endianness",
     checks: &[
         check("identification", identification),

@@ -8,7 +8,7 @@ use crate::check::{Answer, Topic, check};
 use crate::shared::{Words, address};
 use shared_abi::layout::{GICD, RTC, UART_NS};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "faults",
     checks: &[
         check("undefined", undefined),

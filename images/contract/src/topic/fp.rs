@@ -14,7 +14,7 @@ use crate::shared::Words;
 use shared_abi::layout::RTC;
 use shared_abi::psci::PSCI_VERSION;
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "fp",
     checks: &[
         check("registers-hold", hold),

@@ -63,7 +63,7 @@ fn show(answer: &mut Answer, crm: usize, kept: bool, values: [u64; 8]) {
     }
 }
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "id-registers",
     checks: &[
         check("main", main_ids),

@@ -10,7 +10,7 @@ use crate::check::{Answer, Topic, check};
 use crate::gic::{self, PRIORITY, ROUTER, distributor};
 use shared_abi::layout::{GICD, RTC, UART_NS};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "mmio",
     checks: &[
         check("loads", loads),

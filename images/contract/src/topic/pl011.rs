@@ -12,7 +12,7 @@ use crate::shared::Words;
 use core::fmt::Write;
 use shared_abi::layout::UART_NS;
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "pl011",
     checks: &[
         check("identification", identification),

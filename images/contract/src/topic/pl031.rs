@@ -14,7 +14,7 @@ use crate::gic;
 use crate::shared::Words;
 use shared_abi::layout;
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "pl031",
     checks: &[
         check("identification", identification),

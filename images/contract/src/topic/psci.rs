@@ -14,7 +14,7 @@ use crate::shared::Words;
 use shared_abi::psci::*;
 use shared_abi::smccc::{FunctionId, SMCCC_ARCH_FEATURES, SMCCC_VERSION};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "psci",
     checks: &[
         check("version", version),

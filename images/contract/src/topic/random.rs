@@ -13,7 +13,7 @@ use crate::clock;
 use crate::gic::{self, CTLR};
 use shared_abi::layout::UART_NS;
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "random",
     checks: &[
         check("plain-1", |answer| play(answer, 1, Kind::PLAIN, 70)),

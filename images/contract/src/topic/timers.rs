@@ -13,7 +13,7 @@ use crate::gic::{self, bits, private};
 use crate::machine;
 use crate::shared::Words;
 
-pub const TOPIC: Topic = Topic { name: "timers", checks: &CHECKS };
+pub(super) const TOPIC: Topic = Topic { name: "timers", checks: &CHECKS };
 
 const CHECKS: [Check; 48] = [
     check("counters", counters),

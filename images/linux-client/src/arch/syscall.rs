@@ -22,10 +22,10 @@ const SHARED: u64 = 1;
 
 /// A file descriptor.
 #[derive(Clone, Copy, Debug)]
-pub struct Descriptor(i32);
+pub(super) struct Descriptor(i32);
 
 /// The standard output.
-pub const STDOUT: Descriptor = Descriptor(1);
+pub(super) const STDOUT: Descriptor = Descriptor(1);
 
 /// # Safety
 /// As the system call asks: memory it writes must be the caller's to have written.
@@ -53,14 +53,14 @@ unsafe fn call(number: u64, arguments: [u64; 6]) -> Result<u64, Errno> {
 }
 
 /// Opens a file for reading and writing.
-pub fn open(path: &core::ffi::CStr) -> Result<Descriptor, Errno> {
+pub(super) fn open(path: &core::ffi::CStr) -> Result<Descriptor, Errno> {
     let arguments = [CURRENT_FOLDER as u64, path.as_ptr() as u64, READ_WRITE, 0, 0, 0];
     // SAFETY: the kernel reads a NUL-terminated string and writes nothing.
     unsafe { call(OPENAT, arguments) }.map(|descriptor| Descriptor(descriptor as i32))
 }
 
 /// Writes bytes; answers how many.
-pub fn write(to: Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
+pub(super) fn write(to: Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
     let arguments = [to.0 as u64, bytes.as_ptr() as u64, bytes.len() as u64, 0, 0, 0];
     // SAFETY: the kernel reads `bytes` and writes nothing.
     unsafe { call(WRITE, arguments) }.map(|written| written as usize)
@@ -70,26 +70,26 @@ pub fn write(to: Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
 ///
 /// # Safety
 /// `request` must take an `Argument`; memory that the argument points to must be the caller's to have written.
-pub unsafe fn ioctl<Argument>(device: Descriptor, request: u32, argument: &mut Argument) -> Result<u64, Errno> {
+pub(super) unsafe fn ioctl<Argument>(device: Descriptor, request: u32, argument: &mut Argument) -> Result<u64, Errno> {
     let arguments = [device.0 as u64, u64::from(request), (&raw mut *argument) as u64, 0, 0, 0];
     // SAFETY: the kernel writes into `argument`, which is borrowed for that; the rest is the caller's promise.
     unsafe { call(IOCTL, arguments) }
 }
 
 /// Makes a descriptor of an ioctl's answer.
-pub const fn descriptor(answer: u64) -> Descriptor {
+pub(super) const fn descriptor(answer: u64) -> Descriptor {
     Descriptor(answer as i32)
 }
 
 /// Maps `size` bytes of what `memory` stands for, shared, at an address that the kernel chooses.
-pub fn map(memory: Descriptor, size: usize) -> Result<*mut u8, Errno> {
+pub(super) fn map(memory: Descriptor, size: usize) -> Result<*mut u8, Errno> {
     let arguments = [0, size as u64, PROTECTION, SHARED, memory.0 as u64, 0];
     // SAFETY: without MAP_FIXED the kernel takes addresses that nothing uses.
     unsafe { call(MMAP, arguments) }.map(|address| address as *mut u8)
 }
 
 /// Ends the program.
-pub fn exit_group(status: i32) -> ! {
+pub(super) fn exit_group(status: i32) -> ! {
     loop {
         // SAFETY: ends the process; nothing of it runs afterwards.
         let _ = unsafe { call(EXIT_GROUP, [status as u64, 0, 0, 0, 0, 0]) };

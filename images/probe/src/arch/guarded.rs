@@ -12,7 +12,7 @@ use core::arch::global_asm;
 /// What is executed under guard. The numbers are those of the assembly.
 #[derive(Clone, Copy, Debug)]
 #[repr(u64)]
-pub enum Instruction {
+pub(super) enum Instruction {
     /// `smc #0`
     Smc = 0,
     /// `hvc #0`
@@ -36,7 +36,7 @@ pub enum Instruction {
 /// The registers of a guarded instruction.
 #[derive(Clone, Debug, Default)]
 #[repr(C)]
-pub struct Frame {
+pub(super) struct Frame {
     /// x0 to x28.
     pub x: [u64; 29],
     /// The counter just before a call.
@@ -57,7 +57,7 @@ const _: () = {
 
 impl Frame {
     /// These registers.
-    pub fn new(x: [u64; 29]) -> Self {
+    pub(super) fn new(x: [u64; 29]) -> Self {
         Self { x, ..Self::default() }
     }
 
@@ -67,7 +67,7 @@ impl Frame {
     ///
     /// What the instruction does to memory must be no business of the compiler's: memory that no Rust reference
     /// reaches, or that is only read.
-    pub unsafe fn execute(&mut self, instruction: Instruction) -> Result<(), Fault> {
+    pub(super) unsafe fn execute(&mut self, instruction: Instruction) -> Result<(), Fault> {
         // SAFETY: the assembly keeps to the procedure call standard; for the rest the caller vouches.
         match unsafe { probe_guarded(self, instruction as u64) } {
             0 => Ok(()),
@@ -79,7 +79,7 @@ impl Frame {
 unsafe extern "C" {
     fn probe_guarded(frame: &mut Frame, instruction: u64) -> u64;
     /// Returns. Called whenever a figure is printed.
-    pub fn probe_figure();
+    pub(super) fn probe_figure();
 }
 
 global_asm!(

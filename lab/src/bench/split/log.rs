@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 
 /// Calls `each` with the address of every executed instruction, in order.
-pub fn read(mut log: impl BufRead, mut each: impl FnMut(u64)) -> io::Result<()> {
+pub(super) fn read(mut log: impl BufRead, mut each: impl FnMut(u64)) -> io::Result<()> {
     let mut line = Vec::new();
     // A block is logged when it is entered. The next line may say that it was left before its instruction.
     let mut entered = None;

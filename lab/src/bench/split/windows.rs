@@ -20,7 +20,7 @@ pub type Window = Vec<u64>;
 
 /// What was executed since the figure before.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(super) struct Batch {
     /// Of each call, from the reading before it to that after it.
     pub calls: Vec<Window>,
     /// Of the last code that a script had written and executed, from its call to its return.
@@ -41,7 +41,7 @@ struct Marks {
 
 /// Goes through the stream.
 #[derive(Debug)]
-pub struct Watcher<'s> {
+pub(super) struct Watcher<'s> {
     symbols: &'s Symbols,
     marks: Marks,
     /// The hypervisor's vectors for what comes from guests, if there is one.
@@ -53,7 +53,7 @@ pub struct Watcher<'s> {
 
 impl<'s> Watcher<'s> {
     /// At the start of the stream.
-    pub fn new(symbols: &'s Symbols, vectors: Option<u64>) -> Result<Self> {
+    pub(super) fn new(symbols: &'s Symbols, vectors: Option<u64>) -> Result<Self> {
         let label = |name: &str| symbols.label(name);
         let marks = Marks {
             smc: label("probe_smc")?,
@@ -69,7 +69,7 @@ impl<'s> Watcher<'s> {
     }
 
     /// Takes an instruction; what belongs to the figure that is about to be printed, if one is.
-    pub fn see(&mut self, pc: u64) -> Option<Batch> {
+    pub(super) fn see(&mut self, pc: u64) -> Option<Batch> {
         let Marks { smc, smc_end, hvc, hvc_end, execute, execute_end, figure } = self.marks;
         if pc == smc || pc == hvc || pc == execute {
             self.window.clear();
@@ -104,7 +104,7 @@ impl<'s> Watcher<'s> {
 
     /// The part of executed code that a reading of this length is about: it ends where the guest goes on after the
     /// layers last ran. It begins with an instruction of the guest's or, if all slept, with the one that did.
-    pub fn measured<'w>(&self, code: &'w [u64], length: usize) -> Option<&'w [u64]> {
+    pub(super) fn measured<'w>(&self, code: &'w [u64], length: usize) -> Option<&'w [u64]> {
         let end = code.iter().rposition(|pc| self.is_layers(*pc))? + 1;
         let start = end.checked_sub(length)?;
         let slept = self.symbols.instruction(code[start]) == Some(WFI);
@@ -114,7 +114,7 @@ impl<'s> Watcher<'s> {
 
 /// Counts what is executed from a VM's first exit to its last one, but for the VM itself.
 #[derive(Debug)]
-pub struct Exits {
+pub(super) struct Exits {
     vectors: u64,
     /// Since the last exit.
     pending: Option<Window>,
@@ -122,12 +122,12 @@ pub struct Exits {
 
 impl Exits {
     /// For a hypervisor with these vectors.
-    pub const fn new(vectors: u64) -> Self {
+    pub(super) const fn new(vectors: u64) -> Self {
         Self { vectors: vectors + FROM_BELOW, pending: None }
     }
 
     /// Takes an instruction; all since the last exit, if this is the next one.
-    pub fn see(&mut self, pc: u64) -> Option<Window> {
+    pub(super) fn see(&mut self, pc: u64) -> Option<Window> {
         let exit = (self.vectors..self.vectors + FROM_BELOW_END - FROM_BELOW).contains(&pc)
             && pc.wrapping_sub(self.vectors).is_multiple_of(VECTOR);
         let complete = if exit { self.pending.replace(Window::new()) } else { None };
@@ -139,7 +139,7 @@ impl Exits {
 }
 
 /// How many instructions of a window are of this level.
-pub fn at(symbols: &Symbols, window: &[u64], level: Level) -> usize {
+pub(super) fn at(symbols: &Symbols, window: &[u64], level: Level) -> usize {
     let is_of = |pc: &&u64| symbols.find(**pc).is_some_and(|index| symbols.function(index).level == level);
     window.iter().filter(is_of).count()
 }

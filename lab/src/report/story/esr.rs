@@ -24,13 +24,13 @@ impl Field {
 
 /// Exception class numbers that are told apart.
 mod class {
-    pub const WFX: u64 = 0x01;
-    pub const SYSREG: u64 = 0x18;
-    pub const INSTRUCTION_LOWER: u64 = 0x20;
-    pub const INSTRUCTION_SAME: u64 = 0x21;
-    pub const DATA_LOWER: u64 = 0x24;
-    pub const DATA_SAME: u64 = 0x25;
-    pub const BRK: u64 = 0x3C;
+    pub(super) const WFX: u64 = 0x01;
+    pub(super) const SYSREG: u64 = 0x18;
+    pub(super) const INSTRUCTION_LOWER: u64 = 0x20;
+    pub(super) const INSTRUCTION_SAME: u64 = 0x21;
+    pub(super) const DATA_LOWER: u64 = 0x24;
+    pub(super) const DATA_SAME: u64 = 0x25;
+    pub(super) const BRK: u64 = 0x3C;
 }
 
 impl Esr {

@@ -56,23 +56,23 @@ pub(super) struct Heard {
 
 impl Tracker {
     /// Another CPU wrote a record.
-    pub fn elsewhere(&mut self, time: u64) {
+    pub(super) fn elsewhere(&mut self, time: u64) {
         self.foreign = Some(self.foreign.map_or((time, time), |(first, _)| (first, time)));
     }
 
     /// Who wrote the record before.
-    pub fn last_layer(&self) -> Option<Layer> {
+    pub(super) fn last_layer(&self) -> Option<Layer> {
         self.last.map(|entry| entry.layer)
     }
 
     /// Every call that isn't over.
-    pub fn open(&self) -> impl Iterator<Item = &Call> {
+    pub(super) fn open(&self) -> impl Iterator<Item = &Call> {
         self.parked.iter().chain(&self.call)
     }
 
     /// Takes note of a record. `cost` is what writing the one before took; `gap` that records are missing before this
     /// one.
-    pub fn hear(&mut self, entry: &Entry, cost: u64, gap: bool) -> Heard {
+    pub(super) fn hear(&mut self, entry: &Entry, cost: u64, gap: bool) -> Heard {
         let mut heard = Heard { stretch: self.stretch(entry, cost), calls: Vec::new() };
         if let (Some(stretch), Some(call)) = (heard.stretch, self.call.as_mut()) {
             if let Some(index) = level(stretch.place) {

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     /// Of QEMU 7.2.22, with an exception within EL1, an interrupt, and lines of other kinds.
-    pub const LOG: &str = "\
+    pub(super) const LOG: &str = "\
 Exception return from AArch64 EL3 to AArch64 EL1 PC 0xe100000
 Taking exception 2 [SVC] on CPU 0
 ...from EL1 to EL1

@@ -8,7 +8,7 @@ mod states;
 
 use crate::check::{Topic, check, check_with};
 
-pub const TOPIC: Topic = Topic {
+pub(super) const TOPIC: Topic = Topic {
     name: "vgic",
     checks: &[
         check("identification", registers::identification),

@@ -35,7 +35,7 @@ fn take_all(answer: &mut Answer, limit: usize) {
     }
 }
 
-pub fn order_of_many(answer: &mut Answer) {
+pub(super) fn order_of_many(answer: &mut Answer) {
     let priorities = [0xA0, 0x20, 0xF0, 0x00, 0x48, 0x50, 0x58, 0x40, 0xF8, 0x08, 0x10, 0xB0];
     for (intid, priority) in (SPI..).zip(priorities) {
         gic::open(intid, priority, 0);
@@ -50,7 +50,7 @@ pub fn order_of_many(answer: &mut Answer) {
 }
 
 /// Of equals any may come first (§4.8.6), but each comes once.
-pub fn order_of_equals(answer: &mut Answer) {
+pub(super) fn order_of_equals(answer: &mut Answer) {
     let intids = [60, 41, 20, 7, 53, 90, 16, 0, 15, 31];
     for intid in intids {
         gic::open(intid, 0x60, 0);
@@ -66,7 +66,7 @@ pub fn order_of_equals(answer: &mut Answer) {
     answer.put("left", gic::ack());
 }
 
-pub fn mask(answer: &mut Answer) {
+pub(super) fn mask(answer: &mut Answer) {
     for (mask, priority) in [(0x80, 0x78), (0x80, 0x80), (0x80, 0x88), (0, 0), (0xF8, 0xF8), (0xF8, 0xF0), (0xFF, 0xF8)]
     {
         gic::open(SPI, priority, 0);
@@ -89,14 +89,14 @@ pub fn mask(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn mask_widths(answer: &mut Answer) {
+pub(super) fn mask_widths(answer: &mut Answer) {
     for value in [0, 1, 7, 8, 0x7F, 0xFF] {
         gic::set_mask(value);
         answer.say(format_args!("{value:#x}:{:#x}", read!("icc_pmr_el1")));
     }
 }
 
-pub fn running(answer: &mut Answer) {
+pub(super) fn running(answer: &mut Answer) {
     answer.hex("idle", gic::running());
     for priority in [0xF0, 0x93, 0x40, 0x07] {
         gic::open(SPI, priority, 0);
@@ -107,7 +107,7 @@ pub fn running(answer: &mut Answer) {
     }
 }
 
-pub fn no_preemption(answer: &mut Answer) {
+pub(super) fn no_preemption(answer: &mut Answer) {
     gic::open(SPI, 0x80, 0);
     gic::open(SPI + 1, 0x80, 0);
     gic::open(SPI + 2, 0x88, 0);
@@ -127,7 +127,7 @@ pub fn no_preemption(answer: &mut Answer) {
 }
 
 /// One within the other, by IAR alone, from the least urgent on.
-pub fn nesting(answer: &mut Answer) {
+pub(super) fn nesting(answer: &mut Answer) {
     let mut depth = 0;
     for n in 0..32 {
         gic::open(SPI + n, 0xF8 - 8 * n as u8, 0);
@@ -147,7 +147,7 @@ pub fn nesting(answer: &mut Answer) {
 static DEPTH: AtomicU64 = AtomicU64::new(0);
 static DEEPEST: AtomicU64 = AtomicU64::new(0);
 
-pub fn nesting_by_handlers(answer: &mut Answer) {
+pub(super) fn nesting_by_handlers(answer: &mut Answer) {
     fn take(_: &mut Frame, _: bool) {
         let intid = gic::ack();
         if intid == gic::NONE {
@@ -175,7 +175,7 @@ pub fn nesting_by_handlers(answer: &mut Answer) {
 }
 
 /// The binary point says which bits preempt.
-pub fn binary_point(answer: &mut Answer) {
+pub(super) fn binary_point(answer: &mut Answer) {
     for point in 0..8 {
         write!("icc_bpr1_el1", point);
         let mut preempts = 0u64;
@@ -201,7 +201,7 @@ pub fn binary_point(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn common_binary_point(answer: &mut Answer) {
+pub(super) fn common_binary_point(answer: &mut Answer) {
     write!("icc_bpr0_el1", 4);
     write!("icc_bpr1_el1", 7);
     write!("icc_ctlr_el1", 1);
@@ -222,7 +222,7 @@ pub fn common_binary_point(answer: &mut Answer) {
     take_all(answer, 4);
 }
 
-pub fn changed_while_pending(answer: &mut Answer) {
+pub(super) fn changed_while_pending(answer: &mut Answer) {
     gic::open(SPI, 0x80, 0);
     gic::open(SPI + 1, 0x90, 0);
     gic::pend(SPI);
@@ -240,7 +240,7 @@ pub fn changed_while_pending(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn changed_to_open(answer: &mut Answer) {
+pub(super) fn changed_to_open(answer: &mut Answer) {
     gic::set_mask(0x80);
     gic::open(SPI, 0xA0, 0);
     gic::open(20, 0xA0, 0);
@@ -259,7 +259,7 @@ pub fn changed_to_open(answer: &mut Answer) {
     }
 }
 
-pub fn changed_while_active(answer: &mut Answer) {
+pub(super) fn changed_while_active(answer: &mut Answer) {
     gic::open(SPI, 0x80, 0);
     gic::open(SPI + 1, 0x60, 0);
     gic::pend(SPI);
@@ -282,7 +282,7 @@ fn both_groups_on() {
     write!("icc_igrpen0_el1", 1);
 }
 
-pub fn group_changed(answer: &mut Answer) {
+pub(super) fn group_changed(answer: &mut Answer) {
     both_groups_on();
     for intid in [SPI, 20, 2] {
         gic::open(intid, 0x80, 0);
@@ -299,7 +299,7 @@ pub fn group_changed(answer: &mut Answer) {
     }
 }
 
-pub fn group0(answer: &mut Answer) {
+pub(super) fn group0(answer: &mut Answer) {
     gic::open(SPI, 0x80, 0);
     gic::set_group(SPI, 0);
     gic::pend(SPI);
@@ -318,7 +318,7 @@ pub fn group0(answer: &mut Answer) {
     answer.say(format_args!("end={:#x},{}", gic::running(), gic::state(SPI)));
 }
 
-pub fn group0_and_1(answer: &mut Answer) {
+pub(super) fn group0_and_1(answer: &mut Answer) {
     both_groups_on();
     for (p0, p1) in [(0x40, 0x80), (0x80, 0x40), (0x80, 0x80)] {
         gic::open(SPI, p1, 0);
@@ -348,7 +348,7 @@ pub fn group0_and_1(answer: &mut Answer) {
 
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-pub fn group0_fiq(answer: &mut Answer) {
+pub(super) fn group0_fiq(answer: &mut Answer) {
     fn take(_: &mut Frame, fiq: bool) {
         let (zero, one) = (gic::ack0(), gic::ack());
         TAKEN.store(TAKEN.load(SeqCst) << 24 | u64::from(fiq) << 20 | zero << 10 | one, SeqCst);
@@ -371,7 +371,7 @@ pub fn group0_fiq(answer: &mut Answer) {
     }
 }
 
-pub fn active_priorities(answer: &mut Answer) {
+pub(super) fn active_priorities(answer: &mut Answer) {
     gic::open(SPI, 0x80, 0);
     // As who restores a context: a level is active that nobody acknowledged.
     write!("icc_ap1r0_el1", 1 << (0x80 >> 3));
@@ -389,7 +389,7 @@ pub fn active_priorities(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn isr(answer: &mut Answer) {
+pub(super) fn isr(answer: &mut Answer) {
     both_groups_on();
     answer.hex("idle", read!("isr_el1"));
     gic::open(SPI, 0x80, 0);

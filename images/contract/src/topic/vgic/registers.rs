@@ -13,7 +13,7 @@ fn ids(frame: u64) -> [u32; 12] {
     core::array::from_fn(|n| read32(frame + 0xFFD0 + 4 * n as u64))
 }
 
-pub fn identification(answer: &mut Answer) {
+pub(super) fn identification(answer: &mut Answer) {
     answer.hex("typer", read32(distributor(4)));
     answer.hex("iidr", read32(distributor(8)));
     answer.hex("typer2", read32(distributor(0xC)));
@@ -22,13 +22,13 @@ pub fn identification(answer: &mut Answer) {
 }
 
 /// GICx_PIDR and CIDR, of what QEMU says is Arm's.
-pub fn component_ids(answer: &mut Answer) {
+pub(super) fn component_ids(answer: &mut Answer) {
     for (name, frame) in [("gicd", distributor(0)), ("gicr", redistributor(0, 0)), ("sgi", private(0, 0))] {
         answer.say(format_args!("{name}-ids={:x?}", ids(frame)));
     }
 }
 
-pub fn control(answer: &mut Answer) {
+pub(super) fn control(answer: &mut Answer) {
     for value in [0, 1, 2, 3, 0x13, 0x57, u32::MAX, 0] {
         write32(CTLR, value);
         answer.hex("ctlr", read32(CTLR));
@@ -38,7 +38,7 @@ pub fn control(answer: &mut Answer) {
 /// Of GICR_TYPER what is about LPIs: PLPIS, VLPIS, DirectLPI, CommonLPIAff.
 const LPIS: u64 = 1 | 1 << 1 | 1 << 3 | 3 << 24;
 
-pub fn redistributors(answer: &mut Answer) {
+pub(super) fn redistributors(answer: &mut Answer) {
     for cpu in 0..machine::cpus() {
         let typer = redistributor(cpu, 8);
         let (whole, low, high) = (read64(typer) & !LPIS, u64::from(read32(typer)) & !LPIS, read32(typer + 4));
@@ -47,7 +47,7 @@ pub fn redistributors(answer: &mut Answer) {
 }
 
 /// What is there of LPIs: in TYPER, CTLR, PROPBASER and PENDBASER.
-pub fn lpis(answer: &mut Answer) {
+pub(super) fn lpis(answer: &mut Answer) {
     answer.hex("gicd-typer", read32(distributor(4)) & (1 << 17 | 0x1F << 11));
     answer.hex("gicr-typer", read64(redistributor(0, 8)) & LPIS);
     answer.hex("ctlr", read32(redistributor(0, 0)));
@@ -61,7 +61,7 @@ pub fn lpis(answer: &mut Answer) {
     }
 }
 
-pub fn waker(answer: &mut Answer) {
+pub(super) fn waker(answer: &mut Answer) {
     let waker = redistributor(0, 0x14);
     let before = read32(waker);
     for value in [0, 2, 0, u32::MAX, 0] {
@@ -79,7 +79,7 @@ pub fn waker(answer: &mut Answer) {
     write32(waker, before);
 }
 
-pub fn groups(answer: &mut Answer) {
+pub(super) fn groups(answer: &mut Answer) {
     for (name, frame, word) in [("ppis", private(0, 0), 0), ("spis", distributor(0), 4)] {
         for value in [0, 0x1234_5678, u32::MAX] {
             write32(frame + bits::GROUP + word, value);
@@ -94,7 +94,7 @@ pub fn groups(answer: &mut Answer) {
     }
 }
 
-pub fn enables(answer: &mut Answer) {
+pub(super) fn enables(answer: &mut Answer) {
     for (name, frame, word) in [("private", private(0, 0), 0), ("shared", distributor(0), 4)] {
         let (set, clear) = (frame + bits::SET_ENABLE + word, frame + bits::CLEAR_ENABLE + word);
         write32(set, 0xF0F0_F0F0);
@@ -107,7 +107,7 @@ pub fn enables(answer: &mut Answer) {
     }
 }
 
-pub fn priorities(answer: &mut Answer) {
+pub(super) fn priorities(answer: &mut Answer) {
     for (name, frame, first) in [("private", private(0, 0), 16), ("shared", distributor(0), 48)] {
         let register = frame + PRIORITY + first;
         write32(register, 0x1020_3040);
@@ -120,7 +120,7 @@ pub fn priorities(answer: &mut Answer) {
 }
 
 /// Bits that nothing compares are RAZ/WI (§4.8.1).
-pub fn priority_bits(answer: &mut Answer) {
+pub(super) fn priority_bits(answer: &mut Answer) {
     for (name, register) in [("private", private(0, PRIORITY + 16)), ("shared", distributor(PRIORITY + 48))] {
         write32(register, u32::MAX);
         answer.hex(name, read32(register));
@@ -131,7 +131,7 @@ pub fn priority_bits(answer: &mut Answer) {
     }
 }
 
-pub fn config(answer: &mut Answer) {
+pub(super) fn config(answer: &mut Answer) {
     for (name, register) in [
         ("sgis", private(0, CONFIG)),
         ("ppis", private(0, CONFIG + 4)),
@@ -145,7 +145,7 @@ pub fn config(answer: &mut Answer) {
     }
 }
 
-pub fn router_widths(answer: &mut Answer) {
+pub(super) fn router_widths(answer: &mut Answer) {
     let register = distributor(ROUTER + 8 * 50);
     write64(register, 0xFF_00FF_FFFF);
     answer.hex("ones", read64(register));
@@ -163,7 +163,7 @@ pub fn router_widths(answer: &mut Answer) {
 }
 
 /// Interrupt_Routing_Mode, and what is reserved.
-pub fn router_bits(answer: &mut Answer) {
+pub(super) fn router_bits(answer: &mut Answer) {
     let register = distributor(ROUTER + 8 * 50);
     write64(register, 1 << 31 | 1);
     answer.hex("one-of-n", read64(register));
@@ -172,7 +172,7 @@ pub fn router_bits(answer: &mut Answer) {
     write64(register, 0);
 }
 
-pub fn reserved(answer: &mut Answer) {
+pub(super) fn reserved(answer: &mut Answer) {
     // GICD: 0x14, 0x20 (IMP DEF), SETSPI, between registers, SGIR (no legacy), CPENDSGIR, 0xC000 (IMP DEF).
     for offset in [0x14, 0x20, 0x40, 0x48, 0x60, 0x800, 0xBFC, 0xF00, 0xF10, 0xF20, 0x1000, 0x5FFC, 0xC000, 0xFFCC] {
         let caught = catch(|| {
@@ -193,7 +193,7 @@ pub fn reserved(answer: &mut Answer) {
 }
 
 /// Accesses of other widths than a register's are reserved; that they do no harm is what counts.
-pub fn odd_widths(answer: &mut Answer) {
+pub(super) fn odd_widths(answer: &mut Answer) {
     let priority = distributor(PRIORITY + 48);
     write32(priority, 0x1020_3040);
     write16(priority, 0xA0B0);
@@ -221,7 +221,7 @@ pub fn odd_widths(answer: &mut Answer) {
     answer.exceptions("unaligned", &unaligned.caught);
 }
 
-pub fn private_in_distributor(answer: &mut Answer) {
+pub(super) fn private_in_distributor(answer: &mut Answer) {
     for register in [bits::GROUP, bits::SET_ENABLE, bits::SET_PENDING, bits::SET_ACTIVE, PRIORITY] {
         write32(distributor(register), u32::MAX);
         answer.say(format_args!("{:#x}={:#x}", register, read32(distributor(register))));
@@ -235,7 +235,7 @@ pub fn private_in_distributor(answer: &mut Answer) {
     }
 }
 
-pub fn cpu_interface(answer: &mut Answer) {
+pub(super) fn cpu_interface(answer: &mut Answer) {
     answer.hex("sre", read!("icc_sre_el1"));
     write!("icc_sre_el1", 0);
     answer.hex("sre-zero", read!("icc_sre_el1"));
@@ -257,7 +257,7 @@ pub fn cpu_interface(answer: &mut Answer) {
     answer.hex("ap1r0", read!("icc_ap1r0_el1"));
 }
 
-pub fn binary_points(answer: &mut Answer) {
+pub(super) fn binary_points(answer: &mut Answer) {
     for value in 0..8 {
         write!("icc_bpr0_el1", value);
         write!("icc_bpr1_el1", value);
@@ -272,7 +272,7 @@ pub fn binary_points(answer: &mut Answer) {
 }
 
 /// Registers of the CPU interface that exist, are write-only, or are another level's.
-pub fn system_registers(answer: &mut Answer) {
+pub(super) fn system_registers(answer: &mut Answer) {
     macro_rules! try_read {
         ($($name:literal)*) => {$(
             let ran = snippet!(concat!("mrs x0, ", $name)).run(&[]);
@@ -296,7 +296,7 @@ pub fn system_registers(answer: &mut Answer) {
     try_write!("s3_0_c12_c12_0" "s3_0_c12_c12_2" "s3_0_c12_c11_3" "s3_0_c12_c8_0" "s3_0_c12_c8_2");
 }
 
-pub fn beyond(answer: &mut Answer) {
+pub(super) fn beyond(answer: &mut Answer) {
     let beyond = redistributor(machine::cpus(), 0);
     for (name, address) in [("rd", beyond), ("sgi", beyond + 0x1_0000), ("far", beyond + 0x20_0000)] {
         let read = snippet!("mov w1, #-1", "ldr w1, [x0]").run(&[address]);

@@ -60,7 +60,7 @@ fn seen(answer: &mut Answer) {
     }
 }
 
-pub fn reroute_while_pending(answer: &mut Answer) {
+pub(super) fn reroute_while_pending(answer: &mut Answer) {
     gic::set_mask(0);
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
@@ -73,7 +73,7 @@ pub fn reroute_while_pending(answer: &mut Answer) {
     answer.put("state", gic::state(SPI));
 }
 
-pub fn reroute_group_off(answer: &mut Answer) {
+pub(super) fn reroute_group_off(answer: &mut Answer) {
     write!("icc_igrpen1_el1", 0);
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
@@ -84,7 +84,7 @@ pub fn reroute_group_off(answer: &mut Answer) {
     answer.put("own", gic::ack());
 }
 
-pub fn reroute_wakes_wfi(answer: &mut Answer) {
+pub(super) fn reroute_wakes_wfi(answer: &mut Answer) {
     gic::set_mask(0);
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
@@ -96,7 +96,7 @@ pub fn reroute_wakes_wfi(answer: &mut Answer) {
     answer.put("own", gic::ack());
 }
 
-pub fn reroute_while_active(answer: &mut Answer) {
+pub(super) fn reroute_while_active(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     answer.put("iar", gic::ack());
@@ -112,7 +112,7 @@ pub fn reroute_while_active(answer: &mut Answer) {
     answer.put("state", gic::state(SPI));
 }
 
-pub fn to_cpu_off(answer: &mut Answer) {
+pub(super) fn to_cpu_off(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 1);
     gic::pend(SPI);
     answer.put("own", gic::ack());
@@ -126,7 +126,7 @@ pub fn to_cpu_off(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn spi_wakes_wfi(answer: &mut Answer) {
+pub(super) fn spi_wakes_wfi(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 1);
     other(answer, sleep);
     clock::spin(5);
@@ -134,7 +134,7 @@ pub fn spi_wakes_wfi(answer: &mut Answer) {
     seen(answer);
 }
 
-pub fn withdrawn_from_other(answer: &mut Answer) {
+pub(super) fn withdrawn_from_other(answer: &mut Answer) {
     WORDS.clear();
     gic::open(SPI, PRIORITY, 1);
     start(1, || {
@@ -156,7 +156,7 @@ pub fn withdrawn_from_other(answer: &mut Answer) {
     answer.put("other", WORDS.get(0));
 }
 
-pub fn disabled_by_other(answer: &mut Answer) {
+pub(super) fn disabled_by_other(answer: &mut Answer) {
     WORDS.clear();
     gic::open(SPI, PRIORITY, 1);
     start(1, || {
@@ -183,7 +183,7 @@ pub fn disabled_by_other(answer: &mut Answer) {
     answer.say(format_args!("other={},enabled={}", WORDS.get(0), WORDS.get(1)));
 }
 
-pub fn priority_by_other(answer: &mut Answer) {
+pub(super) fn priority_by_other(answer: &mut Answer) {
     WORDS.clear();
     gic::open(SPI, 0xA0, 1);
     gic::open(SPI + 1, 0x90, 1);
@@ -206,7 +206,7 @@ pub fn priority_by_other(answer: &mut Answer) {
 }
 
 /// One CPU acknowledges, another deactivates by ICACTIVER and by DIR (§4.7).
-pub fn deactivated_by_other(answer: &mut Answer) {
+pub(super) fn deactivated_by_other(answer: &mut Answer) {
     for by_dir in [false, true] {
         gic::set_eoi_mode(true);
         gic::open(SPI, PRIORITY, 0);
@@ -229,7 +229,7 @@ pub fn deactivated_by_other(answer: &mut Answer) {
     }
 }
 
-pub fn ping_pong(answer: &mut Answer) {
+pub(super) fn ping_pong(answer: &mut Answer) {
     WORDS.clear();
     gic::open(SPI, PRIORITY, 1);
     start(1, || {
@@ -263,7 +263,7 @@ pub fn ping_pong(answer: &mut Answer) {
 }
 
 /// A redistributor's state is no CPU's: it stays when the CPU goes off and comes back.
-pub fn active_over_cpu_off(answer: &mut Answer) {
+pub(super) fn active_over_cpu_off(answer: &mut Answer) {
     WORDS.clear();
     gic::open(SPI, PRIORITY, 1);
     start(1, || {
@@ -303,7 +303,7 @@ pub fn active_over_cpu_off(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn to_last(answer: &mut Answer) {
+pub(super) fn to_last(answer: &mut Answer) {
     let last = machine::cpus() - 1;
     WORDS.clear();
     gic::open(SPI, PRIORITY, last as u64);
@@ -315,7 +315,7 @@ pub fn to_last(answer: &mut Answer) {
 }
 
 /// Interrupt_Routing_Mode: where no CPU but this one is on there is one choice.
-pub fn one_of_n(answer: &mut Answer) {
+pub(super) fn one_of_n(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 1 << 31);
     gic::pend(SPI);
     answer.put("iar", gic::ack());
@@ -323,7 +323,7 @@ pub fn one_of_n(answer: &mut Answer) {
     answer.put("cpu", Cpu::this().number());
 }
 
-pub fn to_nobody(answer: &mut Answer) {
+pub(super) fn to_nobody(answer: &mut Answer) {
     for affinity in [0x0F, 0xFF, 0x100, 0x1_0000, 0x1_0000_0000, machine::cpus() as u64] {
         gic::open(SPI, PRIORITY, affinity);
         gic::pend(SPI);
@@ -335,7 +335,7 @@ pub fn to_nobody(answer: &mut Answer) {
 }
 
 /// What the priority mask keeps out wakes nobody; the timer does.
-pub fn wfi_masked(answer: &mut Answer) {
+pub(super) fn wfi_masked(answer: &mut Answer) {
     gic::set_mask(0x80);
     gic::open(SPI, 0xA0, 0);
     gic::pend(SPI);
@@ -351,7 +351,7 @@ pub fn wfi_masked(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn wfi_pending(answer: &mut Answer) {
+pub(super) fn wfi_pending(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     gic::open(gic::VIRTUAL_TIMER, 0xF0, 0);

@@ -20,7 +20,7 @@ fn open(intid: u32) {
     gic::open(intid, PRIORITY, 0);
 }
 
-pub fn own(answer: &mut Answer) {
+pub(super) fn own(answer: &mut Answer) {
     open(3);
     gic::send(3, 1);
     answer.put("state", gic::state(3));
@@ -31,7 +31,7 @@ pub fn own(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn own_while_active(answer: &mut Answer) {
+pub(super) fn own_while_active(answer: &mut Answer) {
     open(3);
     gic::send(3, 1);
     answer.put("iar", gic::ack());
@@ -44,7 +44,7 @@ pub fn own_while_active(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn own_twice(answer: &mut Answer) {
+pub(super) fn own_twice(answer: &mut Answer) {
     open(3);
     gic::send(3, 1);
     gic::send(3, 1);
@@ -53,7 +53,7 @@ pub fn own_twice(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn all_sixteen(answer: &mut Answer) {
+pub(super) fn all_sixteen(answer: &mut Answer) {
     for intid in 0..16 {
         open(intid);
     }
@@ -71,7 +71,7 @@ pub fn all_sixteen(answer: &mut Answer) {
     answer.put("left", gic::ack());
 }
 
-pub fn by_redistributor(answer: &mut Answer) {
+pub(super) fn by_redistributor(answer: &mut Answer) {
     open(9);
     gic::pend(9);
     answer.put("state", gic::state(9));
@@ -82,7 +82,7 @@ pub fn by_redistributor(answer: &mut Answer) {
     gic::end(9);
 }
 
-pub fn to_nobody(answer: &mut Answer) {
+pub(super) fn to_nobody(answer: &mut Answer) {
     open(3);
     // CPUs that are not there: Aff0 15, Aff1, Aff2, Aff3; nobody; everybody else where there is nobody.
     for targets in [1 << 15, 1 << 16 | 1, 1 << 32 | 1, 1 << 48 | 1, 0] {
@@ -97,7 +97,7 @@ pub fn to_nobody(answer: &mut Answer) {
 }
 
 /// RS is RES0, which is to be left out of account, where GICD_TYPER.RSS says that there are no further ranges.
-pub fn range_selector(answer: &mut Answer) {
+pub(super) fn range_selector(answer: &mut Answer) {
     open(3);
     gic::send(3, 1 << 44 | 1);
     answer.put("iar", gic::ack());
@@ -105,7 +105,7 @@ pub fn range_selector(answer: &mut Answer) {
 }
 
 /// Which register raises an SGI of which group, where there is one security state (Table 4-3 ff.).
-pub fn groups(answer: &mut Answer) {
+pub(super) fn groups(answer: &mut Answer) {
     write32(CTLR, 0b11 | 1 << 4);
     write!("icc_igrpen0_el1", 1);
     open(4);
@@ -133,7 +133,7 @@ pub fn groups(answer: &mut Answer) {
     }
 }
 
-pub fn disabled(answer: &mut Answer) {
+pub(super) fn disabled(answer: &mut Answer) {
     gic::set_priority(6, PRIORITY);
     gic::send(6, 1);
     answer.put("state", gic::state(6));
@@ -183,7 +183,7 @@ fn end_listeners(answer: &mut Answer, others: usize) {
     }
 }
 
-pub fn to_other(answer: &mut Answer) {
+pub(super) fn to_other(answer: &mut Answer) {
     listeners(answer, 1);
     for intid in [1, 5, 2, 5, 5] {
         let before = WORDS.get(1);
@@ -194,7 +194,7 @@ pub fn to_other(answer: &mut Answer) {
     end_listeners(answer, 1);
 }
 
-pub fn to_others(answer: &mut Answer) {
+pub(super) fn to_others(answer: &mut Answer) {
     let others = machine::cpus() - 1;
     listeners(answer, others);
     open(2);
@@ -212,7 +212,7 @@ pub fn to_others(answer: &mut Answer) {
     end_listeners(answer, others);
 }
 
-pub fn to_all_cpus(answer: &mut Answer) {
+pub(super) fn to_all_cpus(answer: &mut Answer) {
     let cpus = machine::cpus();
     listeners(answer, cpus - 1);
     open(7);
@@ -225,7 +225,7 @@ pub fn to_all_cpus(answer: &mut Answer) {
 }
 
 /// One that is sent to a CPU that is off waits there.
-pub fn to_other_off(answer: &mut Answer) {
+pub(super) fn to_other_off(answer: &mut Answer) {
     WORDS.clear();
     gic::send(5, 2);
     answer.hex("pending", read32(private(1, bits::SET_PENDING)));
@@ -239,7 +239,7 @@ pub fn to_other_off(answer: &mut Answer) {
     answer.put("iar", WORDS.get(0));
 }
 
-pub fn wakes_wfi(answer: &mut Answer) {
+pub(super) fn wakes_wfi(answer: &mut Answer) {
     WORDS.clear();
     start(1, || {
         gic::init_cpu();
@@ -261,7 +261,7 @@ pub fn wakes_wfi(answer: &mut Answer) {
 
 const ROUNDS: u64 = 50;
 
-pub fn ping_pong(answer: &mut Answer) {
+pub(super) fn ping_pong(answer: &mut Answer) {
     fn serve(me: usize, other: u64) {
         for round in 0..ROUNDS {
             while gic::highest() == gic::NONE {
@@ -292,7 +292,7 @@ pub fn ping_pong(answer: &mut Answer) {
 }
 
 /// By the other's GICR_ISPENDR0.
-pub fn pended_for_other(answer: &mut Answer) {
+pub(super) fn pended_for_other(answer: &mut Answer) {
     listeners(answer, 1);
     write32(private(1, bits::SET_PENDING), 1 << 4);
     clock::until(50, || WORDS.get(1) != 0);

@@ -29,7 +29,7 @@ fn drop_uart_line() {
     write32(UART_NS.base + 0x44, 0x7FF);
 }
 
-pub fn spi_life(answer: &mut Answer) {
+pub(super) fn spi_life(answer: &mut Answer) {
     look(answer, "before", SPI);
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
@@ -42,7 +42,7 @@ pub fn spi_life(answer: &mut Answer) {
     answer.put("iar-after", gic::ack());
 }
 
-pub fn ppi_life(answer: &mut Answer) {
+pub(super) fn ppi_life(answer: &mut Answer) {
     for intid in [16, 20, 23, 31] {
         gic::open(intid, PRIORITY, 0);
         gic::pend(intid);
@@ -54,7 +54,7 @@ pub fn ppi_life(answer: &mut Answer) {
     }
 }
 
-pub fn spurious(answer: &mut Answer) {
+pub(super) fn spurious(answer: &mut Answer) {
     answer.say(format_args!("{}/{}/{}/{}", gic::ack(), gic::ack0(), gic::highest(), gic::highest0()));
     gic::end(gic::NONE);
     gic::end(1022);
@@ -64,7 +64,7 @@ pub fn spurious(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn withdrawn(answer: &mut Answer) {
+pub(super) fn withdrawn(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     gic::unpend(SPI);
@@ -80,7 +80,7 @@ pub fn withdrawn(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn disabled_while_pending(answer: &mut Answer) {
+pub(super) fn disabled_while_pending(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     gic::disable(SPI);
@@ -93,7 +93,7 @@ pub fn disabled_while_pending(answer: &mut Answer) {
     look(answer, "ended", SPI);
 }
 
-pub fn disabled_while_active(answer: &mut Answer) {
+pub(super) fn disabled_while_active(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     answer.put("iar", gic::ack());
@@ -108,7 +108,7 @@ pub fn disabled_while_active(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn distributor_off(answer: &mut Answer) {
+pub(super) fn distributor_off(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     write32(CTLR, 1 << 4);
@@ -126,7 +126,7 @@ pub fn distributor_off(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn group_off(answer: &mut Answer) {
+pub(super) fn group_off(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     write!("icc_igrpen1_el1", 0);
@@ -141,7 +141,7 @@ pub fn group_off(answer: &mut Answer) {
     look(answer, "ended", SPI);
 }
 
-pub fn edge_again(answer: &mut Answer) {
+pub(super) fn edge_again(answer: &mut Answer) {
     for edge in [true, false] {
         gic::set_edge(SPI, edge);
         gic::open(SPI, PRIORITY, 0);
@@ -158,7 +158,7 @@ pub fn edge_again(answer: &mut Answer) {
     }
 }
 
-pub fn edge_twice(answer: &mut Answer) {
+pub(super) fn edge_twice(answer: &mut Answer) {
     gic::set_edge(SPI, true);
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
@@ -170,7 +170,7 @@ pub fn edge_twice(answer: &mut Answer) {
 }
 
 /// ISPENDR on a level-sensitive interrupt holds until it is taken, whatever its line does (§4.1.2).
-pub fn level_latched(answer: &mut Answer) {
+pub(super) fn level_latched(answer: &mut Answer) {
     gic::open(gic::UART, PRIORITY, 0);
     gic::pend(gic::UART);
     look(answer, "latched", gic::UART);
@@ -183,7 +183,7 @@ pub fn level_latched(answer: &mut Answer) {
     answer.put("iar", gic::ack());
 }
 
-pub fn line_level(answer: &mut Answer) {
+pub(super) fn line_level(answer: &mut Answer) {
     gic::open(gic::UART, PRIORITY, 0);
     raise_uart_line();
     look(answer, "up", gic::UART);
@@ -211,7 +211,7 @@ pub fn line_level(answer: &mut Answer) {
     drop_uart_line();
 }
 
-pub fn line_edge(answer: &mut Answer) {
+pub(super) fn line_edge(answer: &mut Answer) {
     gic::set_edge(gic::UART, true);
     gic::open(gic::UART, PRIORITY, 0);
     raise_uart_line();
@@ -227,7 +227,7 @@ pub fn line_edge(answer: &mut Answer) {
     drop_uart_line();
 }
 
-pub fn line_becomes_edge(answer: &mut Answer) {
+pub(super) fn line_becomes_edge(answer: &mut Answer) {
     gic::open(gic::UART, PRIORITY, 0);
     gic::disable(gic::UART);
     raise_uart_line();
@@ -244,7 +244,7 @@ pub fn line_becomes_edge(answer: &mut Answer) {
     look(answer, "unpended", gic::UART);
 }
 
-pub fn set_active(answer: &mut Answer) {
+pub(super) fn set_active(answer: &mut Answer) {
     for intid in [SPI, 20, 5] {
         gic::open(intid, PRIORITY, 0);
         gic::activate(intid);
@@ -260,7 +260,7 @@ pub fn set_active(answer: &mut Answer) {
     }
 }
 
-pub fn set_active_then_dir(answer: &mut Answer) {
+pub(super) fn set_active_then_dir(answer: &mut Answer) {
     gic::set_eoi_mode(true);
     for intid in [SPI, 20, 5, VIRTUAL_TIMER] {
         gic::open(intid, PRIORITY, 0);
@@ -275,7 +275,7 @@ pub fn set_active_then_dir(answer: &mut Answer) {
     }
 }
 
-pub fn set_active_then_end(answer: &mut Answer) {
+pub(super) fn set_active_then_end(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::activate(SPI);
     gic::end(SPI.into());
@@ -286,7 +286,7 @@ pub fn set_active_then_end(answer: &mut Answer) {
     look(answer, "over", SPI);
 }
 
-pub fn set_active_while_pending(answer: &mut Answer) {
+pub(super) fn set_active_while_pending(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     gic::activate(SPI);
@@ -300,7 +300,7 @@ pub fn set_active_while_pending(answer: &mut Answer) {
 }
 
 /// ICACTIVER on one that is handled: it may come again, the running priority stays until its end.
-pub fn clear_active(answer: &mut Answer) {
+pub(super) fn clear_active(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     answer.put("iar", gic::ack());
@@ -313,7 +313,7 @@ pub fn clear_active(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn clear_active_then_again(answer: &mut Answer) {
+pub(super) fn clear_active_then_again(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::open(SPI + 1, 0x20, 0);
     gic::pend(SPI);
@@ -331,7 +331,7 @@ pub fn clear_active_then_again(answer: &mut Answer) {
     gic::end(SPI.into());
 }
 
-pub fn pend_disabled_timer(answer: &mut Answer) {
+pub(super) fn pend_disabled_timer(answer: &mut Answer) {
     for intid in [VIRTUAL_TIMER, gic::PHYSICAL_TIMER] {
         gic::set_priority(intid, PRIORITY);
         gic::pend(intid);
@@ -365,7 +365,7 @@ fn drain(answer: &mut Answer, count: usize) {
     answer.put("more", gic::ack());
 }
 
-pub fn pend_all_ppis(answer: &mut Answer) {
+pub(super) fn pend_all_ppis(answer: &mut Answer) {
     write32(private(0, bits::SET_PENDING), 0xFFFF_0000);
     answer.hex("pending", read32(private(0, bits::SET_PENDING)));
     write32(private(0, bits::SET_ENABLE), 0xFFFF_0000);
@@ -374,7 +374,7 @@ pub fn pend_all_ppis(answer: &mut Answer) {
     answer.hex("active", read32(private(0, bits::SET_ACTIVE)));
 }
 
-pub fn pend_all_spis(answer: &mut Answer) {
+pub(super) fn pend_all_spis(answer: &mut Answer) {
     for intid in 40..96 {
         gic::open(intid, PRIORITY, 0);
     }
@@ -384,7 +384,7 @@ pub fn pend_all_spis(answer: &mut Answer) {
     drain(answer, 56);
 }
 
-pub fn ends_out_of_order(answer: &mut Answer) {
+pub(super) fn ends_out_of_order(answer: &mut Answer) {
     for (n, intid) in (SPI..SPI + 3).enumerate() {
         gic::open(intid, 0xC0 - 0x40 * n as u8, 0);
         gic::pend(intid);
@@ -401,7 +401,7 @@ pub fn ends_out_of_order(answer: &mut Answer) {
     }
 }
 
-pub fn end_of_nothing(answer: &mut Answer) {
+pub(super) fn end_of_nothing(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::end(SPI.into());
     look(answer, "inactive", SPI);
@@ -415,7 +415,7 @@ pub fn end_of_nothing(answer: &mut Answer) {
     look(answer, "ended", SPI);
 }
 
-pub fn eoimode_dir(answer: &mut Answer) {
+pub(super) fn eoimode_dir(answer: &mut Answer) {
     gic::set_eoi_mode(true);
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
@@ -433,7 +433,7 @@ pub fn eoimode_dir(answer: &mut Answer) {
     look(answer, "over", SPI);
 }
 
-pub fn dir_of_inactive(answer: &mut Answer) {
+pub(super) fn dir_of_inactive(answer: &mut Answer) {
     gic::set_eoi_mode(true);
     gic::open(SPI, PRIORITY, 0);
     gic::dir(SPI.into());
@@ -449,7 +449,7 @@ pub fn dir_of_inactive(answer: &mut Answer) {
     look(answer, "ended", SPI);
 }
 
-pub fn dir_without_eoimode(answer: &mut Answer) {
+pub(super) fn dir_without_eoimode(answer: &mut Answer) {
     gic::open(SPI, PRIORITY, 0);
     gic::pend(SPI);
     answer.put("iar", gic::ack());
@@ -473,7 +473,7 @@ fn leave_active(answer: &mut Answer, count: u32) {
     }
 }
 
-pub fn eoimode_many(answer: &mut Answer) {
+pub(super) fn eoimode_many(answer: &mut Answer) {
     leave_active(answer, 4);
     gic::open(SPI + 4, PRIORITY, 0);
     gic::pend(SPI + 4);
@@ -487,7 +487,7 @@ pub fn eoimode_many(answer: &mut Answer) {
     }
 }
 
-pub fn eoimode_then_timer(answer: &mut Answer) {
+pub(super) fn eoimode_then_timer(answer: &mut Answer) {
     leave_active(answer, 8);
     gic::open(VIRTUAL_TIMER, PRIORITY, 0);
     write!("cntv_cval_el0", clock::now());
@@ -511,7 +511,7 @@ pub fn eoimode_then_timer(answer: &mut Answer) {
     }
 }
 
-pub fn eoimode_twenty(answer: &mut Answer) {
+pub(super) fn eoimode_twenty(answer: &mut Answer) {
     leave_active(answer, 20);
     let actives = |from: u32| read32(gic::frame(from) + bits::SET_ACTIVE + u64::from(from / 32 * 4));
     answer.hex("active", actives(32));
