@@ -15,34 +15,35 @@ mod boot {
     use shared_abi::dtb::Checked;
     use shared_abi::layout::{self, DTB};
     use shared_abi::trace::Way;
-    use tee_core::arch;
+    use tee_core::app::Application;
+    use tee_core::app::registry::App;
     use tee_core::arch::aarch64::nexus_map::{self, NexusMap};
-    use tee_core::arch::aarch64::smc::{TEE, vectors};
+    use tee_core::arch::aarch64::smc::vectors;
     use tee_core::arch::aarch64::{boot, cpu};
-    use tee_core::nexus::device_tree;
-    use tee_core::nexus::ns_ram::NsRam;
-    use tee_core::nexus::pristine;
-    use tee_core::nexus::vms::MAX_VMS;
+    use tee_core::entry::monitor::TEE;
+    use tee_core::memory::ns_ram::AllegedRam;
+    use tee_core::nexus::{device_tree, pristine};
     use tee_core::partition::layout::GUARANTEED;
-    use tee_core::platform::{self, console};
-    use tee_core::pta::Pta;
+    use tee_core::platform::{self, console, recorder};
     use tee_core::trace;
 
     /// Boots the TEE on the first CPU. Returns the address of the vector table.
     #[unsafe(no_mangle)]
     extern "C" fn tee_main(memory: u64, device_tree: u64) -> u64 {
         let mut map = NexusMap::new(device_tree);
+        // SAFETY: this is the boot CPU, and the MMU is off.
+        unsafe { TEE.prepare() };
         // SAFETY: the map covers image, UART and device tree, each at its own address; this is the boot CPU.
         unsafe { boot::enable_mmu() };
         console::init();
         platform::init_cpu();
         log::info!("Triptych TEE core {}", env!("CARGO_PKG_VERSION"));
 
-        let mut shared = NsRam::new();
+        let mut shared = AllegedRam::new();
         // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody else looks at it: the
         // normal world does not run yet.
         let tree = unsafe { read_device_tree(device_tree) };
-        for range in tree.map(device_tree::ns_ram).iter().flat_map(NsRam::ranges) {
+        for range in tree.map(device_tree::ns_ram).iter().flat_map(AllegedRam::ranges) {
             if map.add_ns_ram(*range, device_tree) && shared.add(*range).is_ok() {
                 log::info!("non-secure RAM {:#x}..{:#x}", range.base, range.end());
             }
@@ -53,11 +54,11 @@ mod boot {
         if trace::ON {
             let way = tree.map_or(Way::Nowhere, |tree| device_tree::trace(tree, shared.ranges()));
             // SAFETY: it asks for rings only in RAM that has just been mapped, where the tree reserves their memory.
-            unsafe { arch::aarch64::trace::choose(way) };
-            arch::aarch64::trace::begin();
+            unsafe { recorder::choose(way) };
+            recorder::begin();
         }
         // SAFETY: the tree says that it is RAM, and not secure; what is in `shared` was mapped.
-        unsafe { TEE.set_ns_ram(shared) };
+        TEE.set_ns_ram(unsafe { shared.believe() });
         map.keep();
 
         // The length of the memory, or 0: TF-A's dispatcher passes what an OP-TEE header says, and a raw image has
@@ -65,16 +66,15 @@ mod boot {
         let memory = if memory == 0 { layout::TEE.size } else { memory.min(layout::TEE.size) };
         pristine::prepare();
         // SAFETY: behind the image nothing uses the memory that the monitor gives the TEE.
-        TEE.pool.with(|pool| unsafe { pool.add(nexus_map::image_end(), layout::TEE.base + memory) });
+        unsafe { TEE.add_pages(nexus_map::image_end(), layout::TEE.base + memory) };
         trace::memory(nexus_map::image_end(), layout::TEE.base + memory);
-        let (pages, _) = TEE.figures();
         log::info!(
             "image {} KiB, {} KiB per VM, room for {} VMs",
             (nexus_map::image_end() - layout::TEE.base) / 1024,
             GUARANTEED * 4,
-            (pages / GUARANTEED).min(MAX_VMS)
+            TEE.room(GUARANTEED)
         );
-        if Pta::by_uuid(&TEE, &Pta::Rng.uuid()).is_none() {
+        if !App::Rng.is_there(TEE.machine()) {
             log::info!("the CPU has no RNDR: no random number device is offered");
         }
         vectors()

@@ -5,7 +5,7 @@ use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
 use shared_abi::optee_smc::{self as smc, ReturnCode, Rpc, from_halves, to_halves};
 use shared_abi::pta::{device, stats, vault};
 use shared_abi::tee::TeeResult;
-use tee_core::arch::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
+use tee_core::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
 use tee_core::partition::layout::THREADS;
 
 const OK: [u64; 4] = [0; 4];
@@ -23,7 +23,7 @@ fn sequence(play: impl FnOnce(&NormalWorld)) {
     let before = world.tee.figures();
     play(&world);
     for id in 1..=u16::MAX {
-        if world.tee.vms.is_empty() {
+        if world.tee.vms().is_empty() {
             break;
         }
         world.destroy(id.into());
@@ -413,13 +413,13 @@ fn the_shared_memory_cache_gives_back_what_it_keeps() {
 }
 
 fn secret(world: &NormalWorld, vm: u16) -> u32 {
-    world.tee.machine.poke(data(vm), b"name");
+    world.tee.machine().poke(data(vm), b"name");
     world.open(vm, &vault::UUID).unwrap()
 }
 
 fn put_secret(world: &NormalWorld, vm: u16) {
     let session = secret(world, vm);
-    world.tee.machine.poke(data(vm) + 0x100, b"secret");
+    world.tee.machine().poke(data(vm) + 0x100, b"secret");
     let params = [tmem(Direction::In, data(vm), 4), tmem(Direction::In, data(vm) + 0x100, 6)];
     assert_eq!(world.invoke(vm, session, vault::CMD_PUT, &params), TeeResult::SUCCESS);
 }

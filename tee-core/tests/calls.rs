@@ -1,13 +1,14 @@
 //! Calls as a VM makes them: sessions, memory, pseudo-TAs, interrupts, and what other CPUs do meanwhile.
 
+use shared_abi::layout::{self, Range};
 use shared_abi::optee_msg::{ATTR_META, Cmd, Direction, MsgHeader, MsgParam, Param, RpcCmd, arg_size};
 use shared_abi::optee_smc::{self as smc, Rpc, SecureCaps};
 use shared_abi::pta::{device, rng, stats, vault};
 use shared_abi::tee::{Origin, TeeResult};
-use tee_core::arch::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
+use tee_core::app::pseudo::self_test;
+use tee_core::app::pseudo::stats::CMD_GET_TIME;
+use tee_core::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
 use tee_core::partition::layout::THREADS;
-use tee_core::pta::self_test;
-use tee_core::pta::stats::CMD_GET_TIME;
 use uuid::Uuid;
 
 const DIRECTIONS: [Direction; 3] = [Direction::In, Direction::Out, Direction::InOut];
@@ -37,7 +38,7 @@ fn what_linux_asks_at_probe() {
 
 #[test]
 fn without_ram_there_is_no_dynamic_shared_memory() {
-    let tee = Box::new(tee_core::tee::Tee::new(tee_core::arch::Machine::new(RAM)));
+    let tee = Box::new(tee_core::host::monitor::boot(RAM, &[], Range::new(layout::TEE.base, 0)));
     let [_, caps, ..] = tee.smc(&[smc::OPTEE_SMC_EXCHANGE_CAPABILITIES.0.into(), 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(caps as u32 & (SecureCaps::DYNAMIC_SHM | SecureCaps::UNREGISTERED_SHM).bits(), 0);
 }
@@ -46,7 +47,7 @@ fn without_ram_there_is_no_dynamic_shared_memory() {
 fn linux_lists_its_devices() {
     for random in [false, true] {
         let world = NormalWorld::with_vms(&[1]);
-        world.tee.machine.set_random(random);
+        world.tee.machine().set_random(random);
         let expected: Vec<Uuid> = if random { vec![rng::UUID, vault::UUID] } else { vec![vault::UUID] };
         let session = world.open(1, &device::UUID).unwrap();
         let list = |params: &[MsgParam]| world.invoke(1, session, device::CMD_GET_DEVICES, params);
@@ -73,14 +74,14 @@ fn linux_lists_its_devices() {
 fn entropy_comes_only_where_the_cpu_has_it() {
     let world = NormalWorld::with_vms(&[1]);
     assert_eq!(world.open(1, &rng::UUID), Err(TeeResult::ITEM_NOT_FOUND));
-    world.tee.machine.set_random(true);
+    world.tee.machine().set_random(true);
     let session = world.open(1, &rng::UUID).unwrap();
     assert_eq!(
         world.invoke(1, session, rng::CMD_GET_ENTROPY, &[tmem(Direction::InOut, data(1), 61)]),
         TeeResult::SUCCESS
     );
     assert_eq!(world.param(1, 0).b, 61);
-    let bytes = world.tee.machine.peek(data(1), 64);
+    let bytes = world.tee.machine().peek(data(1), 64);
     assert!(bytes[..61].iter().filter(|byte| **byte == 0).count() < 10);
     assert_eq!(bytes[61..], [0; 3], "not a byte more");
     assert_eq!(
@@ -89,7 +90,7 @@ fn entropy_comes_only_where_the_cpu_has_it() {
     );
     assert_eq!(world.invoke(1, session, rng::CMD_GET_RNG_INFO, &[value(Direction::Out, 0, 0)]), TeeResult::SUCCESS);
     assert!(world.param(1, 0).a > 0 && world.param(1, 0).b == 1024);
-    world.tee.machine.set_random(false);
+    world.tee.machine().set_random(false);
     let health = world.invoke(1, session, rng::CMD_GET_ENTROPY, &[tmem(Direction::InOut, data(1), 8)]);
     assert_eq!(health, TeeResult(1));
 }
@@ -221,18 +222,18 @@ fn bytes_of_registered_memory_are_found_page_by_page() {
     let list = world.page_list(memory(1) + 0x2000, &pages) + 0x800;
     let param = Param::Tmem { dir: Direction::Out, buf_ptr: list, size: 0x2000, shm_ref: 5, noncontig: true };
     assert_eq!(world.call(1, Cmd::REGISTER_SHM, 0, 0, &[param.to_msg()]).result(), TeeResult::SUCCESS);
-    world.tee.machine.poke(data(1) + 0x2FFE, b"na");
-    world.tee.machine.poke(data(1), b"me");
-    world.tee.machine.poke(data(1) + 0x1000, b"value");
+    world.tee.machine().poke(data(1) + 0x2FFE, b"na");
+    world.tee.machine().poke(data(1), b"me");
+    world.tee.machine().poke(data(1) + 0x1000, b"value");
     let session = world.open(1, &vault::UUID).unwrap();
     let (name, value) = (rmem(Direction::In, 5, 0x7FE, 4), rmem(Direction::In, 5, 0x1800, 5));
     assert_eq!(world.invoke(1, session, vault::CMD_PUT, &[name, value]), TeeResult::SUCCESS);
     let out = rmem(Direction::Out, 5, 0x7FD, 5);
     let name_again = tmem(Direction::In, data(1) + 0x3000, 4);
-    world.tee.machine.poke(data(1) + 0x3000, b"name");
+    world.tee.machine().poke(data(1) + 0x3000, b"name");
     assert_eq!(world.invoke(1, session, vault::CMD_GET, &[name_again, out]), TeeResult::SUCCESS);
-    assert_eq!(world.tee.machine.peek(data(1) + 0x2FFD, 3), b"val");
-    assert_eq!(world.tee.machine.peek(data(1), 2), b"ue");
+    assert_eq!(world.tee.machine().peek(data(1) + 0x2FFD, 3), b"val");
+    assert_eq!(world.tee.machine().peek(data(1), 2), b"ue");
 }
 
 #[test]
@@ -240,18 +241,18 @@ fn the_vault_keeps_replaces_and_forgets() {
     let world = NormalWorld::with_vms(&[1]);
     let session = world.open(1, &vault::UUID).unwrap();
     let put = |name: &str, text: &str| {
-        world.tee.machine.poke(data(1), name.as_bytes());
-        world.tee.machine.poke(data(1) + 0x100, text.as_bytes());
+        world.tee.machine().poke(data(1), name.as_bytes());
+        world.tee.machine().poke(data(1) + 0x100, text.as_bytes());
         let params =
             [tmem(Direction::In, data(1), name.len() as u64), tmem(Direction::In, data(1) + 0x100, text.len() as u64)];
         world.invoke(1, session, vault::CMD_PUT, &params)
     };
     let get = |name: &str, room: u64| {
-        world.tee.machine.poke(data(1), name.as_bytes());
+        world.tee.machine().poke(data(1), name.as_bytes());
         let params = [tmem(Direction::In, data(1), name.len() as u64), tmem(Direction::Out, data(1) + 0x400, room)];
         let result = world.invoke(1, session, vault::CMD_GET, &params);
         let size = world.param(1, 1).b;
-        (result, String::from_utf8(world.tee.machine.peek(data(1) + 0x400, size as usize)).unwrap_or_default())
+        (result, String::from_utf8(world.tee.machine().peek(data(1) + 0x400, size as usize)).unwrap_or_default())
     };
     assert_eq!(put("a", "first"), TeeResult::SUCCESS);
     assert_eq!(put("a", "second!"), TeeResult::SUCCESS);
@@ -266,7 +267,7 @@ fn the_vault_keeps_replaces_and_forgets() {
         assert_eq!(put(&format!("entry {n}"), "v"), TeeResult::SUCCESS);
     }
     assert_eq!(put("one more", "v"), TeeResult::STORAGE_NO_SPACE);
-    world.tee.machine.poke(data(1), b"a");
+    world.tee.machine().poke(data(1), b"a");
     let delete = || world.invoke(1, session, vault::CMD_DELETE, &[tmem(Direction::In, data(1), 1)]);
     assert_eq!((delete(), delete()), (TeeResult::SUCCESS, TeeResult::ITEM_NOT_FOUND));
     assert_eq!(put("one more", "v"), TeeResult::SUCCESS);
@@ -338,7 +339,7 @@ fn what_changes_after_it_was_read_changes_nothing() {
         let param = Param::Tmem { dir: Direction::Out, buf_ptr: list, size: 0x3000, shm_ref: 5, noncontig: true };
         world.message(memory(1), Cmd::REGISTER_SHM, 0, 0, &[param.to_msg()]);
         let (mut first, secure) = (None, 0x0E10_0000u64.to_le_bytes());
-        world.tee.machine.watch(Some(Box::new(move |n, _, ram| {
+        world.tee.machine().watch(Some(Box::new(move |n, _, ram| {
             if n >= *first.get_or_insert(n) + turn {
                 // The result stays readable, everything else says that all is secure memory.
                 ram.write(memory(1) + 0x2000, &secure.repeat(0x200));
@@ -347,14 +348,14 @@ fn what_changes_after_it_was_read_changes_nothing() {
             }
         })));
         let outcome = world.call_at(1, memory(1));
-        world.tee.machine.watch(None);
+        world.tee.machine().watch(None);
         let registered = outcome.x == [0; 4] && outcome.header.ret == 0;
         let refused = outcome.x == [4, 0, 0, 0] || outcome.header.ret == TeeResult::BAD_PARAMETERS.0;
         assert!(registered || refused, "{turn}: {outcome:?}");
         if registered {
             // What was registered is what was checked.
             let session = world.open(1, &vault::UUID).unwrap();
-            world.tee.machine.poke(data(1), b"checked");
+            world.tee.machine().poke(data(1), b"checked");
             let name = rmem(Direction::In, 5, 0x1000, 7);
             assert_eq!(world.invoke(1, session, vault::CMD_PUT, &[name, name]), TeeResult::SUCCESS);
         }
@@ -366,11 +367,11 @@ fn what_changes_after_it_was_read_changes_nothing() {
 fn a_foreign_interrupt_suspends_a_call_anywhere() {
     let world = NormalWorld::with_vms(&[1]);
     let session = world.open(1, &vault::UUID).unwrap();
-    world.tee.machine.poke(data(1), b"name");
+    world.tee.machine().poke(data(1), b"name");
     let params = [tmem(Direction::In, data(1), 4), tmem(Direction::In, data(1), 4)];
     let mut interrupted = 0;
     for n in 0..12 {
-        world.tee.machine.interrupt_after(n);
+        world.tee.machine().interrupt_after(n);
         let mut at = world.begin(1, Cmd::INVOKE_COMMAND, vault::CMD_PUT, session, &params);
         if at.rpc() == Some(Rpc::ForeignIntr) {
             interrupted += 1;
@@ -379,7 +380,7 @@ fn a_foreign_interrupt_suspends_a_call_anywhere() {
             at = world.resume(1, &at, [u64::MAX; 4]);
         }
         assert_eq!(at.result(), TeeResult::SUCCESS, "{n}");
-        world.tee.machine.interrupt_after(usize::MAX / 2);
+        world.tee.machine().interrupt_after(usize::MAX / 2);
     }
     assert_eq!(interrupted, 6, "header, two parameters, name, value, result");
 }
@@ -389,12 +390,12 @@ fn a_foreign_interrupt_suspends_a_call_anywhere() {
 fn a_call_that_finds_the_vault_taken_sleeps_and_is_woken() {
     let world = NormalWorld::with_vms(&[1]);
     let session = world.open(1, &vault::UUID).unwrap();
-    world.tee.machine.poke(data(1), b"name");
+    world.tee.machine().poke(data(1), b"name");
     let name = tmem(Direction::In, data(1), 4);
     assert_eq!(world.invoke(1, session, vault::CMD_PUT, &[name, name]), TeeResult::SUCCESS);
     let get = [name, tmem(Direction::Out, data(1) + 0x100, 64)];
     // Header, two parameters and the name are read; then the value is written, with the mutex held.
-    world.tee.machine.interrupt_after(4);
+    world.tee.machine().interrupt_after(4);
     let holder = world.begin(1, Cmd::INVOKE_COMMAND, vault::CMD_GET, session, &get);
     assert_eq!(holder.rpc(), Some(Rpc::ForeignIntr));
     let waiter = world.begin(1, Cmd::INVOKE_COMMAND, vault::CMD_DELETE, session, &[name]);
@@ -418,7 +419,7 @@ fn a_call_that_finds_the_vault_taken_sleeps_and_is_woken() {
     asked(1);
     let holder = world.answer(1, &holder);
     assert_eq!(holder.rpc(), Some(Rpc::Free));
-    assert_eq!(world.tee.machine.peek(data(1) + 0x100, 4), b"name", "the value came before it was deleted");
+    assert_eq!(world.tee.machine().peek(data(1) + 0x100, 4), b"name", "the value came before it was deleted");
     world.answer(1, &holder);
     let waiter = world.answer(1, &waiter);
     assert_eq!(waiter.rpc(), Some(Rpc::Free));
@@ -463,7 +464,7 @@ fn the_last_cpu_to_leave_a_destroyed_vm_reclaims_it() {
     let (inside, at_work) = std::sync::mpsc::channel();
     let (go_on, may) = std::sync::mpsc::channel::<()>();
     let mut stopped = false;
-    world.tee.machine.watch(Some(Box::new(move |_, _, _| {
+    world.tee.machine().watch(Some(Box::new(move |_, _, _| {
         if !stopped {
             stopped = true;
             inside.send(()).unwrap();
@@ -481,7 +482,7 @@ fn the_last_cpu_to_leave_a_destroyed_vm_reclaims_it() {
         go_on.send(()).unwrap();
         assert_eq!(call.join().unwrap(), [0; 4], "the call that was under way ends as it would have");
     });
-    world.tee.machine.watch(None);
+    world.tee.machine().watch(None);
     assert_eq!(world.tee.figures(), before);
     assert_eq!(world.create(1), [0; 4]);
 }

@@ -3,7 +3,7 @@
 use log::{LevelFilter, Log, Metadata, Record};
 use shared_abi::optee_smc::{OPTEE_SMC_VM_CREATED, OPTEE_SMC_VM_DESTROYED};
 use std::sync::{Mutex, PoisonError};
-use tee_core::arch::host::normal_world::NormalWorld;
+use tee_core::host::normal_world::NormalWorld;
 
 /// Keeps what is logged.
 struct Kept(Mutex<Vec<String>>);

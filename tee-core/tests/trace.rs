@@ -6,10 +6,10 @@ use shared_abi::pta::{self, vault};
 use shared_abi::smccc::FunctionId;
 use shared_abi::trace::event::Event;
 use shared_abi::trace::{Owner, Refusal};
-use tee_core::arch::host::normal_world::{NormalWorld, RAM, data, memory, meta, rmem, tmem};
-use tee_core::arch::host::trace::Tape;
+use tee_core::app::pseudo::stats::CMD_GET_TIME;
+use tee_core::host::normal_world::{NormalWorld, RAM, data, memory, meta, rmem, tmem};
 use tee_core::partition::layout::{GUARANTEED, THREADS};
-use tee_core::pta::stats::CMD_GET_TIME;
+use tee_core::trace::tape::Tape;
 
 /// The name of an event without what it says.
 fn name(event: &Event) -> String {

@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Where the TEE asks whether bytes are non-secure RAM, and how.
-const PLACE: &str = "tee-core/src/nexus/ns_ram.rs";
+const PLACE: &str = "tee-core/src/memory/ns_ram.rs";
 const QUESTION: &str = "range.holds(pa, len)";
 const STUDENTS_QUESTION: &str = "course::holds(range.base, range.size, pa, len)";
 

@@ -9,14 +9,20 @@ pub mod aarch64;
 mod affinity;
 #[cfg(not(target_os = "none"))]
 pub mod host;
+pub mod peephole;
+pub mod root;
 
 #[cfg(target_os = "none")]
 pub use aarch64::{
-    context::Context, context::suspend, cpu::Masked, cpu::confined, cpu::index as cpu_index, machine::Machine, trace,
+    context::{Context, finish, suspend},
+    cpu::{Masked, confined, index as cpu_index},
+    machine::Machine,
 };
 #[cfg(not(target_os = "none"))]
 pub use host::{
-    context::Context, context::suspend, cpu::Masked, cpu::confined, cpu::index as cpu_index, machine::Machine, trace,
+    context::{Context, finish, suspend},
+    cpu::{Masked, confined, index as cpu_index},
+    machine::Machine,
 };
 
 /// The CPU that runs this, as its own code has it: who has the value decides what is mapped. There is one for each CPU,
@@ -51,6 +57,54 @@ impl ThisCpu {
     pub const unsafe fn new() -> Self {
         Self(core::marker::PhantomData)
     }
+}
+
+/// A thread of a VM, as its own code has it: its partition is selected whenever it runs, on whatever CPU. It can suspend
+/// itself.
+///
+/// ```compile_fail,E0061
+/// fn suspend_the_cpu() {
+///     tee_core::arch::suspend([0; 3]);
+/// }
+/// ```
+///
+/// ```compile_fail,E0133
+/// fn pretend() {
+///     tee_core::arch::suspend(&tee_core::arch::ThisThread::new(), [0; 3]);
+/// }
+/// ```
+pub struct ThisThread(core::marker::PhantomData<*const ()>);
+
+impl ThisThread {
+    /// The thread that executes this.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be the first function of a thread.
+    pub const unsafe fn new() -> Self {
+        Self(core::marker::PhantomData)
+    }
+}
+
+/// A caller's x0 to x7.
+pub type Arguments = [u64; 8];
+/// A caller's x0 to x3; what a call does not use is 0.
+pub type Answer = [u64; 4];
+
+/// The first function of a thread, which ends with [`finish`]. It gets what it was started with.
+pub type First = extern "C-unwind" fn(of: *const (), u64, u64, u64, u64, u64, u64) -> !;
+
+/// What a thread is started with.
+#[derive(Clone, Copy)]
+pub struct Start {
+    /// Its first function.
+    pub first: First,
+    /// What that is given: a pointer and six numbers.
+    pub of: *const (),
+    /// The numbers.
+    pub numbers: [u64; 6],
+    /// Address of the end of its stack.
+    pub stack: usize,
 }
 
 /// The eight bytes at an address as they are, whether a value stands there or nothing that the language knows of.

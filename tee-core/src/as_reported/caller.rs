@@ -1,12 +1,11 @@
 //! What is selected when a call arrives at the report's TEE: the partition of whoever makes it, if there is one.
 #![expect(unsafe_code, reason = "selects a partition in a call that may make another one")]
 
-use crate::arch::ThisCpu;
-use crate::entry::{Answer, Arguments};
+use crate::arch::{Answer, Arguments, ThisCpu};
 #[cfg(not(feature = "client-id"))]
 use crate::ids::place_of;
 use crate::nexus::current::Current;
-use crate::tee::Tee;
+use crate::nexus::tee::Tee;
 #[cfg(feature = "client-id")]
 use shared_abi::client::ClientId;
 #[cfg(not(feature = "client-id"))]

@@ -4,11 +4,11 @@
 #![expect(unsafe_code, reason = "reaches the pool's state by its address")]
 
 use super::Damaged;
+use crate::arch::root::BASE;
 use crate::as_reported::bget::{self, Poolset};
-use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::{pristine, space};
+use crate::memory::pages::PAGE_SIZE;
 use crate::partition::Partition;
-use crate::partition::layout::HEAP;
+use crate::partition::layout::{ADDRESS, HEAP};
 use crate::trace;
 use core::alloc::Layout;
 use core::mem::offset_of;
@@ -23,7 +23,7 @@ pub const fn apart() -> Apart {
 }
 
 /// Address of the pool's state, as the report's `malloc_ctx.poolset`.
-const POOLSET: usize = pristine::ADDRESS + offset_of!(Partition<'_>, apart);
+const POOLSET: usize = ADDRESS + offset_of!(Partition<'_>, apart);
 
 /// The allocator, with the functions that the heap calls. It has no state of its own.
 pub struct Blocks;
@@ -64,7 +64,7 @@ impl Blocks {
     /// As for [`bpool`](bget::bpool).
     pub unsafe fn add(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
         if trace::ON {
-            let heap = space::BASE + HEAP * PAGE_SIZE;
+            let heap = BASE + HEAP * PAGE_SIZE;
             // SAFETY: as below. The heap's pages follow each other, from its first to those that are given.
             unsafe { bget::tell(self.set(), heap..base.saturating_add(len)) };
         }

@@ -5,16 +5,14 @@
 #![expect(unsafe_code, reason = "translation tables, and memory that is reached by its physical address")]
 
 use crate::arch::Machine;
-use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::peephole::{self, PAGE_ATTRIBUTES};
-use crate::nexus::space::{self, NON_GLOBAL, TABLE};
+use crate::arch::peephole::{self, PAGE_ATTRIBUTES};
+use crate::arch::root::{NON_GLOBAL, TABLE};
+use crate::memory::pages::PAGE_SIZE;
 use crate::partition::Partition;
-use crate::partition::layout::STRUCT;
+use crate::partition::layout::{ADDRESS, STRUCT};
 use core::cell::UnsafeCell;
 
-/// Where every VM's data is mapped: the report's `__data_start`.
-pub const ADDRESS: usize = space::BASE + STRUCT * PAGE_SIZE;
-/// Its pages.
+/// Pages of a VM's data, which stands at [`ADDRESS`]: the report's `__data_start`.
 const PAGES: usize = size_of::<Partition<'_>>().div_ceil(PAGE_SIZE);
 
 /// The image, in whole pages.

@@ -1,9 +1,8 @@
 //! What is selected when a call arrives: nothing. A call selects what it may reach, once it is known whose it is.
 #![expect(unsafe_code, reason = "says that the CPU is in no other call")]
 
-use super::{Answer, Arguments};
-use crate::arch::ThisCpu;
-use crate::tee::Tee;
+use crate::arch::{Answer, Arguments, ThisCpu};
+use crate::nexus::tee::Tee;
 
 /// Makes a fast call.
 ///

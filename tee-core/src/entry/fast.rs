@@ -1,18 +1,16 @@
 //! Fast calls: short, bounded, with interrupts masked from beginning to end.
 
-use super::{Answer, Arguments, only, unknown};
-use crate::arch::ThisCpu;
+use super::{only, unknown};
+use crate::arch::{Answer, Arguments, ThisCpu};
+use crate::msg::RPC_PARAMS;
 use crate::nexus::lifecycle::Refused;
+use crate::nexus::tee::Tee;
 use crate::partition::Partition;
 use crate::partition::layout::THREADS;
-use crate::tee::Tee;
 use crate::trace::refused;
 use shared_abi::client::{ClientId, VmId};
 use shared_abi::optee_smc::{self as smc, ReturnCode, SecureCaps};
 use shared_abi::smccc::FunctionId;
-
-/// Parameters that an RPC's message may have, as EXCHANGE_CAPABILITIES says.
-pub const RPC_PARAMS: usize = 4;
 
 /// The functions that are answered, fast and yielding: what CALLS_COUNT counts.
 const OFFERED: [FunctionId; 16] = [
@@ -51,11 +49,11 @@ const VERSION: [u64; 3] = [
 ];
 
 impl Tee {
-    /// A fast call.
+    /// Answers a fast call.
     pub fn fast(&self, cpu: &mut ThisCpu, x: &Arguments) -> Answer {
         let Some(client) = ClientId::from_x7(x[7]) else { return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail)) };
         if let ClientId::Vm(id) = client
-            && !self.vms.is_live(id)
+            && !self.vms().is_live(id)
         {
             return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
         }
@@ -83,7 +81,7 @@ impl Tee {
             return refused!(BadParameter, normal_world.into(), only(ReturnCode::ENotAvail));
         }
         let mut caps = SecureCaps::VIRTUALIZATION | SecureCaps::MEMREF_NULL | SecureCaps::RPC_ARG;
-        if !self.ns_ram().ranges().is_empty() {
+        if !self.ns_ram().is_empty() {
             caps |= SecureCaps::DYNAMIC_SHM | SecureCaps::UNREGISTERED_SHM;
         }
         [ReturnCode::Ok as u64, caps.bits().into(), 0, RPC_PARAMS as u64]
@@ -111,19 +109,19 @@ impl Tee {
 }
 
 fn enable_shm_cache(partition: &Partition<'_>) -> Answer {
-    if !partition.threads.all_free() {
+    if !partition.threads().all_free() {
         return refused!(InUse, 0, only(ReturnCode::EBusy));
     }
-    partition.shm_cache.enable();
+    partition.shm_cache().enable();
     only(ReturnCode::Ok)
 }
 
 /// One cookie each call, until none is left.
 fn disable_shm_cache(partition: &Partition<'_>) -> Answer {
-    if !partition.threads.all_free() {
+    if !partition.threads().all_free() {
         return refused!(InUse, 0, only(ReturnCode::EBusy));
     }
-    match partition.shm_cache.disable() {
+    match partition.shm_cache().disable() {
         Some(memory) => {
             let (high, low) = smc::to_halves(memory.cookie);
             [ReturnCode::Ok as u64, high, low, 0]

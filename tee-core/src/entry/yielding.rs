@@ -1,36 +1,22 @@
 //! Yielding calls: started on a thread of the VM's partition, suspended and resumed.
 
-use super::call::Call;
-use super::{Answer, Arguments, only, unknown};
-use crate::arch::ThisCpu;
-use crate::msg;
+use super::{command, only, unknown};
+use crate::arch::{Answer, Arguments, ThisCpu};
+use crate::call::Call;
+use crate::memory::pages::PAGE_SIZE;
+use crate::msg::Message;
 use crate::msg::buffer::Buffer;
-use crate::nexus::current::{Departure, Inside};
-use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::vms::SlotIndex;
+use crate::nexus::current::{Departure, Inside, Work};
+use crate::nexus::tee::Tee;
 use crate::partition::shm::Cookie;
-use crate::partition::threads::{Stopped, ThreadId};
-use crate::tee::Tee;
+use crate::partition::threads::Stopped;
 use crate::trace::{self, event, refused};
 use shared_abi::client::ClientId;
 use shared_abi::optee_smc::{self as smc, ReturnCode, from_halves};
 use shared_abi::smccc::FunctionId;
 
-/// What a thread is started with.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// Whose call it is.
-    pub slot: SlotIndex,
-    /// The thread.
-    pub thread: ThreadId,
-    /// What is called.
-    pub function: FunctionId,
-    /// The caller's x1 to x3.
-    pub arguments: [u64; 3],
-}
-
 impl Tee {
-    /// A yielding call, or going on with one. Runs on the CPU's own stack; the call itself on its thread's.
+    /// Answers a yielding call, or goes on with one. Runs on the CPU's own stack; the call itself on its thread's.
     pub fn yielding(&self, cpu: &mut ThisCpu, x: &Arguments) -> Answer {
         let Some(ClientId::Vm(id)) = ClientId::from_x7(x[7]) else {
             return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail));
@@ -38,7 +24,7 @@ impl Tee {
         let Ok(current) = self.select_to_run(cpu, id) else {
             return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
         };
-        let threads = &current.partition().threads;
+        let threads = current.partition().threads();
         let function = FunctionId(x[0] as u32);
         let (thread, stopped) = match function {
             smc::OPTEE_SMC_CALL_RETURN_FROM_RPC => {
@@ -55,14 +41,18 @@ impl Tee {
                 };
                 let id = thread.id();
                 event!(ThreadStart { thread: id as u8, function: function.0 });
-                (id, current.start(thread, function, [x[1], x[2], x[3]].map(|x| x & 0xFFFF_FFFF)))
+                (id, current.start::<CallWithArg>(thread, function, [x[1], x[2], x[3]].map(|x| x & 0xFFFF_FFFF)))
             }
             _ => return refused!(UnknownFunction, x[0], unknown(x)),
         };
         let (answer, suspended) = match stopped {
             Stopped::Done(code) => {
                 event!(ThreadFinish { thread: thread as u8, code });
-                trace::heap(&current.partition().heap);
+                if trace::ON {
+                    let figures = current.partition().heap().figures();
+                    let (used, peak, size) = (figures.allocated, figures.max_allocated, figures.size);
+                    event!(Heap { used: used as u64, peak: peak as u64, size: size as u64 });
+                }
                 ([code, 0, 0, 0], false)
             }
             Stopped::Suspended(answer) => {
@@ -78,12 +68,22 @@ impl Tee {
     }
 }
 
-/// The call itself, on its thread.
-pub fn run(inside: Inside<'_>, function: FunctionId, [a1, a2, a3]: [u64; 3]) -> ReturnCode {
+/// CALL_WITH_ARG, and the other two that bring a message.
+struct CallWithArg;
+
+impl Work for CallWithArg {
+    #[inline(always)]
+    fn run(inside: Inside<'_>, function: FunctionId, arguments: [u64; 3]) -> ReturnCode {
+        run(inside, function, arguments)
+    }
+}
+
+/// Runs the call itself, on its thread.
+fn run(inside: Inside<'_>, function: FunctionId, [a1, a2, a3]: [u64; 3]) -> ReturnCode {
     let tee = inside.tee();
     let (buffer, at) = match function {
         smc::OPTEE_SMC_CALL_WITH_REGD_ARG => {
-            let shm = &inside.partition().shm;
+            let shm = inside.partition().shm();
             let buffer = Cookie::new(from_halves(a1, a2)).and_then(|cookie| shm.enter(cookie));
             (buffer.map(Buffer::registered), a3 as usize)
         }
@@ -102,12 +102,12 @@ pub fn run(inside: Inside<'_>, function: FunctionId, [a1, a2, a3]: [u64; 3]) -> 
         };
     };
     let with_rpc = function != smc::OPTEE_SMC_CALL_WITH_ARG;
-    let mut message = msg::Message::new();
+    let mut message = Message::new();
     let Ok(rpc_at) = message.fetch(tee, &buffer, at, with_rpc) else {
         return refused!(BadMessage, from_halves(a1, a2), ReturnCode::EBadAddr);
     };
     let call = Call::new(inside, rpc_at.map(|at| (&buffer, at)));
-    let known = msg::handle(&call, &mut message);
+    let known = command::handle(&call, &mut message);
     call.finish();
     if known.is_err() {
         return ReturnCode::EBadCmd;

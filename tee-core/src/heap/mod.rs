@@ -9,8 +9,8 @@
 //! ```
 //! # use tee_core::partition::Partition;
 //! fn allocate_and_free<'a>(mine: &'a Partition<'a>) {
-//!     if let Ok(block) = mine.heap.allocate::<u32>(4) {
-//!         mine.heap.free(block);
+//!     if let Ok(block) = mine.heap().allocate::<u32>(4) {
+//!         mine.heap().free(block);
 //!     }
 //! }
 //! ```
@@ -18,8 +18,8 @@
 //! ```compile_fail
 //! # use tee_core::partition::Partition;
 //! fn allocate_and_free<'a, 'b>(mine: &'a Partition<'a>, other: &'b Partition<'b>) {
-//!     if let Ok(block) = mine.heap.allocate::<u32>(4) {
-//!         other.heap.free(block);
+//!     if let Ok(block) = mine.heap().allocate::<u32>(4) {
+//!         other.heap().free(block);
 //!     }
 //! }
 //! ```

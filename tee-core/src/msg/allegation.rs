@@ -1,7 +1,7 @@
 //! What the normal world says is there.
 
 use super::buffer::{Buffer, Lost};
-use crate::tee::Tee;
+use crate::nexus::tee::Tee;
 use core::marker::PhantomData;
 use zerocopy::{FromBytes, IntoBytes};
 

@@ -2,10 +2,10 @@
 
 use super::allegation::Allegation;
 use crate::heap::OwnedBlock;
-use crate::nexus::ns_ram::NsRange;
-use crate::nexus::pages::PAGE_SIZE;
+use crate::memory::ns_ram::NsRange;
+use crate::memory::pages::PAGE_SIZE;
+use crate::nexus::tee::Tee;
 use crate::partition::shm::{InUse, frame};
-use crate::tee::Tee;
 use heapless::Vec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -28,12 +28,16 @@ impl Frames<'_> {
 
 /// Page frames of a temporary buffer, and where in the first one it starts.
 pub struct Listed<'p> {
-    /// The frames.
-    pub frames: Frames<'p>,
-    /// Offset in the first one.
-    pub offset: usize,
-    /// Bytes.
-    pub len: usize,
+    frames: Frames<'p>,
+    offset: usize,
+    len: usize,
+}
+
+impl<'p> Listed<'p> {
+    /// Describes `len` bytes in these frames, from `offset` in the first of them on.
+    pub fn new(frames: Frames<'p>, offset: usize, len: usize) -> Self {
+        Self { frames, offset, len }
+    }
 }
 
 enum Memory<'p> {
@@ -118,7 +122,7 @@ impl<'p> Buffer<'p> {
         match &self.memory {
             // All messages are: one piece, of a length that the compiler knows.
             Memory::Contiguous(range) => {
-                tee.machine.read(range.part(self.at + at, into.len()).ok_or(Lost)?, into);
+                tee.machine().read(range.part(self.at + at, into.len()).ok_or(Lost)?, into);
                 Ok(())
             }
             _ => self.read_pieces(tee, at, into),
@@ -129,7 +133,7 @@ impl<'p> Buffer<'p> {
         let mut done = 0;
         while done < into.len() {
             let piece = self.piece(tee, at + done, into.len() - done)?;
-            tee.machine.read(piece, &mut into[done..done + piece.len()]);
+            tee.machine().read(piece, &mut into[done..done + piece.len()]);
             done += piece.len();
         }
         Ok(())
@@ -141,7 +145,7 @@ impl<'p> Buffer<'p> {
         self.check(at, from.len())?;
         match &self.memory {
             Memory::Contiguous(range) => {
-                tee.machine.write(range.part(self.at + at, from.len()).ok_or(Lost)?, from);
+                tee.machine().write(range.part(self.at + at, from.len()).ok_or(Lost)?, from);
                 Ok(())
             }
             _ => self.write_pieces(tee, at, from),
@@ -152,7 +156,7 @@ impl<'p> Buffer<'p> {
         let mut done = 0;
         while done < from.len() {
             let piece = self.piece(tee, at + done, from.len() - done)?;
-            tee.machine.write(piece, &from[done..done + piece.len()]);
+            tee.machine().write(piece, &from[done..done + piece.len()]);
             done += piece.len();
         }
         Ok(())

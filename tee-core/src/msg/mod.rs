@@ -1,16 +1,10 @@
-//! Messages: fetched once, checked, acted upon, answered.
+//! Messages: fetched once, checked, answered. What the normal world says in them is an allegation until it is checked.
 
 pub mod allegation;
 pub mod buffer;
-pub mod page_list;
 pub mod params;
-mod session;
-mod shm;
 
-use crate::entry::call::Call;
-use crate::entry::fast::RPC_PARAMS;
-use crate::tee::Tee;
-use crate::trace::{event, refused};
+use crate::nexus::tee::Tee;
 use buffer::{Buffer, Lost};
 use core::mem::offset_of;
 use heapless::Vec;
@@ -21,6 +15,9 @@ use shared_abi::tee::{Origin, TeeResult};
 /// refused before any of them is read (CVE-2022-46152).
 pub const MAX_PARAMS: usize = 2 + params::COUNT;
 
+/// Parameters that an RPC's message may have, as EXCHANGE_CAPABILITIES says.
+pub const RPC_PARAMS: usize = 4;
+
 /// A message, copied.
 pub struct Message {
     header: MsgHeader,
@@ -30,7 +27,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message that asks for nothing, to be filled where it stands: it is too large to be handed around.
+    /// Makes a message that asks for nothing, to be filled where it stands: it is too large to be handed around.
     pub const fn new() -> Self {
         let header =
             MsgHeader { cmd: 0, func: 0, session: 0, cancel_id: 0, pad: 0, ret: 0, ret_origin: 0, num_params: 0 };
@@ -62,13 +59,28 @@ impl Message {
         }
     }
 
-    /// The parameters.
-    fn params(&self) -> &[MsgParam] {
+    /// Gives the header.
+    pub fn header(&self) -> &MsgHeader {
+        &self.header
+    }
+
+    /// Names the session that the message is about.
+    pub fn set_session(&mut self, session: u32) {
+        self.header.session = session;
+    }
+
+    /// Says what became of the message, and who says so.
+    pub fn conclude(&mut self, result: TeeResult, origin: Origin) {
+        (self.header.ret, self.header.ret_origin) = (result.0, origin as u32);
+    }
+
+    /// Gives the parameters.
+    pub fn params(&self) -> &[MsgParam] {
         &self.params
     }
 
     /// Takes what a function left in parameter `n` for the caller.
-    fn store(&mut self, n: usize, parameter: &params::Parameter<'_>) {
+    pub fn store(&mut self, n: usize, parameter: &params::Parameter<'_>) {
         if let Some(param) = self.params.get_mut(n)
             && parameter.store(param)
         {
@@ -93,42 +105,4 @@ impl Default for Message {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What became of a message, and who says so.
-struct Outcome {
-    result: TeeResult,
-    origin: Origin,
-}
-
-impl Outcome {
-    fn of_tee(result: Result<(), TeeResult>) -> Self {
-        Self { result: result.err().unwrap_or(TeeResult::SUCCESS), origin: Origin::Tee }
-    }
-
-    fn of_app(result: Result<(), TeeResult>) -> Self {
-        Self { result: result.err().unwrap_or(TeeResult::SUCCESS), origin: Origin::TrustedApp }
-    }
-}
-
-/// Nobody knows the message's command.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnknownCommand;
-
-/// Does what a message asks for, and leaves the answer in it.
-pub fn handle(call: &Call<'_, '_>, message: &mut Message) -> Result<(), UnknownCommand> {
-    let MsgHeader { cmd: command, func: function, session, num_params: params, .. } = message.header;
-    event!(Message { command, function, session, params });
-    let outcome = match Cmd(message.header.cmd) {
-        Cmd::OPEN_SESSION => session::open(call, message),
-        Cmd::INVOKE_COMMAND => session::invoke(call, message),
-        Cmd::CLOSE_SESSION => Outcome::of_tee(session::close(call, message)),
-        Cmd::CANCEL => Outcome::of_tee(session::cancel(call, message)),
-        Cmd::REGISTER_SHM => Outcome::of_tee(shm::register(call, message)),
-        Cmd::UNREGISTER_SHM => Outcome::of_tee(shm::unregister(call, message)),
-        _ => return Err(refused!(UnknownFunction, command.into(), UnknownCommand)),
-    };
-    (message.header.ret, message.header.ret_origin) = (outcome.result.0, outcome.origin as u32);
-    event!(Reply { result: outcome.result.0, origin: outcome.origin as u32, session: message.header.session });
-    Ok(())
 }

@@ -1,24 +1,19 @@
-//! A message's parameters as the pseudo-TAs see them: directions and sizes checked, memory resolved.
+//! A message's parameters as applications see them: directions and sizes checked, memory resolved.
 
 use super::buffer::{Buffer, Lost};
-use super::page_list;
-use crate::entry::call::Call;
-use crate::partition::shm::Cookie;
-use crate::trace::refused;
-use shared_abi::optee_msg::{Direction, MsgParam, Param};
+use crate::nexus::tee::Tee;
+use shared_abi::optee_msg::{Direction, MsgParam};
 use shared_abi::tee::TeeResult;
-use zerocopy::{FromBytes, IntoBytes};
 
 /// Parameters of a trusted application's function (GPD_SPE_010 §4.1).
 pub const COUNT: usize = 4;
 
 /// A reference to memory of the caller.
 pub struct Memref<'p> {
-    /// Which way the bytes go.
-    pub dir: Direction,
+    dir: Direction,
     buffer: Buffer<'p>,
     /// What the caller is told of the size; at first what the caller said.
-    pub size: usize,
+    size: usize,
 }
 
 /// A parameter.
@@ -42,34 +37,8 @@ pub enum Parameter<'p> {
 pub type Parameters<'p> = [Parameter<'p>; COUNT];
 
 impl<'p> Parameter<'p> {
-    /// Checks a parameter and resolves what it refers to.
-    pub fn resolve(call: &Call<'_, 'p>, param: &MsgParam) -> Result<Self, TeeResult> {
-        if param.is_meta() {
-            return Err(refused!(BadParameter, param.attr, TeeResult::BAD_PARAMETERS));
-        }
-        match Param::parse(param).map_err(|_| refused!(BadParameter, param.attr, TeeResult::BAD_PARAMETERS))? {
-            Param::None => Ok(Self::None),
-            Param::Value { dir, value: [a, b, _] } => Ok(Self::Value { dir, a: a as u32, b: b as u32 }),
-            Param::Tmem { dir, buf_ptr: 0, .. } => Ok(Self::memref(dir, Buffer::null())),
-            Param::Tmem { dir, buf_ptr, size, noncontig: true, .. } => {
-                Ok(Self::memref(dir, Buffer::listed(page_list::fetch(call, buf_ptr, size)?)))
-            }
-            Param::Tmem { dir, buf_ptr, size, noncontig: false, .. } => {
-                let range = call.tee().claim(buf_ptr, size);
-                let range = range.ok_or_else(|| refused!(BadAddress, buf_ptr, TeeResult::BAD_PARAMETERS))?;
-                Ok(Self::memref(dir, Buffer::contiguous(range)))
-            }
-            Param::Rmem { dir, offs, size, shm_ref } => {
-                let memory = Cookie::new(shm_ref).and_then(|cookie| call.partition().shm.enter(cookie));
-                let memory = memory.ok_or_else(|| refused!(UnknownCookie, shm_ref, TeeResult::BAD_PARAMETERS))?;
-                // As OP-TEE: the one wrong number that is called a violation (CVE-2019-1010292).
-                let part = Buffer::registered(memory).part(offs, size);
-                Ok(Self::memref(dir, part.map_err(|Lost| refused!(BadParameter, offs, TeeResult::SECURITY))?))
-            }
-        }
-    }
-
-    fn memref(dir: Direction, buffer: Buffer<'p>) -> Self {
+    /// Makes a parameter of memory.
+    pub fn memref(dir: Direction, buffer: Buffer<'p>) -> Self {
         let size = buffer.len();
         Self::Memref(Memref { dir, buffer, size })
     }
@@ -86,7 +55,12 @@ impl<'p> Parameter<'p> {
 }
 
 impl Memref<'_> {
-    /// Bytes of the buffer.
+    /// Says which way the bytes go.
+    pub fn dir(&self) -> Direction {
+        self.dir
+    }
+
+    /// Counts the buffer's bytes.
     pub fn len(&self) -> usize {
         self.buffer.len()
     }
@@ -102,19 +76,13 @@ impl Memref<'_> {
     }
 
     /// Copies the buffer's first bytes into the TEE.
-    pub fn read(&self, call: &Call<'_, '_>, into: &mut [u8]) -> Result<(), TeeResult> {
-        self.buffer.read(call.tee(), 0, into).map_err(|Lost| TeeResult::BAD_PARAMETERS)
-    }
-
-    /// Copies a value out of the buffer.
-    pub fn fetch<T: FromBytes + IntoBytes>(&self, call: &Call<'_, '_>, at: usize) -> Result<T, TeeResult> {
-        let copy = self.buffer.allege(at).and_then(|allegation| allegation.copy_out(call.tee()));
-        copy.map_err(|Lost| TeeResult::BAD_PARAMETERS)
+    pub fn read(&self, tee: &Tee, into: &mut [u8]) -> Result<(), TeeResult> {
+        self.buffer.read(tee, 0, into).map_err(|Lost| TeeResult::BAD_PARAMETERS)
     }
 
     /// Copies bytes to offset `at` of the buffer.
-    pub fn write(&self, call: &Call<'_, '_>, at: usize, bytes: &[u8]) -> Result<(), TeeResult> {
-        self.buffer.write(call.tee(), at, bytes).map_err(|Lost| TeeResult::SHORT_BUFFER)
+    pub fn write(&self, tee: &Tee, at: usize, bytes: &[u8]) -> Result<(), TeeResult> {
+        self.buffer.write(tee, at, bytes).map_err(|Lost| TeeResult::SHORT_BUFFER)
     }
 
     /// Says that `size` bytes are there, or would be: SHORT_BUFFER then.

@@ -1,6 +1,6 @@
 //! What the TEE reads in the machine's device tree: where non-secure RAM is.
 
-use super::ns_ram::NsRam;
+use crate::memory::ns_ram::AllegedRam;
 use fdt::Fdt;
 use fdt::node::FdtNode;
 use shared_abi::dtb::Checked;
@@ -11,8 +11,8 @@ use shared_abi::trace::{CHOSEN, COMPATIBLE, Way};
 ///
 /// QEMU describes secure memory as a memory node too (`secram@…`): `status = "disabled"` is the normal world's view of
 /// it.
-pub fn ns_ram(tree: Checked<'_>) -> NsRam {
-    let mut ram = NsRam::new();
+pub fn ns_ram(tree: Checked<'_>) -> AllegedRam {
+    let mut ram = AllegedRam::new();
     let Ok(fdt) = Fdt::new(tree.bytes()) else { return ram };
     let Some(root) = fdt.find_node("/") else { return ram };
     for node in root.children() {

@@ -3,12 +3,10 @@
 pub mod current;
 pub mod device_tree;
 pub mod lifecycle;
-pub mod ns_ram;
-pub mod pages;
-pub mod peephole;
 #[cfg_attr(as_reported, path = "../as_reported/template.rs")]
 pub mod pristine;
 pub mod space;
 #[cfg_attr(as_reported, path = "../as_reported/start.rs")]
 mod start;
+pub mod tee;
 pub mod vms;

@@ -1,46 +1,18 @@
-//! A partition's address space: the upper range, under TTBR1_EL1 and an ASID of its own.
-//!
-//! `aarch64-paging` is not used here: its root tables are whole pages from an allocator and it keeps them mapped, while
-//! a partition needs 16 root entries, which live in the VM table, and one table that is mapped only while it is
-//! changed.
-//!
-//! The range is 32 MiB (TCR_EL1.T1SZ = 39): the walk starts at level 2 with a root of 16 entries. Entry 0 is the
-//! partition, entry 15 the peepholes. TCR_EL1.A1 makes the ASID part of TTBR1_EL1, so that one register write selects a
-//! partition, without invalidating anything.
-//!
-//! On the host the same code runs on a model of the MMU that caches whatever hardware may cache (`arch::host::mmu`).
+//! A partition's address space: what stands where in the upper range ([`crate::arch::root`]), under an ASID of its own.
 #![expect(unsafe_code, reason = "translation tables, and what they map")]
 
-use super::pages::{PAGE_SIZE, Page};
-use super::peephole::{self, PAGE_ATTRIBUTES};
 use super::pristine::Pristine;
 use super::vms::{MAX_VMS, Pages, SlotIndex};
 use crate::arch::Machine;
+use crate::arch::peephole::{self, PAGE_ATTRIBUTES};
+use crate::arch::root::{BASE, NON_GLOBAL, Root, TABLE};
 use crate::heap::Memory;
+use crate::memory::pages::{PAGE_SIZE, Page};
 use crate::partition::Partition;
-use crate::partition::layout::{self, HEAP, HEAP_PAGES, STRUCT};
-use core::cell::UnsafeCell;
+use crate::partition::layout::{self, ADDRESS, HEAP, HEAP_PAGES};
 
-/// First address of the range.
-pub const BASE: usize = 0xFFFF_FFFF_FE00_0000;
-/// A valid entry that points to a table of the next level.
-pub(crate) const TABLE: u64 = 0b11;
-/// Not global: the entry belongs to the current ASID.
-pub(crate) const NON_GLOBAL: u64 = 1 << 11;
-/// Root entry of the partition.
-const PARTITION: usize = 0;
-/// Root entry of the peepholes.
-const PEEPHOLES: usize = 15;
-
-/// A partition's root table.
-#[repr(C, align(128))]
-pub struct Space(UnsafeCell<[u64; 16]>);
-
-// SAFETY: written only by who builds or tears down the partition, when nobody else can reach it.
-unsafe impl Sync for Space {}
-
-/// The root table while no partition is selected.
-pub static NONE: Space = Space::new();
+/// A partition's address space.
+pub struct Space(Root);
 
 /// ASIDs have 8 bits everywhere; 0 is nobody's.
 const _: () = assert!(MAX_VMS < 256);
@@ -56,29 +28,9 @@ impl Default for Space {
 }
 
 impl Space {
-    /// Without memory.
+    /// Makes a space without memory.
     pub const fn new() -> Self {
-        Self(UnsafeCell::new([0; 16]))
-    }
-
-    /// TTBR1_EL1 with this root table and no ASID.
-    pub fn ttbr1(&self) -> u64 {
-        self.0.get() as u64
-    }
-
-    /// Writes the root table: what stands where partitions do, and the peepholes.
-    ///
-    /// # Safety
-    ///
-    /// Nobody may have the table selected.
-    pub unsafe fn set_root(&self, machine: &Machine, partition: u64) {
-        let root = self.0.get().cast::<u64>();
-        // SAFETY: both entries are in the table; promised by the caller.
-        unsafe {
-            machine.set_entry(root.add(PEEPHOLES), peephole::TABLE.pa() | TABLE);
-            machine.set_entry(root.add(PARTITION), partition);
-        }
-        machine.dsb_ishst();
+        Self(Root::new())
     }
 
     /// Makes a new partition: maps the pages, and writes into them what every partition begins as.
@@ -97,7 +49,7 @@ impl Space {
                     entries[place] = page.pa() | PAGE_ATTRIBUTES | NON_GLOBAL;
                 }
             });
-            self.set_root(machine, table.pa() | TABLE);
+            self.0.set(machine, table.pa() | TABLE);
         }
         let pristine = Pristine::find();
         // SAFETY: nothing else is selected.
@@ -136,14 +88,8 @@ impl Space {
     ///
     /// No CPU may have it selected, and none may select it any more.
     pub unsafe fn tear_down(&self, machine: &Machine, slot: SlotIndex) {
-        // Unmapped first, and seen so by all, so that nobody caches again what is then invalidated (Arm ARM D8.16.1).
         // SAFETY: promised by the caller.
-        unsafe { machine.set_entry(self.0.get().cast::<u64>().add(PARTITION), 0) };
-        machine.dsb_ishst();
-        // Every CPU forgets what it cached under this ASID before the pages are used anew.
-        machine.tlbi_aside1is(asid(slot));
-        machine.dsb_ish();
-        machine.isb();
+        unsafe { self.0.clear(machine, asid(slot)) };
     }
 
     /// Maps the partition on this CPU.
@@ -153,8 +99,7 @@ impl Space {
     /// It must be that of this slot, and nobody on this CPU refer to another one.
     pub unsafe fn select(&self, machine: &Machine, slot: SlotIndex) {
         // SAFETY: promised by the caller.
-        unsafe { machine.set_ttbr1(self.ttbr1() | asid(slot) << 48) };
-        machine.isb();
+        unsafe { self.0.select(machine, asid(slot)) };
     }
 
     /// No partition is mapped on this CPU any more.
@@ -164,13 +109,12 @@ impl Space {
     /// Nobody on this CPU may refer to it.
     pub unsafe fn deselect(machine: &Machine) {
         // SAFETY: promised by the caller.
-        unsafe { machine.set_ttbr1(NONE.ttbr1()) };
-        machine.isb();
+        unsafe { Root::deselect(machine) };
     }
 
-    /// Where the partition is while it is selected: at the same address for every VM.
+    /// Returns where the partition is while it is selected: at the same address for every VM.
     pub fn partition<'p>(&self, machine: &Machine) -> *const Partition<'p> {
-        machine.at(BASE + STRUCT * PAGE_SIZE, size_of::<Partition<'_>>()).cast()
+        machine.at(ADDRESS, size_of::<Partition<'_>>()).cast()
     }
 
     /// The heap's first memory.

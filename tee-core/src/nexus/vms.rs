@@ -9,8 +9,8 @@
 //! Order of locks: index, slot, page pool. A call takes its own VM's slot, and the index only to read and only if the
 //! VM isn't in its home slot, so calls of different VMs do not wait for each other.
 
-use super::pages::Page;
 use super::space::Space;
+use crate::memory::pages::Page;
 use crate::partition::layout::QUOTA;
 use crate::sync::{Lock, ReadLock, Waits};
 use core::sync::atomic::{AtomicU16, Ordering};

@@ -4,7 +4,10 @@
 //! stack meets one of them.
 
 use super::Partition;
-use crate::nexus::pages::PAGE_SIZE;
+#[cfg(not(target_os = "none"))]
+use crate::arch::host::window::Shape;
+use crate::arch::root::BASE;
+use crate::memory::pages::PAGE_SIZE;
 use shared_abi::layout::TEE;
 
 /// Threads of a partition: yielding calls that can be under way at a time.
@@ -18,6 +21,8 @@ pub const HEAP_PAGES: usize = 16;
 
 /// The partition's struct, after one guard page.
 pub const STRUCT: usize = 1;
+/// Where every partition's struct stands.
+pub const ADDRESS: usize = BASE + STRUCT * PAGE_SIZE;
 /// The first stack; every stack has a guard page below it.
 const STACKS: usize = STRUCT + STRUCT_PAGES + 1;
 /// The heap, at a multiple of its guaranteed size, which makes it one block of the buddy allocator.
@@ -37,12 +42,16 @@ const _: () = assert!(HEAP + HEAP_MAX <= 512 && GUARANTEED < QUOTA);
 /// What a VM is granted, and that 48 of them have it beside the largest image.
 const _: () = assert!(QUOTA * PAGE_SIZE <= 288 << 10 && 48 * QUOTA * PAGE_SIZE + (384 << 10) <= TEE.size as usize);
 
-/// Page number of the end of thread `n`'s stack, where its stack pointer starts.
+/// What the fake machine is told of it. All that stands before the heap is zero at first.
+#[cfg(not(target_os = "none"))]
+pub const SHAPE: Shape = Shape { pages: HEAP + HEAP_MAX, zero: HEAP };
+
+/// Returns the page number of the end of thread `n`'s stack, where its stack pointer starts.
 pub const fn stack_top(n: usize) -> usize {
     STACKS + n * (STACK_PAGES + 1) + STACK_PAGES
 }
 
-/// The page numbers that are mapped from the start, in the order in which a new partition's pages are used for them.
+/// Lists the page numbers that are mapped from the start, in the order in which a new partition's pages are used for them.
 pub fn initial() -> impl Iterator<Item = usize> {
     let stacks = (0..THREADS).flat_map(|n| stack_top(n) - STACK_PAGES..stack_top(n));
     (STRUCT..STRUCT + STRUCT_PAGES).chain(stacks).chain(HEAP..HEAP + HEAP_PAGES)

@@ -6,15 +6,16 @@ pub mod sessions;
 pub mod shm;
 pub mod shm_cache;
 pub mod threads;
+pub mod vault;
 
 use crate::heap::{self, Damaged, Heap, Memory};
-use crate::pta::vault::Vault;
 use crate::sync::Waits;
 use mutex::Mutex;
 use sessions::Sessions;
 use shm::SharedMemory;
 use shm_cache::ShmCache;
 use threads::Threads;
+use vault::Vault;
 
 /// Everything a VM has in the TEE.
 ///
@@ -28,17 +29,17 @@ use threads::Threads;
 #[repr(C)]
 pub struct Partition<'p> {
     /// Yielding calls under way.
-    pub threads: Threads<'p>,
+    threads: Threads<'p>,
     /// Open sessions.
-    pub sessions: Sessions,
+    sessions: Sessions,
     /// Registered shared memory.
-    pub shm: SharedMemory<'p>,
+    shm: SharedMemory<'p>,
     /// Memory for RPC messages, kept between calls.
-    pub shm_cache: ShmCache,
+    shm_cache: ShmCache,
     /// Memory for what has no fixed size.
-    pub heap: Heap<'p>,
-    /// The vault pseudo-TA's secrets.
-    pub vault: Mutex<Vault>,
+    heap: Heap<'p>,
+    /// Its secrets.
+    vault: Mutex<Vault>,
     /// What the heap's allocator keeps apart from the heap.
     pub(crate) apart: heap::Apart,
 }
@@ -62,6 +63,42 @@ impl<'p> Partition<'p> {
             vault: Mutex::new(Vault::new()),
             apart: heap::apart(),
         }
+    }
+
+    /// Gives the yielding calls under way.
+    #[inline(always)]
+    pub fn threads(&self) -> &Threads<'p> {
+        &self.threads
+    }
+
+    /// Gives the open sessions.
+    #[inline(always)]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Gives the registered shared memory.
+    #[inline(always)]
+    pub fn shm(&self) -> &SharedMemory<'p> {
+        &self.shm
+    }
+
+    /// Gives the memory for RPC messages that is kept between calls.
+    #[inline(always)]
+    pub fn shm_cache(&self) -> &ShmCache {
+        &self.shm_cache
+    }
+
+    /// Gives the memory for what has no fixed size.
+    #[inline(always)]
+    pub fn heap(&self) -> &Heap<'p> {
+        &self.heap
+    }
+
+    /// Gives the VM's secrets.
+    #[inline(always)]
+    pub fn vault(&self) -> &Mutex<Vault> {
+        &self.vault
     }
 
     /// How often calls of the VM waited for each other's locks here.

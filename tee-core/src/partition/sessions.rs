@@ -1,14 +1,17 @@
 //! Open sessions.
 
-use crate::pta::Pta;
 use crate::sync::{Lock, Waits};
 
 /// Sessions a VM can have open at a time.
 pub const MAX_SESSIONS: usize = 32;
 
+/// Number of the application that answers a session, in the registry of all there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppId(pub u8);
+
 #[derive(Clone, Copy)]
 struct Session {
-    pta: Pta,
+    app: AppId,
     /// Calls under way in it.
     users: u8,
     cancelled: bool,
@@ -28,6 +31,9 @@ pub struct Sessions(Lock<Table>);
 pub struct SessionId(pub u32);
 
 impl SessionId {
+    /// The number of no session.
+    pub const NONE: Self = Self(0);
+
     fn place(self) -> usize {
         self.0 as usize % MAX_SESSIONS
     }
@@ -46,8 +52,7 @@ pub enum Refused {
 pub struct InUse<'p> {
     sessions: &'p Sessions,
     id: SessionId,
-    /// Whose session it is.
-    pub pta: Pta,
+    app: AppId,
 }
 
 impl Table {
@@ -71,10 +76,10 @@ impl Sessions {
     }
 
     /// Opens a session. `None` if there are too many.
-    pub fn open(&self, pta: Pta) -> Option<SessionId> {
+    pub fn open(&self, app: AppId) -> Option<SessionId> {
         self.0.with(|table| {
             let place = table.sessions.iter().position(Option::is_none)?;
-            table.sessions[place] = Some(Session { pta, users: 0, cancelled: false });
+            table.sessions[place] = Some(Session { app, users: 0, cancelled: false });
             table.used[place] = table.used[place].checked_add(1).unwrap_or(1);
             Some(Table::id(place, table.used[place]))
         })
@@ -91,20 +96,26 @@ impl Sessions {
             let session = table.find(id)?;
             // As many as there are threads at most.
             session.users = session.users.saturating_add(1);
-            Some(InUse { sessions: self, id, pta: session.pta })
+            Some(InUse { sessions: self, id, app: session.app })
         })
     }
 
-    /// Closes a session that no call is in.
-    pub fn close(&self, id: SessionId) -> Result<(), Refused> {
+    /// Closes a session that no call is in. Returns who answered it.
+    pub fn close(&self, id: SessionId) -> Result<AppId, Refused> {
         self.0.with(|table| match table.find(id) {
             None => Err(Refused::Unknown),
             Some(session) if session.users != 0 => Err(Refused::Busy),
-            Some(_) => {
+            Some(session) => {
+                let app = session.app;
                 table.sessions[id.place()] = None;
-                Ok(())
+                Ok(app)
             }
         })
+    }
+
+    /// Whether the normal world asked a session's calls to end.
+    pub fn is_cancelled(&self, id: SessionId) -> bool {
+        self.0.with(|table| table.find(id).is_some_and(|session| session.cancelled))
     }
 
     /// Asks the calls under way in a session to end.
@@ -125,9 +136,9 @@ impl Default for Sessions {
 }
 
 impl InUse<'_> {
-    /// Whether the normal world asked the session's calls to end.
-    pub fn is_cancelled(&self) -> bool {
-        self.sessions.0.with(|table| table.find(self.id).is_some_and(|session| session.cancelled))
+    /// Says who answers the session.
+    pub fn app(&self) -> AppId {
+        self.app
     }
 }
 
@@ -146,48 +157,52 @@ impl Drop for InUse<'_> {
 mod tests {
     use super::*;
 
+    const APP: AppId = AppId(0);
+    const OTHER: AppId = AppId(1);
+
     #[test]
     fn the_id_of_a_closed_session_names_no_other() {
         let sessions = Sessions::new();
-        let first = sessions.open(Pta::Device).unwrap();
+        let first = sessions.open(APP).unwrap();
         sessions.close(first).unwrap();
-        let second = sessions.open(Pta::Vault).unwrap();
+        let second = sessions.open(OTHER).unwrap();
         assert_ne!(first, second);
         assert!(sessions.enter(first).is_none());
         assert_eq!(sessions.close(first), Err(Refused::Unknown));
-        assert_eq!(sessions.enter(second).unwrap().pta, Pta::Vault);
-        assert!(sessions.enter(SessionId(0)).is_none());
+        assert_eq!(sessions.enter(second).unwrap().app(), OTHER);
+        assert!(sessions.enter(SessionId::NONE).is_none());
     }
 
     #[test]
     fn a_session_in_use_cannot_be_closed() {
         let sessions = Sessions::new();
-        let id = sessions.open(Pta::Device).unwrap();
+        let id = sessions.open(APP).unwrap();
         let call = sessions.enter(id).unwrap();
         assert_eq!(sessions.close(id), Err(Refused::Busy));
         drop(call);
-        assert_eq!(sessions.close(id), Ok(()));
+        assert_eq!(sessions.close(id), Ok(APP));
     }
 
     #[test]
     fn a_cancellation_ends_with_the_calls_it_was_meant_for() {
         let sessions = Sessions::new();
-        let id = sessions.open(Pta::Device).unwrap();
+        let id = sessions.open(APP).unwrap();
         sessions.cancel(id).unwrap();
         let call = sessions.enter(id).unwrap();
-        assert!(!call.is_cancelled());
+        assert!(!sessions.is_cancelled(id));
         sessions.cancel(id).unwrap();
-        assert!(call.is_cancelled());
+        assert!(sessions.is_cancelled(id) && !sessions.is_cancelled(SessionId::NONE));
         drop(call);
-        assert!(!sessions.enter(id).unwrap().is_cancelled());
+        let _call = sessions.enter(id).unwrap();
+        assert!(!sessions.is_cancelled(id));
     }
 
     #[test]
     fn there_is_a_bound_on_sessions() {
         let sessions = Sessions::new();
         for _ in 0..MAX_SESSIONS {
-            sessions.open(Pta::Device).unwrap();
+            sessions.open(APP).unwrap();
         }
-        assert!(sessions.open(Pta::Device).is_none());
+        assert!(sessions.open(APP).is_none());
     }
 }

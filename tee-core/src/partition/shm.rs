@@ -27,18 +27,32 @@ pub fn frame(frames: &[u32], n: usize) -> Option<u32> {
     if n < frames.len() { frames.get(confined(n, frames.len())).copied() } else { None }
 }
 
-/// A buffer's pages, checked: numbers of non-secure page frames, in order.
-pub struct Buffer<'p> {
-    /// The frames.
-    pub frames: Block<'p, u32>,
-    /// Where in the first page the buffer starts.
-    pub offset: usize,
-    /// Its length in bytes.
-    pub len: usize,
+/// What is registered: numbers of non-secure page frames that were checked, in order.
+pub struct Registration<'p> {
+    frames: Block<'p, u32>,
+    offset: usize,
+    len: usize,
+}
+
+impl<'p> Registration<'p> {
+    /// Describes `len` bytes in these frames, from `offset` in the first of them on.
+    pub fn new(frames: Block<'p, u32>, offset: usize, len: usize) -> Self {
+        Self { frames, offset, len }
+    }
+
+    /// Lists the frames.
+    pub fn frames(&self) -> &[u32] {
+        self.frames.as_slice()
+    }
+
+    /// Gives the list's memory back.
+    pub fn free(self, heap: &Heap<'p>) {
+        heap.free(self.frames);
+    }
 }
 
 struct Record<'p> {
-    buffer: Buffer<'p>,
+    buffer: Registration<'p>,
     /// Calls that use it.
     users: u16,
 }
@@ -76,7 +90,7 @@ impl<'p> SharedMemory<'p> {
     }
 
     /// Registers a buffer. Handed back with the reason if it cannot be.
-    pub fn register(&self, cookie: Cookie, buffer: Buffer<'p>) -> Result<(), (Refused, Buffer<'p>)> {
+    pub fn register(&self, cookie: Cookie, buffer: Registration<'p>) -> Result<(), (Refused, Registration<'p>)> {
         self.0.with(|table| {
             if table.contains_key(&cookie) {
                 return Err((Refused::Known, buffer));
@@ -95,7 +109,7 @@ impl<'p> SharedMemory<'p> {
             Some(record) if record.users != 0 => Err(Refused::Busy),
             Some(_) => table.swap_remove(&cookie).ok_or(Refused::Unknown),
         })?;
-        heap.free(record.buffer.frames);
+        record.buffer.free(heap);
         Ok(())
     }
 
@@ -158,8 +172,8 @@ mod tests {
     use super::*;
     use crate::heap::tests::with_heap;
 
-    fn buffer<'h>(heap: &Heap<'h>) -> Buffer<'h> {
-        Buffer { frames: heap.allocate(2).unwrap(), offset: 0x10, len: 0x1000 }
+    fn buffer<'h>(heap: &Heap<'h>) -> Registration<'h> {
+        Registration::new(heap.allocate(2).unwrap(), 0x10, 0x1000)
     }
 
     #[test]
@@ -170,7 +184,7 @@ mod tests {
             memory.register(cookie, buffer(heap)).map_err(|(why, _)| why).unwrap();
             let (why, second) = memory.register(cookie, buffer(heap)).err().unwrap();
             assert_eq!(why, Refused::Known);
-            heap.free(second.frames);
+            second.free(heap);
             assert_eq!(memory.unregister(cookie, heap), Ok(()));
             assert_eq!(memory.unregister(cookie, heap), Err(Refused::Unknown));
             assert_eq!(heap.figures().allocated, 0);

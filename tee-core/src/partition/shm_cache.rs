@@ -5,7 +5,7 @@
 
 use super::layout::THREADS;
 use super::threads::ThreadId;
-use crate::nexus::ns_ram::NsRange;
+use crate::memory::ns_ram::NsRange;
 use crate::sync::{Lock, Waits};
 
 /// Memory for one RPC message, and the normal world's name for it.

@@ -1,11 +1,11 @@
 //! Threads: the yielding calls of a VM that are under way.
 #![expect(unsafe_code, reason = "runs threads, which need their partition")]
 
-use super::layout::THREADS;
-use crate::arch::{Context, Exit};
-use crate::entry::yielding::Start;
+use super::layout::{self, THREADS};
+use crate::arch::root::BASE;
+use crate::arch::{Context, Exit, First, Machine, Start};
+use crate::memory::pages::PAGE_SIZE;
 use crate::sync::{Lock, Waits};
-use crate::tee::Tee;
 use core::marker::PhantomData;
 use shared_abi::optee_smc::Rpc;
 
@@ -53,17 +53,17 @@ pub struct NotSuspended;
 /// [`Current::start`](crate::nexus::current::Current::start) says.
 ///
 /// ```compile_fail,E0133
-/// # use tee_core::{entry::yielding::Start, partition::threads::Claimed, tee::Tee};
-/// fn start(thread: Claimed<'_>, tee: &Tee, start: Start) {
-///     thread.start(tee, start);
+/// # use tee_core::{arch::{First, Machine}, partition::threads::Claimed};
+/// fn start(thread: Claimed<'_>, machine: &Machine, first: First) {
+///     thread.start(machine, first, core::ptr::null(), [0; 6]);
 /// }
 /// ```
 ///
 /// ```compile_fail,E0382
-/// # use tee_core::{entry::yielding::Start, partition::threads::Claimed, tee::Tee};
-/// fn start(thread: Claimed<'_>, tee: &Tee, start: Start) {
-///     unsafe { thread.start(tee, start) };
-///     unsafe { thread.start(tee, start) };
+/// # use tee_core::{arch::{First, Machine}, partition::threads::Claimed};
+/// fn start(thread: Claimed<'_>, machine: &Machine, first: First) {
+///     unsafe { thread.start(machine, first, core::ptr::null(), [0; 6]) };
+///     unsafe { thread.start(machine, first, core::ptr::null(), [0; 6]) };
 /// }
 /// ```
 pub struct Claimed<'p> {
@@ -164,14 +164,15 @@ impl Claimed<'_> {
         self.id
     }
 
-    /// Starts a call on the thread, and returns when it is done or suspended.
+    /// Starts the thread, and returns when its call is done or suspended. `first` gets `of` and the numbers.
     ///
     /// # Safety
     ///
-    /// The thread's partition must be that of the slot, and selected on this CPU.
-    pub unsafe fn start(self, tee: &Tee, start: Start) -> Stopped {
-        // SAFETY: promised by the caller; the thread was free and is this value's alone.
-        let exit = unsafe { self.threads.contexts[self.id].start(tee, start) };
+    /// The thread's partition must be selected on this CPU. What `first` makes of what it gets must be sound.
+    pub unsafe fn start(self, machine: &Machine, first: First, of: *const (), numbers: [u64; 6]) -> Stopped {
+        let start = Start { first, of, numbers, stack: BASE + layout::stack_top(self.id) * PAGE_SIZE };
+        // SAFETY: promised by the caller; the thread was free and is this value's alone, and so is its stack.
+        let exit = unsafe { self.threads.contexts[self.id].start(machine, start) };
         self.threads.stopped(self.id, exit)
     }
 }
@@ -188,10 +189,10 @@ impl Resumed<'_> {
     /// # Safety
     ///
     /// The thread's partition must be selected on this CPU.
-    pub unsafe fn go_on(self, tee: &Tee, answer: [u64; 4]) -> Stopped {
+    pub unsafe fn go_on(self, machine: &Machine, answer: [u64; 4]) -> Stopped {
         let answer = (self.why == Suspended::Rpc).then_some(answer);
         // SAFETY: promised by the caller; the thread was suspended and is this value's alone.
-        let exit = unsafe { self.threads.contexts[self.id].resume(tee, answer) };
+        let exit = unsafe { self.threads.contexts[self.id].resume(machine, answer) };
         self.threads.stopped(self.id, exit)
     }
 }

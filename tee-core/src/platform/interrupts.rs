@@ -3,7 +3,6 @@
 //! The TEE drives no device that interrupts, so that what comes is acknowledged and counted. Distributor and
 //! redistributors, and with them every interrupt's group, are the monitor's.
 
-use crate::trace::event;
 use arm_gic::InterruptGroup;
 use arm_gic::gicv3::GicCpuInterface;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -15,11 +14,10 @@ pub fn init_cpu() {
     GicCpuInterface::enable_group1(true);
 }
 
-/// Handles one pending interrupt, if there is one.
-pub fn handle() {
+/// Handles one pending interrupt, if there is one. `tell` is told its number.
+pub fn handle(tell: impl FnOnce(u32)) {
     if let Some(id) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) {
-        // It may have come to the monitor, which does not say where the normal world was.
-        event!(Interrupt { vcpu: 0, intid: id.into(), pc: 0 });
+        tell(id.into());
         COUNT.fetch_add(1, Ordering::Relaxed);
         GicCpuInterface::end_interrupt(id, InterruptGroup::Group1);
     }

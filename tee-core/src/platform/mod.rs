@@ -1,7 +1,8 @@
-//! The devices of QEMU's `virt` that the TEE uses: the secure UART, and the GIC's CPU interface.
+//! The devices of QEMU's `virt` that the TEE uses: the secure UART, the GIC's CPU interface, and memory for traces.
 
 pub mod console;
 pub mod interrupts;
+pub mod recorder;
 
 /// What every CPU sets up for itself.
 pub fn init_cpu() {

@@ -1,8 +1,7 @@
 //! The first instructions, and what the MMU is set to.
 
-use super::machine::Machine;
 use super::nexus_map;
-use crate::nexus::{pristine, space};
+use crate::arch::root::NONE;
 use core::arch::global_asm;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE;
@@ -53,12 +52,12 @@ static mut MMU_TABLES: [u64; 2] = [0; 2];
 ///
 /// # Safety
 ///
-/// The nexus's map must cover all that the image uses, each address at itself. Once, on the boot CPU.
+/// The nexus's map must cover all that the image uses, each address at itself, and the root table that stands while no
+/// partition is selected be written. Once, on the boot CPU.
 pub unsafe fn enable_mmu() {
-    // SAFETY: no other CPU runs yet; the empty root table is not in use yet. The map is as the caller says.
+    // SAFETY: no other CPU runs yet. The tables are as the caller says.
     unsafe {
-        space::NONE.set_root(&Machine, pristine::nothing());
-        (&raw mut MMU_TABLES).write([nexus_map::root(), space::NONE.ttbr1()]);
+        (&raw mut MMU_TABLES).write([nexus_map::root(), NONE.ttbr1()]);
         core::arch::asm!("dsb ish", options(nostack));
         mmu_on();
     }

@@ -4,18 +4,11 @@
 //! exception that a thread takes or makes thus arrives on the CPU's stack, right where `context_run` left it, and all
 //! of the thread's registers go into its context.
 
-use crate::arch::Exit;
-use crate::entry::yielding::{self, Start};
-use crate::nexus::current::Inside;
-use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::space;
-use crate::nexus::vms::SlotIndex;
-use crate::partition::layout;
-use crate::tee::Tee;
+use super::machine::Machine;
+use crate::arch::{Exit, Start, ThisThread};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use shared_abi::smccc::FunctionId;
 
 /// A thread's registers.
 #[repr(C)]
@@ -66,17 +59,16 @@ impl Context {
     ///
     /// # Safety
     ///
-    /// The context must be that of the thread, which must be the caller's to run; its partition must be selected.
-    pub unsafe fn start(&self, tee: &Tee, start: Start) -> Exit {
-        let [a1, a2, a3] = start.arguments;
+    /// The context must be that of the thread, which must be the caller's to run, and so must its stack be; its
+    /// partition must be selected.
+    pub unsafe fn start(&self, _machine: &Machine, start: Start) -> Exit {
+        let [n1, n2, n3, n4, n5, n6] = start.numbers;
         let registers = self.0.get();
         // SAFETY: the thread is the caller's to run.
         unsafe {
-            let x =
-                [&raw const *tee as u64, start.slot.into(), start.thread as u64, start.function.0.into(), a1, a2, a3];
-            (&raw mut (*registers).x).cast::<[u64; 7]>().write(x);
-            (*registers).sp = (space::BASE + layout::stack_top(start.thread) * PAGE_SIZE) as u64;
-            (*registers).pc = thread_entry as *const () as u64;
+            (&raw mut (*registers).x).cast::<[u64; 7]>().write([start.of as u64, n1, n2, n3, n4, n5, n6]);
+            (*registers).sp = start.stack as u64;
+            (*registers).pc = start.first as *const () as u64;
             (*registers).pstate = PSTATE;
         }
         // SAFETY: promised by the caller.
@@ -88,7 +80,7 @@ impl Context {
     /// # Safety
     ///
     /// As for [`start`](Self::start), and the thread must be suspended: after a question if there is an answer.
-    pub unsafe fn resume(&self, _tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
+    pub unsafe fn resume(&self, _machine: &Machine, answer: Option<[u64; 4]>) -> Exit {
         if let Some(answer) = answer {
             // SAFETY: the thread is the caller's to run, and stopped in `suspend`, which expects x0 to x3.
             unsafe { (&raw mut (*self.0.get()).x).cast::<[u64; 4]>().write(answer) };
@@ -115,17 +107,18 @@ impl Context {
     }
 }
 
-/// The first function on a thread's stack.
-extern "C" fn thread_entry(tee: &Tee, slot: SlotIndex, thread: usize, function: u32, a1: u64, a2: u64, a3: u64) -> ! {
-    // SAFETY: this is the thread's first function.
-    let inside = unsafe { Inside::new(tee, slot, thread) };
-    let code = yielding::run(inside, FunctionId(function), [a1, a2, a3]);
+/// Ends the thread with a return code.
+///
+/// # Safety
+///
+/// The caller must be the thread's first function, and nothing on its stack be used any more.
+pub unsafe fn finish(code: u64) -> ! {
     // SAFETY: the thread ends here; see context.S.
-    unsafe { asm!("svc #0", in("x0") code as u64, options(noreturn)) }
+    unsafe { asm!("svc #0", in("x0") code, options(noreturn)) }
 }
 
 /// Suspends the thread with a question for the normal world; returns the answer.
-pub fn suspend(_thread: &Inside<'_>, question: [u64; 3]) -> [u64; 4] {
+pub fn suspend(_thread: &ThisThread, question: [u64; 3]) -> [u64; 4] {
     let [mut x0, mut x1, mut x2] = question;
     let x3: u64;
     // SAFETY: all registers but these come back as they were; see context.S. Memory is the partition's, which may have

@@ -1,7 +1,7 @@
 //! The CPU that executes this.
 
 use crate::arch::affinity;
-use aarch64_cpu::registers::{DAIF, ID_AA64ISAR0_EL1, MPIDR_EL1, Readable, Writeable};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, DAIF, ID_AA64ISAR0_EL1, MPIDR_EL1, Readable, Writeable};
 use core::marker::PhantomData;
 use shared_abi::layout::MAX_CPUS;
 
@@ -39,6 +39,18 @@ pub fn confined(index: usize, len: usize) -> usize {
     confined
 }
 
+/// Returns the time, in ticks since the machine started.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    CNTPCT_EL0.get()
+}
+
+/// Returns how many ticks a second has.
+#[inline(always)]
+pub fn frequency() -> u64 {
+    CNTFRQ_EL0.get()
+}
+
 /// Whether the CPU has RNDR (Arm ARM D24.2.61, field RNDR).
 pub fn has_rndr() -> bool {
     ID_AA64ISAR0_EL1.get() >> 60 != 0
@@ -58,6 +70,15 @@ impl Masked {
         let before = DAIF.get();
         // SAFETY: masking interrupts only delays them. Not `nomem`: accesses must not move out of the masked part.
         unsafe { core::arch::asm!("msr daifset, #3", options(nostack)) };
+        Self { before, here: PhantomData }
+    }
+
+    /// Masks SErrors as well.
+    #[inline(always)]
+    pub fn all() -> Self {
+        let before = DAIF.get();
+        // SAFETY: as above.
+        unsafe { core::arch::asm!("msr daifset, #7", options(nostack)) };
         Self { before, here: PhantomData }
     }
 }

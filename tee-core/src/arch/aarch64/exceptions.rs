@@ -1,16 +1,9 @@
 //! Exceptions at S-EL1.
 
-use crate::platform::interrupts;
 use aarch64_cpu::registers::{ELR_EL1, ESR_EL1, FAR_EL1, Readable, SP_EL0};
 use core::arch::global_asm;
 
 global_asm!(include_str!("exceptions.S"));
-
-/// An interrupt of secure group 1, during a call (context.S) or while the normal world ran (smc.S).
-#[unsafe(no_mangle)]
-extern "C" fn native_interrupt() {
-    interrupts::handle();
-}
 
 /// An exception that the TEE's code must not cause.
 #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! The machine as the TEE's logic uses it: non-secure RAM, random numbers, time.
 
 use super::cpu;
-use crate::nexus::ns_ram::NsRange;
+use crate::memory::ns_ram::NsRange;
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use core::arch::asm;
 use core::time::Duration;

@@ -1,4 +1,4 @@
-//! What the MMU is told: tables, barriers, invalidations. What is told when is decided in `nexus::{space, peephole}`.
+//! What the MMU is told: tables, barriers, invalidations. What is told when is decided in `arch::{root, peephole}`.
 
 use super::machine::Machine;
 use aarch64_cpu::asm::barrier;

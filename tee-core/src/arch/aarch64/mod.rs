@@ -9,4 +9,3 @@ pub mod mmu;
 pub mod nexus_map;
 pub mod scrub;
 pub mod smc;
-pub mod trace;

@@ -1,8 +1,8 @@
 //! Zeroing pages.
 
 use super::machine::Machine;
-use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::peephole;
+use crate::arch::peephole;
+use crate::memory::pages::PAGE_SIZE;
 use core::arch::asm;
 
 impl Machine {

@@ -2,13 +2,11 @@
 
 use super::cpu;
 use super::machine::Machine;
-use crate::arch::Exit;
-use crate::entry::yielding::{self, Start};
-use crate::nexus::current::Inside;
-use crate::tee::Tee;
+use crate::arch::{Exit, Start, ThisThread};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::ops::Range;
 use std::ptr::null;
 use std::sync::Mutex;
@@ -29,7 +27,7 @@ thread_local! {
 
 /// A thread that was started.
 struct Thread {
-    coroutine: Option<Coroutine<Input, Exit, u64>>,
+    coroutine: Option<Coroutine<Input, Exit, Infallible>>,
     /// Null before it runs for the first time.
     way_out: *const Yielder,
 }
@@ -45,7 +43,7 @@ impl Thread {
         self.way_out = cpu::set_thread(before);
         match result {
             CoroutineResult::Yield(exit) => exit,
-            CoroutineResult::Return(code) => Exit::Done(code),
+            CoroutineResult::Return(never) => match never {},
         }
     }
 }
@@ -91,19 +89,15 @@ impl Context {
     /// # Safety
     ///
     /// The context must be that of the thread, which must be the caller's to run; its partition must be selected.
-    pub unsafe fn start(&self, tee: &Tee, start: Start) -> Exit {
+    pub unsafe fn start(&self, machine: &Machine, start: Start) -> Exit {
         let stack = STACKS.with_borrow_mut(Vec::pop);
         let stack = stack.unwrap_or_else(|| DefaultStack::new(STACK).expect("the host has memory for a stack"));
-        let this: *const Tee = tee;
-        let coroutine = Coroutine::with_stack(stack, move |way_out: &Yielder, _| {
+        let coroutine = Coroutine::with_stack(stack, move |way_out: &Yielder, _| -> Infallible {
             cpu::set_thread(way_out);
-            // SAFETY: a thread runs only while its CPU is in a call of the TEE.
-            let tee = unsafe { &*this };
-            // SAFETY: this is the thread's first function.
-            let inside = unsafe { Inside::new(tee, start.slot, start.thread) };
-            yielding::run(inside, start.function, start.arguments) as u64
+            let [n1, n2, n3, n4, n5, n6] = start.numbers;
+            (start.first)(start.of, n1, n2, n3, n4, n5, n6)
         });
-        self.run(tee, Thread { coroutine: Some(coroutine), way_out: null() }, None)
+        self.run(machine, Thread { coroutine: Some(coroutine), way_out: null() }, None)
     }
 
     /// Goes on with a suspended call.
@@ -111,19 +105,19 @@ impl Context {
     /// # Safety
     ///
     /// As for [`start`](Self::start), and the thread must be suspended: after a question if there is an answer.
-    pub unsafe fn resume(&self, tee: &Tee, answer: Option<[u64; 4]>) -> Exit {
+    pub unsafe fn resume(&self, machine: &Machine, answer: Option<[u64; 4]>) -> Exit {
         let thread = {
-            let mut threads = tee.machine.threads.0.lock().unwrap();
+            let mut threads = machine.threads.0.lock().unwrap();
             let place = threads.iter().position(|(name, _)| *name == self.name());
             threads.swap_remove(place.expect("a thread that is suspended")).1
         };
-        self.run(tee, thread, answer)
+        self.run(machine, thread, answer)
     }
 
-    fn run(&self, tee: &Tee, mut thread: Thread, input: Input) -> Exit {
+    fn run(&self, machine: &Machine, mut thread: Thread, input: Input) -> Exit {
         let exit = thread.run(input);
         if !matches!(exit, Exit::Done(_)) {
-            tee.machine.threads.0.lock().unwrap().push((self.name(), thread));
+            machine.threads.0.lock().unwrap().push((self.name(), thread));
         }
         exit
     }
@@ -143,8 +137,18 @@ fn exchange(exit: Exit) -> Input {
 }
 
 /// Suspends the thread with a question for the normal world; returns the answer.
-pub fn suspend(_thread: &Inside<'_>, question: [u64; 3]) -> [u64; 4] {
+pub fn suspend(_thread: &ThisThread, question: [u64; 3]) -> [u64; 4] {
     exchange(Exit::Rpc(question)).expect("an RPC is answered")
+}
+
+/// Ends the thread with a return code. What stands on its stack is forgotten, as on the machine.
+///
+/// # Safety
+///
+/// The caller must be the thread's first function, and nothing on its stack be used any more.
+pub unsafe fn finish(code: u64) -> ! {
+    exchange(Exit::Done(code));
+    unreachable!("a thread that has ended goes on")
 }
 
 /// A foreign interrupt is pending.

@@ -94,7 +94,7 @@ fn swap(other: &State) {
 }
 
 /// Runs `f` as the one call that this CPU is in.
-pub(super) fn in_call<R>(f: impl FnOnce() -> R) -> R {
+pub fn in_call<R>(f: impl FnOnce() -> R) -> R {
     struct End;
     impl Drop for End {
         fn drop(&mut self) {

@@ -4,8 +4,8 @@ use super::context::{self, Threads};
 use super::cpu::{self, Masked};
 use super::mmu::Mmu;
 use super::ram::Ram;
-use crate::nexus::ns_ram::NsRange;
-use crate::nexus::space;
+use super::window::Shape;
+use crate::memory::ns_ram::NsRange;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use shared_abi::layout::Range;
@@ -33,20 +33,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine with this non-secure RAM, all zero.
-    pub fn new(ram: Range) -> Self {
+    /// Makes a machine with this non-secure RAM, all zero. Partitions have this shape.
+    pub fn new(ram: Range, shape: Shape) -> Self {
         let state = State { ram: Ram::new(ram), watcher: None, accesses: 0, interrupt_at: usize::MAX };
-        let machine = Self {
+        Self {
             state: Mutex::new(state),
-            mmu: Mutex::new(Mmu::new()),
+            mmu: Mutex::new(Mmu::new(shape)),
             threads: Threads::default(),
             random: AtomicBool::new(false),
             entropy: AtomicU64::new(1),
-        };
-        // SAFETY: no call was made on the machine yet.
-        unsafe { space::NONE.set_root(&machine, 0) };
-        machine.isb();
-        machine
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

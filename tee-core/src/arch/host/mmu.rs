@@ -1,6 +1,6 @@
 //! The fake machine's MMU: every CPU walks translation tables and caches whatever hardware may cache.
 //!
-//! It holds `nexus::{space, peephole}` to the rules of the architecture (Arm ARM D8.14 to D8.17), and where the
+//! It holds `arch::{root, peephole}` and `nexus::space` to the rules of the architecture (Arm ARM D8.14 to D8.17), and where the
 //! architecture leaves something open it does the worst:
 //!
 //! * What is written to a table is not seen before the writer's DSB, and not used by the writer before its ISB.
@@ -16,11 +16,10 @@
 use super::cpu;
 use super::machine::Machine;
 use super::tlb::{Leaf, Tlb};
-use super::window::Window;
-use crate::nexus::pages::PAGE_SIZE;
-use crate::nexus::peephole;
-use crate::nexus::space::{BASE, NONE};
-use crate::partition::layout::{HEAP, HEAP_MAX};
+use super::window::{Shape, Window};
+use crate::arch::peephole;
+use crate::arch::root::{BASE, NONE};
+use crate::memory::pages::PAGE_SIZE;
 use shared_abi::layout::TEE;
 use std::ops::Range;
 use std::sync::MutexGuard;
@@ -32,8 +31,6 @@ const ADDRESS: u64 = 0xFFFF_FFFF_F000;
 const NON_GLOBAL: u64 = 1 << 11;
 /// Entries of a table.
 const PLACES: usize = 512;
-/// Those of a partition's that are ever used.
-pub(super) const USED: usize = HEAP + HEAP_MAX;
 
 type Entries = Box<[u64; PLACES]>;
 
@@ -103,6 +100,7 @@ impl Cpu {
 
 /// The MMUs of all CPUs, and the tables that they walk.
 pub(super) struct Mmu {
+    shape: Shape,
     cpus: Vec<Cpu>,
     /// Entries in memory of the nexus, as walks find them: of root tables, and of the peepholes.
     words: Vec<(u64, u64)>,
@@ -138,9 +136,10 @@ fn leaf(entry: u64) -> Option<u64> {
 }
 
 impl Mmu {
-    pub fn new() -> Self {
+    pub fn new(shape: Shape) -> Self {
         let unknown = PageState { dirty: true, cached: 0 };
         Self {
+            shape,
             cpus: Vec::new(),
             words: Vec::new(),
             tables: Vec::new(),
@@ -188,7 +187,7 @@ impl Mmu {
         let (root, asid) = split(ttbr1);
         let Some(pa) = self.table(root, 0) else { return };
         let Some(table) = self.tables.iter().find(|table| table.pa == pa) else { return };
-        let leaves = table.seen[..USED].iter().map(|entry| {
+        let leaves = table.seen[..self.shape.pages].iter().map(|entry| {
             let global = entry & NON_GLOBAL == 0;
             leaf(*entry).map(|pa| Leaf { page: index(pa) as u16, global })
         });
@@ -236,7 +235,8 @@ impl Mmu {
 
     fn publish_table(&mut self, table: usize) {
         let table = &mut self.tables[table];
-        assert!(table.written[USED..] == [0; PLACES - USED], "there is no such page in a partition");
+        let beyond = &table.written[self.shape.pages..];
+        assert!(beyond.iter().all(|entry| *entry == 0), "there is no such page in a partition");
         for (seen, written) in table.seen.iter_mut().zip(table.written.iter()).filter(|(seen, written)| seen != written)
         {
             assert!(*seen & 1 == 0 || *written & 1 == 0, "a mapping is replaced by another one");
@@ -285,7 +285,7 @@ impl Mmu {
         let mapped = |place: &usize| leaf(table.seen[*place]).is_some();
         let fault = if known { None } else { places.clone().find(|place| !mapped(place)) };
         assert!(fault.is_none(), "a translation fault: page {fault:?} is not mapped");
-        let start = table.window.get_or_insert_with(Window::new).page(places.start);
+        let start = table.window.get_or_insert_with(|| Window::new(self.shape)).page(places.start);
         self.cpus[n].found = Some((places, pa, self.epoch));
         start
     }

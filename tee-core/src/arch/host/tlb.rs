@@ -1,7 +1,5 @@
 //! The TLB of one CPU, for the range of addresses where partitions stand.
 
-use super::mmu::USED;
-
 /// What a CPU cached under one ASID.
 struct Set {
     asid: u64,
@@ -10,7 +8,7 @@ struct Set {
     /// The version of the table of which all is cached.
     version: u64,
     /// For each place of the range a page's number and one; 0 is nothing.
-    entries: [u16; USED],
+    entries: Vec<u16>,
     /// A place for which the table says something else by now.
     stale: Option<usize>,
 }
@@ -35,12 +33,12 @@ impl Tlb {
     pub fn fill(
         &mut self,
         (asid, table, version): (u64, u64, u64),
-        leaves: impl Iterator<Item = Option<Leaf>>,
+        leaves: impl ExactSizeIterator<Item = Option<Leaf>>,
         mut cached: impl FnMut(u16),
     ) {
         let known = self.sets.iter().position(|set| set.asid == asid);
         let known = known.unwrap_or_else(|| {
-            self.sets.push(Set { asid, table, version: 0, entries: [0; USED], stale: None });
+            self.sets.push(Set { asid, table, version: 0, entries: vec![0; leaves.len()], stale: None });
             self.sets.len() - 1
         });
         let set = &mut self.sets[known];

@@ -1,19 +1,29 @@
 //! Memory of the host for what a partition's address range shows.
 
-use crate::nexus::pages::PAGE_SIZE;
-use crate::partition::layout::{HEAP, HEAP_MAX, STRUCT, STRUCT_PAGES};
+use crate::memory::pages::PAGE_SIZE;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Aligned as the range is, as far as the heap's allocator can tell, so that it does the same as on the machine.
-const LAYOUT: Layout = match Layout::from_size_align((HEAP + HEAP_MAX) * PAGE_SIZE, 4 << 20) {
-    Ok(layout) => layout,
-    Err(_) => panic!("no layout"),
-};
+/// What a partition's address range looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pages of it that are ever used.
+    pub pages: usize,
+    /// Pages at its start that must be zero before they are used. The others hold anything at first, for nobody may
+    /// rely on what is there.
+    pub zero: usize,
+}
 
-/// Owned memory of this layout, all of it initialised.
-struct Memory(*mut u8);
+impl Shape {
+    /// Aligned as the range is, as far as the heap's allocator can tell, so that it does the same as on the machine.
+    fn layout(self) -> Layout {
+        Layout::from_size_align(self.pages * PAGE_SIZE, 4 << 20).expect("a partition fits into the host's memory")
+    }
+}
+
+/// Owned memory for a partition of this shape, all of it initialised.
+struct Memory(*mut u8, Shape);
 
 // SAFETY: nothing but memory.
 unsafe impl Send for Memory {}
@@ -21,7 +31,7 @@ unsafe impl Send for Memory {}
 impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: it was allocated with this layout.
-        unsafe { dealloc(self.0, LAYOUT) };
+        unsafe { dealloc(self.0, self.1.layout()) };
     }
 }
 
@@ -30,41 +40,49 @@ thread_local! {
     static UNUSED: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The pages of a partition, one after the other. Those of its struct are zero at first; the heap's hold anything, for
-/// nobody may rely on what is there.
+/// The pages of a partition, one after the other.
 pub(super) struct Window(Option<Memory>);
 
 impl Window {
-    pub fn new() -> Self {
-        let memory = UNUSED.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
-            // SAFETY: the layout is not empty.
-            let start = unsafe { alloc(LAYOUT) };
+    pub fn new(shape: Shape) -> Self {
+        let unused = UNUSED.with_borrow_mut(|unused| {
+            let place = unused.iter().rposition(|memory| memory.1 == shape)?;
+            Some(unused.swap_remove(place))
+        });
+        let memory = unused.unwrap_or_else(|| {
+            let layout = shape.layout();
+            // SAFETY: a partition has pages.
+            let start = unsafe { alloc(layout) };
             if start.is_null() {
-                handle_alloc_error(LAYOUT);
+                handle_alloc_error(layout);
             }
             // SAFETY: it was allocated just now.
-            unsafe { start.write_bytes(0xA5, LAYOUT.size()) };
-            Memory(start)
+            unsafe { start.write_bytes(0xA5, layout.size()) };
+            Memory(start, shape)
         });
-        // SAFETY: the struct's pages are in it, and nobody refers to them yet.
-        unsafe { memory.0.add(STRUCT * PAGE_SIZE).write_bytes(0, STRUCT_PAGES * PAGE_SIZE) };
+        // SAFETY: these pages are in it, and nobody refers to them yet.
+        unsafe { memory.0.write_bytes(0, shape.zero.min(shape.pages) * PAGE_SIZE) };
         Self(Some(memory))
     }
 
     /// Address of a page, by its number in the range.
     pub fn page(&self, place: usize) -> *mut u8 {
-        assert!(place < LAYOUT.size() / PAGE_SIZE, "a partition has no page {place}");
+        assert!(place < self.memory().1.pages, "a partition has no page {place}");
         self.start().wrapping_add(place * PAGE_SIZE)
     }
 
     /// The host's addresses of it.
     pub fn addresses(&self) -> Range<usize> {
         let start = self.start().addr();
-        start..start + LAYOUT.size()
+        start..start + self.memory().1.pages * PAGE_SIZE
+    }
+
+    fn memory(&self) -> &Memory {
+        self.0.as_ref().expect("it is there until it is dropped")
     }
 
     fn start(&self) -> *mut u8 {
-        self.0.as_ref().expect("it is there until it is dropped").0
+        self.memory().0
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::arch::host::trace::Tape;
 use crate::trace::Event;
+use crate::trace::tape::Tape;
 
 const POOL: usize = 0x1_0000;
 

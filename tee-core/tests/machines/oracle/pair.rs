@@ -15,12 +15,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use tee_core::arch::host::cpu;
-use tee_core::arch::host::monitor;
 use tee_core::arch::host::ram::Ram;
-use tee_core::nexus::pages::PAGE_SIZE;
+use tee_core::host::monitor;
+use tee_core::memory::pages::PAGE_SIZE;
+use tee_core::nexus::tee::Tee;
 use tee_core::nexus::vms::{Life, MAX_VMS};
 use tee_core::partition::layout::GUARANTEED;
-use tee_core::tee::Tee;
 use zerocopy::IntoBytes;
 
 /// The name of every VM's planted secret. No step ever says it.
@@ -104,7 +104,7 @@ impl Pair {
             }
             writes.into_iter().for_each(|(at, values)| self.note(|| Event::Write(at, values)));
         }
-        self.tee.machine.poke(pa, bytes);
+        self.tee.machine().poke(pa, bytes);
         self.world.poke(pa, bytes);
     }
 
@@ -116,14 +116,14 @@ impl Pair {
     /// Gives the CPU random numbers, or takes them away.
     pub fn set_random(&mut self, there: bool) {
         self.note(|| Event::Else(format!("random numbers: {there}")));
-        self.tee.machine.set_random(there);
+        self.tee.machine().set_random(there);
         self.world.has_random.set(there);
     }
 
     /// A foreign interrupt comes at the `n`th access from now.
     pub fn interrupt_after(&mut self, n: usize) {
         self.note(|| Event::Else(format!("an interrupt at access {n} from here")));
-        self.tee.machine.interrupt_after(n);
+        self.tee.machine().interrupt_after(n);
         self.world.interrupt_after(n);
     }
 
@@ -144,7 +144,7 @@ impl Pair {
         self.world.meddle_after(n, what.clone());
         let (tee, aside) = (Arc::downgrade(&self.tee), self.aside.clone());
         let (first, mut what) = (self.world.accesses() + n, Some(what));
-        self.tee.machine.watch(Some(Box::new(move |access, _, ram| {
+        self.tee.machine().watch(Some(Box::new(move |access, _, ram| {
             if access < first {
                 return;
             }
@@ -192,7 +192,7 @@ impl Pair {
         let x = x.map(u64::from);
         // What stands in the upper halves is no argument of an SMC32.
         let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
-        self.tee.machine.with_ram(Ram::forget_written);
+        self.tee.machine().with_ram(Ram::forget_written);
         self.world.ram.borrow_mut().forget_written();
         // A suspended call goes on on whatever CPU.
         let cpu = mix(self.calls) as usize % (cpu::EACH - 1);
@@ -213,7 +213,7 @@ impl Pair {
     /// Memory as the TEE left it and as the model did, wherever either wrote; and who owns which page, if that changed.
     fn compare(&mut self) {
         let ought = self.world.ram.borrow();
-        self.tee.machine.with_ram(|is| {
+        self.tee.machine().with_ram(|is| {
             for page in is.written().chain(ought.written()) {
                 let (is, ought) = (is.bytes(page, PAGE_SIZE), ought.bytes(page, PAGE_SIZE));
                 if is != ought {
@@ -237,7 +237,7 @@ impl Pair {
     fn check_pages(&self) {
         let (mut owned, mut count) = ([false; TEE.size as usize / PAGE_SIZE], 0);
         for id in self.world.vms.borrow().keys().filter_map(|id| VmId::new(*id)) {
-            let known = self.tee.vms.look(id, |state| {
+            let known = self.tee.vms().look(id, |state| {
                 count += state.pages.len();
                 for page in &state.pages {
                     let twice = replace(&mut owned[(page.pa() - TEE.base) as usize / PAGE_SIZE], true);
@@ -297,7 +297,7 @@ impl Pair {
     /// sequence. Returns how many calls there were.
     pub fn settle(mut self) -> u64 {
         self.look_for_secrets();
-        self.tee.machine.watch(None);
+        self.tee.machine().watch(None);
         self.world.forget_meddling();
         self.destroy_all();
         self.create(0xFFFF);
@@ -308,7 +308,7 @@ impl Pair {
             assert_eq!(self.smc([0xB200_000D, id, 0, 0, 0, 0, 0, 0])[0], 0, "there is no room for VM {id} any more");
         }
         self.destroy_all();
-        self.tee.vms.for_each(|state| {
+        self.tee.vms().for_each(|state| {
             let nobodys = state.id.is_none() && state.pages.is_empty();
             assert!(nobodys && state.inside == 0 && state.life == Life::Building, "a slot is not empty");
         });

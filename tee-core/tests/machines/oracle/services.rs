@@ -7,7 +7,7 @@ use super::nexus::World;
 use error::{BAD_PARAMETERS, CANCEL, COMMUNICATION, ITEM_NOT_FOUND, NOT_IMPLEMENTED, NOT_SUPPORTED, SHORT_BUFFER};
 use shared_abi::optee_msg::Direction::{self, In, InOut, Out};
 use shared_abi::pta;
-use tee_core::pta::self_test;
+use tee_core::app::pseudo::self_test;
 use uuid::Uuid;
 use zerocopy::IntoBytes;
 

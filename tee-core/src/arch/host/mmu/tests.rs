@@ -1,14 +1,15 @@
 //! Code that does one thing wrong, and is found out.
 
 use super::*;
-use crate::nexus::peephole::{self, PAGE_ATTRIBUTES};
-use crate::nexus::space::{Space, TABLE};
+use crate::arch::peephole::{self, PAGE_ATTRIBUTES};
+use crate::arch::root::{Root, TABLE};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const TABLES: [u64; 2] = [TEE.base + 0x10_0000, TEE.base + 0x11_0000];
 /// Pages of both VMs, one after the other.
 const PAGES_OF_VM: [u64; 2] = [TEE.base + 0x12_0000, TEE.base + 0x13_0000];
 const STRUCT: usize = 1;
+const SHAPE: Shape = Shape { pages: 2, zero: 2 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wrong {
@@ -40,7 +41,7 @@ use Wrong::*;
 
 struct Code {
     machine: Machine,
-    roots: [Space; 2],
+    roots: [Root; 2],
     wrong: Wrong,
 }
 
@@ -174,6 +175,9 @@ impl Code {
 
     /// Two VMs on two CPUs; the first one goes, and its pages become the second one's.
     fn run(&self) {
+        // SAFETY: nothing was done on the machine yet.
+        unsafe { NONE.set(&self.machine, 0) };
+        self.machine.isb();
         for vm in 0..2 {
             self.create(vm, TABLES[vm], PAGES_OF_VM[vm]);
         }
@@ -206,8 +210,8 @@ impl Code {
 
 fn play(wrong: Wrong) -> Result<(), String> {
     let code = Code {
-        machine: Machine::new(shared_abi::layout::Range::new(0x4000_0000, 0)),
-        roots: [Space::new(), Space::new()],
+        machine: Machine::new(shared_abi::layout::Range::new(0x4000_0000, 0), SHAPE),
+        roots: [Root::new(), Root::new()],
         wrong,
     };
     catch_unwind(AssertUnwindSafe(|| code.run())).map_err(|why| {

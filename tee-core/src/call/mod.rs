@@ -1,15 +1,19 @@
 //! A yielding call under way, as those see it who work for it.
 
-use crate::arch;
+pub mod page_list;
+pub mod resolve;
+pub mod rpc;
+
 use crate::heap::{Block, Damaged, OwnedBlock};
+use crate::memory::pages::PAGE_SIZE;
 use crate::msg::buffer::Buffer;
 use crate::nexus::current::Inside;
-use crate::nexus::pages::PAGE_SIZE;
+use crate::nexus::tee::Tee;
 use crate::partition::Partition;
 use crate::partition::layout::GROWTH;
+use crate::partition::mutex::Sleeper;
 use crate::partition::shm_cache::RpcMemory;
 use crate::partition::threads::ThreadId;
-use crate::tee::Tee;
 use crate::trace::refused;
 use core::cell::Cell;
 use shared_abi::optee_smc::{Rpc, to_halves};
@@ -20,15 +24,16 @@ use zerocopy::FromZeros;
 pub struct Call<'c, 'p> {
     inside: Inside<'p>,
     /// Where the RPC's message stands, if the caller brought memory for it.
-    pub(super) supplied: Option<(&'c Buffer<'p>, usize)>,
+    supplied: Option<(&'c Buffer<'p>, usize)>,
     /// Memory for the RPC's message that was asked for.
-    pub(super) allocated: Cell<Option<RpcMemory>>,
+    allocated: Cell<Option<RpcMemory>>,
 }
 
 impl<'c, 'p> Call<'c, 'p> {
-    pub(super) fn new(inside: Inside<'p>, supplied: Option<(&'c Buffer<'p>, usize)>) -> Self {
+    /// Begins one. `supplied` is where the RPC's message stands, if the caller brought memory for it.
+    pub fn new(inside: Inside<'p>, supplied: Option<(&'c Buffer<'p>, usize)>) -> Self {
         // What was kept stays kept when the caller brought memory.
-        let kept = if supplied.is_none() { inside.partition().shm_cache.take(inside.thread()) } else { None };
+        let kept = if supplied.is_none() { inside.partition().shm_cache().take(inside.thread()) } else { None };
         Self { inside, supplied, allocated: Cell::new(kept) }
     }
 
@@ -44,14 +49,9 @@ impl<'c, 'p> Call<'c, 'p> {
         self.inside.partition()
     }
 
-    /// The thread the call runs on.
-    pub fn thread(&self) -> ThreadId {
-        self.inside.thread()
-    }
-
     /// `len` zeroes from the partition's heap, which grows for it if it can.
     pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<OwnedBlock<'p, T>, TeeResult> {
-        let heap = &self.partition().heap;
+        let heap = self.partition().heap();
         let block: Result<Block<'p, T>, _> = heap.allocate(len).or_else(|exhausted| {
             // The allocator's blocks are powers of two; one that is as large as what is added stands in it for sure
             // only if it is at most half of it.
@@ -68,29 +68,42 @@ impl<'c, 'p> Call<'c, 'p> {
         ))
     }
 
-    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets a VM
-    /// count what it could also time: that another was at the shared tables in the same moment.
+    /// Counts how often calls of the VM waited: for its own locks, and for those that all VMs share.
     pub fn lock_waits(&self) -> (u32, u32) {
-        let (own, shared) = self.tee().vms.slot(self.inside.slot()).waits();
-        (own.get().wrapping_add(self.partition().lock_waits()), shared.get())
+        self.inside.lock_waits()
     }
 
     /// Asks the normal world something: suspends the thread until the answer is there.
-    pub(super) fn ask(&self, rpc: Rpc, value: u64) -> [u64; 4] {
+    fn ask(&self, rpc: Rpc, value: u64) -> [u64; 4] {
         let (high, low) = match rpc {
             // A size, not a cookie: it stands in x1 alone.
             Rpc::Alloc => (value, 0),
             _ => to_halves(value),
         };
-        arch::suspend(&self.inside, [rpc.x0(), high, low])
+        self.inside.ask([rpc.x0(), high, low])
     }
 
-    /// The end of the call: memory for RPC messages is kept or given back.
-    pub(super) fn finish(&self) {
+    /// Ends the call: memory for RPC messages is kept or given back.
+    pub fn finish(&self) {
         if let Some(memory) = self.allocated.take()
-            && let Err(memory) = self.partition().shm_cache.keep(self.thread(), memory)
+            && let Err(memory) = self.partition().shm_cache().keep(self.thread(), memory)
         {
             self.ask(Rpc::Free, memory.cookie);
         }
+    }
+}
+
+impl Sleeper for Call<'_, '_> {
+    fn thread(&self) -> ThreadId {
+        self.inside.thread()
+    }
+
+    fn sleep(&self, thread: ThreadId) -> Result<(), TeeResult> {
+        self.sleep_on(thread as u64)
+    }
+
+    fn wake(&self, thread: ThreadId) {
+        // A normal world that does not deliver this keeps its own call asleep.
+        let _ = self.wake_on(thread as u64);
     }
 }

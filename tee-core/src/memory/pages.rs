@@ -14,18 +14,18 @@ const PAGES: usize = TEE.size as usize / PAGE_SIZE;
 ///
 /// ```compile_fail,E0277
 /// fn copy<T: Clone>() {}
-/// copy::<tee_core::nexus::pages::Page>();
+/// copy::<tee_core::memory::pages::Page>();
 /// ```
 ///
 /// ```compile_fail,E0133
-/// # use tee_core::nexus::pages::PagePool;
+/// # use tee_core::memory::pages::PagePool;
 /// fn again(pool: &mut PagePool, used: u64) {
 ///     pool.add(used, used + 0x1000);
 /// }
 /// ```
 ///
 /// ```compile_fail,E0133
-/// # use tee_core::nexus::pages::Page;
+/// # use tee_core::memory::pages::Page;
 /// fn pretend(page: &mut Page) {
 ///     page.mark_clean();
 /// }

@@ -1,7 +1,7 @@
 //! A normal world for tests: writes messages into the fake machine's RAM, makes calls, and answers RPCs as Linux does.
 
 use super::monitor;
-use crate::tee::Tee;
+use crate::nexus::tee::Tee;
 use shared_abi::layout::{self, Range};
 use shared_abi::optee_msg::{
     Cmd, Direction, MsgHeader, MsgParam, PAGE_SIZE, PageList, Param, RpcCmd, arg_size, uuid_to_value,
@@ -94,12 +94,12 @@ impl NormalWorld {
 
     /// Writes a value.
     pub fn put<T: IntoBytes + zerocopy::Immutable>(&self, pa: u64, value: &T) {
-        self.tee.machine.poke(pa, value.as_bytes());
+        self.tee.machine().poke(pa, value.as_bytes());
     }
 
     /// Reads a value.
     pub fn get<T: FromBytes>(&self, pa: u64) -> T {
-        T::read_from_bytes(&self.tee.machine.peek(pa, size_of::<T>())).expect("as many bytes as the type has")
+        T::read_from_bytes(&self.tee.machine().peek(pa, size_of::<T>())).expect("as many bytes as the type has")
     }
 
     /// Writes a message.

@@ -7,8 +7,8 @@
 //! the translation table itself, which the CPUs' table walks read as one page.
 #![expect(unsafe_code, reason = "translation tables")]
 
-use super::pages::PAGE_SIZE;
-use crate::arch::{Machine, Masked, cpu_index};
+use super::{Machine, Masked, cpu_index};
+use crate::memory::pages::PAGE_SIZE;
 use core::cell::UnsafeCell;
 
 /// A translation table of level 3.

@@ -5,9 +5,11 @@
 //! until the record is whole; the others are faults of the TEE, of which there is none in writing to memory that is
 //! mapped, and after which nothing goes on.
 
-use super::cpu;
-use crate::entry::Arguments;
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, DAIF, Readable, Writeable};
+#![expect(unsafe_code, reason = "memory of the trace, and what is a CPU's own")]
+
+use super::console;
+use crate::arch::aarch64::{cpu, nexus_map};
+use crate::arch::{Arguments, Masked};
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicU64;
 use shared_abi::layout::{MAX_CPUS, TEE};
@@ -42,7 +44,7 @@ pub unsafe fn choose(way: Way) {
 /// Begins telling on this CPU, and tells what telling costs. A CPU that was off goes on where it was.
 pub fn begin() {
     let index = cpu::index();
-    let image = super::nexus_map::image_end() - TEE.base;
+    let image = nexus_map::image_end() - TEE.base;
     // SAFETY: this CPU's own, with interrupts masked: it is not in use.
     let tracer = unsafe { &mut *TRACERS.0[index].get() };
     let first = tracer.is_none();
@@ -53,7 +55,7 @@ pub fn begin() {
                 // SAFETY: the memory is mapped, as `choose` demands, and aligned. The TEE uses it for this alone; that
                 // others write to it too is what the type allows.
                 let words = unsafe { core::slice::from_raw_parts(words.0, words.1) };
-                Recorder::ring(words, Layer::Tee, index, CNTFRQ_EL0.get())
+                Recorder::ring(words, Layer::Tee, index, cpu::frequency())
             }),
             Some(Way::Frames) => Some(Recorder::frames(Layer::Tee, index)),
             _ => None,
@@ -72,7 +74,7 @@ pub fn begin() {
 pub fn write(client: Option<u16>, event: &Encoded) {
     own(|tracer| {
         let client = client.unwrap_or(tracer.client);
-        tracer.recorder.write_encoded(CNTPCT_EL0.get(), client, event, crate::platform::console::frame);
+        tracer.recorder.write_encoded(cpu::ticks(), client, event, console::frame);
     });
 }
 
@@ -82,7 +84,7 @@ pub fn called(x: &Arguments) {
     own(|tracer| {
         tracer.client = x[7] as u16;
         let call = Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x: *x };
-        tracer.recorder.write_encoded(CNTPCT_EL0.get(), tracer.client, &call.encode(), crate::platform::console::frame);
+        tracer.recorder.write_encoded(cpu::ticks(), tracer.client, &call.encode(), console::frame);
     });
 }
 
@@ -90,22 +92,18 @@ pub fn called(x: &Arguments) {
 #[cold]
 pub fn write_last(event: &Encoded) {
     own(|tracer| {
-        tracer.recorder.write_encoded(CNTPCT_EL0.get(), tracer.client, event, crate::platform::console::last_frame);
+        tracer.recorder.write_encoded(cpu::ticks(), tracer.client, event, console::last_frame);
     });
 }
 
 /// Runs `f`, which tells nothing itself, on this CPU's.
 #[inline(always)]
 fn own(f: impl FnOnce(&mut Tracer)) {
-    let before = DAIF.get();
-    // SAFETY: masking exceptions only delays them. Not `nomem`: accesses must not move out of the masked part.
-    unsafe { core::arch::asm!("msr daifset, #7", options(nostack)) };
+    let _masked = Masked::all();
     if let Some(place) = TRACERS.0.get(cpu::index()) {
         // SAFETY: the element is this CPU's, and nothing comes between; see the module's documentation.
         if let Some(tracer) = unsafe { &mut *place.get() } {
             f(tracer);
         }
     }
-    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
-    DAIF.set(before);
 }

@@ -1,10 +1,13 @@
 //! Sessions: OPEN_SESSION, INVOKE_COMMAND, CLOSE_SESSION, CANCEL.
 
-use super::params::{COUNT, Parameter, Parameters};
-use super::{Message, Outcome};
-use crate::entry::call::Call;
+use super::command::Outcome;
+use crate::app::Application;
+use crate::app::reach::Reach;
+use crate::app::registry::App;
+use crate::call::Call;
+use crate::msg::Message;
+use crate::msg::params::{COUNT, Parameter, Parameters};
 use crate::partition::sessions::{Refused, SessionId};
-use crate::pta::Pta;
 use crate::trace::refused;
 use shared_abi::optee_msg::{ATTR_META, Direction, MsgParam, uuid_of};
 use shared_abi::tee::TeeResult;
@@ -19,63 +22,79 @@ fn is_login(number: u64) -> bool {
     matches!(number as u32, 0 | 1 | 2 | 4 | 5 | 6 | 0x8000_0000)
 }
 
+/// Opens a session.
 pub(super) fn open(call: &Call<'_, '_>, message: &mut Message) -> Outcome {
-    message.header.session = 0;
-    let pta = match open_meta(call, message.params()) {
-        Ok(pta) => pta,
+    message.set_session(0);
+    let app = match open_meta(call, message.params()) {
+        Ok(app) => app,
         Err(error) => return Outcome::of_tee(Err(error)),
     };
     let mut parameters = none();
     if let Err(error) = resolve(call, &message.params()[META..], &mut parameters) {
         return Outcome::of_tee(Err(error));
     }
-    match call.partition().sessions.open(pta) {
+    let reach = Reach::outside(call);
+    if let Err(error) = app.open(reach, &parameters) {
+        return Outcome::of_app(Err(error));
+    }
+    match call.partition().sessions().open(app.id()) {
         Some(SessionId(id)) => {
-            message.header.session = id;
+            message.set_session(id);
             Outcome::of_app(Ok(()))
         }
-        None => refused!(Full, 0, Outcome::of_tee(Err(TeeResult::OUT_OF_MEMORY))),
+        None => {
+            app.close(reach);
+            refused!(Full, 0, Outcome::of_tee(Err(TeeResult::OUT_OF_MEMORY)))
+        }
     }
 }
 
 /// Whom the caller wants to speak to, from the two parameters that say so and who the caller is.
-fn open_meta(call: &Call<'_, '_>, params: &[MsgParam]) -> Result<Pta, TeeResult> {
+fn open_meta(call: &Call<'_, '_>, params: &[MsgParam]) -> Result<App, TeeResult> {
     let [target, client, ..] = params else {
         return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));
     };
     if target.attr != META_ATTR || client.attr != META_ATTR || !is_login(client.c) {
         return Err(refused!(BadMessage, client.c, TeeResult::BAD_PARAMETERS));
     }
-    Pta::by_uuid(call.tee(), &uuid_of(target))
+    App::by_uuid(call.tee().machine(), &uuid_of(target))
         .ok_or_else(|| refused!(UnknownApplication, target.a, TeeResult::ITEM_NOT_FOUND))
 }
 
+/// Calls a function in a session.
 pub(super) fn invoke(call: &Call<'_, '_>, message: &mut Message) -> Outcome {
     let mut parameters = none();
     if let Err(error) = resolve(call, message.params(), &mut parameters) {
         return Outcome::of_tee(Err(error));
     }
-    let Some(session) = call.partition().sessions.enter(SessionId(message.header.session)) else {
-        let session = message.header.session.into();
-        return refused!(UnknownSession, session, Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS)));
+    let id = SessionId(message.header().session);
+    let Some(session) = call.partition().sessions().enter(id) else {
+        return refused!(UnknownSession, id.0.into(), Outcome::of_tee(Err(TeeResult::BAD_PARAMETERS)));
     };
-    let result = session.pta.invoke(call, &session, message.header.func, &mut parameters);
+    let Some(app) = App::of(session.app()) else { return Outcome::of_tee(Err(TeeResult::ITEM_NOT_FOUND)) };
+    let result = app.invoke(Reach::new(call, id), message.header().func, &mut parameters);
     for (n, parameter) in parameters.iter().enumerate() {
         message.store(n, parameter);
     }
     Outcome::of_app(result)
 }
 
+/// Closes a session.
 pub(super) fn close(call: &Call<'_, '_>, message: &Message) -> Result<(), TeeResult> {
     no_params(message)?;
-    let session = message.header.session;
-    call.partition().sessions.close(SessionId(session)).map_err(|refused| why(refused, session))
+    let session = message.header().session;
+    let app = call.partition().sessions().close(SessionId(session)).map_err(|refused| why(refused, session))?;
+    if let Some(app) = App::of(app) {
+        app.close(Reach::outside(call));
+    }
+    Ok(())
 }
 
+/// Asks the calls under way in a session to end.
 pub(super) fn cancel(call: &Call<'_, '_>, message: &Message) -> Result<(), TeeResult> {
     no_params(message)?;
-    let session = message.header.session;
-    call.partition().sessions.cancel(SessionId(session)).map_err(|refused| why(refused, session))
+    let session = message.header().session;
+    call.partition().sessions().cancel(SessionId(session)).map_err(|refused| why(refused, session))
 }
 
 fn no_params(message: &Message) -> Result<(), TeeResult> {
@@ -102,7 +121,7 @@ fn resolve<'p>(call: &Call<'_, 'p>, params: &[MsgParam], into: &mut Parameters<'
         return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));
     }
     for (parameter, param) in into.iter_mut().zip(params) {
-        *parameter = Parameter::resolve(call, param)?;
+        *parameter = call.resolve(param)?;
     }
     Ok(())
 }

@@ -1,20 +1,19 @@
 //! Which physical addresses are non-secure RAM: all that the TEE ever reads or writes for the normal world.
 
-use crate::tee::Tee;
 use heapless::Vec;
 use shared_abi::layout::{self, Range};
 
 /// Ranges of RAM a machine may have.
 const MAX_RANGES: usize = 8;
 
-/// Bytes of non-secure RAM, checked: values of this type come from [`Tee::claim`] only. Whose they are in the normal
+/// Bytes of non-secure RAM, checked: values of this type come from [`NsRam::claim`] only. Whose they are in the normal
 /// world the TEE cannot know (docs/trust.md), and anybody there may change them at any time.
 ///
-/// ```compile_fail,E0624
-/// # use tee_core::nexus::ns_ram::NsRam;
-/// fn invent(mut ram: NsRam, device: shared_abi::layout::Range) {
+/// ```compile_fail,E0133
+/// # use tee_core::memory::ns_ram::AllegedRam;
+/// fn invent(mut ram: AllegedRam, device: shared_abi::layout::Range) {
 ///     ram.add(device).unwrap();
-///     ram.claim(device.base, 4);
+///     ram.believe().claim(device.base, 4);
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +47,14 @@ impl NsRange {
     }
 }
 
-/// The map, fixed at boot before the normal world runs.
+/// What is said to be non-secure RAM.
 #[derive(Debug, Default)]
-pub struct NsRam {
+pub struct AllegedRam {
     ranges: Vec<Range, MAX_RANGES>,
 }
 
-impl NsRam {
-    /// A machine of which nothing is known to be non-secure RAM.
+impl AllegedRam {
+    /// Begins with a machine that has none.
     pub const fn new() -> Self {
         Self { ranges: Vec::new() }
     }
@@ -71,24 +70,45 @@ impl NsRam {
         self.ranges.push(range)
     }
 
-    /// The ranges.
+    /// Lists the ranges.
     pub fn ranges(&self) -> &[Range] {
         &self.ranges
     }
 
-    /// All of the bytes lie in one range.
-    fn claim(&self, pa: u64, len: u64) -> Option<NsRange> {
-        let inside = self.ranges.iter().any(|range| range.holds(pa, len));
-        let len = usize::try_from(len).ok()?;
-        inside.then_some(NsRange { pa, len })
+    /// Takes it for what it is said to be.
+    ///
+    /// # Safety
+    ///
+    /// All of it must be RAM, mapped, and the normal world's alone.
+    #[expect(unsafe_code, reason = "what the TEE reads and writes for the normal world follows from it")]
+    pub unsafe fn believe(self) -> NsRam {
+        NsRam { ranges: self.ranges }
     }
 }
 
-impl Tee {
-    /// The one way to a [`NsRange`]: all of the bytes lie in one range of non-secure RAM.
+/// The non-secure RAM, fixed at boot before the normal world runs.
+#[derive(Debug)]
+pub struct NsRam {
+    ranges: Vec<Range, MAX_RANGES>,
+}
+
+impl NsRam {
+    /// Describes a machine that has none.
+    pub const fn none() -> Self {
+        Self { ranges: Vec::new() }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Gives the bytes if all of them lie in one range.
     #[inline]
     pub fn claim(&self, pa: u64, len: u64) -> Option<NsRange> {
-        self.ns_ram().claim(pa, len)
+        let inside = self.ranges.iter().any(|range| range.holds(pa, len));
+        let len = usize::try_from(len).ok()?;
+        inside.then_some(NsRange { pa, len })
     }
 }
 
@@ -97,9 +117,13 @@ mod tests {
     use super::*;
 
     fn ram() -> NsRam {
-        let mut ram = NsRam::new();
+        let mut ram = AllegedRam::new();
         ram.add(Range::new(0x4000_0000, 0x1000_0000)).unwrap();
-        ram
+        #[expect(unsafe_code, reason = "nothing is accessed")]
+        // SAFETY: nobody looks into it.
+        unsafe {
+            ram.believe()
+        }
     }
 
     #[test]
@@ -127,7 +151,7 @@ mod tests {
 
     #[test]
     fn memory_of_the_secure_world_is_never_added() {
-        let mut ram = NsRam::new();
+        let mut ram = AllegedRam::new();
         for range in [layout::TEE, Range::new(0, u64::MAX), Range::new(0x0E0F_FFFF, 1), Range::new(u64::MAX, 2)] {
             assert!(ram.add(range).is_err());
         }

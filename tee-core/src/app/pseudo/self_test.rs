@@ -2,10 +2,10 @@
 //!
 //! OP-TEE's `xtest` 1001 and 1003 call it. It is not listed as a device.
 
-use crate::entry::call::Call;
-use crate::msg::buffer::Buffer;
+use crate::app::Application;
+use crate::app::reach::Reach;
+use crate::call::rpc::Shm;
 use crate::msg::params::{Parameter, Parameters};
-use crate::partition::sessions::InUse;
 use shared_abi::optee_msg::Direction;
 use shared_abi::tee::TeeResult;
 use uuid::{Uuid, uuid};
@@ -20,52 +20,56 @@ pub const CMD_MEMREF_NULL: u32 = 10;
 /// Bytes that are asked of the normal world: more than a page, so that a list of pages may come.
 const SHM_SIZE: usize = 3 * 4096;
 
-pub(super) fn invoke(
-    call: &Call<'_, '_>,
-    session: &InUse<'_>,
-    function: u32,
-    params: &mut Parameters<'_>,
-) -> Result<(), TeeResult> {
-    match (function, params) {
-        (CMD_SELF_TESTS, _) => {
-            heap(call)?;
-            shared_memory(call, session)
+/// The pseudo-TA.
+pub struct SelfTest;
+
+impl Application for SelfTest {
+    fn uuid(&self) -> Uuid {
+        UUID
+    }
+
+    fn invoke(&self, reach: Reach<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
+        match (function, params) {
+            (CMD_SELF_TESTS, _) => {
+                heap(reach)?;
+                shared_memory(reach)
+            }
+            (CMD_MEMREF_NULL, [Parameter::Memref(memref), ..])
+                if memref.dir() == Direction::InOut && memref.is_null() && memref.is_empty() =>
+            {
+                Ok(())
+            }
+            (CMD_MEMREF_NULL, _) => Err(TeeResult::BAD_PARAMETERS),
+            _ => Err(TeeResult::NOT_IMPLEMENTED),
         }
-        (CMD_MEMREF_NULL, [Parameter::Memref(memref), ..])
-            if memref.dir == Direction::InOut && memref.is_null() && memref.is_empty() =>
-        {
-            Ok(())
-        }
-        (CMD_MEMREF_NULL, _) => Err(TeeResult::BAD_PARAMETERS),
-        _ => Err(TeeResult::NOT_IMPLEMENTED),
     }
 }
 
-fn heap(call: &Call<'_, '_>) -> Result<(), TeeResult> {
-    let block = call.allocate::<u64>(64)?;
+/// Allocates zeroes.
+fn heap(reach: Reach<'_, '_>) -> Result<(), TeeResult> {
+    let block = reach.allocate::<u64>(64)?;
     let zeroes = block.len() == 64 && block.iter().all(|word| *word == 0);
     if zeroes { Ok(()) } else { Err(TeeResult::GENERIC) }
 }
 
 /// Writes a pattern to memory that the normal world gives, and reads it back.
-fn shared_memory(call: &Call<'_, '_>, session: &InUse<'_>) -> Result<(), TeeResult> {
-    let shm = call.allocate_shm(SHM_SIZE)?;
-    let result = pattern(call, session, &shm.buffer);
-    call.free_shm(shm)?;
+fn shared_memory(reach: Reach<'_, '_>) -> Result<(), TeeResult> {
+    let shm = reach.allocate_shm(SHM_SIZE)?;
+    let result = pattern(reach, &shm);
+    reach.free_shm(shm)?;
     result
 }
 
-fn pattern(call: &Call<'_, '_>, session: &InUse<'_>, buffer: &Buffer<'_>) -> Result<(), TeeResult> {
-    let lost = |_| TeeResult::COMMUNICATION;
+fn pattern(reach: Reach<'_, '_>, shm: &Shm<'_>) -> Result<(), TeeResult> {
     let word_at = |at: usize| (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for at in (0..SHM_SIZE).step_by(size_of::<u64>()) {
-        buffer.put(call.tee(), at, &word_at(at)).map_err(lost)?;
+        reach.put(shm, at, &word_at(at))?;
     }
     for at in (0..SHM_SIZE).step_by(size_of::<u64>()) {
-        if session.is_cancelled() {
+        if reach.is_cancelled() {
             return Err(TeeResult::CANCEL);
         }
-        let word: u64 = buffer.allege(at).map_err(lost)?.copy_out(call.tee()).map_err(lost)?;
+        let word: u64 = reach.get(shm, at)?;
         // The normal world can change it at any time: then this is how it learns that we noticed.
         if word != word_at(at) {
             return Err(TeeResult::COMMUNICATION);

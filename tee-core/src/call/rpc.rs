@@ -1,10 +1,9 @@
 //! What a call asks the normal world. Its answers are allegations like everything else that comes from there.
 
-use super::call::Call;
-use super::fast::RPC_PARAMS;
+use super::{Call, page_list};
+use crate::memory::pages::PAGE_SIZE;
+use crate::msg::RPC_PARAMS;
 use crate::msg::buffer::Buffer;
-use crate::msg::page_list;
-use crate::nexus::pages::PAGE_SIZE;
 use crate::partition::shm_cache::RpcMemory;
 use crate::trace::{event, refused};
 use core::time::Duration;
@@ -17,19 +16,25 @@ use shared_abi::tee::TeeResult;
 /// Shared memory that the normal world allocated for the TEE. It goes back by [`Call::free_shm`].
 #[must_use]
 pub struct Shm<'p> {
-    /// The memory.
-    pub buffer: Buffer<'p>,
+    buffer: Buffer<'p>,
     cookie: u64,
 }
 
+impl<'p> Shm<'p> {
+    /// Gives the memory.
+    pub fn buffer(&self) -> &Buffer<'p> {
+        &self.buffer
+    }
+}
+
 impl<'p> Call<'_, 'p> {
-    /// Sleeps until [`Call::wake`] names `key`, or the normal world wakes it for no reason.
-    pub fn sleep(&self, key: u64) -> Result<(), TeeResult> {
+    /// Sleeps until [`Call::wake_on`] names `key`, or the normal world wakes it for no reason.
+    pub(super) fn sleep_on(&self, key: u64) -> Result<(), TeeResult> {
         self.notify(NOTIFICATION_WAIT, key)
     }
 
     /// Wakes the call that sleeps on `key`, also if it only will in a moment.
-    pub fn wake(&self, key: u64) -> Result<(), TeeResult> {
+    pub(super) fn wake_on(&self, key: u64) -> Result<(), TeeResult> {
         self.notify(NOTIFICATION_SEND, key)
     }
 
@@ -38,7 +43,7 @@ impl<'p> Call<'_, 'p> {
         self.rpc(RpcCmd::NOTIFICATION, &mut [param.to_msg()])
     }
 
-    /// The normal world's time of day, as it says.
+    /// Asks for the normal world's time of day, as it says.
     pub fn time_of_day(&self) -> Result<Duration, TeeResult> {
         let mut params = [Param::Value { dir: Direction::Out, value: [0; 3] }.to_msg()];
         self.rpc(RpcCmd::GET_TIME, &mut params)?;

@@ -1,9 +1,10 @@
 //! Lists of pages (`OPTEE_MSG_ATTR_NONCONTIG`).
 
-use super::buffer::{Buffer, Frames, Listed};
-use crate::entry::call::Call;
-use crate::heap::{Block, OwnedBlock};
-use crate::nexus::pages::PAGE_SIZE;
+use super::Call;
+use crate::heap::OwnedBlock;
+use crate::memory::pages::PAGE_SIZE;
+use crate::msg::buffer::{Buffer, Frames, Listed};
+use crate::partition::shm::Registration;
 use crate::trace::refused;
 use heapless::Vec;
 use shared_abi::optee_msg::{PageList, pages_of};
@@ -40,18 +41,14 @@ pub fn fetch<'a>(call: &Call<'_, 'a>, buf_ptr: u64, size: u64) -> Result<Listed<
     } else {
         Frames::Many(alleged.allocate(call)?)
     };
-    Ok(Listed { frames, offset: alleged.offset, len: alleged.len })
+    Ok(Listed::new(frames, alleged.offset, alleged.len))
 }
 
-/// The same for a buffer that stays: its frames, where in the first of them it starts, and its length.
-pub fn fetch_to_keep<'p>(
-    call: &Call<'_, 'p>,
-    buf_ptr: u64,
-    size: u64,
-) -> Result<(Block<'p, u32>, usize, usize), TeeResult> {
+/// Copies and checks a list as [`fetch`] does, for a buffer that stays.
+pub fn fetch_to_keep<'p>(call: &Call<'_, 'p>, buf_ptr: u64, size: u64) -> Result<Registration<'p>, TeeResult> {
     let alleged = Alleged::new(buf_ptr, size)?;
     let frames = alleged.allocate(call)?.into_block().ok_or(TeeResult::BAD_PARAMETERS)?;
-    Ok((frames, alleged.offset, alleged.len))
+    Ok(Registration::new(frames, alleged.offset, alleged.len))
 }
 
 impl Alleged {
@@ -67,7 +64,7 @@ impl Alleged {
         let bad = TeeResult::BAD_PARAMETERS;
         let mut block = call.allocate::<u32>(self.count)?.into_block().ok_or(bad)?;
         let filled = self.fill(call, block.as_mut_slice());
-        let frames = OwnedBlock::new(&call.partition().heap, block);
+        let frames = OwnedBlock::new(call.partition().heap(), block);
         filled?;
         Ok(frames)
     }

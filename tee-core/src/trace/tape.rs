@@ -1,6 +1,6 @@
 //! Where records go on the host: to the test that asks for them.
 
-use crate::entry::Arguments;
+use crate::arch::Arguments;
 use shared_abi::trace::World;
 use shared_abi::trace::event::{Conduit, Encoded, Event};
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ impl Tape {
         tape
     }
 
-    /// The tape of this thread. Not inlined: see [`super::cpu`].
+    /// The tape of this thread. Not inlined: see [`crate::arch::host::cpu`].
     #[inline(never)]
     fn own() -> Option<Self> {
         TAPE.with_borrow(Clone::clone)

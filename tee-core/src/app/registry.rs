@@ -1,0 +1,115 @@
+//! The applications that there are.
+
+use super::Application;
+use super::pseudo::{device, rng, self_test, stats, vault};
+use super::reach::Reach;
+use crate::arch::Machine;
+use crate::msg::params::Parameters;
+use crate::partition::sessions::AppId;
+use shared_abi::tee::TeeResult;
+use uuid::Uuid;
+
+/// Makes an enum of the applications, so that whoever calls one calls it directly: sessions are on the path that is
+/// measured.
+macro_rules! registry {
+    ($($(#[$what:meta])* $name:ident => $application:expr,)+) => {
+        /// The applications.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum App {
+            $($(#[$what])* $name,)+
+        }
+
+        impl App {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Finds the one of this number.
+            pub fn of(AppId(number): AppId) -> Option<Self> {
+                match number {
+                    $(number if number == Self::$name as u8 => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl Application for App {
+            fn uuid(&self) -> Uuid {
+                match self { $(Self::$name => $application.uuid(),)+ }
+            }
+
+            fn is_there(&self, machine: &Machine) -> bool {
+                match self { $(Self::$name => $application.is_there(machine),)+ }
+            }
+
+            fn is_device(&self) -> bool {
+                match self { $(Self::$name => $application.is_device(),)+ }
+            }
+
+            fn open(&self, reach: Reach<'_, '_>, params: &Parameters<'_>) -> Result<(), TeeResult> {
+                match self { $(Self::$name => $application.open(reach, params),)+ }
+            }
+
+            // Measured: one function that has all of them saves registers once for itself and them.
+            #[inline(always)]
+            fn invoke(
+                &self,
+                reach: Reach<'_, '_>,
+                function: u32,
+                params: &mut Parameters<'_>,
+            ) -> Result<(), TeeResult> {
+                match self { $(Self::$name => $application.invoke(reach, function, params),)+ }
+            }
+
+            fn close(&self, reach: Reach<'_, '_>) {
+                match self { $(Self::$name => $application.close(reach),)+ }
+            }
+        }
+    };
+}
+
+registry! {
+    /// Lists the others.
+    Device => device::Device,
+    /// Entropy.
+    Rng => rng::Rng,
+    /// Tests of the core that run in the core.
+    SelfTest => self_test::SelfTest,
+    /// Figures of the caller's partition.
+    Stats => stats::Stats,
+    /// The caller's secrets.
+    Vault => vault::Vault,
+}
+
+impl App {
+    /// Returns its number.
+    pub const fn id(self) -> AppId {
+        AppId(self as u8)
+    }
+
+    /// Finds the one of this UUID, if this machine has it.
+    pub fn by_uuid(machine: &Machine, uuid: &Uuid) -> Option<Self> {
+        Self::ALL.iter().copied().find(|app| app.uuid() == *uuid && app.is_there(machine))
+    }
+
+    /// Lists those that Linux shall make devices of.
+    pub fn devices(machine: &Machine) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|app| app.is_device() && app.is_there(machine))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_number_and_a_uuid_name_one_application() {
+        let uuids: HashSet<_> = App::ALL.iter().map(Application::uuid).collect();
+        assert_eq!(uuids.len(), App::ALL.len());
+        for app in App::ALL {
+            assert_eq!(App::of(app.id()), Some(*app));
+        }
+        assert_eq!(App::of(AppId(App::ALL.len() as u8)), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! What the monitor does on the machine: it boots the TEE, takes calls to it, and its answers back.
+#![expect(unsafe_code, reason = "boots the TEE, and says that a CPU is in no other call")]
+
+use crate::arch::host::cpu;
+use crate::arch::{Answer, Arguments, Machine};
+use crate::entry::caller;
+use crate::memory::ns_ram::AllegedRam;
+use crate::nexus::tee::Tee;
+use crate::partition::layout::SHAPE;
+use crate::trace;
+use shared_abi::layout::Range;
+use shared_abi::smccc::FunctionId;
+
+/// Boots a TEE on a machine with this non-secure RAM, of which it is told of `known`, and with these pages for VMs.
+pub fn boot(ram: Range, known: &[Range], pages: Range) -> Tee {
+    let mut alleged = AllegedRam::new();
+    for range in known {
+        alleged.add(*range).expect("RAM that is not secure");
+    }
+    let tee = Tee::new(Machine::new(ram, SHAPE));
+    // SAFETY: nothing runs on the machine yet, and what it is told is so by then.
+    unsafe { tee.prepare() };
+    tee.machine().isb();
+    // SAFETY: an access to what the fake machine doesn't have is a panic.
+    tee.set_ns_ram(unsafe { alleged.believe() });
+    // SAFETY: the fake machine is this TEE's alone, and has no image in its secure memory.
+    unsafe { tee.add_pages(pages.base, pages.end()) };
+    tee
+}
+
+impl Tee {
+    /// Makes a call on this CPU, fast or yielding by its function id.
+    pub fn smc(&self, x: &Arguments) -> Answer {
+        trace::called(x);
+        let answer = cpu::in_call(|| {
+            let mut x = *x;
+            let is_fast = FunctionId(x[0] as u32).is_fast();
+            // SAFETY: this CPU is in no other call.
+            unsafe { if is_fast { caller::fast(self, &mut x) } else { caller::yielding(self, &mut x) } }
+        });
+        trace::answered(&answer);
+        self.machine().assert_idle();
+        answer
+    }
+}
