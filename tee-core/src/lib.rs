@@ -4,25 +4,30 @@
 //! *partition* ([`partition`]) is one VM's TEE, in pages of its own, mapped only while a call of that VM runs. Calls
 //! arrive in [`entry`], and applications ([`app`]) answer them.
 //!
-//! The rooms, from the lowest to the highest. A room imports from those above it in this list alone:
+//! # Rooms
 //!
-//! | room | what |
-//! |---|---|
-//! | `ids` | numbers of VMs |
-//! | [`memory`] | which memory there is, and whose |
-//! | [`arch`] | registers, translation tables and contexts; on the host a fake of the machine |
-//! | [`sync`] | locks |
-//! | `platform` | UART, interrupt controller, memory for traces |
-//! | [`trace`] | what the TEE tells about itself, in builds that trace |
-//! | [`heap`] | a partition's heap: explicit, fallible, counted |
-//! | [`partition`] | one VM's threads, sessions, registered memory, secrets |
-//! | [`nexus`] | VMs and their lifecycle, page pool, non-secure RAM; the whole is [`nexus::tee::Tee`] |
-//! | [`msg`] | messages: allegations copied once, then checked, then used |
-//! | [`call`] | a call under way: what it has, allocates, and asks the normal world |
-//! | [`app`] | applications: what answers a session |
-//! | [`entry`] | where calls enter: fast calls, yielding calls, commands |
-//! | [`host`] | what plays monitor and normal world on the host |
-//! | `as_reported` | what the image of the report has in the place of some modules |
+//! From the highest to the lowest. A room imports from those below it in this list alone.
+//!
+//! 1. `as_reported`: what the image of the report has in the place of modules of other rooms
+//! 2. `host`: what plays the monitor and the normal world on the host
+//! 3. `entry`: where calls enter: fast calls, yielding calls, what a message asks for
+//! 4. `app`: applications, which answer sessions: a registry, and the pseudo-TAs
+//! 5. `call`: a call under way: what it has, allocates, and asks the normal world
+//! 6. `msg`: messages: allegations copied once, then checked, then used
+//! 7. `nexus`: VMs and their lifecycle, page pool, selection; the whole is [`nexus::tee::Tee`]
+//! 8. `partition`: one VM's threads, sessions, registered memory, secrets
+//! 9. `heap`: a partition's heap: explicit, fallible, counted
+//! 10. `trace`: what the TEE tells about itself, in builds that trace
+//! 11. `platform`: UART, interrupt controller, memory for traces
+//! 12. `sync`: locks
+//! 13. `arch`: registers, translation tables and contexts; on the host a fake of the machine
+//! 14. `memory`: which memory there is, and whose
+//! 15. `ids`: numbers of VMs
+//!
+//! A partition stands below the nexus, because the nexus makes, selects and ends partitions, and no partition knows of
+//! others.
+//!
+//! # No allocator
 //!
 //! There is no global allocator: what a VM can make the TEE allocate comes from that VM's heap, by a handle that can
 //! refuse. On the host everything but `arch::aarch64` and `platform` compiles as well, with [`arch`]'s fake machine:

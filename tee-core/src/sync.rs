@@ -15,12 +15,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 pub struct Waits(AtomicU32);
 
 impl Waits {
-    /// Never.
+    /// Begins with never.
     pub const fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
-    /// So often, modulo 2^32.
+    /// Returns how often, modulo 2^32.
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
@@ -42,7 +42,7 @@ pub struct Lock<T> {
 }
 
 impl<T> Lock<T> {
-    /// An open lock around `value`.
+    /// Makes an open lock around `value`.
     pub const fn new(value: T) -> Self {
         Self { inner: spin::Mutex::new(value), waits: Waits::new() }
     }
@@ -53,7 +53,7 @@ impl<T> Lock<T> {
         self.with_for(&self.waits, f)
     }
 
-    /// The same for somebody who wants to know how often he waited himself.
+    /// Runs `f` on the value, and counts here if it had to wait: for somebody who wants to know that of himself.
     #[inline]
     pub fn with_for<R>(&self, waits: &Waits, f: impl FnOnce(&mut T) -> R) -> R {
         let _masked = Masked::new();
@@ -71,7 +71,7 @@ impl<T> Lock<T> {
         self.inner.lock()
     }
 
-    /// How often somebody waited for it.
+    /// Counts how often somebody waited for it.
     pub fn waits(&self) -> &Waits {
         &self.waits
     }
@@ -83,7 +83,7 @@ pub struct ReadLock<T> {
 }
 
 impl<T> ReadLock<T> {
-    /// An open lock around `value`.
+    /// Makes an open lock around `value`.
     pub const fn new(value: T) -> Self {
         Self { inner: spin::RwLock::new(value) }
     }
@@ -110,7 +110,7 @@ impl<T> ReadLock<T> {
 pub struct Waited(bool);
 
 impl Waited {
-    /// It was for these that somebody waited.
+    /// Counts here that somebody waited.
     pub fn count(self, waits: &Waits) {
         if self.0 {
             waits.count();

@@ -14,15 +14,15 @@ use uuid::Uuid;
 
 /// What answers a session. It touches what [`Reach`] lets it touch, and the parameters.
 pub trait Application {
-    /// The name by which clients ask for it.
+    /// Returns the UUID by which clients ask for it.
     fn uuid(&self) -> Uuid;
 
-    /// Whether this machine has what it takes.
+    /// Says whether this machine has what it takes.
     fn is_there(&self, _machine: &Machine) -> bool {
         true
     }
 
-    /// Whether Linux shall make a device of it.
+    /// Says whether Linux shall make a device of it.
     fn is_device(&self) -> bool {
         false
     }

@@ -34,7 +34,7 @@ impl<'c, 'p> Reach<'c, 'p> {
         Self { call, session: SessionId::NONE }
     }
 
-    /// Whether the normal world asked the session's calls to end. What takes long looks from time to time.
+    /// Says whether the normal world asked the session's calls to end. What takes long looks from time to time.
     pub fn is_cancelled(self) -> bool {
         self.call.partition().sessions().is_cancelled(self.session)
     }

@@ -70,7 +70,7 @@ macro_rules! registry {
 
 registry! {
     /// Lists the others.
-    Device => device::Device,
+    Device => device::Device(App::device),
     /// Entropy.
     Rng => rng::Rng,
     /// Tests of the core that run in the core.
@@ -92,9 +92,9 @@ impl App {
         Self::ALL.iter().copied().find(|app| app.uuid() == *uuid && app.is_there(machine))
     }
 
-    /// Lists those that Linux shall make devices of.
-    pub fn devices(machine: &Machine) -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(|app| app.is_device() && app.is_there(machine))
+    /// Names the `n`th of those that Linux shall make devices of.
+    fn device(machine: &Machine, n: usize) -> Option<Uuid> {
+        Self::ALL.iter().filter(|app| app.is_device() && app.is_there(machine)).nth(n).map(Self::uuid)
     }
 }
 

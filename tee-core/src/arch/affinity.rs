@@ -6,7 +6,7 @@
 /// on say so though they have one thread each, number 0.
 const MT: u64 = 1 << 24;
 
-/// The number that a CPU has in the affinity level of cores.
+/// Returns the number that a CPU has in the affinity level of cores.
 #[inline(always)]
 pub fn number(mpidr: u64) -> usize {
     (mpidr >> ((mpidr & MT) / (MT / 8))) as usize & 0xFF

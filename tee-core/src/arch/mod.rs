@@ -9,8 +9,8 @@ pub mod aarch64;
 mod affinity;
 #[cfg(not(target_os = "none"))]
 pub mod host;
-pub mod peephole;
-pub mod root;
+pub mod tables;
+mod thread;
 
 #[cfg(target_os = "none")]
 pub use aarch64::{
@@ -24,6 +24,8 @@ pub use host::{
     cpu::{Masked, confined, index as cpu_index},
     machine::Machine,
 };
+
+pub use thread::{Exit, First, Start, ThisThread};
 
 /// The CPU that runs this, as its own code has it: who has the value decides what is mapped. There is one for each CPU,
 /// on its stack, for as long as a call takes; it cannot be sent, shared or made twice.
@@ -49,38 +51,11 @@ pub use host::{
 pub struct ThisCpu(core::marker::PhantomData<*const ()>);
 
 impl ThisCpu {
-    /// The CPU that executes this.
+    /// Stands for the CPU that executes this.
     ///
     /// # Safety
     ///
     /// There must be no other value of this CPU, and no partition be selected on it.
-    pub const unsafe fn new() -> Self {
-        Self(core::marker::PhantomData)
-    }
-}
-
-/// A thread of a VM, as its own code has it: its partition is selected whenever it runs, on whatever CPU. It can suspend
-/// itself.
-///
-/// ```compile_fail,E0061
-/// fn suspend_the_cpu() {
-///     tee_core::arch::suspend([0; 3]);
-/// }
-/// ```
-///
-/// ```compile_fail,E0133
-/// fn pretend() {
-///     tee_core::arch::suspend(&tee_core::arch::ThisThread::new(), [0; 3]);
-/// }
-/// ```
-pub struct ThisThread(core::marker::PhantomData<*const ()>);
-
-impl ThisThread {
-    /// The thread that executes this.
-    ///
-    /// # Safety
-    ///
-    /// The caller must be the first function of a thread.
     pub const unsafe fn new() -> Self {
         Self(core::marker::PhantomData)
     }
@@ -91,23 +66,7 @@ pub type Arguments = [u64; 8];
 /// A caller's x0 to x3; what a call does not use is 0.
 pub type Answer = [u64; 4];
 
-/// The first function of a thread, which ends with [`finish`]. It gets what it was started with.
-pub type First = extern "C-unwind" fn(of: *const (), u64, u64, u64, u64, u64, u64) -> !;
-
-/// What a thread is started with.
-#[derive(Clone, Copy)]
-pub struct Start {
-    /// Its first function.
-    pub first: First,
-    /// What that is given: a pointer and six numbers.
-    pub of: *const (),
-    /// The numbers.
-    pub numbers: [u64; 6],
-    /// Address of the end of its stack.
-    pub stack: usize,
-}
-
-/// The eight bytes at an address as they are, whether a value stands there or nothing that the language knows of.
+/// Loads the eight bytes at an address as they are, whether a value stands there or nothing that the language knows of.
 ///
 /// # Safety
 ///
@@ -123,15 +82,4 @@ pub unsafe fn load(at: *const u64) -> u64 {
         core::arch::asm!("mov {}, [{}]", out(reg) bytes, in(reg) at, options(readonly, nostack, preserves_flags));
     }
     bytes
-}
-
-/// Why a thread stopped running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Its call is done; the return code.
-    Done(u64),
-    /// It asks the normal world something: x0 to x2 for it.
-    Rpc([u64; 3]),
-    /// An interrupt that is not the TEE's is pending.
-    ForeignInterrupt,
 }

@@ -52,20 +52,20 @@ pub struct Poolset {
 pub struct Damaged;
 
 impl Poolset {
-    /// A pool without memory that will stand at address `at`: its list is empty.
+    /// Makes a pool without memory that will stand at address `at`: its list is empty.
     pub const fn pristine(at: usize) -> Self {
         let itself = without_provenance_mut(at);
         let freelist = Block { head: Head { prev_free: 0, size: 0 }, ql: Links { flink: itself, blink: itself } };
         Self { freelist, allocated: 0 }
     }
 
-    /// Bytes that are allocated, tags included.
+    /// Counts the bytes that are allocated, tags included.
     pub const fn allocated(&self) -> usize {
         self.allocated
     }
 }
 
-/// What of the report's assertions does not hold for the list's head.
+/// Finds the report's assertion that does not hold for the list's head.
 ///
 /// # Safety
 ///
@@ -183,7 +183,7 @@ pub unsafe fn brel(set: *mut Poolset, start: NonNull<u8>) {
     }
 }
 
-/// The tags `size` bytes after those of `block`.
+/// Finds the tags `size` bytes after those of `block`.
 fn next(block: *mut Block, size: usize) -> *mut Head {
     block.cast::<u8>().wrapping_add(size).cast()
 }

@@ -54,7 +54,8 @@ fn enter<'t, 'c>(tee: &'t Tee, cpu: &'c mut ThisCpu, x: &mut Arguments) -> Optio
     tee.select(cpu, caller).ok()
 }
 
-/// The same with ids that are what they can be: the hypervisor has no partition, so none is current in its calls.
+/// Selects the caller's partition, with ids that are what they can be: the hypervisor has none, so none is current in
+/// its calls.
 #[cfg(feature = "client-id")]
 fn enter<'t, 'c>(tee: &'t Tee, cpu: &'c mut ThisCpu, x: &mut Arguments) -> Option<Current<'t, 'c>> {
     match ClientId::from_x7(x[7]) {

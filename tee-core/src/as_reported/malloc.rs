@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "reaches the pool's state by its address")]
 
 use super::Damaged;
-use crate::arch::root::BASE;
+use crate::arch::tables::BASE;
 use crate::as_reported::bget::{self, Poolset};
 use crate::memory::pages::PAGE_SIZE;
 use crate::partition::Partition;
@@ -38,7 +38,7 @@ impl Blocks {
         POOLSET as *mut Poolset
     }
 
-    /// Allocates.
+    /// Allocates a block.
     pub fn alloc(&mut self, layout: Layout) -> Result<NonNull<u8>, ()> {
         if layout.align() > 16 {
             return Err(());
@@ -47,7 +47,7 @@ impl Blocks {
         unsafe { bget::bget(self.set(), layout.size()) }.ok_or(())
     }
 
-    /// Frees.
+    /// Frees a block.
     ///
     /// # Safety
     ///

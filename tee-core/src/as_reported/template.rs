@@ -5,9 +5,9 @@
 #![expect(unsafe_code, reason = "translation tables, and memory that is reached by its physical address")]
 
 use crate::arch::Machine;
-use crate::arch::peephole::{self, PAGE_ATTRIBUTES};
-use crate::arch::root::{NON_GLOBAL, TABLE};
+use crate::arch::tables::{NON_GLOBAL, PAGE_ATTRIBUTES, TABLE};
 use crate::memory::pages::PAGE_SIZE;
+use crate::nexus::peephole;
 use crate::partition::Partition;
 use crate::partition::layout::{ADDRESS, STRUCT};
 use core::cell::UnsafeCell;
@@ -40,7 +40,7 @@ static MAP: Table = Table(UnsafeCell::new([0; 512]));
 /// Read-only: AP bit 2.
 const READ_ONLY: u64 = 1 << 7;
 
-/// The root entry that shows the template where partitions stand.
+/// Makes the root entry that shows the template where partitions stand.
 ///
 /// # Safety
 ///
@@ -69,7 +69,7 @@ impl Pristine {
         Self(core::array::from_fn(|page| virt_to_phys(ADDRESS + page * PAGE_SIZE)))
     }
 
-    /// The pristine image, whatever is mapped.
+    /// Finds the pristine image, whatever is mapped.
     #[cfg(feature = "pristine-template")]
     pub fn find() -> Self {
         Self(core::array::from_fn(|page| (&raw const TEMPLATE) as u64 + (page * PAGE_SIZE) as u64))
@@ -90,7 +90,7 @@ impl Pristine {
     }
 }
 
-/// The physical address that an address is mapped to now (Arm ARM C5.5.6, D24.2.144).
+/// Asks the MMU which physical address an address is mapped to now (Arm ARM C5.5.6, D24.2.144).
 #[cfg(not(feature = "pristine-template"))]
 fn virt_to_phys(va: usize) -> u64 {
     let par: u64;

@@ -37,19 +37,19 @@ impl<'c, 'p> Call<'c, 'p> {
         Self { inside, supplied, allocated: Cell::new(kept) }
     }
 
-    /// The TEE.
+    /// Gives the TEE.
     #[inline(always)]
     pub fn tee(&self) -> &'p Tee {
         self.inside.tee()
     }
 
-    /// The caller's partition.
+    /// Gives the caller's partition.
     #[inline(always)]
     pub fn partition(&self) -> &'p Partition<'p> {
         self.inside.partition()
     }
 
-    /// `len` zeroes from the partition's heap, which grows for it if it can.
+    /// Allocates `len` zeroes from the partition's heap, which grows for it if it can.
     pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<OwnedBlock<'p, T>, TeeResult> {
         let heap = self.partition().heap();
         let block: Result<Block<'p, T>, _> = heap.allocate(len).or_else(|exhausted| {

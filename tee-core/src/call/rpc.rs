@@ -129,7 +129,7 @@ impl<'p> Call<'_, 'p> {
         Ok(())
     }
 
-    /// Memory for the message when the caller brought none: asked for once in a call.
+    /// Gets memory for the message when the caller brought none: asked for once in a call.
     fn rpc_memory(&self) -> Result<RpcMemory, TeeResult> {
         if let Some(memory) = self.allocated.get() {
             return Ok(memory);

@@ -1,27 +1,11 @@
 //! What a message asks for.
 
+use super::outcome::Outcome;
 use super::{session, shm};
 use crate::call::Call;
 use crate::msg::Message;
 use crate::trace::{event, refused};
 use shared_abi::optee_msg::{Cmd, MsgHeader};
-use shared_abi::tee::{Origin, TeeResult};
-
-/// What became of a message, and who says so.
-pub(super) struct Outcome {
-    result: TeeResult,
-    origin: Origin,
-}
-
-impl Outcome {
-    pub(super) fn of_tee(result: Result<(), TeeResult>) -> Self {
-        Self { result: result.err().unwrap_or(TeeResult::SUCCESS), origin: Origin::Tee }
-    }
-
-    pub(super) fn of_app(result: Result<(), TeeResult>) -> Self {
-        Self { result: result.err().unwrap_or(TeeResult::SUCCESS), origin: Origin::TrustedApp }
-    }
-}
 
 /// Nobody knows the message's command.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +24,8 @@ pub fn handle(call: &Call<'_, '_>, message: &mut Message) -> Result<(), UnknownC
         Cmd::UNREGISTER_SHM => Outcome::of_tee(shm::unregister(call, message)),
         _ => return Err(refused!(UnknownFunction, command.into(), UnknownCommand)),
     };
-    event!(Reply { result: outcome.result.0, origin: outcome.origin as u32, session: message.header().session });
-    message.conclude(outcome.result, outcome.origin);
+    let (result, origin) = (outcome.result(), outcome.origin());
+    event!(Reply { result: result.0, origin: origin as u32, session: message.header().session });
+    message.conclude(result, origin);
     Ok(())
 }

@@ -75,7 +75,8 @@ impl Tee {
         }
     }
 
-    /// OP-TEE refuses capabilities that it does not know, and so do we: the caller would rely on them.
+    /// Says what the TEE can do. Refuses, as OP-TEE does, capabilities that it does not know: the caller would rely on
+    /// them.
     fn exchange_capabilities(&self, normal_world: u32) -> Answer {
         if normal_world & !smc::NSEC_CAP_UNIPROCESSOR != 0 {
             return refused!(BadParameter, normal_world.into(), only(ReturnCode::ENotAvail));
@@ -87,7 +88,7 @@ impl Tee {
         [ReturnCode::Ok as u64, caps.bits().into(), 0, RPC_PARAMS as u64]
     }
 
-    /// Only the hypervisor may say who exists, and only ids that can be a VM's.
+    /// Changes who exists. Only the hypervisor may say so, and only of ids that can be a VM's.
     fn life_cycle(&self, client: ClientId, id: u32, change: impl FnOnce(VmId) -> Result<(), Refused>) -> Answer {
         if client != ClientId::Hypervisor {
             refused!(NotForCaller, id.into(), ());
@@ -98,7 +99,7 @@ impl Tee {
         only(if done { ReturnCode::Ok } else { ReturnCode::ENotAvail })
     }
 
-    /// What concerns a VM's own state; the hypervisor has none.
+    /// Does what concerns a VM's own state; the hypervisor has none.
     fn in_partition(&self, cpu: &mut ThisCpu, client: ClientId, f: fn(&Partition<'_>) -> Answer) -> Answer {
         let ClientId::Vm(id) = client else { return refused!(NotForCaller, 0, only(ReturnCode::ENotAvail)) };
         match self.select(cpu, id) {
@@ -116,7 +117,7 @@ fn enable_shm_cache(partition: &Partition<'_>) -> Answer {
     only(ReturnCode::Ok)
 }
 
-/// One cookie each call, until none is left.
+/// Gives one cookie back each call, until none is left.
 fn disable_shm_cache(partition: &Partition<'_>) -> Answer {
     if !partition.threads().all_free() {
         return refused!(InUse, 0, only(ReturnCode::EBusy));

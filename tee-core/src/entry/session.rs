@@ -1,6 +1,6 @@
 //! Sessions: OPEN_SESSION, INVOKE_COMMAND, CLOSE_SESSION, CANCEL.
 
-use super::command::Outcome;
+use super::outcome::Outcome;
 use crate::app::Application;
 use crate::app::reach::Reach;
 use crate::app::registry::App;
@@ -17,7 +17,7 @@ const META: usize = 2;
 /// What both of them must be: a value that goes in, marked as the protocol's own.
 const META_ATTR: u64 = ATTR_META | Direction::In as u64;
 
-/// Whether a client may call itself this (GPD_SPE_007 §4.3, and OP-TEE's login of the normal world's kernel).
+/// Says whether a client may call itself this (GPD_SPE_007 §4.3, and OP-TEE's login of the normal world's kernel).
 fn is_login(number: u64) -> bool {
     matches!(number as u32, 0 | 1 | 2 | 4 | 5 | 6 | 0x8000_0000)
 }
@@ -49,7 +49,7 @@ pub(super) fn open(call: &Call<'_, '_>, message: &mut Message) -> Outcome {
     }
 }
 
-/// Whom the caller wants to speak to, from the two parameters that say so and who the caller is.
+/// Finds whom the caller wants to speak to, from the two parameters that say so and who the caller is.
 fn open_meta(call: &Call<'_, '_>, params: &[MsgParam]) -> Result<App, TeeResult> {
     let [target, client, ..] = params else {
         return Err(refused!(BadMessage, params.len() as u64, TeeResult::BAD_PARAMETERS));

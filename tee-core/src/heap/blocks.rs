@@ -34,13 +34,13 @@ impl Blocks {
         Ok(())
     }
 
-    /// Allocates.
+    /// Allocates a block.
     #[inline(always)]
     pub fn alloc(&mut self, layout: Layout) -> Result<NonNull<u8>, ()> {
         self.0.alloc(layout)
     }
 
-    /// Frees.
+    /// Frees a block.
     ///
     /// # Safety
     ///

@@ -56,7 +56,7 @@ pub struct Memory<'h> {
 }
 
 impl Memory<'_> {
-    /// `len` bytes from `base`.
+    /// Claims `len` bytes from `base`.
     ///
     /// # Safety
     ///
@@ -113,14 +113,14 @@ pub struct Block<'h, T> {
 }
 
 impl<T> Block<'_, T> {
-    /// The elements.
+    /// Gives the elements.
     pub fn as_slice(&self) -> &[T] {
         // SAFETY: `Heap::allocate` made so many elements there, zeroed, which is a valid `T`; they are this block's
         // until it is freed, and the partition's memory stays where it is as long as the partition lives.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
-    /// The elements, to change them.
+    /// Gives the elements, to change them.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: as above, and the block is borrowed mutably.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
@@ -132,7 +132,7 @@ impl<T> Block<'_, T> {
 }
 
 impl<'h> Heap<'h> {
-    /// A heap without memory.
+    /// Makes a heap without memory.
     ///
     /// # Safety
     ///
@@ -160,7 +160,7 @@ impl<'h> Heap<'h> {
         })
     }
 
-    /// `len` zeroes.
+    /// Allocates `len` zeroes.
     pub fn allocate<T: FromZeros>(&self, len: usize) -> Result<Block<'h, T>, Exhausted> {
         let layout = Layout::array::<T>(len.max(1)).map_err(|_| Exhausted)?;
         let start = self.inner.with(|inner| {
@@ -199,12 +199,12 @@ impl<'h> Heap<'h> {
         });
     }
 
-    /// How often calls waited for the lock.
+    /// Counts how often calls waited for the lock.
     pub fn waits(&self) -> &Waits {
         self.inner.waits()
     }
 
-    /// The figures.
+    /// Returns the figures.
     pub fn figures(&self) -> Figures {
         self.inner.with(|inner| inner.figures)
     }
@@ -231,7 +231,7 @@ impl<'h, T> OwnedBlock<'h, T> {
         Self { heap, block: Some(block) }
     }
 
-    /// The block alone; giving it back is the caller's task now.
+    /// Gives the block alone; giving it back is the caller's task now.
     pub fn into_block(mut self) -> Option<Block<'h, T>> {
         self.block.take()
     }

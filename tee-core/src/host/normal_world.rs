@@ -23,12 +23,13 @@ pub struct NormalWorld {
     pub tee: Box<Tee>,
 }
 
-/// Where a VM's memory starts, of which it uses up to 64 KiB: the message in the first page, the RPC's in the second.
+/// Returns where a VM's memory starts, of which it uses up to 64 KiB: the message in the first page, the RPC's in the
+/// second.
 pub fn memory(vm: u16) -> u64 {
     RAM.base + 0x10_0000 + u64::from(vm % 64) * 0x1_0000
 }
 
-/// Where a VM's data buffers start.
+/// Returns where a VM's data buffers start.
 pub fn data(vm: u16) -> u64 {
     memory(vm) + 0x4000
 }
@@ -43,13 +44,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The message's result, if the call itself succeeded.
+    /// Returns the message's result, if the call itself succeeded.
     pub fn result(&self) -> TeeResult {
         assert_eq!(self.x, [ReturnCode::Ok as u64, 0, 0, 0]);
         TeeResult(self.header.ret)
     }
 
-    /// The RPC the call is suspended in.
+    /// Returns the RPC the call is suspended in.
     pub fn rpc(&self) -> Option<Rpc> {
         Rpc::from_x0(self.x[0])
     }
@@ -62,13 +63,13 @@ impl Default for NormalWorld {
 }
 
 impl NormalWorld {
-    /// A machine that has just booted.
+    /// Boots a machine.
     pub fn new() -> Self {
         let pages = Range::new(layout::TEE.base + IMAGE, layout::TEE.size - IMAGE);
         Self { tee: Box::new(monitor::boot(RAM, &[RAM], pages)) }
     }
 
-    /// A machine with these VMs.
+    /// Boots a machine with these VMs.
     pub fn with_vms(vms: &[u16]) -> Self {
         let world = Self::new();
         for vm in vms {
@@ -77,17 +78,17 @@ impl NormalWorld {
         world
     }
 
-    /// A call with x1 to x3, by `client`.
+    /// Makes a call with x1 to x3, by `client`.
     pub fn smc(&self, function: FunctionId, x: [u64; 3], client: u64) -> [u64; 4] {
         self.tee.smc(&[function.0.into(), x[0], x[1], x[2], 0, 0, 0, client])
     }
 
-    /// VM_CREATED by the hypervisor.
+    /// Makes the call VM_CREATED as the hypervisor.
     pub fn create(&self, id: u64) -> [u64; 4] {
         self.smc(smc::OPTEE_SMC_VM_CREATED, [id, 0, 0], 0)
     }
 
-    /// VM_DESTROYED by the hypervisor.
+    /// Makes the call VM_DESTROYED as the hypervisor.
     pub fn destroy(&self, id: u64) -> [u64; 4] {
         self.smc(smc::OPTEE_SMC_VM_DESTROYED, [id, 0, 0], 0)
     }
@@ -111,7 +112,7 @@ impl NormalWorld {
         }
     }
 
-    /// Parameter `n` of the VM's message.
+    /// Reads parameter `n` of the VM's message.
     pub fn param(&self, vm: u16, n: usize) -> MsgParam {
         self.get(memory(vm) + arg_size(n) as u64)
     }
@@ -229,18 +230,18 @@ impl NormalWorld {
     }
 }
 
-/// OPEN_SESSION's own parameters.
+/// Makes OPEN_SESSION's own parameters.
 pub fn meta(uuid: &Uuid) -> [MsgParam; 2] {
     let (a, b) = uuid_to_value(uuid);
     [[a, b, 0], [0; 3]].map(|value| Param::Value { dir: Direction::In, value }.to_msg().meta())
 }
 
-/// A reference to memory that follows itself.
+/// Makes a reference to memory that follows itself.
 pub fn tmem(dir: Direction, buf_ptr: u64, size: u64) -> MsgParam {
     Param::Tmem { dir, buf_ptr, size, shm_ref: 0, noncontig: false }.to_msg()
 }
 
-/// A reference to registered memory.
+/// Makes a reference to registered memory.
 pub fn rmem(dir: Direction, shm_ref: u64, offs: u64, size: u64) -> MsgParam {
     Param::Rmem { dir, offs, size, shm_ref }.to_msg()
 }

@@ -23,22 +23,22 @@ pub struct NsRange {
 }
 
 impl NsRange {
-    /// Physical address of the first byte.
+    /// Returns the physical address of the first byte.
     pub const fn pa(&self) -> u64 {
         self.pa
     }
 
-    /// Number of bytes.
+    /// Counts the bytes.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are no bytes.
+    /// Says whether there are no bytes.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// `len` of its bytes from offset `at`, if it has them.
+    /// Gives `len` of its bytes from offset `at`, if it has them.
     pub const fn part(&self, at: usize, len: usize) -> Option<Self> {
         match at.checked_add(len) {
             Some(end) if end <= self.len => Some(Self { pa: self.pa + at as u64, len }),
@@ -98,7 +98,7 @@ impl NsRam {
         Self { ranges: Vec::new() }
     }
 
-    /// Whether there is none.
+    /// Says whether there is none.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }

@@ -41,17 +41,17 @@ impl Page {
         self.0 & !Self::DIRTY
     }
 
-    /// Physical address of its first byte.
+    /// Returns the physical address of its first byte.
     pub const fn pa(&self) -> u64 {
         TEE.base + self.index() as u64 * PAGE_SIZE as u64
     }
 
-    /// Whether it must be scrubbed before a new owner sees it.
+    /// Says whether it must be scrubbed before a new owner sees it.
     pub const fn is_dirty(&self) -> bool {
         self.0 & Self::DIRTY != 0
     }
 
-    /// Its bytes are zero now.
+    /// Marks it as one whose bytes are zero.
     ///
     /// # Safety
     ///
@@ -60,7 +60,7 @@ impl Page {
         self.0 &= !Self::DIRTY;
     }
 
-    /// Somebody writes to it from now on.
+    /// Marks it as one that somebody writes to from now on.
     pub fn mark_dirty(&mut self) {
         self.0 |= Self::DIRTY;
     }
@@ -76,7 +76,7 @@ pub struct PagePool {
 }
 
 impl PagePool {
-    /// A pool without pages.
+    /// Makes a pool without pages.
     pub const fn new() -> Self {
         Self { free: Vec::new() }
     }
@@ -98,7 +98,7 @@ impl PagePool {
         }
     }
 
-    /// How many pages are free.
+    /// Counts the pages that are free.
     pub fn free(&self) -> usize {
         self.free.len()
     }

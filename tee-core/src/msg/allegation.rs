@@ -21,7 +21,7 @@ impl<'b, 'p, T: FromBytes + IntoBytes> Allegation<'b, 'p, T> {
         Self { buffer, at, what: PhantomData }
     }
 
-    /// The copy.
+    /// Copies it out.
     #[inline(always)]
     pub fn copy_out(self, tee: &Tee) -> Result<T, Lost> {
         /// Copied in words where the buffer's address allows it, whatever `T` asks for.

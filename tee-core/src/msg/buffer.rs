@@ -60,27 +60,27 @@ pub struct Buffer<'p> {
 pub struct Lost;
 
 impl<'p> Buffer<'p> {
-    /// No bytes, and no address either.
+    /// Makes a buffer of no bytes, and no address either.
     pub const fn null() -> Self {
         Self { memory: Memory::Null, at: 0, len: 0 }
     }
 
-    /// Bytes that follow each other in memory.
+    /// Makes a buffer of bytes that follow each other in memory.
     pub const fn contiguous(range: NsRange) -> Self {
         Self { memory: Memory::Contiguous(range), at: 0, len: range.len() }
     }
 
-    /// Bytes in listed pages.
+    /// Makes a buffer of bytes in listed pages.
     pub fn listed(pages: Listed<'p>) -> Self {
         Self { at: 0, len: pages.len, memory: Memory::Listed(pages) }
     }
 
-    /// A registered buffer.
+    /// Makes a buffer of registered memory.
     pub fn registered(memory: InUse<'p, 'p>) -> Self {
         Self { at: 0, len: memory.len(), memory: Memory::Registered(memory) }
     }
 
-    /// `len` of its bytes from offset `at`.
+    /// Gives `len` of its bytes from offset `at`.
     pub fn part(self, at: u64, len: u64) -> Result<Self, Lost> {
         let (at, len) = (usize::try_from(at).map_err(|_| Lost)?, usize::try_from(len).map_err(|_| Lost)?);
         if at.checked_add(len).ok_or(Lost)? > self.len {
@@ -89,22 +89,22 @@ impl<'p> Buffer<'p> {
         Ok(Self { at: self.at + at, len, memory: self.memory })
     }
 
-    /// Number of bytes.
+    /// Counts the bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are no bytes.
+    /// Says whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether there is no memory behind it at all.
+    /// Says whether there is no memory behind it at all.
     pub fn is_null(&self) -> bool {
         matches!(self.memory, Memory::Null)
     }
 
-    /// What is alleged to stand at offset `at`.
+    /// Gives what is alleged to stand at offset `at`.
     pub fn allege<T: FromBytes + IntoBytes>(&self, at: usize) -> Result<Allegation<'_, 'p, T>, Lost> {
         let end = at.checked_add(size_of::<T>()).ok_or(Lost)?;
         if end > self.len { Err(Lost) } else { Ok(Allegation::new(self, at)) }
@@ -166,7 +166,7 @@ impl<'p> Buffer<'p> {
         if at.checked_add(len).is_some_and(|end| end <= self.len) { Ok(()) } else { Err(Lost) }
     }
 
-    /// At most `max` bytes from offset `at` that follow each other in memory; at least one.
+    /// Finds at most `max` bytes from offset `at` that follow each other in memory; at least one.
     fn piece(&self, tee: &Tee, at: usize, max: usize) -> Result<NsRange, Lost> {
         let at = self.at + at;
         let offset = match &self.memory {

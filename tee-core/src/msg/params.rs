@@ -65,12 +65,12 @@ impl Memref<'_> {
         self.buffer.len()
     }
 
-    /// Whether the buffer has no bytes.
+    /// Says whether the buffer has no bytes.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// Whether there is no buffer at all.
+    /// Says whether there is no buffer at all.
     pub fn is_null(&self) -> bool {
         self.buffer.is_null()
     }

@@ -83,7 +83,7 @@ impl Tee {
         self.enter::<false>(cpu, id)
     }
 
-    /// The same for a yielding call: the first one initialises the partition's runtime.
+    /// Selects VM `id`'s partition for a yielding call: the first one initialises the partition's runtime.
     pub fn select_to_run<'c>(&self, cpu: &'c mut ThisCpu, id: VmId) -> Result<Current<'_, 'c>, NotAvailable> {
         self.enter::<true>(cpu, id)
     }
@@ -112,7 +112,7 @@ impl Tee {
 }
 
 impl<'t> Current<'t, '_> {
-    /// The partition. Its brand is this borrow: what is of another selection was left before this one was made.
+    /// Gives the partition. Its brand is this borrow: what is of another selection was left before this one was made.
     pub fn partition(&self) -> &Partition<'_> {
         // SAFETY: the space is selected here; it is not torn down while `inside` counts this CPU.
         unsafe { &*self.space().partition(self.tee.machine()) }
@@ -176,7 +176,7 @@ pub trait Work {
     fn run(inside: Inside<'_>, function: FunctionId, arguments: [u64; 3]) -> ReturnCode;
 }
 
-/// The first function on a thread's stack.
+/// Runs as the first function on a thread's stack.
 extern "C-unwind" fn first<W: Work>(
     tee: *const (),
     slot: u64,
@@ -224,31 +224,31 @@ impl<'p> Inside<'p> {
         arch::suspend(&self.here, question)
     }
 
-    /// How often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets a VM
-    /// count what it could also time: that another was at the shared tables in the same moment.
+    /// Counts how often calls of the VM waited for a lock: of its own, and of those that all VMs share. The latter lets
+    /// a VM count what it could also time: that another was at the shared tables in the same moment.
     pub fn lock_waits(&self) -> (u32, u32) {
         let (own, shared) = self.tee.vms().slot(self.slot).waits();
         (own.get().wrapping_add(self.partition.lock_waits()), shared.get())
     }
 
-    /// The TEE.
+    /// Gives the TEE.
     #[inline(always)]
     pub fn tee(&self) -> &'p Tee {
         self.tee
     }
 
-    /// The VM's partition.
+    /// Gives the VM's partition.
     #[inline(always)]
     pub fn partition(&self) -> &'p Partition<'p> {
         self.partition
     }
 
-    /// The VM's slot.
+    /// Returns the VM's slot.
     pub fn slot(&self) -> SlotIndex {
         self.slot
     }
 
-    /// The thread's number.
+    /// Returns the thread's number.
     pub fn thread(&self) -> ThreadId {
         self.thread
     }

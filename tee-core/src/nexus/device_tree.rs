@@ -7,7 +7,7 @@ use shared_abi::dtb::Checked;
 use shared_abi::layout::Range;
 use shared_abi::trace::{CHOSEN, COMPATIBLE, Way};
 
-/// The memory nodes the normal world may use. Read once at boot, before the normal world runs.
+/// Reads which memory nodes the normal world may use. Once at boot, before the normal world runs.
 ///
 /// QEMU describes secure memory as a memory node too (`secram@…`): `status = "disabled"` is the normal world's view of
 /// it.
@@ -30,8 +30,8 @@ pub fn ns_ram(tree: Checked<'_>) -> AllegedRam {
     ram
 }
 
-/// By which way trace records are to leave the machine, of which `ram` is known to be non-secure. Read as [`ns_ram`]
-/// is.
+/// Reads by which way trace records are to leave the machine, of which `ram` is known to be non-secure. Once at boot,
+/// too.
 pub fn trace(tree: Checked<'_>, ram: &[Range]) -> Way {
     let Ok(fdt) = Fdt::new(tree.bytes()) else { return Way::Nowhere };
     let reserved = fdt.find_node("/reserved-memory").and_then(|memory| {

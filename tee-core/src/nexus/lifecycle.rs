@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the memory module of the nexus: pages and the address spaces they appear in")]
 
 use super::current::Inside;
+use super::peephole;
 use super::start;
 use super::tee::Tee;
 use super::vms::{Life, SlotIndex};
@@ -21,7 +22,7 @@ fn scrub(machine: &Machine, page: &mut Page) {
     if page.is_dirty() {
         // SAFETY: whoever has the page is its only user, and it is borrowed mutably.
         unsafe {
-            machine.zero(page.pa());
+            peephole::zero(machine, page.pa());
             page.mark_clean();
         }
     }
@@ -49,7 +50,7 @@ fn given_back(page: &Page) -> Owner {
 }
 
 impl Tee {
-    /// VM_CREATED: makes a partition for a VM that has none.
+    /// Makes a partition for a VM that has none (VM_CREATED).
     ///
     /// The new partition is made from constants (`Partition::new`), never from what any mapping shows, and in pages
     /// that nobody else owns. Until it is complete the id is in the table but cannot be entered.
@@ -92,8 +93,8 @@ impl Tee {
         built
     }
 
-    /// VM_DESTROYED. It never waits: calls that are suspended are dead, and if CPUs are inside, the last one to leave
-    /// reclaims the memory.
+    /// Ends a VM (VM_DESTROYED). It never waits: calls that are suspended are dead, and if CPUs are inside, the last
+    /// one to leave reclaims the memory.
     pub fn destroy(&self, id: VmId) -> Result<(), Refused> {
         let drained = self.vms().with(id, |slot, state| {
             if !matches!(state.life, Life::Created | Life::Ready) {

@@ -3,6 +3,7 @@
 pub mod current;
 pub mod device_tree;
 pub mod lifecycle;
+pub mod peephole;
 #[cfg_attr(as_reported, path = "../as_reported/template.rs")]
 pub mod pristine;
 pub mod space;

@@ -26,7 +26,7 @@ static RUNS: spin::Once<Runs> = spin::Once::new();
 const WORDS: usize = size_of::<Partition<'_>>() / size_of::<u64>();
 const _: () = assert!(align_of::<Partition<'_>>() == align_of::<u64>() && WORDS <= u16::MAX as usize);
 
-/// The constant's words.
+/// Lists the constant's words.
 fn words() -> impl Iterator<Item = u64> {
     let first = (&raw const CONSTANT.0).cast::<u64>();
     // SAFETY: they are in the constant.

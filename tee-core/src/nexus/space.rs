@@ -1,18 +1,41 @@
-//! A partition's address space: what stands where in the upper range ([`crate::arch::root`]), under an ASID of its own.
+//! A partition's address space: the upper range ([`crate::arch::tables`]), under an ASID of its own.
+//!
+//! `aarch64-paging` is not used here: its root tables are whole pages from an allocator and it keeps them mapped, while
+//! a partition needs 16 root entries, which live in the VM table, and one table that is mapped only while it is
+//! changed.
+//!
+//! TCR_EL1.A1 makes the ASID part of TTBR1_EL1, so that one register write selects a partition, without invalidating
+//! anything. On the host the same code runs on a model of the MMU that caches whatever hardware may cache
+//! (`arch::host::mmu`).
 #![expect(unsafe_code, reason = "translation tables, and what they map")]
 
+use super::peephole;
 use super::pristine::Pristine;
 use super::vms::{MAX_VMS, Pages, SlotIndex};
 use crate::arch::Machine;
-use crate::arch::peephole::{self, PAGE_ATTRIBUTES};
-use crate::arch::root::{BASE, NON_GLOBAL, Root, TABLE};
+use crate::arch::tables::{BASE, NON_GLOBAL, NONE, PAGE_ATTRIBUTES, PEEPHOLE_TABLE, Root, TABLE};
 use crate::heap::Memory;
 use crate::memory::pages::{PAGE_SIZE, Page};
 use crate::partition::Partition;
 use crate::partition::layout::{self, ADDRESS, HEAP, HEAP_PAGES};
 
-/// A partition's address space.
+/// A partition's address space. Its root table is written only by who builds or tears down the partition, when nobody
+/// else can reach it.
 pub struct Space(Root);
+
+/// Writes a root table: what stands where partitions do, and the peepholes.
+///
+/// # Safety
+///
+/// Nobody may have the table selected, or write to it.
+pub(super) unsafe fn set_root(machine: &Machine, root: &Root, partition: u64) {
+    // SAFETY: both entries are in the table; promised by the caller.
+    unsafe {
+        machine.set_entry(root.peepholes(), PEEPHOLE_TABLE.pa() | TABLE);
+        machine.set_entry(root.partition(), partition);
+    }
+    machine.dsb_ishst();
+}
 
 /// ASIDs have 8 bits everywhere; 0 is nobody's.
 const _: () = assert!(MAX_VMS < 256);
@@ -49,7 +72,7 @@ impl Space {
                     entries[place] = page.pa() | PAGE_ATTRIBUTES | NON_GLOBAL;
                 }
             });
-            self.0.set(machine, table.pa() | TABLE);
+            set_root(machine, &self.0, table.pa() | TABLE);
         }
         let pristine = Pristine::find();
         // SAFETY: nothing else is selected.
@@ -88,8 +111,14 @@ impl Space {
     ///
     /// No CPU may have it selected, and none may select it any more.
     pub unsafe fn tear_down(&self, machine: &Machine, slot: SlotIndex) {
+        // Unmapped first, and seen so by all, so that nobody caches again what is then invalidated (Arm ARM D8.16.1).
         // SAFETY: promised by the caller.
-        unsafe { self.0.clear(machine, asid(slot)) };
+        unsafe { machine.set_entry(self.0.partition(), 0) };
+        machine.dsb_ishst();
+        // Every CPU forgets what it cached under this ASID before the pages are used anew.
+        machine.tlbi_aside1is(asid(slot));
+        machine.dsb_ish();
+        machine.isb();
     }
 
     /// Maps the partition on this CPU.
@@ -99,17 +128,19 @@ impl Space {
     /// It must be that of this slot, and nobody on this CPU refer to another one.
     pub unsafe fn select(&self, machine: &Machine, slot: SlotIndex) {
         // SAFETY: promised by the caller.
-        unsafe { self.0.select(machine, asid(slot)) };
+        unsafe { machine.set_ttbr1(self.0.ttbr1() | asid(slot) << 48) };
+        machine.isb();
     }
 
-    /// No partition is mapped on this CPU any more.
+    /// Unmaps the partition on this CPU.
     ///
     /// # Safety
     ///
     /// Nobody on this CPU may refer to it.
     pub unsafe fn deselect(machine: &Machine) {
         // SAFETY: promised by the caller.
-        unsafe { Root::deselect(machine) };
+        unsafe { machine.set_ttbr1(NONE.ttbr1()) };
+        machine.isb();
     }
 
     /// Returns where the partition is while it is selected: at the same address for every VM.
@@ -117,7 +148,7 @@ impl Space {
         machine.at(ADDRESS, size_of::<Partition<'_>>()).cast()
     }
 
-    /// The heap's first memory.
+    /// Gives the heap's first memory.
     ///
     /// # Safety
     ///
@@ -128,7 +159,7 @@ impl Space {
     }
 }
 
-/// Pages of the range.
+/// Gives pages of the range.
 ///
 /// # Safety
 ///

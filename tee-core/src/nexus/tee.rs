@@ -1,9 +1,9 @@
 //! The TEE as a whole: the nexus's parts.
 
 use super::vms::VmTable;
-use super::{pristine, vms};
+use super::{pristine, space, vms};
 use crate::arch::Machine;
-use crate::arch::root::NONE;
+use crate::arch::tables::NONE;
 use crate::memory::ns_ram::{NsRam, NsRange};
 use crate::memory::pages::PagePool;
 use crate::sync::Lock;
@@ -30,7 +30,7 @@ impl Tee {
     #[expect(unsafe_code, reason = "translation tables")]
     pub unsafe fn prepare(&self) {
         // SAFETY: promised by the caller.
-        unsafe { NONE.set(&self.machine, pristine::nothing()) };
+        unsafe { space::set_root(&self.machine, &NONE, pristine::nothing()) };
     }
 
     /// Gives the TEE the memory `[from, to)` for VMs.

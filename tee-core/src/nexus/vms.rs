@@ -43,13 +43,35 @@ pub type Pages = Vec<Page, QUOTA, u16>;
 /// The part of a slot that changes.
 pub struct State {
     /// Whose the slot is.
-    pub id: Option<VmId>,
+    pub(super) id: Option<VmId>,
     /// Where the VM is in its life.
-    pub life: Life,
+    pub(super) life: Life,
     /// CPUs that have the partition selected.
-    pub inside: u16,
+    pub(super) inside: u16,
     /// What the VM owns.
-    pub pages: Pages,
+    pub(super) pages: Pages,
+}
+
+impl State {
+    /// Returns whose the slot is.
+    pub fn id(&self) -> Option<VmId> {
+        self.id
+    }
+
+    /// Returns where the VM is in its life.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// Counts the CPUs that have the partition selected.
+    pub fn inside(&self) -> u16 {
+        self.inside
+    }
+
+    /// Lists what the VM owns.
+    pub fn pages(&self) -> &[Page] {
+        &self.pages
+    }
 }
 
 /// A place for a VM.
@@ -86,12 +108,12 @@ impl Slot {
         }
     }
 
-    /// How often calls of the VM waited: for its state, and for what all VMs share.
+    /// Counts how often calls of the VM waited: for its state, and for what all VMs share.
     pub fn waits(&self) -> (&Waits, &Waits) {
         (self.state.waits(), &self.shared_waits)
     }
 
-    /// The VM can be entered from now on, or not any more.
+    /// Lets the VM be entered from now on, or not any more.
     pub(super) fn set_live(&self, id: Option<VmId>) {
         self.live.store(id.map_or(0, VmId::get), Ordering::Release);
     }
@@ -100,8 +122,8 @@ impl Slot {
 /// Number of a slot.
 pub type SlotIndex = u8;
 
-/// The slot where a VM is looked for first, without the index: its own if the slot was free when the VM came. With ids
-/// that are small and dense, as hypervisors hand them out, it always is.
+/// Returns the slot where a VM is looked for first, without the index: its own if the slot was free when the VM came.
+/// With ids that are small and dense, as hypervisors hand them out, it always is.
 const fn home(id: VmId) -> SlotIndex {
     (id.get() as usize % MAX_VMS) as SlotIndex
 }
@@ -122,7 +144,7 @@ struct Index {
 /// }
 /// ```
 ///
-/// ```compile_fail,E0594
+/// ```compile_fail,E0616
 /// # use tee_core::nexus::vms::VmTable;
 /// fn leave(vms: &VmTable) {
 ///     vms.for_each(|state| state.inside = 0);
@@ -134,7 +156,7 @@ pub struct VmTable {
 }
 
 impl VmTable {
-    /// A table without VMs.
+    /// Makes a table without VMs.
     pub const fn new() -> Self {
         Self {
             index: ReadLock::new(Index { slots: FnvIndexMap::new(), used: 0 }),
@@ -142,13 +164,13 @@ impl VmTable {
         }
     }
 
-    /// The slot of this number.
+    /// Gives the slot of this number.
     pub(crate) fn slot(&self, index: SlotIndex) -> &Slot {
         // A number of more than MAX_VMS is never handed out; the mask says so to the compiler.
         &self.slots[usize::from(index) % MAX_VMS]
     }
 
-    /// Whether VM `id` can be entered.
+    /// Says whether VM `id` can be entered.
     pub fn is_live(&self, id: VmId) -> bool {
         let live = |slot| self.slot(slot).live.load(Ordering::Acquire) == id.get();
         live(home(id)) || self.with(id, |slot, _| live(slot)).unwrap_or(false)
@@ -159,7 +181,7 @@ impl VmTable {
         self.with(id, |_, state| f(state))
     }
 
-    /// The same for each slot.
+    /// Runs `f` on the state of each slot.
     pub fn for_each(&self, mut f: impl FnMut(&State)) {
         self.slots.iter().for_each(|slot| slot.state.with(|state| f(state)));
     }
@@ -206,12 +228,12 @@ impl VmTable {
         });
     }
 
-    /// How many ids the table holds.
+    /// Counts the ids in the table.
     pub fn len(&self) -> usize {
         self.index.read(|index, _| index.slots.len())
     }
 
-    /// Whether the table holds no id.
+    /// Says whether the table holds no id.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

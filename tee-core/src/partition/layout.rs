@@ -6,7 +6,7 @@
 use super::Partition;
 #[cfg(not(target_os = "none"))]
 use crate::arch::host::window::Shape;
-use crate::arch::root::BASE;
+use crate::arch::tables::BASE;
 use crate::memory::pages::PAGE_SIZE;
 use shared_abi::layout::TEE;
 
@@ -51,7 +51,8 @@ pub const fn stack_top(n: usize) -> usize {
     STACKS + n * (STACK_PAGES + 1) + STACK_PAGES
 }
 
-/// Lists the page numbers that are mapped from the start, in the order in which a new partition's pages are used for them.
+/// Lists the page numbers that are mapped from the start, in the order in which a new partition's pages are used for
+/// them.
 pub fn initial() -> impl Iterator<Item = usize> {
     let stacks = (0..THREADS).flat_map(|n| stack_top(n) - STACK_PAGES..stack_top(n));
     (STRUCT..STRUCT + STRUCT_PAGES).chain(stacks).chain(HEAP..HEAP + HEAP_PAGES)

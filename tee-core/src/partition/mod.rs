@@ -45,7 +45,7 @@ pub struct Partition<'p> {
 }
 
 impl<'p> Partition<'p> {
-    /// What every partition begins as.
+    /// Makes what every partition begins as.
     ///
     /// # Safety
     ///
@@ -101,7 +101,7 @@ impl<'p> Partition<'p> {
         &self.vault
     }
 
-    /// How often calls of the VM waited for each other's locks here.
+    /// Counts how often calls of the VM waited for each other's locks here.
     pub fn lock_waits(&self) -> u32 {
         let locks = [
             self.threads.waits(),

@@ -10,7 +10,7 @@ use shared_abi::tee::TeeResult;
 
 /// A call that can wait for another one of its VM.
 pub trait Sleeper {
-    /// The thread that it runs on.
+    /// Returns the thread that it runs on.
     fn thread(&self) -> ThreadId;
 
     /// Sleeps until somebody wakes `thread`, or for no reason.
@@ -43,12 +43,12 @@ pub struct Mutex<T> {
 unsafe impl<T: Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// An open mutex around `value`.
+    /// Makes an open mutex around `value`.
     pub const fn new(value: T) -> Self {
         Self { state: Lock::new(State { held: false, waiters: 0 }), value: UnsafeCell::new(value) }
     }
 
-    /// How often calls waited for its state: short, unlike for what it guards.
+    /// Counts how often calls waited for its state: short, unlike for what it guards.
     pub fn waits(&self) -> &Waits {
         self.state.waits()
     }
@@ -158,7 +158,7 @@ mod tests {
         let first = caller(0, &woken);
         let held = Cell::new(Some(mutex.lock(&first).unwrap()));
         let second = caller(1, &woken);
-        // Woken for no reason at first; then by the first one's end.
+        // Woken for no reason at first, then by the first one's end: what was pushed last comes first.
         second.others.borrow_mut().push(Box::new(|| {
             let mut guard = held.take().unwrap();
             *guard += 1;

@@ -70,7 +70,7 @@ impl Table {
 }
 
 impl Sessions {
-    /// None open.
+    /// Makes a table with no session open.
     pub const fn new() -> Self {
         Self(Lock::new(Table { sessions: [None; MAX_SESSIONS], used: [0; MAX_SESSIONS] }))
     }
@@ -85,7 +85,7 @@ impl Sessions {
         })
     }
 
-    /// How often calls waited for the lock.
+    /// Counts how often calls waited for the lock.
     pub fn waits(&self) -> &Waits {
         self.0.waits()
     }
@@ -113,7 +113,7 @@ impl Sessions {
         })
     }
 
-    /// Whether the normal world asked a session's calls to end.
+    /// Says whether the normal world asked a session's calls to end.
     pub fn is_cancelled(&self, id: SessionId) -> bool {
         self.0.with(|table| table.find(id).is_some_and(|session| session.cancelled))
     }

@@ -13,7 +13,7 @@ pub const MAX_BUFFERS: usize = 128;
 pub struct Cookie(core::num::NonZeroU64);
 
 impl Cookie {
-    /// The cookie of this number; `None` for 0, which names no buffer.
+    /// Makes the cookie of this number; `None` for 0, which names no buffer.
     pub const fn new(number: u64) -> Option<Self> {
         match core::num::NonZeroU64::new(number) {
             Some(number) => Some(Self(number)),
@@ -22,7 +22,7 @@ impl Cookie {
     }
 }
 
-/// The `n`th page frame. The normal world chooses `n`, and what is found is an address to be accessed.
+/// Finds the `n`th page frame. The normal world chooses `n`, and what is found is an address to be accessed.
 pub fn frame(frames: &[u32], n: usize) -> Option<u32> {
     if n < frames.len() { frames.get(confined(n, frames.len())).copied() } else { None }
 }
@@ -84,7 +84,7 @@ pub struct InUse<'m, 'p> {
 }
 
 impl<'p> SharedMemory<'p> {
-    /// Nothing registered.
+    /// Makes a table with nothing registered.
     pub const fn new() -> Self {
         Self(Lock::new(FnvIndexMap::new()))
     }
@@ -113,7 +113,7 @@ impl<'p> SharedMemory<'p> {
         Ok(())
     }
 
-    /// How often calls waited for the lock.
+    /// Counts how often calls waited for the lock.
     pub fn waits(&self) -> &Waits {
         self.0.waits()
     }
@@ -136,22 +136,22 @@ impl Default for SharedMemory<'_> {
 }
 
 impl InUse<'_, '_> {
-    /// Where in its first page the buffer starts.
+    /// Returns where in its first page the buffer starts.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// The buffer's length in bytes.
+    /// Returns the buffer's length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the buffer is empty.
+    /// Says whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The buffer's `n`th page frame.
+    /// Finds the buffer's `n`th page frame.
     pub fn frame(&self, n: usize) -> Option<u32> {
         self.memory.0.with(|table| frame(table.get(&self.cookie)?.buffer.frames.as_slice(), n))
     }

@@ -26,12 +26,12 @@ struct State {
 pub struct ShmCache(Lock<State>);
 
 impl ShmCache {
-    /// Empty and off.
+    /// Makes one that is empty and off.
     pub const fn new() -> Self {
         Self(Lock::new(State { enabled: false, kept: [None; THREADS] }))
     }
 
-    /// How often calls waited for the lock.
+    /// Counts how often calls waited for the lock.
     pub fn waits(&self) -> &Waits {
         self.0.waits()
     }
@@ -50,7 +50,7 @@ impl ShmCache {
         })
     }
 
-    /// What the thread left here.
+    /// Takes what the thread left here.
     pub fn take(&self, thread: ThreadId) -> Option<RpcMemory> {
         self.0.with(|state| state.kept[thread].take())
     }

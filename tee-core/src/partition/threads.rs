@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "runs threads, which need their partition")]
 
 use super::layout::{self, THREADS};
-use crate::arch::root::BASE;
+use crate::arch::tables::BASE;
 use crate::arch::{Context, Exit, First, Machine, Start};
 use crate::memory::pages::PAGE_SIZE;
 use crate::sync::{Lock, Waits};
@@ -88,7 +88,7 @@ pub enum Stopped {
 }
 
 impl<'p> Threads<'p> {
-    /// All free.
+    /// Makes threads that are all free.
     ///
     /// # Safety
     ///
@@ -127,12 +127,12 @@ impl<'p> Threads<'p> {
         Ok(Resumed { threads: self, id, why: why.ok_or(NotSuspended)? })
     }
 
-    /// Whether no call is under way.
+    /// Says whether no call is under way.
     pub fn all_free(&self) -> bool {
         self.table.with(|table| table.states == [State::Free; THREADS])
     }
 
-    /// How often calls waited for the lock.
+    /// Counts how often calls waited for the lock.
     pub fn waits(&self) -> &Waits {
         self.table.waits()
     }
@@ -159,7 +159,7 @@ impl Threads<'_> {
 }
 
 impl Claimed<'_> {
-    /// The thread's number.
+    /// Returns the thread's number.
     pub fn id(&self) -> ThreadId {
         self.id
     }
@@ -178,7 +178,7 @@ impl Claimed<'_> {
 }
 
 impl Resumed<'_> {
-    /// The thread's number.
+    /// Returns the thread's number.
     pub fn id(&self) -> ThreadId {
         self.id
     }

@@ -30,7 +30,7 @@ pub fn init() {
     }
 }
 
-/// Whole lines: made first, then printed under the lock.
+/// Prints a whole line: made first, then printed under the lock.
 fn print(line: &str) {
     CONSOLE.0.with(|console| {
         if let Some(uart) = console {
@@ -49,7 +49,7 @@ pub fn frame(frame: &[u8; LENGTH]) {
     });
 }
 
-/// The same for the last one, as [`last_words`] does it.
+/// Prints the last trace record, as [`last_words`] does it.
 #[cold]
 pub fn last_frame(frame: &[u8; LENGTH]) {
     if let Some(registers) = NonNull::new(UART_S.base as *mut PL011Registers) {
@@ -78,7 +78,7 @@ impl Log for Console {
     fn flush(&self) {}
 }
 
-/// The last words of a TEE that cannot go on. The lock may be held by whoever panicked: a UART of its own.
+/// Prints the last words of a TEE that cannot go on. The lock may be held by whoever panicked: a UART of its own.
 pub fn last_words(arguments: core::fmt::Arguments<'_>) {
     if let Some(registers) = NonNull::new(UART_S.base as *mut PL011Registers) {
         // SAFETY: as in `init`; that the pointer is a second one can only mix the bytes of two lines.

@@ -23,7 +23,7 @@ pub fn handle(tell: impl FnOnce(u32)) {
     }
 }
 
-/// How many there were.
+/// Counts how many there were.
 pub fn count() -> u32 {
     COUNT.load(Ordering::Relaxed)
 }

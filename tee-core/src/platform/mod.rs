@@ -4,7 +4,7 @@ pub mod console;
 pub mod interrupts;
 pub mod recorder;
 
-/// What every CPU sets up for itself.
+/// Sets up what every CPU has for itself.
 pub fn init_cpu() {
     interrupts::init_cpu();
 }

@@ -78,7 +78,7 @@ pub fn write(client: Option<u16>, event: &Encoded) {
     });
 }
 
-/// A call has arrived; from now on this CPU's records are about who makes it.
+/// Tells that a call has arrived; from now on this CPU's records are about who makes it.
 #[inline(never)]
 pub fn called(x: &Arguments) {
     own(|tracer| {
@@ -88,7 +88,7 @@ pub fn called(x: &Arguments) {
     });
 }
 
-/// [`write`] for the last words, which nobody who holds the console may keep back.
+/// Writes the last words, which nobody who holds the console may keep back.
 #[cold]
 pub fn write_last(event: &Encoded) {
     own(|tracer| {

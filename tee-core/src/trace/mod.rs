@@ -46,7 +46,7 @@ macro_rules! refused {
 }
 pub(crate) use refused;
 
-/// A call has arrived. What this CPU tells from now on is about who makes it.
+/// Tells that a call has arrived. What this CPU tells from now on is about who makes it.
 #[inline(always)]
 pub fn called(x: &Arguments) {
     if ON {
@@ -54,20 +54,20 @@ pub fn called(x: &Arguments) {
     }
 }
 
-/// The call's answer goes back.
+/// Tells that the call's answer goes back.
 #[inline(always)]
 pub fn answered(x: &Answer) {
     event!(Answer { to: World::Normal, vcpu: 0, x: *x, pc: 0 });
 }
 
-/// What the TEE's memory is used for at the start: the image, and behind it the free pages.
+/// Tells what the TEE's memory is used for at the start: the image, and behind it the free pages.
 #[inline(always)]
 pub fn memory(image_end: u64, end: u64) {
     event!(Memory { owner: Owner::Tee, base: layout::TEE.base, size: image_end - layout::TEE.base, ipa: 0 });
     event!(Memory { owner: Owner::Free, base: image_end, size: end.saturating_sub(image_end), ipa: 0 });
 }
 
-/// The first words of what is about to be said last.
+/// Tells the first words of what is about to be said last.
 #[inline(always)]
 pub fn panic(words: core::fmt::Arguments<'_>) {
     if ON {
@@ -75,7 +75,7 @@ pub fn panic(words: core::fmt::Arguments<'_>) {
     }
 }
 
-/// A VM's number, as the TEE takes it.
+/// Returns a VM's number, as the TEE takes it.
 pub(crate) fn number(id: VmId) -> u16 {
     crate::ids::number(id)
 }

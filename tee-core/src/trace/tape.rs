@@ -28,13 +28,13 @@ impl Tape {
         tape
     }
 
-    /// The tape of this thread. Not inlined: see [`crate::arch::host::cpu`].
+    /// Finds the tape of this thread. Not inlined: see [`crate::arch::host::cpu`].
     #[inline(never)]
     fn own() -> Option<Self> {
         TAPE.with_borrow(Clone::clone)
     }
 
-    /// What was told since it was asked last, and about whom.
+    /// Takes what was told since it was asked last, and about whom.
     pub fn take(&self) -> Vec<(u16, Event)> {
         std::mem::take(&mut self.0.lock().unwrap().events)
     }
@@ -50,7 +50,7 @@ pub fn write(client: Option<u16>, event: &Encoded) {
     }
 }
 
-/// A call has arrived; from now on what this CPU tells is about who makes it.
+/// Tells that a call has arrived; from now on what this CPU tells is about who makes it.
 pub fn called(x: &Arguments) {
     if let Some(tape) = Tape::own() {
         tape.0.lock().unwrap().client = x[7] as u16;
@@ -58,7 +58,7 @@ pub fn called(x: &Arguments) {
     write(None, &Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x: *x }.encode());
 }
 
-/// The same for last words.
+/// Tells last words.
 pub fn write_last(event: &Encoded) {
     write(None, event);
 }

@@ -2,15 +2,15 @@
 
 use crate::app::Application;
 use crate::app::reach::Reach;
-use crate::app::registry::App;
+use crate::arch::Machine;
 use crate::msg::params::{Parameter, Parameters};
 use shared_abi::optee_msg::Direction;
 use shared_abi::pta::device::{CMD_GET_DEVICES, CMD_GET_DEVICES_RPMB, CMD_GET_DEVICES_SUPP, UUID};
 use shared_abi::tee::TeeResult;
 use uuid::Uuid;
 
-/// The pseudo-TA.
-pub struct Device;
+/// The pseudo-TA, with a function that names the `n`th of the devices that a machine has.
+pub struct Device(pub fn(machine: &Machine, n: usize) -> Option<Uuid>);
 
 impl Application for Device {
     fn uuid(&self) -> Uuid {
@@ -31,8 +31,8 @@ impl Application for Device {
             return Err(TeeResult::BAD_PARAMETERS);
         }
         let mut size = 0;
-        for app in App::devices(reach.machine()).filter(|_| wanted) {
-            let uuid = app.uuid();
+        let devices = (0..).map_while(|n| self.0(reach.machine(), n));
+        for uuid in devices.filter(|_| wanted) {
             if size + uuid.as_bytes().len() <= list.len() {
                 reach.write(list, size, uuid.as_bytes())?;
             }

@@ -74,8 +74,8 @@ impl Application for Stats {
     }
 }
 
-/// Gives the heap's figures. `free2_sum` is left 0, as in OP-TEE without the heap's debugging: it would take a walk through
-/// all free blocks.
+/// Gives the heap's figures. `free2_sum` is left 0, as in OP-TEE without the heap's debugging: it would take a walk
+/// through all free blocks.
 fn heap(reach: Reach<'_, '_>) -> Alloc {
     let figures = reach.heap_figures();
     let mut desc = [0; 32];

@@ -1,7 +1,7 @@
 //! The first instructions, and what the MMU is set to.
 
 use super::nexus_map;
-use crate::arch::root::NONE;
+use crate::arch::tables::NONE;
 use core::arch::global_asm;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::opteed::TEESMC_OPTEED_RETURN_ENTRY_DONE;

@@ -5,7 +5,7 @@
 //! of the thread's registers go into its context.
 
 use super::machine::Machine;
-use crate::arch::{Exit, Start, ThisThread};
+use crate::arch::thread::{Exit, Start, ThisThread};
 use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
@@ -50,7 +50,7 @@ impl Default for Context {
 }
 
 impl Context {
-    /// One that runs nothing.
+    /// Makes a context that runs nothing.
     pub const fn new() -> Self {
         Self(UnsafeCell::new(Registers { x: [0; 31], sp: 0, pc: 0, pstate: 0 }))
     }

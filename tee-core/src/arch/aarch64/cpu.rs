@@ -10,17 +10,17 @@ pub const STACK_STRIDE: usize = 12 * 1024;
 /// Of these, the guard page.
 pub const STACK_GUARD: usize = 4096;
 
-/// Number of this CPU, from 0. QEMU's `virt` with a GICv3 numbers up to 16 CPUs in affinity level 0, and the entry code
-/// lets no CPU in whose number is not less than [`MAX_CPUS`].
+/// Returns this CPU's number, from 0. QEMU's `virt` with a GICv3 numbers up to 16 CPUs in affinity level 0, and the
+/// entry code lets no CPU in whose number is not less than [`MAX_CPUS`].
 pub fn index() -> usize {
     affinity::number(MPIDR_EL1.get()) & (MAX_CPUS - 1)
 }
 
 const _: () = assert!(MAX_CPUS.is_power_of_two());
 
-/// An index that was found to be less than `len`, and is so for a CPU as well that executes ahead of that comparison:
-/// there it may be 0 instead (CSDB; Arm's "Cache Speculation Side-channels", variant 1). For indices that the normal
-/// world chooses.
+/// Returns an index that was found to be less than `len` so that it is less for a CPU as well that executes ahead of
+/// that comparison: there it may be 0 instead (CSDB; Arm's "Cache Speculation Side-channels", variant 1). For indices
+/// that the normal world chooses.
 #[inline(always)]
 pub fn confined(index: usize, len: usize) -> usize {
     let confined: usize;
@@ -51,7 +51,7 @@ pub fn frequency() -> u64 {
     CNTFRQ_EL0.get()
 }
 
-/// Whether the CPU has RNDR (Arm ARM D24.2.61, field RNDR).
+/// Says whether the CPU has RNDR (Arm ARM D24.2.61, field RNDR).
 pub fn has_rndr() -> bool {
     ID_AA64ISAR0_EL1.get() >> 60 != 0
 }

@@ -5,7 +5,7 @@ use core::arch::global_asm;
 
 global_asm!(include_str!("exceptions.S"));
 
-/// An exception that the TEE's code must not cause.
+/// Ends the TEE after an exception that its code must not cause.
 #[unsafe(no_mangle)]
 extern "C" fn exception_panic() -> ! {
     panic!(

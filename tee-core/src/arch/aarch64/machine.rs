@@ -25,12 +25,12 @@ impl Machine {
         let _ = store::<u64>(range, from) || store::<u32>(range, from) || store::<u8>(range, from);
     }
 
-    /// Whether the CPU makes random numbers.
+    /// Says whether the CPU makes random numbers.
     pub fn has_random(&self) -> bool {
         cpu::has_rndr()
     }
 
-    /// A random number; `None` if the CPU has none ready.
+    /// Returns a random number; `None` if the CPU has none ready.
     pub fn random(&self) -> Option<u64> {
         if !self.has_random() {
             return None;
@@ -42,7 +42,7 @@ impl Machine {
         (ready != 0).then_some(number)
     }
 
-    /// Time since the machine started.
+    /// Returns the time since the machine started.
     pub fn uptime(&self) -> Duration {
         let (ticks, frequency) = (CNTPCT_EL0.get(), CNTFRQ_EL0.get().max(1));
         let nanoseconds = u128::from(ticks % frequency) * 1_000_000_000 / u128::from(frequency);
@@ -67,7 +67,7 @@ fn load<T: FromBytes + IntoBytes + KnownLayout>(range: NsRange, into: &mut [u8])
     }
 }
 
-/// The same the other way.
+/// Stores in units of `T` if both sides are made of them; whether they are.
 #[inline(always)]
 fn store<T: FromBytes + Immutable + KnownLayout + Copy>(range: NsRange, from: &[u8]) -> bool {
     let to = range.pa() as *mut T;

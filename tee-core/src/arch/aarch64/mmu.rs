@@ -1,4 +1,4 @@
-//! What the MMU is told: tables, barriers, invalidations. What is told when is decided in `arch::{root, peephole}`.
+//! What the MMU is told: tables, barriers, invalidations. What is told when is decided in `nexus::{space, peephole}`.
 
 use super::machine::Machine;
 use aarch64_cpu::asm::barrier;
@@ -16,7 +16,7 @@ impl Machine {
         unsafe { at.write_volatile(entry) };
     }
 
-    /// The upper range's root table and ASID, from the next ISB on.
+    /// Sets the upper range's root table and ASID, from the next ISB on.
     ///
     /// # Safety
     ///
@@ -27,48 +27,48 @@ impl Machine {
         unsafe { asm!("msr ttbr1_el1, {}", in(reg) value, options(nostack)) };
     }
 
-    /// What was written to tables before is seen by the walks of all CPUs after it.
+    /// Makes what was written to tables seen by the walks of all CPUs that come after it.
     #[inline(always)]
     pub fn dsb_ishst(&self) {
         // SAFETY: a barrier. Not `nomem`: accesses must not be moved across.
         unsafe { asm!("dsb ishst", options(nostack)) };
     }
 
-    /// The same, and invalidations on all CPUs have ended.
+    /// Does what [`dsb_ishst`](Self::dsb_ishst) does, and waits for the invalidations on all CPUs.
     #[inline(always)]
     pub fn dsb_ish(&self) {
         // SAFETY: as above.
         unsafe { asm!("dsb ish", options(nostack)) };
     }
 
-    /// Invalidations on this CPU have ended.
+    /// Waits for the invalidations on this CPU.
     #[inline(always)]
     pub fn dsb_nsh(&self) {
         // SAFETY: as above.
         unsafe { asm!("dsb nsh", options(nostack)) };
     }
 
-    /// What follows is executed with all that was done before.
+    /// Executes what follows with all that was done before.
     #[inline(always)]
     pub fn isb(&self) {
         barrier::isb(barrier::SY);
     }
 
-    /// All CPUs forget what they cached under an ASID.
+    /// Makes all CPUs forget what they cached under an ASID.
     #[inline(always)]
     pub fn tlbi_aside1is(&self, asid: u64) {
         // SAFETY: what is forgotten is read again from the tables.
         unsafe { asm!("tlbi aside1is, {}", in(reg) asid << 48, options(nostack)) };
     }
 
-    /// This CPU forgets what it cached for the page of an address, under whatever ASID.
+    /// Makes this CPU forget what it cached for the page of an address, under whatever ASID.
     #[inline(always)]
     pub fn tlbi_vaae1(&self, va: usize) {
         // SAFETY: as above.
         unsafe { asm!("tlbi vaae1, {}", in(reg) va >> 12 & 0xFFF_FFFF_FFFF, options(nostack)) };
     }
 
-    /// What stands at an address of the upper range.
+    /// Returns what stands at an address of the upper range.
     #[inline(always)]
     pub fn at(&self, va: usize, _len: usize) -> *mut u8 {
         va as *mut u8

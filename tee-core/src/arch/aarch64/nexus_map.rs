@@ -27,7 +27,7 @@ unsafe impl Sync for Tables {}
 
 static POOL: Tables = Tables(UnsafeCell::new([const { PageTable::EMPTY }; TABLES]));
 
-/// Physical address of the root table: the first that is given out.
+/// Returns the physical address of the root table: the first that is given out.
 pub fn root() -> u64 {
     POOL.0.get() as u64
 }
@@ -83,7 +83,7 @@ macro_rules! address_of {
     };
 }
 
-/// The address after the image: the page pool starts there.
+/// Returns the address after the image: the page pool starts there.
 pub fn image_end() -> u64 {
     address_of!(__image_end) as u64
 }
@@ -92,7 +92,7 @@ pub fn image_end() -> u64 {
 pub struct NexusMap(RootTable<El1And0, Pool>);
 
 impl NexusMap {
-    /// The image, the UART, and the blocks in which the device tree lies. Runs with the MMU off.
+    /// Maps the image, the UART, and the blocks in which the device tree lies. Runs with the MMU off.
     pub fn new(device_tree: u64) -> Self {
         let mut map = Self(RootTable::with_va_range(Pool { used: 0 }, ROOT_LEVEL, El1And0, VaRange::Lower));
         map.add(address_of!(__text_start), address_of!(__text_end), CODE);
@@ -137,13 +137,13 @@ impl NexusMap {
         }
     }
 
-    /// The map is complete; its tables stay.
+    /// Completes the map; its tables stay.
     pub fn keep(self) {
         core::mem::forget(self);
     }
 }
 
-/// The whole blocks that hold the device tree, which has at most 1 MiB; none if there is no tree.
+/// Returns the whole blocks that hold the device tree, which has at most 1 MiB; none if there is no tree.
 fn tree_blocks(device_tree: u64) -> Range {
     if device_tree == 0 || device_tree > LIMIT - 2 * BLOCK {
         return Range::new(0, 0);

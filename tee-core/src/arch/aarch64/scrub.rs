@@ -1,23 +1,22 @@
 //! Zeroing pages.
 
 use super::machine::Machine;
-use crate::arch::peephole;
 use crate::memory::pages::PAGE_SIZE;
 use core::arch::asm;
 
 impl Machine {
-    /// Zeroes the page at this physical address.
+    /// Zeroes the page at this physical address, which `reach` runs a function on.
     ///
     /// # Safety
     ///
     /// The page must be secure RAM of the TEE that nothing else uses.
-    pub unsafe fn zero(&self, pa: u64) {
-        // SAFETY: promised by the caller.
-        unsafe { peephole::with(self, pa, zero) };
+    #[inline(always)]
+    pub unsafe fn zero(&self, _pa: u64, reach: impl FnOnce(fn(&mut [u64; PAGE_SIZE / 8]))) {
+        reach(zero);
     }
 }
 
-/// By DC ZVA, whole cache lines at a time, where it is allowed (Arm ARM D24.2.36).
+/// Zeroes by DC ZVA, whole cache lines at a time, where it is allowed (Arm ARM D24.2.36).
 fn zero(page: &mut [u64; PAGE_SIZE / 8]) {
     let dczid: u64;
     // SAFETY: reads an identification register.

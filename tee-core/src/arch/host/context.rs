@@ -2,7 +2,7 @@
 
 use super::cpu;
 use super::machine::Machine;
-use crate::arch::{Exit, Start, ThisThread};
+use crate::arch::thread::{Exit, Start, ThisThread};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 use std::cell::RefCell;
@@ -75,7 +75,7 @@ impl Machine {
 pub struct Context(#[expect(dead_code, reason = "two contexts have two addresses")] u64);
 
 impl Context {
-    /// One that runs nothing.
+    /// Makes a context that runs nothing.
     pub const fn new() -> Self {
         Self(0)
     }
@@ -151,12 +151,12 @@ pub unsafe fn finish(code: u64) -> ! {
     unreachable!("a thread that has ended goes on")
 }
 
-/// A foreign interrupt is pending.
+/// Suspends the thread because a foreign interrupt is pending.
 pub(super) fn interrupt() {
     exchange(Exit::ForeignInterrupt);
 }
 
-/// Whether a thread of the TEE runs, and not a CPU on its own stack.
+/// Says whether a thread of the TEE runs, and not a CPU on its own stack.
 pub(super) fn is_thread() -> bool {
     !cpu::thread().is_null()
 }

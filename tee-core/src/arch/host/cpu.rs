@@ -65,7 +65,7 @@ thread_local! {
     static STATE: State = const { State::idle(0) };
 }
 
-/// Number of the CPU.
+/// Returns the CPU's number.
 #[inline(never)]
 pub fn index() -> usize {
     NUMBER.with(|number| number.0) * EACH + STATE.with(|state| state.which.get())
@@ -117,19 +117,19 @@ pub(super) fn elsewhere<R>(f: impl FnOnce() -> R) -> R {
     on(EACH - 1, f)
 }
 
-/// The way out of the thread of the TEE that runs on this CPU; null if none does.
+/// Returns the way out of the thread of the TEE that runs on this CPU; null if none does.
 #[inline(never)]
 pub(super) fn thread() -> *const Yielder {
     STATE.with(|state| state.thread.get())
 }
 
-/// A thread of the TEE runs on this CPU from now on, or none. Returns what did before.
+/// Makes a thread of the TEE the one that runs on this CPU, or none. Returns what did before.
 #[inline(never)]
 pub(super) fn set_thread(thread: *const Yielder) -> *const Yielder {
     STATE.with(|state| state.thread.replace(thread))
 }
 
-/// As [`crate::arch::confined`] of the real machine; nobody here executes ahead.
+/// Returns the index, as the real machine does; nobody here executes ahead.
 pub fn confined(index: usize, len: usize) -> usize {
     if index < len { index } else { 0 }
 }
@@ -138,7 +138,7 @@ pub fn confined(index: usize, len: usize) -> usize {
 pub struct Masked(PhantomData<*const ()>);
 
 impl Masked {
-    /// Masks.
+    /// Masks interrupts.
     #[expect(clippy::new_without_default, reason = "masking interrupts is nothing that goes without saying")]
     #[inline(never)]
     pub fn new() -> Self {
@@ -146,7 +146,7 @@ impl Masked {
         Self(PhantomData)
     }
 
-    /// Whether interrupts are masked.
+    /// Says whether interrupts are masked.
     #[inline(never)]
     pub fn is() -> bool {
         STATE.with(|state| state.masked.get() != 0)

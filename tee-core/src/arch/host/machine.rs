@@ -49,12 +49,13 @@ impl Machine {
         self.state.lock().unwrap()
     }
 
-    /// What the normal world does while the TEE accesses memory.
+    /// Sets what the normal world does while the TEE accesses memory.
     pub fn watch(&self, watcher: Option<Watcher>) {
         self.state().watcher = watcher;
     }
 
-    /// A foreign interrupt is pending at the `n`th access from now, or at the first one after it where it isn't masked.
+    /// Makes a foreign interrupt pending at the `n`th access from now, or at the first one after it where it isn't
+    /// masked.
     pub fn interrupt_after(&self, n: usize) {
         let mut state = self.state();
         state.interrupt_at = state.accesses + n;
@@ -70,17 +71,17 @@ impl Machine {
         f(&mut self.state().ram)
     }
 
-    /// The normal world reads.
+    /// Reads as the normal world.
     pub fn peek(&self, pa: u64, len: usize) -> Vec<u8> {
         self.state().ram.bytes(pa, len).to_vec()
     }
 
-    /// The normal world writes.
+    /// Writes as the normal world.
     pub fn poke(&self, pa: u64, bytes: &[u8]) {
         self.state().ram.write(pa, bytes);
     }
 
-    /// An access of the TEE comes: what happens before it.
+    /// Does what happens before an access of the TEE.
     fn access(&self, range: NsRange) -> MutexGuard<'_, State> {
         let mut state = self.state();
         let n = state.accesses;
@@ -108,19 +109,19 @@ impl Machine {
         self.access(range).ram.write(range.pa(), from);
     }
 
-    /// Whether the CPU makes random numbers.
+    /// Says whether the CPU makes random numbers.
     pub fn has_random(&self) -> bool {
         self.random.load(Ordering::SeqCst)
     }
 
-    /// A number that looks random (SplitMix64).
+    /// Returns a number that looks random (SplitMix64).
     pub fn random(&self) -> Option<u64> {
         let state = self.entropy.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         self.has_random().then_some(mixed ^ (mixed >> 27))
     }
 
-    /// Time since the machine started: a millisecond for each time somebody asks.
+    /// Returns the time since the machine started: a millisecond for each time somebody asks.
     pub fn uptime(&self) -> Duration {
         Duration::from_millis(self.entropy.fetch_add(1, Ordering::SeqCst) & 0xFFFF)
     }

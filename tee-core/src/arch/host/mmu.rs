@@ -1,6 +1,6 @@
 //! The fake machine's MMU: every CPU walks translation tables and caches whatever hardware may cache.
 //!
-//! It holds `arch::{root, peephole}` and `nexus::space` to the rules of the architecture (Arm ARM D8.14 to D8.17), and where the
+//! It holds `nexus::{space, peephole}` to the rules of the architecture (Arm ARM D8.14 to D8.17), and where the
 //! architecture leaves something open it does the worst:
 //!
 //! * What is written to a table is not seen before the writer's DSB, and not used by the writer before its ISB.
@@ -17,8 +17,7 @@ use super::cpu;
 use super::machine::Machine;
 use super::tlb::{Leaf, Tlb};
 use super::window::{Shape, Window};
-use crate::arch::peephole;
-use crate::arch::root::{BASE, NONE};
+use crate::arch::tables::{BASE, NONE, PEEPHOLE_TABLE};
 use crate::memory::pages::PAGE_SIZE;
 use shared_abi::layout::TEE;
 use std::ops::Range;
@@ -116,13 +115,13 @@ fn split(ttbr1: u64) -> (u64, u64) {
     (ttbr1 & (ADDRESS | 0xF80), ttbr1 >> 48)
 }
 
-/// Number of a page of the TEE's memory.
+/// Returns the number of a page of the TEE's memory.
 fn index(pa: u64) -> usize {
     assert!(TEE.holds(pa, PAGE_SIZE as u64), "{pa:#x} is no page of the TEE's memory");
     (pa - TEE.base) as usize / PAGE_SIZE
 }
 
-/// The page that an entry of level 3 leads to, if it is valid.
+/// Returns the page that an entry of level 3 leads to, if it is valid.
 fn leaf(entry: u64) -> Option<u64> {
     if entry & 1 == 0 {
         return None;
@@ -149,7 +148,7 @@ impl Mmu {
         }
     }
 
-    /// The CPU that this runs on.
+    /// Finds the CPU that this runs on.
     fn here(&mut self) -> usize {
         let number = cpu::index();
         self.cpus.iter().position(|cpu| cpu.number == number).unwrap_or_else(|| {
@@ -169,13 +168,13 @@ impl Mmu {
         }
     }
 
-    /// The table of level 3 that an entry of a root table leads to.
+    /// Returns the table of level 3 that an entry of a root table leads to.
     fn table(&self, root: u64, entry: u64) -> Option<u64> {
         let word = self.word(root + 8 * entry);
         (word & 0b11 == 0b11).then_some(word & ADDRESS)
     }
 
-    /// CPUs walk where they can, and cache what they find.
+    /// Lets CPUs walk where they can, and cache what they find.
     fn speculate(&mut self) {
         for n in 0..self.cpus.len() {
             self.walk(n, self.cpus[n].before);
@@ -195,7 +194,7 @@ impl Mmu {
         self.cpus[n].tlb.fill((asid, pa, table.version), leaves, cached);
     }
 
-    /// A CPU may use what it cached from now on.
+    /// Fails if a CPU that may use what it cached from now on has cached what is not so.
     fn check(&self, n: usize) {
         let (root, asid) = split(self.cpus[n].ttbr1);
         if let Err(why) = self.cpus[n].tlb.check(asid, self.table(root, 0)) {
@@ -203,13 +202,13 @@ impl Mmu {
         }
     }
 
-    /// What this CPU wrote to tables is seen.
+    /// Makes what this CPU wrote to tables seen.
     fn publish(&mut self, n: usize) {
         self.cpus[n].synchronized = false;
         let mut writes = std::mem::take(&mut self.cpus[n].writes);
         // A CPU uses no peephole but its own, and so looks there when it does.
         writes.retain(|(at, entry)| {
-            let of_peephole = (at & ADDRESS) == peephole::TABLE.pa();
+            let of_peephole = (at & ADDRESS) == PEEPHOLE_TABLE.pa();
             if of_peephole {
                 self.set_word(*at, *entry);
             }
@@ -252,7 +251,7 @@ impl Mmu {
         table.version = self.versions;
     }
 
-    /// The invalidations of this CPU have ended: its own, or for all.
+    /// Ends the invalidations of this CPU: its own, or for all.
     fn invalidate(&mut self, n: usize, everywhere: bool) {
         for va in std::mem::take(&mut self.cpus[n].addresses) {
             self.cpus[n].peephole.take_if(|(of, _)| *of == va);
@@ -273,7 +272,7 @@ impl Mmu {
         }
     }
 
-    /// Where an address of the partition's range is in the host's memory.
+    /// Finds an address of the partition's range in the host's memory.
     fn partition(&mut self, n: usize, places: Range<usize>) -> *mut u8 {
         let found = self.cpus[n].found.as_ref().filter(|found| found.0 == places && found.2 == self.epoch);
         let (root, _) = split(self.cpus[n].ttbr1);
@@ -290,14 +289,14 @@ impl Mmu {
         start
     }
 
-    /// What a CPU's peephole shows.
+    /// Returns what a CPU's peephole shows.
     fn shown(&self, n: usize, va: usize) -> Option<u64> {
         let (root, _) = split(self.cpus[n].ttbr1);
         let table = self.table(root, ((va - BASE) / PAGE_SIZE / PLACES) as u64)?;
         leaf(self.word(table + 8 * ((va - BASE) / PAGE_SIZE % PLACES) as u64))
     }
 
-    /// Where a CPU's peephole is in the host's memory.
+    /// Finds a CPU's peephole in the host's memory.
     fn peephole(&mut self, n: usize, va: usize) -> *mut u8 {
         let pa = self.shown(n, va).expect("a translation fault: the peephole is closed");
         let (number, known) = (self.cpus[n].number, self.cpus[n].peephole.replace((va, pa)));
@@ -336,7 +335,7 @@ impl Machine {
         mmu.cpus[here].writes.push((at as u64, entry));
     }
 
-    /// The upper range's root table and ASID, from the next ISB on.
+    /// Sets the upper range's root table and ASID, from the next ISB on.
     ///
     /// # Safety
     ///
@@ -347,14 +346,14 @@ impl Machine {
         mmu.cpus[here].next = Some(value);
     }
 
-    /// What was written to tables before is seen by the walks of all CPUs after it.
+    /// Makes what was written to tables seen by the walks of all CPUs that come after it.
     pub fn dsb_ishst(&self) {
         let mut mmu = self.mmu();
         let here = mmu.here();
         mmu.publish(here);
     }
 
-    /// The same, and invalidations on all CPUs have ended.
+    /// Does what [`dsb_ishst`](Self::dsb_ishst) does, and waits for the invalidations on all CPUs.
     pub fn dsb_ish(&self) {
         let mut mmu = self.mmu();
         let here = mmu.here();
@@ -362,14 +361,14 @@ impl Machine {
         mmu.publish(here);
     }
 
-    /// Invalidations on this CPU have ended.
+    /// Waits for the invalidations on this CPU.
     pub fn dsb_nsh(&self) {
         let mut mmu = self.mmu();
         let here = mmu.here();
         mmu.invalidate(here, false);
     }
 
-    /// What follows is executed with all that was done before.
+    /// Executes what follows with all that was done before.
     pub fn isb(&self) {
         let mut mmu = self.mmu();
         let here = mmu.here();
@@ -383,21 +382,21 @@ impl Machine {
         }
     }
 
-    /// All CPUs forget what they cached under an ASID.
+    /// Makes all CPUs forget what they cached under an ASID.
     pub fn tlbi_aside1is(&self, asid: u64) {
         let mut mmu = self.mmu();
         let here = mmu.here();
         mmu.cpus[here].asids.push(asid);
     }
 
-    /// This CPU forgets what it cached for the page of an address, under whatever ASID.
+    /// Makes this CPU forget what it cached for the page of an address, under whatever ASID.
     pub fn tlbi_vaae1(&self, va: usize) {
         let mut mmu = self.mmu();
         let here = mmu.here();
         mmu.cpus[here].addresses.push(va);
     }
 
-    /// What stands at `len` bytes from an address of the upper range on.
+    /// Returns what stands at `len` bytes from an address of the upper range on.
     pub fn at(&self, va: usize, len: usize) -> *mut u8 {
         let mut mmu = self.mmu();
         let here = mmu.here();
@@ -413,8 +412,8 @@ impl Machine {
     ///
     /// # Safety
     ///
-    /// The page must be secure RAM of the TEE that nothing else uses.
-    pub unsafe fn zero(&self, pa: u64) {
+    /// The page must be secure RAM of the TEE that nothing else uses. It need not be reached by an address here.
+    pub unsafe fn zero(&self, pa: u64, _reach: impl FnOnce(fn(&mut [u64; PAGE_SIZE / 8]))) {
         let mut mmu = self.mmu();
         mmu.epoch += 1;
         let page = &mut mmu.pages[index(pa)];
@@ -427,7 +426,7 @@ impl Machine {
         }
     }
 
-    /// What must hold on this CPU between calls: no partition is mapped.
+    /// Fails unless what must hold on this CPU between calls does: no partition is mapped.
     pub fn assert_idle(&self) {
         let mut mmu = self.mmu();
         let here = mmu.here();

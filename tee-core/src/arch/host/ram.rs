@@ -14,7 +14,7 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// Memory at these addresses.
+    /// Makes memory at these addresses.
     pub fn new(range: Range) -> Self {
         let size = range.size as usize;
         Self { base: range.base, bytes: vec![0; size], written: vec![0; size.div_ceil(PAGE * 64)] }
@@ -25,12 +25,12 @@ impl Ram {
         at..at + len
     }
 
-    /// `len` bytes from `pa` on.
+    /// Gives `len` bytes from `pa` on.
     pub fn bytes(&self, pa: u64, len: usize) -> &[u8] {
         &self.bytes[self.at(pa, len)]
     }
 
-    /// The same, to be written.
+    /// Gives `len` bytes from `pa` on, to be written.
     pub fn bytes_mut(&mut self, pa: u64, len: usize) -> &mut [u8] {
         let place = self.at(pa, len);
         for page in place.start / PAGE..place.end.div_ceil(PAGE) {
@@ -44,7 +44,7 @@ impl Ram {
         self.bytes_mut(pa, bytes.len()).copy_from_slice(bytes);
     }
 
-    /// The addresses of the pages that were written to.
+    /// Lists the addresses of the pages that were written to.
     pub fn written(&self) -> impl Iterator<Item = u64> {
         self.written.iter().enumerate().flat_map(move |(word, bits)| {
             let mut bits = *bits;
@@ -56,7 +56,7 @@ impl Ram {
         })
     }
 
-    /// From now on nothing was written.
+    /// Forgets what was written.
     pub fn forget_written(&mut self) {
         self.written.fill(0);
     }

@@ -59,7 +59,7 @@ impl Tlb {
         }
     }
 
-    /// What is wrong if an address of the range is used under this ASID, with this table.
+    /// Says what is wrong if an address of the range is used under this ASID, with this table.
     pub fn check(&self, asid: u64, table: Option<u64>) -> Result<(), String> {
         if let Some(place) = self.global.first() {
             return Err(format!("page {place} is cached as global, and so under every ASID"));

@@ -16,7 +16,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Aligned as the range is, as far as the heap's allocator can tell, so that it does the same as on the machine.
+    /// Aligns the memory as the range is, as far as the heap's allocator can tell, so that it does the same as on the
+    /// machine.
     fn layout(self) -> Layout {
         Layout::from_size_align(self.pages * PAGE_SIZE, 4 << 20).expect("a partition fits into the host's memory")
     }
@@ -71,7 +72,7 @@ impl Window {
         self.start().wrapping_add(place * PAGE_SIZE)
     }
 
-    /// The host's addresses of it.
+    /// Returns the host's addresses of it.
     pub fn addresses(&self) -> Range<usize> {
         let start = self.start().addr();
         start..start + self.memory().1.pages * PAGE_SIZE

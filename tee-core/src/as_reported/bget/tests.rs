@@ -193,7 +193,7 @@ fn a_block_is_not_freed_twice() {
     memory.free(block);
 }
 
-/// The blocks that [`tell`] tells of: index, address, size.
+/// Lists the blocks that [`tell`] tells of: index, address, size.
 fn told(memory: &mut Memory) -> Vec<(u8, u64, u64)> {
     let tape = Tape::begin();
     let heap = memory.heap.as_mut_ptr().expose_provenance();

@@ -238,8 +238,8 @@ impl Pair {
         let (mut owned, mut count) = ([false; TEE.size as usize / PAGE_SIZE], 0);
         for id in self.world.vms.borrow().keys().filter_map(|id| VmId::new(*id)) {
             let known = self.tee.vms().look(id, |state| {
-                count += state.pages.len();
-                for page in &state.pages {
+                count += state.pages().len();
+                for page in state.pages() {
                     let twice = replace(&mut owned[(page.pa() - TEE.base) as usize / PAGE_SIZE], true);
                     assert!(!twice, "a page is owned twice");
                 }
@@ -309,8 +309,8 @@ impl Pair {
         }
         self.destroy_all();
         self.tee.vms().for_each(|state| {
-            let nobodys = state.id.is_none() && state.pages.is_empty();
-            assert!(nobodys && state.inside == 0 && state.life == Life::Building, "a slot is not empty");
+            let nobodys = state.id().is_none() && state.pages().is_empty();
+            assert!(nobodys && state.inside() == 0 && state.life() == Life::Building, "a slot is not empty");
         });
         self.calls
     }

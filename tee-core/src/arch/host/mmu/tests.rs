@@ -1,8 +1,8 @@
 //! Code that does one thing wrong, and is found out.
 
 use super::*;
-use crate::arch::peephole::{self, PAGE_ATTRIBUTES};
-use crate::arch::root::{Root, TABLE};
+use crate::arch::tables::{PAGE_ATTRIBUTES, Root, TABLE};
+use crate::nexus::peephole;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const TABLES: [u64; 2] = [TEE.base + 0x10_0000, TEE.base + 0x11_0000];
@@ -74,13 +74,13 @@ impl Code {
         for pa in [table, page] {
             if !self.is(NotScrubbed) {
                 // SAFETY: nobody uses the page.
-                unsafe { self.machine.zero(pa) };
+                unsafe { peephole::zero(&self.machine, pa) };
             }
         }
         self.map(table, STRUCT, page);
         // SAFETY: the VM's own table.
         unsafe {
-            self.machine.set_entry(self.root(vm).add(15), peephole::TABLE.pa() | TABLE);
+            self.machine.set_entry(self.root(vm).add(15), PEEPHOLE_TABLE.pa() | TABLE);
             self.machine.set_entry(self.root(vm), table | TABLE);
         }
         if !self.is(MapsWithoutDsb) {
@@ -118,7 +118,7 @@ impl Code {
 
     fn peep(&self, pa: u64) {
         let va = 0xFFFF_FFFF_FFE0_0000 + cpu::index() * PAGE_SIZE;
-        let entry = (peephole::TABLE.pa() as *mut u64).wrapping_add(cpu::index());
+        let entry = (PEEPHOLE_TABLE.pa() as *mut u64).wrapping_add(cpu::index());
         // SAFETY: this CPU's own entry.
         unsafe { self.machine.set_entry(entry, pa | PAGE_ATTRIBUTES) };
         self.machine.dsb_ishst();
@@ -176,7 +176,8 @@ impl Code {
     /// Two VMs on two CPUs; the first one goes, and its pages become the second one's.
     fn run(&self) {
         // SAFETY: nothing was done on the machine yet.
-        unsafe { NONE.set(&self.machine, 0) };
+        unsafe { self.machine.set_entry(NONE.peepholes(), PEEPHOLE_TABLE.pa() | TABLE) };
+        self.machine.dsb_ishst();
         self.machine.isb();
         for vm in 0..2 {
             self.create(vm, TABLES[vm], PAGES_OF_VM[vm]);
@@ -189,7 +190,7 @@ impl Code {
         if self.is(UsesWithoutIsb) {
             self.select(0);
             // SAFETY: it is closed.
-            unsafe { self.machine.set_entry(peephole::TABLE.pa() as *mut u64, 0) };
+            unsafe { self.machine.set_entry(PEEPHOLE_TABLE.pa() as *mut u64, 0) };
             self.machine.dsb_ishst();
             self.machine.at(BASE + STRUCT * PAGE_SIZE, 1);
         }

@@ -7,32 +7,9 @@
 //! the translation table itself, which the CPUs' table walks read as one page.
 #![expect(unsafe_code, reason = "translation tables")]
 
-use super::{Machine, Masked, cpu_index};
+use crate::arch::tables::{PAGE_ATTRIBUTES, PEEPHOLE_TABLE, PEEPHOLES};
+use crate::arch::{Machine, Masked, cpu_index};
 use crate::memory::pages::PAGE_SIZE;
-use core::cell::UnsafeCell;
-
-/// A translation table of level 3.
-#[repr(C, align(4096))]
-pub struct Table(UnsafeCell<[u64; 512]>);
-
-// SAFETY: each CPU writes its own entry only, with interrupts masked.
-unsafe impl Sync for Table {}
-
-impl Table {
-    /// Physical address.
-    pub fn pa(&self) -> u64 {
-        self.0.get() as u64
-    }
-}
-
-/// The table of all peepholes: CPU n's is entry n.
-pub static TABLE: Table = Table(UnsafeCell::new([0; 512]));
-
-/// Address of CPU 0's peephole: the last 2 MiB.
-const BASE: usize = 0xFFFF_FFFF_FFE0_0000;
-
-/// Valid, a page, secure, normal memory (MAIR 0), read-write at EL1 only, inner shareable, accessed, never executable.
-pub const PAGE_ATTRIBUTES: u64 = 0b11 | (3 << 8) | (1 << 10) | (1 << 53) | (1 << 54);
 
 /// Runs `f` on the page at physical address `pa`. What it writes to a translation table is seen by the walks that come
 /// after it.
@@ -43,8 +20,8 @@ pub const PAGE_ATTRIBUTES: u64 = 0b11 | (3 << 8) | (1 << 10) | (1 << 53) | (1 <<
 pub unsafe fn with<R>(machine: &Machine, pa: u64, f: impl FnOnce(&mut [u64; PAGE_SIZE / 8]) -> R) -> R {
     let _masked = Masked::new();
     let cpu = cpu_index();
-    let va = BASE + cpu * PAGE_SIZE;
-    let entry = TABLE.0.get().cast::<u64>().wrapping_add(cpu);
+    let va = PEEPHOLES + cpu * PAGE_SIZE;
+    let entry = PEEPHOLE_TABLE.entry(cpu);
     // SAFETY: the entry is this CPU's own, and was invalid: no invalidation is needed before it is used.
     unsafe { machine.set_entry(entry, pa | PAGE_ATTRIBUTES) };
     machine.dsb_ishst();
@@ -58,4 +35,14 @@ pub unsafe fn with<R>(machine: &Machine, pa: u64, f: impl FnOnce(&mut [u64; PAGE
     machine.dsb_nsh();
     machine.isb();
     result
+}
+
+/// Zeroes the page at physical address `pa`.
+///
+/// # Safety
+///
+/// The page must be secure RAM of the TEE that nothing else uses.
+pub unsafe fn zero(machine: &Machine, pa: u64) {
+    // SAFETY: promised by the caller.
+    unsafe { machine.zero(pa, |zero| with(machine, pa, zero)) };
 }
