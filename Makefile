@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Every target first makes sure that its tools are there; that is silent and quick when nothing is missing.
 LAB := cargo run --quiet --package lab --
 # What `make run`, `make shell` and `make debug` boot.
@@ -48,14 +49,16 @@ docs: setup ## Build the book (the course, the reference) and the API documentat
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	@echo "target/doc/shared_abi/index.html"
 
-lint: setup ## rustfmt, clippy on host and firmware targets, rustdoc: no warning allowed.
+lint: setup ## rustfmt, clippy on host and firmware targets, rustdoc: no warning allowed; cargo-deny if it is there.
 	@cargo fmt --all --check
 	@cargo fmt --manifest-path tee-core/fuzz/Cargo.toml --check
 	@cargo fmt --manifest-path hypervisor/fuzz/Cargo.toml --check
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
 	@# The fuzzer's own library is C++.
-	@! command -v c++ >/dev/null || cargo clippy --manifest-path tee-core/fuzz/Cargo.toml --target-dir target/fuzz --locked --quiet -- -D warnings
-	@! command -v c++ >/dev/null || cargo clippy --manifest-path hypervisor/fuzz/Cargo.toml --target-dir target/fuzz --locked --quiet -- -D warnings
+	@! command -v c++ >/dev/null || for fuzzed in tee-core hypervisor; do cargo clippy --quiet --locked \
+		--manifest-path $$fuzzed/fuzz/Cargo.toml --target-dir target/fuzz -- -D warnings || exit; done
+	@! command -v cargo-deny >/dev/null || said=$$(cargo deny --offline check licenses bans sources 2>&1) || \
+		{ echo "$$said"; exit 1; }
 	@$(LAB) clippy
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
