@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Installs what building and booting need, and says how to build for the bare-metal target (setup/toolchain.toml in the
 # target folder).
 #

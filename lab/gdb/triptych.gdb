@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # Attaches to a machine that waits (`make debug`) and knows the symbols of every layer.
 #
 # Started in the folder that holds the layers' ELF files; `make debug` prints the command. Addresses are those of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The calls: the diagram, the list with its filters.
 const state = { call: 0, step: 0, words: "", who: "", level: "", what: "", bad: false };
 const panes = {};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The heading, and what was expected.
 function heading() {
   const good = data.verdict === "PASS";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The diagram: one swim lane per exception level, steps to scale, what lies between calls cut out.
 //
 // A call has a place on a long axis in instructions ("u"): all calls that the filter lets through, one after another,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // Whose memory is whose, moving with time.
 const OWNERS = [
   ["free", "--free"],

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // A panic: the path to it, and the free list that it is about.
 function panics() {
   if (!data.panics.length) return null;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The whole run on one axis: each VM's life, its calls, the heap of its partition.
 // What moves when another call is selected.
 const cursors = {};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The selected call: its steps, the fields of the selected step.
 // How a call's instructions are shared between the levels.
 function split(call) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The console, and how all this was measured.
 function consoleLines() {
   if (!data.console.length) return null;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // A card for each VM that has something to tell, and a table of the others.
 function vms() {
   if (!data.vms.length) return null;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab book`: the documents as a book of web pages that open from disk.
 //!
 //! mdBook makes the pages. Links out of `docs/`, to sources and scenarios, it leaves as they are, though the pages

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine's time: the host's, less what the host lets the machine wait for a CPU.
 //!
 //! How long a scenario may take is said for a host that has a CPU for each of the machine's. On a busy one the machine

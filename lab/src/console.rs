@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the machine says: bytes of two serial ports become lines of speakers.
 
 use crate::trace::Entry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine that waits for gdb before its first instruction.
 
 use crate::console::{Listener, Port};

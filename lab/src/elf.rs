@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From ELF to the raw bytes that a machine without a loader starts.
 
 use crate::kernel::Place;

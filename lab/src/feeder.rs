@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is piped into `lab shell`, typed as a person would: not before somebody asks for it.
 //!
 //! A kernel throws away what its UART got before it was ready. So each line waits for a prompt: a VM's line that has

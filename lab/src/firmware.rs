@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The layers and our own guests, built from source.
 
 use crate::elf;

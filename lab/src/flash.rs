@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The flash that the machine is started from: boot stage, manifest, firmware package.
 //!
 //! A scenario may ask for a flash with one thing wrong. The damage is done here, to the packed bytes, so that the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's debugger stub, as far as the lab uses it: some CPUs run while others don't, and a CPU is stopped somewhere
 //! and changed.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guests of a scenario as files at addresses: what the loader puts into memory, and what the tree says about it.
 
 use crate::firmware::{Firmware, Program};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run's expectations with their evidence as JUnit XML, which CI systems show.
 
 use crate::judge::Verdict;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who ends QEMU when the lab can't: a process that waits for the lab's end, however that comes.
 //!
 //! A lab that is killed (`kill -9`) cleans nothing up. The keeper holds the other end of a pipe, which the system

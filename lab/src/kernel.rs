@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernels as they come: compressed, for EFI, as ELF. What can be unpacked is, down to what a VM starts; of the rest is
 //! said what it is.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lab: builds Triptych's layers, puts them into a machine, watches it and judges what it saw.
 //!
 //! The machine is QEMU's `virt`. A *scenario* (`scenarios/*.toml`) says what boots, what is sent to it and what must be

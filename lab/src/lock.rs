@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Folders that one lab at a time works in.
 
 use crate::progress::Progress;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A running machine as a stream of events: bytes of either port, the end, Ctrl-C.
 
 use crate::clock::Clock;

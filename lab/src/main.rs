@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line of the lab.
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more.

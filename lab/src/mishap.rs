@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What layers say when the machine is not the one that a scenario describes.
 //!
 //! A run in which one of these lines comes fails, and ends soon, unless the scenario expects the line: whatever else is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which CPU models the installed QEMU has for the machine. Asked of QEMU itself: each release knows others.
 
 use crate::qemu::{PROGRAM, doubled};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a scenario to everything that QEMU needs: programs built, guests fetched, flash and tree written.
 
 use crate::firmware::{Firmware, Program};

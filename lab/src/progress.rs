@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the lab is doing before there is a machine to watch.
 //!
 //! On a terminal a spinner that goes away; in a log one plain line per step.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU: its command line, its process, its serial ports.
 //!
 //! Each serial port is a socket that the lab listens on before QEMU starts, so not one byte is lost, and QEMU waits if

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a machine ended, as QEMU tells on its control socket (QMP).
 //!
 //! Its exit status does not say: with `-no-reboot` a machine that resets itself, and a QEMU that is ended from outside,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs a scenario and judges it.
 
 use crate::console::Line;

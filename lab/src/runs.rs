@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Folders that runs leave behind: flash, tree, logs, and what was made of them.
 
 use crate::lock;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lines on the user's terminal, or wherever they go.
 //!
 //! All that the lab prints goes through here. Who reads it through a pipe may have seen enough (`lab run … | head`):

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An interactive machine: the terminal becomes the keyboard of the selected VM.
 //!
 //! Keys go to the normal world's serial port as they are typed. Ctrl-A is the escape: `n` after it is for the

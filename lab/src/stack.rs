@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whose the layers are that a scenario runs on: ours, or what a user puts in their place.
 //!
 //! A scenario says how the chain is joined (`[chain]`); this says which monitor, which TEE and which normal world stand

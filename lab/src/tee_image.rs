@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Another TEE as its build leaves it: what is put at 0x0E10_0000, and entered at its first byte.
 //!
 //! A raw image is that already. OP-TEE's build also writes one behind a header (`tee.bin`), or beside one

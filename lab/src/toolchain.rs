@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How this machine builds for the bare-metal target.
 //!
 //! Most have the target from rustup and plain `cargo` does it. Where setup had to take another way (a distribution's

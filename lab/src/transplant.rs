@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Another firmware's flash with a normal world of ours.
 //!
 //! The flash is one for this machine: boot code at its first byte, and at 0x4_0000 a firmware image package, where

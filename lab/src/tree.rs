@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device tree that the chain boots with: the machine's own, and the VMs beside it.
 //!
 //! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`); properties that are ours

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Typing into VMs' consoles, one text after another, each once the line was seen that it waits for.
 //!
 //! The hypervisor's console has one keyboard. Ctrl-A `n` gives it to the next VM, and the hypervisor says who has it.

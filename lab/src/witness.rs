@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who watches a run: hears its consoles, types what the scenario sends, keeps its records, and knows when it is over.
 
 use crate::console::{Line, Listener, Port};

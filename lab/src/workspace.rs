@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where things are: the checkout that the lab works on, and what it writes.
 //!
 //! Both are found when the lab runs. A built checkout is copied, moved, or one of two; cargo then sees no reason to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The figures that take no Linux are what the committed baseline has them to be.
 
 use lab::bench::{Options, measure};

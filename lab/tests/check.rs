@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exercises of the course: untouched ones fail and say where, right answers pass, wrong ones don't.
 //!
 //! `answers/` holds one right answer of each; the exercises themselves are never edited. `cheats/` holds, for each,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest contract on each CPU model, with 1 to 8 CPUs, alone and beside a noisy VM: `cortex-a57::2::noise`.
 //!
 //! The last test says which known faults are none any more: their entries in `images/contract/known-faults.toml` go.

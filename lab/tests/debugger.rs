@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What QEMU's machine has no case of, made up by the debugger.
 //!
 //! It has no memory or bus that fails, no core of several threads, and nothing behind the registers that only silicon

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The documents: links lead somewhere, every page is in the book, and commands are ones that exist.
 //!
 //! Links to other hosts are not followed: a test needs no network.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernels as they come, started: packed, linked for one place, and looking for their tree behind themselves.
 
 use flate2::Compression;

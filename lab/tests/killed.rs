@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A lab that is killed leaves nothing behind.
 #![cfg(target_os = "linux")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lab with a machine that it doesn't build: nineteen instructions that print to both serial ports and power off.
 //! What fails here is the lab, not a layer.
 

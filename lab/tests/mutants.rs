@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Broken code: of every line that keeps VMs apart some test must notice when it is another one.
 //!
 //! `cargo mutants` changes one line after another (`.cargo/mutants.toml` says where, and which changes nobody can

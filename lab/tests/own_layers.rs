@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A person's own TEE and flash: `--tee FILE`, `--flash FILE`, and what `lab flash` writes, by the lab's command line.
 //!
 //! Real ones are not in the checkout: ours, and that with the reported bug, are given as if they were somebody else's.

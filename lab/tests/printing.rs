@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the lab prints, where nobody reads it to its end.
 
 mod program;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reported bug is in the image that has it, gone with each remedy as far as that goes, and nowhere else.
 
 use lab::firmware::{Firmware, Program};

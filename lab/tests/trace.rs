@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the layers tell is what QEMU saw, it is whole, and it costs what it says.
 
 use lab::command::run::keep;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab watch` on a terminal: what it shows, and that it gives the terminal back on every way out.
 
 #[cfg(target_os = "linux")]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lab in checkouts that were copied, moved, or are one of two: it works on the one that is meant.
 
 mod program;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who speaks to the TEE: the client id that the hypervisor stamps into x7.
 //!
 //! The id 0 names the hypervisor itself (`HYP_CLNT_ID`), every other one a VM. OP-TEE up to 4.4 took the number as it

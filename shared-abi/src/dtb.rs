@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A flattened device tree, checked before anybody reads it (Devicetree Specification 0.4 §5).
 //!
 //! The crates that the layers read trees with take a tree at its word. `fdt` 0.1.5 panics over a string without an end,

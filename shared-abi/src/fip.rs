@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The flash image's contents: the firmware image package (FIP) of TF-A (`firmware_image_package.h`) and our manifest.
 //!
 //! The package says where images are, the manifest what they must hash to. The manifest stands beside the package in

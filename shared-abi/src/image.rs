@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a kernel's file is: an arm64 `Image`, by its header (Linux `Documentation/arch/arm64/booting.rst`), or
 //! something that has to be unpacked first.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Physical addresses of the machine: QEMU's `virt` with `secure=on,virtualization=on,gic-version=3`.
 //!
 //! Addresses are fixed by `hw/arm/virt.c`; how the secure SRAM and the flash are divided is ours, with the TEE where

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The contracts between Triptych's layers, as types.
 //!
 //! Everything two layers must agree on stands here once: function ids, return codes, message structures, addresses and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How much a layer says about what others make happen.
 //!
 //! A guest can reset itself, and a hypervisor create a VM, as often as it likes. A line takes long, on a console that

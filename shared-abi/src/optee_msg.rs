@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The OP-TEE message ABI (OP-TEE `core/include/optee_msg.h` and `optee_rpc_cmd.h`).
 //!
 //! A message is a [`MsgHeader`] followed by its [`MsgParam`]s, in memory that the normal world shares. What is read

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The OP-TEE SMC ABI (OP-TEE `core/arch/arm/include/sm/optee_smc.h`).
 //!
 //! All calls are SMC32: the upper halves of their arguments are not part of them. x7 is the client id

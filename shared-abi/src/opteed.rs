@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the monitor and the TEE say to each other: TF-A's OP-TEE dispatcher ABI ("opteed").
 //!
 //! The monitor enters the TEE once at its first byte with x0 = start of the pageable part (0: none), x1 = size of its

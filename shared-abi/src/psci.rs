@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Function ids of the Power State Coordination Interface (Arm DEN 0022, version 1.1).
 //!
 //! Only the ids and their names: arguments, states and error codes are the `arm-psci` crate's types, which monitor and

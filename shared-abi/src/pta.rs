@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pseudo-TAs: trusted services inside the TEE core, their UUIDs and commands.
 //!
 //! `device`, `rng` and `stats` are OP-TEE's (`lib/libutee/include/pta_*.h`), so that Linux's drivers and OP-TEE's tools

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Function ids of the SMC Calling Convention (Arm DEN 0028, version 1.4).
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Result codes and origins of the GlobalPlatform TEE Internal Core API (GPD_SPE_010, 1.3, §3.3).
 
 use core::fmt;

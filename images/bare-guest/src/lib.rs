@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest without an operating system: one program at EL1 that uses the TEE and says what the TEE answered.
 //!
 //! It needs what the guest contract gives it (a device tree in x0, a PL011, a GICv3, PSCI) and is an arm64 `Image`, so

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the guest learns of its machine from its device tree.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The devices: PL011 and what the GIC needs for a sleeping CPU to wake.
 
 use crate::arch::timer;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of the command line.
 #![forbid(unsafe_code)]
 

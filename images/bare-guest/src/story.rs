@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the guest does and says. Every line that claims something about the TEE is caused by what the TEE answered.
 #![forbid(unsafe_code)]
 

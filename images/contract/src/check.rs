@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Checks: what each one sees is a line.
 
 use crate::arch::cpu::Cpu;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Time, by the virtual counter.
 
 use crate::arch::sysreg::{read, write};

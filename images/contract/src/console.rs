@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The console: a PL011 where the guest contract has it.
 
 use crate::arch::mmio::{read32, write32};

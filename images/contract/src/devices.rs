@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The devices beside the interrupt controller.
 
 use crate::arch::catch;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The interrupt controller: GICv3, registers by interrupt.
 
 use crate::arch::cpu::Cpu;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest contract as a suite of bare programs: what a guest sees of its hardware.
 //!
 //! One file a topic (`topic`), one line a check, with what was observed and no verdict. The lab runs the same image on

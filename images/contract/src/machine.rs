@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the program learns of its machine from its device tree.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A noisy neighbour: every CPU has its registers full, is interrupted a thousand times a second, calls its siblings,
 //! touches every device, and never rests for long.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Words by which CPUs tell each other something.
 
 use crate::clock;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each command asks of the TEE, and what the user is told.
 
 use core::fmt::{self, Write};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The `optee` driver's device as a [`Tee`].
 //!
 //! What it needs of the kernel is behind [`Kernel`], so that the requests it builds are tested on the host.

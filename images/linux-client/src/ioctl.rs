@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE driver's interface to user space: Linux's `include/uapi/linux/tee.h`.
 
 use uuid::Uuid;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `tee-client`: uses the TEE from Linux's user space, through the `optee` driver's `/dev/tee0`.
 //!
 //! It is a static AArch64 Linux program without a C library: built for the bare-metal target like the firmware, it

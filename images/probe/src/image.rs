@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A script appended to the probe's image.
 //!
 //! The image is an arm64 `Image`; of its header's reserved words the first says where in memory, from the image's first

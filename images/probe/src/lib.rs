@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The probe: a program that plays a script of steps at the exception level at which it is started.
 //!
 //! At EL1 it is a guest and as hostile as its script; at EL2 it stands in the hypervisor's place. So the layers that

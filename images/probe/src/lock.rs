@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A lock that needs no atomic read-modify-write: Lamport's bakery.
 //!
 //! The probe runs with its MMU off, so its memory is Device memory to its CPUs, where exclusive accesses need not work

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that others hand over: the device tree and the script.
 
 use crate::player::Machine;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The console: a PL011, at the same place on the machine and in the guest contract.
 
 use arm_pl011_uart::{PL011Registers, Uart};

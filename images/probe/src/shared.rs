@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the CPUs that play a script share: variables, barriers, where everybody is, how many expectations failed.
 //!
 //! Each word is written by plain stores, and the counters by one CPU each: see [`crate::lock`] for why.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the probe reads in the device tree.
 //!
 //! `fdt` panics over some damaged trees; ours come from the firmware or the hypervisor below, which the probe trusts to

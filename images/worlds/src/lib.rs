@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Two worlds that overwrite each other's registers.
 //!
 //! One image, started twice: as the TEE (secure EL1) and in the hypervisor's place (EL2). Both write a number of their

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was measured, as the machine's lines say it.
 
 use super::table::{Entry, Source};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Figures that do not depend on the host: instructions, counted by the machine itself.
 //!
 //! Under `-icount shift=0,sleep=off` runs repeat exactly; what samples differ in is the state that they meet. The

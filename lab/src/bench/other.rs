@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The same calls to the TEE of a flash that is not ours.
 
 use super::measured::{self, Measured};

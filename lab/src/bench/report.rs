@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Figures beside their goals, another system's, and those of an earlier day.
 
 use super::measured::Measured;

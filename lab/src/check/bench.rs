@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a checker boots machines with.
 
 use super::grade::contradictions;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 2: which layer refuses which image, and who is silent then.
 
 use super::bench::Bench;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 8: a hole in the TEE's check of addresses, a script that shows it, and the mended check in a booted TEE.
 
 use super::bench::{Bench, holds};

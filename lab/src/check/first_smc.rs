@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 1: who answers an SMC, and what.
 
 use super::bench::{Bench, refuted};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 8's function on its own: compiled for the host, where it can be asked about a hundred thousand references.
 //!
 //! What does not compile is told here, with the student's own file and line. It gets nothing but `core`: what is to be

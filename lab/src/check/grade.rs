@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a machine made of the answers: which of them it contradicts.
 
 use super::bench::evidence;

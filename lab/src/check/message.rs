@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 5: a message by hand, and a message that changes while it is being served.
 
 use super::bench::Bench;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab check`: whether the exercises of the course are done.
 //!
 //! An exercise is a small file in `docs/course/exercises/` that the student changes. It is judged by what machines do

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A copy of the sources with one file changed: what a student wrote becomes part of a layer.
 
 use crate::workspace::{Workspace, write_if_changed};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A question of an exercise, and whether what was written is an answer to it.
 //!
 //! An answer is a constant: what asks the machine (a register, memory, the counter) says nothing of what one thinks

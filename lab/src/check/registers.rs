@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is said of a register that a list has and should not, and of those that it lacks.
 
 use crate::scenario::distance;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 7: what each remedy alone makes of sequences that the report does not have.
 
 use super::bench::Bench;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 6: the report's TEE dies, the default one does not, and the script never says the id 0.
 
 use super::bench::{Bench, holds};

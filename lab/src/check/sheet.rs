@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An exercise's file as it was handed in, held against the exercise as it is asked.
 //!
 //! `questions/NN.toml` is the exercise with a [`Question`] in every place that is to be filled in. All the rest of what

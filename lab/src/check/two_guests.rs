@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 4: two guests whose addresses are the same and whose memory is not.
 
 use super::bench::{Bench, refuted};

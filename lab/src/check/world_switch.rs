@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exercise 3: a monitor that keeps the registers that the student names, and two worlds that overwrite each other's.
 
 use super::bench::Bench;

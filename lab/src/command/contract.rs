@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab contract`: the guest contract, or topics of it, on one machine.
 
 use crate::contract::compare::compare;

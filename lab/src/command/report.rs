@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab report`: a scenario, traced, and what happened in it as one HTML file.
 
 use super::run::keep;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab run`: a scenario on CPU models, one after another.
 
 use crate::judge::Verdict;

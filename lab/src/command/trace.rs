@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab trace`: a kept trace as lines.
 
 use crate::runs::TRACED;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Plain QEMU's lines against a guest's.
 
 use super::Place;

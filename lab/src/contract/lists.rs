@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The committed lists: where the guest contract is another than plain QEMU's, and what is known to be wrong.
 
 use super::Place;

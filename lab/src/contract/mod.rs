@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest contract: the same bare program on plain QEMU and as our guest, whose lines must be the same.
 //!
 //! The program is `images/contract`; beside it stand the lists of what may differ. Time is the count of instructions on

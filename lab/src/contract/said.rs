@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the contract's program said: a line for each check.
 
 use std::fmt;

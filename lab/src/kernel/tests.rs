@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::elf::tests::{Segment, elf};
 use flate2::{Compression, write::GzEncoder};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine's own apt, with a private state: another architecture and release, nothing installed, no root.
 //!
 //! apt verifies the lists that it fetches: the release file by the archive's keyring, the package lists by the release

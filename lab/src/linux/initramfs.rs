@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The initramfs: a newc cpio archive (the kernel's `buffer-format` document), the same bytes for the same contents.
 
 use std::io::Write;

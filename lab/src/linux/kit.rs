@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit: what the guest needs out of Debian's packages, each file with its SHA-256.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which of Debian's mirrors is asked, and whose word its package lists need.
 
 use std::env;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Linux guest: Debian's arm64 kernel, unmodified, and an initramfs made here.
 //!
 //! Three steps, each remembered under the cache folder, so that a run with nothing to do touches no network and says

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel modules: which ones are needed, in which order they must be loaded, and as plain ELF files.
 //!
 //! The package has no `modules.dep` (depmod makes it on an installed machine), but each module names what it needs in

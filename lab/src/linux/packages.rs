@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Debian's packages: the recorded ones, or the current ones where the mirror has those no longer; fetched once,
 //! remembered with their SHA-256, fetched again when missing or damaged.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The record: which packages the Linux guest is made of, in `images/linux/packages.toml`.
 
 use std::fs;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files of the cache folder: locked, hashed, replaced whole.
 
 use std::fs::{self, File};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What became of each sequence under each remedy.
 
 use super::svg::{Drawing, WIDTH, room, wrapped};

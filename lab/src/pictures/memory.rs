@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the RAM of VMs is: as each of them sees it, and as it is.
 
 use super::svg::Drawing;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab pictures`: the pictures of the course, drawn from runs.
 //!
 //! Each is one traced run and what of its records is shown. They are committed, so that the course can be read without

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records of a trace, one below the other: at which level the CPU went on, and for how many instructions.
 
 use super::svg::{Drawing, WIDTH, room, wrapped};

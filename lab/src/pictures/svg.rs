@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A drawing as SVG: text, bars and lines, readable on light and on dark pages, and on a phone.
 //!
 //! A picture that is wider than the page is made smaller by whoever shows it, its text with it. So none is wider than

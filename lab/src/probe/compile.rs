@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From steps as a scenario writes them to the script that the probe plays.
 
 use super::names::{self, Ram};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Expressions that mean the same whatever a machine answers: numbers, the names of specifications, what is made of
 //! both.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a step expects.
 
 use super::compile::{Compiler, Mistake, Place};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads expressions: numbers, names, operators as in C, and what the probe can work out when it plays.
 
 use super::names::known;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages: what a step's keys put where, and the names of a message's fields.
 
 use super::compile::{Compiler, Mistake, Place};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Scripts for the probe: from a scenario's `[[step]]` tables to the bytes that it plays.
 //!
 //! [`source`] is what a scenario may write, `compile` makes the compact form of it, and `play` puts the result into

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names that expressions may use for the numbers of specifications and of the machine.
 
 use probe::script::expression::Known;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which probe plays what: the scripts of a scenario, and what is expected of every probe without being written down.
 
 use super::compile::{Mistake, Source, compile};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Steps as a scenario writes them.
 //!
 //! A step is one table; the key that says what it does ([`RawStep::actions`]) must be the only one of its kind in it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One step: what it writes, does, expects and keeps.
 
 use super::compile::{Compiler, Mistake, Place};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From TOML to a script that is played on a machine of the test's own.
 
 use crate::scenario::Scenario;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the page draws, as JSON. `lab/report/*.js` reads it.
 
 use super::fields;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every register of a record by the name of its field, as the function's ABI has it.
 
 use super::names::{answer, bytes, client, conduit, interrupt, owner, printable, state_words, world};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run leaves beside its trace, so that a report can be made of it again.
 
 use crate::console::Line;

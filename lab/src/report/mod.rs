@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab report`: one HTML file that shows what happened in a run, from the layers' own records.
 //!
 //! | module | what |

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The page: one file that needs no network and runs nothing but its own script.
 
 use super::data::data;

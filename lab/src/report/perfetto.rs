@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A run as Chrome's trace events, which `ui.perfetto.dev` and `chrome://tracing` open.
 //!
 //! The format is the public document "Trace Event Format": complete events (`X`), counters (`C`), instants (`i`) and

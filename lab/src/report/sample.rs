@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Traces that were never recorded: what the layers would write, for tests of those who read traces.
 
 use crate::trace::{Entry, Trace};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Texts that are written once and then named by number: most of a report repeats itself.
 
 use super::story::esr::Field;

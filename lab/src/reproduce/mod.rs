@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab reproduce`: the reported bug in the TEE that has it, and what each remedy alone makes of it.
 //!
 //! [`table`] is what the file `scenarios/reproduce/matrix.toml` says: TEEs, sequences, and the cell that each pair must

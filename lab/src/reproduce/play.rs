@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One TEE, one sequence, one machine.
 
 use super::table::{Cell, Table};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file of the matrix: which TEEs, which sequences, and what must become of each.
 
 use crate::probe::source::RawSteps;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is expected of our guests without being written down: that none of the steps that they play fails.
 
 use super::{Expect, Scenario};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A scenario: one chain of trust, what boots on it, what is sent to it and what must be seen.
 //!
 //! Every table refuses keys it doesn't know; [`Error`] makes of that an error with the nearest key that exists.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads the rings of a running machine from the file behind its memory.
 //!
 //! QEMU maps the file as the machine's RAM; the lab only ever reads it, so the machine cannot notice. A thread looks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A trace as a file: `trace.bin` in a run's folder.
 //!
 //! Little-endian words: `MAGIC`; frequency; lost; damaged; 1 if a tick is an instruction; how many entries. Then each

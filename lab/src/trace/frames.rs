@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Takes frames out of what a serial port says.
 //!
 //! A frame ([`shared_abi::trace::frame`]) stands between the console's lines, within one, or has one within it: layers

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file behind a machine's memory.
 
 use anyhow::{Context, Result};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Many rings, each in its own order, become one sequence.
 //!
 //! All CPUs share the counter, so the earlier time comes first. Under `-icount` no two layers of a CPU ever read the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The layers' records of a run, collected while it runs, kept, reopened.
 //!
 //! What a record is and how it leaves the machine is the contract of [`shared_abi::trace`]; here is the side that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A trace in the making, by whichever way the records leave the machine.
 
 use super::collector::Collector;

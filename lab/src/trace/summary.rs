@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How much a trace holds, and what it cost; its end, for who looks for a failure.
 
 use super::text::Log;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the modules of this folder share in their tests, and the tests of [`Trace`] itself.
 
 use super::*;

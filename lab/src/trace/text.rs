@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records as lines of a log: when, where, whose, what.
 
 use super::Entry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The picture: on a narrow terminal one column with the console that has the focus, on a wide one all consoles beside
 //! it.
 

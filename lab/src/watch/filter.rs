@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which records are shown.
 
 use crate::trace::Entry;

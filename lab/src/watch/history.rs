@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every record so far, and what was going on at each.
 
 use super::filter::{Filter, News};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a key does.
 //!
 //! While keys go to a VM, Ctrl-A is the escape as in `lab shell`: Ctrl-A Escape takes the keyboard back, Ctrl-A Ctrl-A

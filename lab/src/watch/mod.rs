@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab watch`: a running machine, seen step by step.
 //!
 //! The layers write their records into memory that the lab reads from outside, so watching disturbs nothing, and

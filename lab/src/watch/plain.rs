@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lines, where there is no terminal: what is said, and the records that the view would show, as they come.
 
 use super::filter::Filter;

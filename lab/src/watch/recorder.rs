@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The view of a whole run as one moving SVG, for documents: the same picture that a terminal shows, drawn as it went.
 
 use super::draw::{Scene, draw};

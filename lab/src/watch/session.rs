@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine, its consoles and its records, as they come.
 
 use super::history::History;

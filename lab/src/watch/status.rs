@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the layers and VMs are doing, from the records alone: small enough to be kept at many points of time.
 
 use crate::report::story::place::{Follower, Place};

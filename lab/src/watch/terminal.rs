@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The terminal, and how it is given back: on every way out, by `q`, Ctrl-C, a signal, an error or a panic.
 
 use super::draw::{Scene, draw};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the user looks at: where in time, which filter, which console.
 
 use super::filter::Filter;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Processes, as only Linux tells of them this easily.
 
 use anyhow::{Context, Result};

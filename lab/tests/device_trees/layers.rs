@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every layer reads a tree, as one after the other does at boot.
 
 use dtoolkit::model::DeviceTree;

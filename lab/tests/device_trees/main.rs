@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Damaged device trees: none makes any layer of the chain panic, and what the first one lets through the others take.
 
 mod layers;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A Chromium without a window, told what to do over its debugging pipe (Chrome DevTools Protocol).
 //!
 //! Keys are pressed as a keyboard would press them, and the page is asked with scripts of the test's own, which its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // Every text of the page that has less contrast to what it stands on than WCAG 2.1 asks of small text (1.4.3: 4.5 to
 // 1).
 (() => {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The report in a real browser: it loads without a complaint and shows what the trace holds, at a desk, on a phone
 //! and in the dark; all of it can be read, reached with the keyboard and linked to.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Linux boots with each key of `[machine]` and `[chain]`: `key::chain.harden-branch-predictor=true::cortex-a57`.
 //!
 //! Each test is two-guests.toml with one more key, and all that is expected there must hold. The keys are those that a

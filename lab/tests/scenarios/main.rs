@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every scenario on every CPU model that it names is a test: `two-guests::max`. So is each of them on layers that
 //! check themselves, `checked::two-guests::max`, and Linux with each key of a machine and its chain: [`keys`].
 //!

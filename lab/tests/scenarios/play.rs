@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs a scenario on what is built once for all of them.
 
 use anyhow::{Result, anyhow};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lab on a terminal of its own, and what that terminal shows.
 
 use crate::program;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Trees as `vm-fdt` writes them, and what can be wrong with them. `lab/tests/device_trees` has what nobody thought of.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How an event stands in a record: a number, eight bits of detail and up to eight words.
 //!
 //! Encoding is a constant function that the compiler turns into stores; decoding believes nothing.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can happen, as a type.
 
 pub use super::encoding::Encoded;

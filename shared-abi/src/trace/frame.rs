@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A record as a line of text among the other lines of a UART.
 //!
 //! `\x1e` (the record separator of ASCII), the layer and the CPU as a digit each, the record's words as hexadecimal

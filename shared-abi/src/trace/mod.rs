@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the layers tell about themselves: records of fixed size, and the two ways by which they leave the machine.
 //!
 //! A layer that is built to trace (cargo feature `trace`) writes a [`Record`] at each step that matters: who came, what

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An event with its time, as 80 bytes.
 
 use super::event::{Encoded, Event};

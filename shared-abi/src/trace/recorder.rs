@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One CPU's end of tracing: gives each record its number and brings it out of the machine.
 
 use super::event::{Encoded, Event};

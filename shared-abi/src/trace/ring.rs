@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Records in memory: a ring for each layer on each CPU.
 //!
 //! [`crate::layout::TRACE`] is cut into [`SLOT`]s, `layer * MAX_CPUS + cpu`. A slot begins with a header of [`HEADER`]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The words of which events are made: small enumerations, each value with its number.
 
 /// A world of the Arm architecture.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exceptions: none is expected, so each one says what it is and ends the VM.
 
 use super::power_off;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only AArch64 can say: the way in, exceptions, the timer and the way to the TEE.
 
 mod boot;

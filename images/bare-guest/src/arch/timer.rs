@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sleeping, by the virtual timer.
 
 use aarch64_cpu::asm::{barrier, wfi};

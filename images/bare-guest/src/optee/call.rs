@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One yielding call, from its message to its end, with the TEE's requests in between.
 
 use super::page::Page;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The client: what it knows of the TEE, and what it asks of it.
 
 use super::call::Place;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A client of OP-TEE: what a driver must do to send a message and to serve the TEE meanwhile.
 //!
 //! It speaks the SMC ABI with the message ABI on top (OP-TEE `optee_smc.h`, `optee_msg.h`), with dynamic shared memory

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that is shared with the TEE.
 
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The client and the story against a small TEE in Rust.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU's own: its number, what becomes of its exceptions.
 
 use super::exceptions::{Exception, Frame, is_back, skip};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Byte order: data as big-endian at EL1 (SCTLR_EL1.EE) and at EL0 (E0E). Instructions are little-endian always.
 
 use super::snippet::{Ran, Snippet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exceptions: what a check asked for is noted, all else ends the check.
 
 use super::cpu::Cpu;

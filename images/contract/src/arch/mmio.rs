@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Accesses to devices, one plain instruction each.
 
 use core::arch::asm;

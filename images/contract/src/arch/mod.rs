@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only AArch64 can say: the way in, exceptions, translation, devices, byte order, other CPUs, and *snippets*:
 //! instructions that a check runs with registers of its choice.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The other CPUs: started for a job, off when it is done.
 
 use super::boot::AT_ENTRY;

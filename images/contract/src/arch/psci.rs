@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls to PSCI, by the instruction that the device tree names.
 
 use super::snippet::{Ran, snippet};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Snippets: instructions that a check runs with registers of its choice. What they fault on is noted and skipped.
 
 use super::cpu::{Caught, Cpu, Resume};

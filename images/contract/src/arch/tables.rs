@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Translation: one to one by blocks of 1 GiB, devices below, RAM from 0x4000_0000, and a *window* of pages that checks
 //! give whatever attributes they need.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs of AArch32 at EL0: device accesses, system calls, what traps, and where exceptions go.
 
 use crate::arch::mmio::{read32, read64, write32, write64};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Caches: their maintenance, their being off and on. QEMU has none, so what shows is that every operation is there, is
 //! refused to whom it must be, faults as it must, and loses no data.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Self-hosted debugging: single step, breakpoints, watchpoints, the registers (Arm ARM D2).
 
 use crate::arch::cpu::{Caught, Cpu};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Big-endian data accesses to devices and memory. Instructions, and registers by MSR and MRS, have no byte order.
 
 use crate::arch::endianness::{big_endian, run_big_endian, with_big_endian_el0};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exceptions at EL1: what ESR, FAR, ELR and SPSR say (Arm ARM D1.3, D19.2.37).
 
 use crate::arch::exceptions::leave;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Floating point and SIMD: the registers stay over everything that takes a CPU away, and can be denied.
 
 use crate::arch::cpu::Cpu;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the CPU says that it is: ID registers, caches, and what EL1 has not.
 
 use crate::arch::snippet::snippet;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The forms in which instructions access a device: widths, extensions, write-back, pairs, SIMD, exclusives, atomics,
 //! unprivileged; and where they end.
 

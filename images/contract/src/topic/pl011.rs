@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The UART, a PL011 (Arm DDI 0183).
 
 use crate::arch::cpu::Cpu;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The real-time clock, a PL031 (Arm DDI 0224).
 
 use crate::arch::catch;

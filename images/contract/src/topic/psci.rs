@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Power: PSCI 1.1 (DEN 0022) and the calling convention (SMCCC, DEN 0028).
 
 use crate::arch::boot::AT_ENTRY;

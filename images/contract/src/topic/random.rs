@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random sequences on the interrupt controller. Both machines play the same ones, and what they answer must be the
 //! same.
 //!

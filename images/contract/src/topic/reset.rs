@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A reset of the machine (SYSTEM_RESET): what everything is afterwards. The last topic: it begins in one life of the
 //! program and ends in the next, which knows of the first by the clock, whose time a reset leaves.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The generic timers of EL1: virtual and physical (Arm ARM D11).
 
 use crate::arch::cpu::Cpu;

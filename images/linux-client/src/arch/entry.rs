@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the kernel enters the program, and where it leaves.
 
 use core::arch::global_asm;

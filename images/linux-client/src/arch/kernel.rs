@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! `/dev/tee0`: the requests of [`crate::ioctl`] and the mapped shared memory.
 
 use crate::arch::syscall::{self, Descriptor};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! AArch64 Linux without a C library: the entry and the system calls.
 #![allow(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! System calls: number in x8, arguments in x0 to x5, answer in x0; -4095 to -1 are error numbers (Linux's
 //! `include/uapi/asm-generic/unistd.h`, syscall(2)).
 

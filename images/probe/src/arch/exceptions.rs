@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exceptions: of a guarded instruction they are an answer, all others are the probe's end.
 
 use super::{guard, power_off};

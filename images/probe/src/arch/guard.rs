@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each CPU's guard: where the exception vector finds the stack of a guarded instruction.
 
 use aarch64_cpu::asm::barrier;

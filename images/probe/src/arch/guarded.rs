@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Instructions that may end in an exception, and what becomes of it.
 //!
 //! [`Frame`] holds the registers for one such instruction. `probe_guarded` saves what Rust needs on the stack, puts the

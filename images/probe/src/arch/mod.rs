@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What only AArch64 can say: the way in, instructions that may fault, and one CPU as the player's machine.
 
 mod boot;

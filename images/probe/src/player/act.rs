@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What steps do.
 
 use super::{Fault, Machine, Place, Player, REGISTERS};

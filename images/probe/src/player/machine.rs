@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the player needs of a machine; `arch` has the real one, the tests have theirs.
 
 use crate::script::expression::Width;

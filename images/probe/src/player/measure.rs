@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Measures what a call takes, in ticks of the counter.
 //!
 //! Where the machine counts instructions as virtual time and the counter ticks with them, these are instructions. The

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The player on a machine that is a table of memory words and answers every call with its own arguments.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Goes through a whole script before anything of it is played.
 
 use super::step::{Action, Assignment, Call, Step};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers that are only known when a step is played: in postfix order, one byte for an operation.
 //!
 //! Arithmetic wraps around at 64 bits: an address that wraps is something to try, not a mistake.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The script in its compact form: what the lab writes and the probe plays. Both use these types.
 //!
 //! [`Script::parse`] goes through all of it once and refuses what is damaged, so that the player never meets a step

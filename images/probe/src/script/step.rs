@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Steps, as the player plays them. What a scenario calls a message or a page list are writes by now.
 
 use super::expression::{Expression, Width, coded};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a script stands in bytes: little-endian numbers, texts and lists with their length before them.
 //!
 //! Whoever reads checks every bound: a script that was cut, or that is none, is an error and never a panic.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's log of executed instructions (`-d exec,nochain`, one instruction in each block).
 
 use std::io::{self, BufRead};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the instructions of each figure go: by level and function, from QEMU's log of executed instructions.
 //!
 //! The scenario is run again with that log, in which each instruction is a line, and read as it is written. Its

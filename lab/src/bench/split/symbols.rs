@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which function of which layer an instruction belongs to, by the symbols of the programs in the machine.
 
 use super::Level;

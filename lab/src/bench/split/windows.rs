@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was executed between two readings of the counter, found in the stream of all instructions.
 //!
 //! The probe reads the counter at labels that are known, and passes another one whenever it prints a figure. So the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A call, from the first record of it to the last.
 
 use super::esr::{self, Esr};

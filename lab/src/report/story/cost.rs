@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What writing a record takes, to be taken off.
 
 use crate::trace::{Entry, Trace};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A layer's panic, and the free list that it is about.
 
 use crate::trace::Entry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exception syndromes by field (Arm ARM DDI 0487, D24.2.40 "ESR_EL2").
 
 /// The value of an ESR_ELx.

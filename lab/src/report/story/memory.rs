@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whose memory is whose, over time.
 
 use crate::trace::Entry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From records to what a person wants to know: who asked whom for what, what each step took, what became of it.
 //!
 //! A [`Teller`] hears records in their order, all at once or as they come, and its [`Story`] is what they tell so far.

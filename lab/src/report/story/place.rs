@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who executes on a CPU after a record.
 
 use crate::trace::Entry;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::report::sample::{COST, Sample};
 use shared_abi::optee_smc::{OPTEE_SMC_CALL_WITH_ARG, OPTEE_SMC_VM_CREATED};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which records belong to which call.
 //!
 //! On each CPU at most one call is under way. It begins where somebody asks: a VM at EL2, the hypervisor itself by SMC,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM, as the layers told of it.
 
 use super::call::interrupt_exit;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What must be seen: that it can be, and that it says something when it is.
 
 use super::listed;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine, and what is in its flash.
 
 use super::expects::{nobody, not_part_of_a_line, speakers};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the types of a scenario cannot say.
 //!
 //! A scenario is evidence, so nothing in it may be without effect: what would be ignored, could never happen, or would

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is typed: to whom, and after what.
 
 use super::expects::{nobody, not_part_of_a_line, speakers};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is refused, with the very words.
 
 use crate::scenario::Scenario;

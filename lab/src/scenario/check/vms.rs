@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The VMs. Their bounds are the hypervisor's own; what it would skip a VM for is said here in the scenario's words.
 
 use super::is_plain;

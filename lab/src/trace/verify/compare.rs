@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Goes through a trace and QEMU's log, side by side.
 
 use super::log::{Line, Returned, Seen, Taken};

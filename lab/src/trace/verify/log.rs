@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's own log of exceptions (`-d int`), line by line.
 //!
 //! What an Arm machine writes there has been the same since long before QEMU 7.2: an exception is a line `Taking

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether the layers told the truth: a trace beside QEMU's own log of exceptions.
 //!
 //! The contract ([`shared_abi::trace`]) has one record for each exception that EL3 takes and for each return from it,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The interrupt controller (GICv3, Arm IHI 0069).
 
 mod priorities;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Priorities: order, mask, preemption, groups (§4.8).
 
 use crate::arch::cpu::Cpu;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Registers as such: what they read, which bits hold, how wide they may be accessed.
 
 use crate::arch::catch;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where an SPI goes, and what wakes a CPU that waits.
 
 use crate::arch::cpu::Cpu;

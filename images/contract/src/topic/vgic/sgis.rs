@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Software-generated interrupts (§4.4, §12.2.21).
 
 use crate::arch::cpu::Cpu;

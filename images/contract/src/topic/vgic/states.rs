@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The state machine of an interrupt: inactive, pending, active, active and pending (§4.1.2).
 
 use crate::arch::mmio::{read32, write32};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::trace::verify::log::read;
 use shared_abi::trace::Record;
