@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Gives the image its linker script, and says whether it is the one of the report, and whether it traces.
 
 use std::{env, fs};

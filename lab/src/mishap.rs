@@ -57,8 +57,8 @@ mod tests {
         let panics = Some("no layer panics");
         for (speaker, text) in [
             ("HYP", "PANIC explicit panic (src/main.rs:1)"),
-            ("TEE", "PANIC panicked at tee-core/src/arch/aarch64/exceptions.rs:11:5:"),
-            ("TEE", "E/TC:0 0   Panic at tee-core/src/as_reported/assertion.rs:13 <failed>"),
+            ("TEE", "PANIC panicked at tee-core/src/arch/aarch64/exceptions.rs:12:5:"),
+            ("TEE", "E/TC:0 0   Panic at tee-core/src/as_reported/assertion.rs:15 <failed>"),
             ("TEE", "E/TC:0 0 Panic 'unpageable' at core/kernel/panic.c:1"),
             ("TEE", "E/TC:0 0 Core data-abort at address 0x8 (translation fault)"),
             ("EL3", "fault in the monitor: ESR 0x96000010"),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Under which number a VM is known: its id.
 
 use shared_abi::client::VmId;

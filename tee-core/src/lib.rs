@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Triptych's TEE core, S-EL1.
 //!
 //! The *nexus* ([`nexus`]) is what exists without any VM: the VM table, the secure pages, the map of non-secure RAM. A

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Triptych's TEE core: the image that the monitor starts at S-EL1.
 //!
 //! Entered at its first byte with the MMU off (`arch/aarch64/boot.S`), it comes to [`tee_main`], tells the monitor its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The locks of the TEE.
 //!
 //! They are spin locks that are only ever held with interrupts masked. A thread that held one while a foreign interrupt

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! OP-TEE issue 7182 and its neighbours: what a hostile hypervisor or VM sends, and the exact answers.
 
 use shared_abi::layout;

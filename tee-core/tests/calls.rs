@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls as a VM makes them: sessions, memory, pseudo-TAs, interrupts, and what other CPUs do meanwhile.
 
 use shared_abi::layout::{self, Range};

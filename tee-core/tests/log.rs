@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the TEE says about VMs that come and go.
 
 use log::{LevelFilter, Log, Metadata, Record};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the TEE tells of the calls it gets, in which order, and why it refuses what it refuses.
 
 use shared_abi::optee_msg::{Cmd, Direction, Param};

@@ -47,7 +47,7 @@ fn kept(name: &str, vms: &[(u16, &str, &str)], probe: bool) -> Kept {
             line(
                 "TEE",
                 "E/TC:0 0   assertion 'poolset->freelist.ql.blink->ql.flink == &poolset->freelist' failed at \
-                 tee-core/src/as_reported/bget.rs:101 <bpool>",
+                 tee-core/src/as_reported/bget.rs:102 <bpool>",
             ),
             line("vm1", "</script><img src=x onerror=console.error('markup')> <b>bold</b>"),
             line("HYP", "vm2: powered off"),

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Any bytes as calls, memory contents and what other CPUs do meanwhile, on the TEE core and its reference model.
 //!
-//! `cargo fuzz run -s none --no-trace-compares smc corpus/smc seeds/smc`, in this folder. What it finds is printed as a test for
-//! `tests/machines/found.rs`; `INPUT=FILE cargo test -p tee-core --test machines an_input_passes -- --ignored
+//! `cargo fuzz run -s none --no-trace-compares smc corpus/smc seeds/smc`, in this folder. What it finds is printed as a
+//! test for `tests/machines/found.rs`; `INPUT=FILE cargo test -p tee-core --test machines an_input_passes -- --ignored
 //! --nocapture` makes it short.
 #![no_main]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Applications: what answers a session. Today pseudo-TAs, which are part of the TEE core.
 //!
 //! A new one is a file in `pseudo/` with a type that is an [`Application`], and a line in [`registry`].

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an application may touch while it answers.
 
 use crate::arch::Machine;

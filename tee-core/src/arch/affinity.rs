@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU's number, by its affinity fields (Arm ARM, MPIDR_EL1).
 //!
 //! `boot.S` does the same before there is a stack.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Translation tables of the upper address range, under TTBR1_EL1: their form, and those that stand for good.
 //!
 //! The range is 32 MiB (TCR_EL1.T1SZ = 39): the walk starts at level 2 with a root of 16 entries. Entry 0 is the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a thread is started with, and why it stops.
 
 use core::marker::PhantomData;

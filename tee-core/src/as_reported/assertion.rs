@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a failed assertion of the report's TEE does: it says so in two lines of that TEE's form, and the CPU stops.
 
 /// Says which assertion failed, and does not come back.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A pool of memory after John Walker's BGET, the allocator of the report's TEE.
 //!
 //! Blocks carry boundary tags: each begins with its own size and, if the block before it is free, that one's, so that a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is selected when a call arrives at the report's TEE: the partition of whoever makes it, if there is one.
 #![expect(unsafe_code, reason = "selects a partition in a call that may make another one")]
 

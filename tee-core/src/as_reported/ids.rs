@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Under which number the report's TEE knows a VM: any, cut to 16 bits, the hypervisor's own among them.
 
 use shared_abi::client::VmId;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A partition's heap from [`bget`], in the place of the default TEE's allocator.
 //!
 //! The pool's state is not in the heap but at one address for every VM: what that address shows is whatever is mapped.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE of OP-TEE issue 7182, by its mechanism: what the feature `as-reported` makes of this crate.
 //!
 //! It is another image, for `make reproduce`; nothing of this is in the default one. Three mistakes together stop it at

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! When the report's TEE initialises the runtime of a partition: as soon as the VM is created.
 #![expect(unsafe_code, reason = "reaches a partition that is not handed out yet")]
 

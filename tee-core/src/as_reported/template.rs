@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a partition's data begins as: a pristine image of it, and how the report's TEE finds it.
 //!
 //! While no partition is current its address shows the image, read-only, as that TEE's default map does. A new

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A yielding call under way, as those see it who work for it.
 
 pub mod page_list;

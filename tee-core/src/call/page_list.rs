@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lists of pages (`OPTEE_MSG_ATTR_NONCONTIG`).
 
 use super::Call;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a message's parameters to what they refer to.
 
 use super::{Call, page_list};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a call asks the normal world. Its answers are allegations like everything else that comes from there.
 
 use super::{Call, page_list};

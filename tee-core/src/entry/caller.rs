@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is selected when a call arrives: nothing. A call selects what it may reach, once it is known whose it is.
 #![expect(unsafe_code, reason = "says that the CPU is in no other call")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fast calls: short, bounded, with interrupts masked from beginning to end.
 
 use super::{only, unknown};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where calls enter: registers in, registers out.
 
 #[cfg_attr(as_reported, path = "../as_reported/caller.rs")]

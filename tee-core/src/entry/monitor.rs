@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the TEE does when the monitor enters it (`arch/aarch64/smc.S`).
 #![expect(unsafe_code, reason = "the assembly's way in")]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How messages end.
 
 use shared_abi::tee::{Origin, TeeResult};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sessions: OPEN_SESSION, INVOKE_COMMAND, CLOSE_SESSION, CANCEL.
 
 use super::outcome::Outcome;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Shared memory: REGISTER_SHM, UNREGISTER_SHM.
 
 use crate::call::{Call, page_list};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Yielding calls: started on a thread of the VM's partition, suspended and resumed.
 
 use super::{command, only, unknown};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The heap's allocator: `buddy_system_allocator`.
 #![expect(unsafe_code, reason = "an allocator is told which memory it may use")]
 

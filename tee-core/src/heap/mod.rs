@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A partition's heap: explicit, fallible, counted.
 //!
 //! `buddy_system_allocator`'s [`Heap`](buddy_system_allocator::Heap) behind a handle. There is no global allocator in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the monitor does on the machine: it boots the TEE, takes calls to it, and its answers back.
 #![expect(unsafe_code, reason = "boots the TEE, and says that a CPU is in no other call")]
 

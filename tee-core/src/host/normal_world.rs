@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A normal world for tests: writes messages into the fake machine's RAM, makes calls, and answers RPCs as Linux does.
 
 use super::monitor;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which physical addresses are non-secure RAM: all that the TEE ever reads or writes for the normal world.
 
 use heapless::Vec;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The pool of secure pages that partitions are made of.
 #![expect(unsafe_code, reason = "says whose memory is whose")]
 

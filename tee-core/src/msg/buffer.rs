@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Buffers of the normal world, however their bytes are spread.
 
 use super::allegation::Allegation;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages: fetched once, checked, answered. What the normal world says in them is an allegation until it is checked.
 
 pub mod allegation;

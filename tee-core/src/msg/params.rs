@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A message's parameters as applications see them: directions and sizes checked, memory resolved.
 
 use super::buffer::{Buffer, Lost};

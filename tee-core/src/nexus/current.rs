@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tokens that a partition is selected: on a CPU's own stack, and on a thread's.
 #![expect(unsafe_code, reason = "the one place where a partition becomes reachable")]
 

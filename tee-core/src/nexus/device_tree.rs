@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the TEE reads in the machine's device tree: where non-secure RAM is.
 
 use crate::memory::ns_ram::AllegedRam;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! How VMs come, grow and go: pages become a partition's memory, and cease to be.
 #![expect(unsafe_code, reason = "the memory module of the nexus: pages and the address spaces they appear in")]
 

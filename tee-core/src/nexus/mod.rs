@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What exists without any VM: no heap, only fixed tables and the page pool, so that no VM can exhaust it.
 
 pub mod current;

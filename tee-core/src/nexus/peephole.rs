@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A page's width of address space for each CPU, through which it reaches a secure page that is mapped nowhere.
 //!
 //! The pages of the pool and the translation tables of partitions are not mapped while nobody works on them. The

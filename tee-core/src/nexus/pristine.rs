@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every partition begins as, written into pages that are zero.
 //!
 //! Nearly all of it is zero, so only the rest is written. Where that is, is looked up once in the bytes of the

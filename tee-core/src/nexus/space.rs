@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A partition's address space: the upper range ([`crate::arch::tables`]), under an ASID of its own.
 //!
 //! `aarch64-paging` is not used here: its root tables are whole pages from an allocator and it keeps them mapped, while

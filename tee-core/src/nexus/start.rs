@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! When the runtime of a partition is initialised: in its VM's first yielding call.
 
 use super::vms::{Life, Slot, SlotIndex};

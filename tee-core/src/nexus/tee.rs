@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE as a whole: the nexus's parts.
 
 use super::vms::VmTable;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The VM table: who exists, in which state, and which pages it owns.
 //!
 //! ```text

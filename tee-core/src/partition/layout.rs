@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where a partition's parts stand in its own address range, in pages from the range's first.
 //!
 //! The range is the same for every VM. Between the parts stand pages that are never mapped: a thread that runs off its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A partition: one VM's TEE, in pages of its own, mapped only while a call of that VM runs.
 
 pub mod layout;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A mutex between the calls of one VM, held across suspensions.
 #![expect(unsafe_code, reason = "gives access to what the mutex guards")]
 

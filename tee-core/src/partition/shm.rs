@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Registered shared memory: what the normal world calls by a cookie.
 
 use crate::arch::confined;

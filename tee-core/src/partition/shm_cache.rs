@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory for RPC messages that the normal world allocated and lets the TEE keep (ENABLE_SHM_CACHE).
 //!
 //! Without it, a call that comes without memory for RPC messages (CALL_WITH_ARG) allocates some for its first RPC and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Threads: the yielding calls of a VM that are under way.
 #![expect(unsafe_code, reason = "runs threads, which need their partition")]
 

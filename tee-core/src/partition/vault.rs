@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM's small secrets, each under a name.
 //!
 //! They are in the VM's own partition: what another VM's call could leak is not even mapped while it runs.

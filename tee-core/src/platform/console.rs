@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The secure PL011, and the log that goes to it.
 #![expect(unsafe_code, reason = "the home of MMIO")]
 

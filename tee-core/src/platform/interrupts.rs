@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Native interrupts: those of secure group 1.
 //!
 //! The TEE drives no device that interrupts, so that what comes is acknowledged and counted. Distributor and

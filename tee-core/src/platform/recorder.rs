@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the TEE's records go: a recorder for each CPU.
 //!
 //! A thread can be stopped anywhere by an interrupt, and so inside a record, by which it would leave the CPU's recorder

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the TEE tells about itself ([`shared_abi::trace`]), in builds with the feature `trace`.
 //!
 //! In others there is nothing of it: what the macros are given is not even evaluated. On the host everything is told,

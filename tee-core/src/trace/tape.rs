@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where records go on the host: to the test that asks for them.
 
 use crate::arch::Arguments;

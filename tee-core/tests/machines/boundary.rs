@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the fuzzer does, without the fuzzer: its seeds, changed a little, and any bytes.
 
 use crate::draw::Random;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A sequence of steps from any bytes, for fuzzers: every byte string is one, and small changes make small changes.
 
 use super::play::Sequence;

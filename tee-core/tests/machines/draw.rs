@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random choices that are written down, so that what was made of them can be made again of simpler ones.
 //!
 //! `proptest` is not used: it takes half a millisecond to make a sequence of steps, and playing one takes less.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is left of a sequence that failed: a test, and a scenario for the TEE on its real machine.
 
 use crate::play::Sequence;

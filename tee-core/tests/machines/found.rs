@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sequences that failed once, and some that must never.
 
 use crate::play::Sequence;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random steps: mostly sensible, so that sequences get deep, and some that are not.
 
 use super::draw::{Draw, one_of};

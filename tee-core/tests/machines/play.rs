@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the steps do: memory is written, calls are made.
 
 use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Service, Suspension, scenario};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random sequences of calls on the TEE and the model.
 
 use crate::draw::{Random, shrink};

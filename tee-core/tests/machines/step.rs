@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the normal world does, one step at a time.
 //!
 //! A step says *which* session or *which* suspended call by a number that counts those there are, so that it still

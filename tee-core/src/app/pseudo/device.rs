@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Lists the applications that the normal world shall make devices of (OP-TEE's `device` pseudo-TA).
 
 use crate::app::Application;

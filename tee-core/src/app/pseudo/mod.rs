@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pseudo-TAs: trusted services that are part of the TEE core.
 
 pub mod device;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Entropy for the normal world, from the CPU's RNDR (OP-TEE's `rng` pseudo-TA, which Linux's `optee-rng` binds to).
 
 use crate::app::Application;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests of the core that run in the core: OP-TEE's `invoke_tests` pseudo-TA, as far as it is about what we have too.
 //!
 //! OP-TEE's `xtest` 1001 and 1003 call it. It is not listed as a device.

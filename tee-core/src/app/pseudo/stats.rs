@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Figures of the calling VM's partition (OP-TEE's `stats` pseudo-TA).
 
 use crate::app::Application;

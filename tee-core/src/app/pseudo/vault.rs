@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keeps small secrets of a VM (see [`shared_abi::pta::vault`]), in the VM's own partition.
 
 use crate::app::Application;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The image's first byte: S-EL1, MMU and caches off. x0 = 0, x1 = bytes of memory, x2 = device tree.
 
 .macro load_32 register, value
@@ -12,8 +13,8 @@ _start:
     mov     x20, x2
     bl      cpu_prepare
     cbnz    x0, exception_fatal
-    // What loaded the image had this memory mapped cacheable: a line that the CPU fetched then, for whatever reason, would
-    // hide what is written from here on with the cache off, to tables and the stack as well.
+    // What loaded the image had this memory mapped cacheable: a line that the CPU fetched then, for whatever reason,
+    // would hide what is written from here on with the cache off, to tables and the stack as well.
     adrp    x0, __bss_start
     adrp    x1, __stacks_end
     add     x1, x1, :lo12:__stacks_end

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first instructions, and what the MMU is set to.
 
 use super::nexus_map;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // Running a thread, and stopping it.
 
 // Stores all registers of the thread. On the CPU's stack lies what context_run pushed, the context's address on top.

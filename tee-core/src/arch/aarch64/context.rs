@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Contexts of threads: how they start, stop wherever they are, and go on, maybe on another CPU.
 //!
 //! The CPU's own code runs with SP_EL1 on the CPU's stack (EL1h), threads run with SP_EL0 on their own (EL1t). An

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The vector table (Arm ARM D1.3.6). Threads run with SP_EL0, the CPU's own code with SP_EL1 and interrupts masked;
 // there is nothing below EL1 yet.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine as the TEE's logic uses it: non-secure RAM, random numbers, time.
 
 use super::cpu;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the MMU is told: tables, barriers, invalidations. What is told when is decided in `nexus::{space, peephole}`.
 
 use super::machine::Machine;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The real machine: an AArch64 CPU at S-EL1.
 
 pub mod boot;

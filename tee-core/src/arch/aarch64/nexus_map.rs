@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The nexus's address space: the lower range, identity-mapped and global, under TTBR0_EL1.
 //!
 //! Made with `aarch64-paging`. Image, UART and non-secure RAM stand in it; the page pool doesn't.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Zeroing pages.
 
 use super::machine::Machine;

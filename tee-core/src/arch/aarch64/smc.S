@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The monitor's ways in, in the order of opteed::Vector, and back out.
 //
 // On every entry but cpu_on the MMU is on and SP_EL1 is the empty stack of this CPU, as it was at the last SMC. Nothing

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the monitor enters, and how the TEE returns to it (`shared_abi::opteed`). What is done in between is in
 //! [`crate::entry::monitor`].
 //!

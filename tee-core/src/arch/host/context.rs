@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A thread of the TEE as a coroutine of the host, with a stack of its own.
 
 use super::cpu;

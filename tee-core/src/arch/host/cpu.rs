@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The CPU that a thread of the host plays.
 //!
 //! A suspended call of the TEE may go on under another thread of the host. So nothing here is inlined: the compiler

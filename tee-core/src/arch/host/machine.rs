@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The fake machine: its non-secure RAM, interrupts and random numbers. Its MMU is in `mmu`.
 
 use super::context::{self, Threads};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The fake machine's MMU: every CPU walks translation tables and caches whatever hardware may cache.
 //!
 //! It holds `nexus::{space, peephole}` to the rules of the architecture (Arm ARM D8.14 to D8.17), and where the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A fake machine for the host, which tests and fuzzers drive.
 //!
 //! Its non-secure RAM is a vector that they read and write, also in the middle of a call; its CPUs are threads of the

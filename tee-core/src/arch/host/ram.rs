@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory of the fake machine that remembers where it was written.
 
 use shared_abi::layout::Range;

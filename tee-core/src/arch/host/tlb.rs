@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TLB of one CPU, for the range of addresses where partitions stand.
 
 /// What a CPU cached under one ASID.

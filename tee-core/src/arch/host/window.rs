@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory of the host for what a partition's address range shows.
 
 use crate::memory::pages::PAGE_SIZE;

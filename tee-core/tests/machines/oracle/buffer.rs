@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bytes of the normal world, however they are spread.
 
 use super::call::Call;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A yielding call, from its message to its reply.
 
 use super::buffer::{Buffer, Lost};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A buddy allocator on numbers alone: which block `buddy_system_allocator` would give, without any memory behind it.
 
 use std::collections::VecDeque;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What messages ask for.
 
 use super::buffer::{Buffer, FEW, Lost, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A reference model of the TEE as the normal world sees it, and the TEE beside it.
 //!
 //! The model is raw on its outside as the TEE is: registers and the bytes of non-secure RAM in, registers and bytes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The model: VMs, fast calls, the beginning and end of yielding ones, and the machine below.
 
 use super::call::Call;

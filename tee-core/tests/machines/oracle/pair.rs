@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE and the model side by side: both are told the same, and must answer the same.
 
 use super::nexus::{Meddling, NS_RAM, RAM, RAM_PAGES, World};

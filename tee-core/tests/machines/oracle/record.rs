@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was done to a machine, as a scenario that the probe plays in QEMU.
 
 use super::nexus::{HOLE, RAM};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a call asks the normal world.
 
 use super::buffer::{Buffer, FEW, Memory};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a VM has in the TEE.
 
 use super::call::RpcMemory;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Code that does one thing wrong, and is found out.
 
 use super::*;
