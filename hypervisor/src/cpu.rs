@@ -291,6 +291,8 @@ impl ThisCpu {
             self.vcpu().refresh();
             if self.vcpu().is_blocked() && self.sleeps(number) {
                 self.local().turns.charge(timer::now());
+                // Its siblings may wake it as often as they like before it has its answer.
+                self.look_outside();
                 continue;
             }
             self.local().arm(now);
@@ -348,7 +350,11 @@ impl ThisCpu {
         // before all is done.
         unsafe { vm.prepare_some() };
         charge_waits(vm);
-        // No guest runs that an interrupt could interrupt.
+        self.look_outside();
+    }
+
+    /// Serves interrupts where no guest runs that they could interrupt.
+    fn look_outside(&mut self) {
         self.serve_interrupts();
         self.local().arm(timer::now());
     }

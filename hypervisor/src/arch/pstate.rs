@@ -20,6 +20,24 @@ pub fn is_aarch32(pstate: u64) -> bool {
     pstate & AARCH32 != 0
 }
 
+/// What it is when the instruction that trapped was done for the guest: its single step was that (Arm ARM D2.12.4), and
+/// an IT block of AArch32's T32 has gone on (ITAdvance, Arm ARM J1).
+#[inline(always)]
+pub fn after_instruction(pstate: u64) -> u64 {
+    const SS: u64 = 1 << 21;
+    let pstate = pstate & !SS;
+    if pstate & AARCH32 != 0 { after_t32(pstate) } else { pstate }
+}
+
+/// IT[7:5] is the condition that the block has, IT[4:0] what follows of it; nothing does if IT[2:0] is zero. The bits 7
+/// to 2 are PSTATE's 15 to 10, the others 26 and 25. Outside of a block, and for A32, all are zero.
+#[cold]
+fn after_t32(pstate: u64) -> u64 {
+    let it = (pstate >> 10 & 0x3F) << 2 | pstate >> 25 & 3;
+    let next = if it & 7 == 0 { 0 } else { it & 0xE0 | it << 1 & 0x1F };
+    pstate & !(0x3F << 10 | 3 << 25) | next >> 2 << 10 | (next & 3) << 25
+}
+
 const AARCH32: u64 = 1 << 4;
 const MODE: u64 = 0xF;
 
@@ -35,5 +53,24 @@ mod tests {
         assert!(is_big_endian(el1, EE) && !is_big_endian(el1, E0E) && !is_big_endian(el1, 0));
         assert!(is_big_endian(el0, E0E) && !is_big_endian(el0, EE));
         assert!(is_big_endian(aarch32 | 1 << 9, 0) && !is_big_endian(aarch32, E0E | EE));
+    }
+
+    #[test]
+    fn an_it_block_goes_on_with_each_instruction() {
+        const T32: u64 = 1 << 5 | 1 << 4;
+        let with = |it: u64| T32 | (it >> 2) << 10 | (it & 3) << 25;
+        // ITETT EQ: EQ, NE, EQ, EQ.
+        let mut pstate = with(0b0000_1001) | 1 << 9 | 0xF << 28;
+        for next in [0b0001_0010, 0b0000_0100, 0b0000_1000, 0] {
+            pstate = after_instruction(pstate);
+            assert_eq!(pstate, with(next) | 1 << 9 | 0xF << 28, "{next:#b}");
+        }
+        assert_eq!(after_instruction(pstate), pstate);
+    }
+
+    #[test]
+    fn a_step_is_over_and_nothing_else_changes() {
+        assert_eq!(after_instruction(1 << 21 | 0xF << 28 | 0x3C5), 0xF << 28 | 0x3C5);
+        assert_eq!(after_instruction(0xF << 28 | 3 << 25 | 0x3F << 10 | 5), 0xF << 28 | 3 << 25 | 0x3F << 10 | 5);
     }
 }

@@ -1,6 +1,7 @@
 //! Which vCPU a CPU runs.
 
 use super::*;
+use crate::vgic::sgi::SgiRegister;
 
 /// ICC_SGI1R_EL1.
 const SGI1R: (u64, u64, u64, u64, u64) = (3, 0, 12, 11, 5);
@@ -155,6 +156,48 @@ fn vcpus_of_one_vm_on_one_cpu_do_not_share_translations() {
     assert_eq!(flushes(), before + 1);
     host.until(0, (1, 0));
     assert_eq!(flushes(), before + 2);
+}
+
+/// Who waits for another vCPU's answer may be woken by its siblings all the time: others that share its CPU do not notice.
+#[test]
+fn a_vcpu_that_is_woken_in_vain_keeps_no_interrupt_from_its_cpu() {
+    // vm1 has a vCPU on each CPU, vm2 is on the first and sleeps until its timer fires.
+    let mut host = Host::started(2, &[2, 1]);
+    assert_eq!(host.hvc(0, [CPU_ON, 1, KERNEL, 0]), 0);
+    host.begin(1);
+    open(&mut host, 1);
+    host.until(0, (2, 0));
+    let deadline = timer::now() + SLICE;
+    guest(0, |guest| guest.timers[0] = (1, deadline));
+    host.wfi(0);
+    assert_eq!(host.runs(0), (1, 0));
+    open(&mut host, 0);
+    // The second vCPU has SPI 40 in a list register and does not take it.
+    host.store(0, 0x0800_0084, u32::MAX);
+    host.store(0, 0x0800_0104, 1 << 8);
+    host.store(0, 0x0800_6000 + 8 * 40, 1);
+    host.store(0, 0x0800_0204, 1 << 8);
+    host.interrupts(1);
+    assert_eq!(pending(1), [40]);
+    // A third one, as it were, sends the first SGIs while that waits for what the second has of it.
+    machine::with(|machine| {
+        machine.elsewhere = Some(|| {
+            let current = machine::with(|machine| {
+                machine.now += 1000;
+                core::mem::replace(&mut machine.current, 1)
+            });
+            let vm = vm::all()[0];
+            vm.notify(vm.machine.vgic.send_sgi(1, SgiRegister::Group1, 5 << 24 | 1));
+            vm.notify(1);
+            machine::with(|machine| machine.current = current);
+            assert!(machine::with(|machine| machine.now) < 1_000_000_000, "the CPU serves nobody else");
+            true
+        });
+    });
+    host.exception(0, ACCESS, 0x0800_0204, 0x0800_0204);
+    machine::with(|machine| machine.elsewhere = None);
+    assert_eq!(host.runs(0), (2, 0));
+    assert!(timer::now() < deadline + SLICE);
 }
 
 /// The guest takes interrupts: group 1 is on, all priorities pass, private interrupts are enabled.

@@ -100,12 +100,11 @@ pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
 /// The guest goes on behind the instruction that trapped.
 #[inline(always)]
 fn skip(esr: u64) {
-    const SS: u64 = 1 << 21;
     guest::set_elr(guest::elr().wrapping_add(syndrome::instruction_length(esr)));
-    // The guest single-steps, and the step was this instruction (Arm ARM D2.12.4).
-    let pstate = guest::spsr();
-    if pstate & SS != 0 {
-        guest::set_spsr(pstate & !SS);
+    let before = guest::spsr();
+    let after = pstate::after_instruction(before);
+    if after != before {
+        guest::set_spsr(after);
     }
 }
 

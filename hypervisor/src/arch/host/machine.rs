@@ -80,6 +80,8 @@ pub struct Machine {
     pub off: bool,
     /// What happens while a CPU sleeps for which nothing is due.
     pub meanwhile: VecDeque<fn()>,
+    /// What another CPU does whenever this one looks at the time, as long as it says that it goes on.
+    pub elsewhere: Option<fn() -> bool>,
 }
 
 std::thread_local! {
@@ -142,6 +144,7 @@ impl Machine {
             firmware: |_| [-1i64 as u64, 0, 0, 0],
             off: false,
             meanwhile: VecDeque::new(),
+            elsewhere: None,
         }
     }
 

@@ -5,6 +5,11 @@ use super::machine::{FREQUENCY, with, with_cpu};
 
 /// The system count.
 pub fn now() -> u64 {
+    if let Some(act) = with(|machine| machine.elsewhere.take())
+        && act()
+    {
+        with(|machine| machine.elsewhere = Some(act));
+    }
     with(|machine| machine.now)
 }
 

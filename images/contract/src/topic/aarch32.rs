@@ -20,6 +20,7 @@ pub(super) const TOPIC: Topic = Topic {
         check("device-write-back", device_write_back),
         check("device-pairs-and-lists", device_lists),
         check("device-by-thumb", device_by_thumb),
+        check("device-in-it-block", device_in_it_block),
         check("device-big-endian", device_big_endian),
         check("conditional", conditional),
         check("undefined", undefined),
@@ -135,6 +136,17 @@ fn device_by_thumb(answer: &mut Answer) {
         // ldr r1, [r0]; ldrb r2, [r0]; str r3, [r0]; ldr r4, [r0]; ldr.w r5, [r0]; svc
         let code = [0x7802_6801, 0x6804_6003, 0x5000_F8D0, 0x0000_DFE0];
         show(answer, &run_aarch32(&code, true, &[clock, 0, 0, 0x1234_5678]), 5);
+    }
+    done(answer);
+}
+
+/// Which of the instructions behind the access are run depends on how far the block is.
+fn device_in_it_block(answer: &mut Answer) {
+    let (clock, _) = devices();
+    if exists() {
+        // cmp r0, r0; ite eq; ldreq r1, [r0]; movne r2, #9; movs r3, #7; movs r4, #5; svc
+        let code = [0xBF0C_4280, 0x2209_6801, 0x2405_2307, 0x0000_DFE0];
+        show(answer, &run_aarch32(&code, true, &[clock, 1, 2, 3, 4]), 4);
     }
     done(answer);
 }
