@@ -102,9 +102,8 @@ pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
 fn skip(esr: u64) {
     guest::set_elr(guest::elr().wrapping_add(syndrome::instruction_length(esr)));
     let before = guest::spsr();
-    let after = pstate::after_instruction(before);
-    if after != before {
-        guest::set_spsr(after);
+    if pstate::may_change(before) {
+        guest::set_spsr(pstate::after_instruction(before));
     }
 }
 
