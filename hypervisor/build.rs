@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Links the firmware as a raw image that runs wherever it is loaded.
 
 fn main() {

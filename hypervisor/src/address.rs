@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The two kinds of address that a hypervisor must never mix up.
 //!
 //! A guest names its memory by intermediate physical addresses ([`Ipa`]); the machine, the TEE and stage 2's tables by

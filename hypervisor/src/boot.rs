@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Boot, in the order in which it happens.
 
 use alloc::boxed::Box;
@@ -62,18 +63,18 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     for device in [UART_NS, RTC, GICD, GICR] {
         map.add(device, Use::Device);
     }
-    // SAFETY: The image is mapped where it is, and with it this code and its stack.
+    // SAFETY: the image is mapped where it is, and with it this code and its stack.
     unsafe { map.enable() };
-    // SAFETY: Once, and the UART is mapped.
+    // SAFETY: once, and the UART is mapped.
     unsafe { console::init() };
     arch::cpu::detect();
 
     // 2. The machine.
-    // SAFETY: The tree's range is mapped; nobody writes to it any more.
+    // SAFETY: the tree's range is mapped; nobody writes to it any more.
     let header = unsafe { memory::bytes(Range::new(dtb, 8)) };
     let size = u64::from(u32::from_be_bytes([header[4], header[5], header[6], header[7]]));
     assert!(header[..4] == DTB_MAGIC && size <= DTB_MAX, "there is no device tree at {dtb:#x}");
-    // SAFETY: As above; nobody else refers to it.
+    // SAFETY: as above; nobody else refers to it.
     let tree = match Checked::new(unsafe { memory::bytes_mut(Range::new(dtb, size)) }) {
         Ok(tree) => tree.bytes(),
         Err(how) => panic!("the device tree at {dtb:#x} is damaged: {how}"),
@@ -88,18 +89,18 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     // 3. The heap, from what the VMs' images leave.
     let size = (machine.domains as u64 * HEAP_PER_VM).next_power_of_two().max(BLOCK);
     let heap = machine.free.take(size, BLOCK).expect("there is memory for the heap");
-    // SAFETY: It is mapped, and was taken out of the free memory.
+    // SAFETY: it is mapped, and was taken out of the free memory.
     unsafe { heap::init(heap) };
     info!("image {} KiB at {:#x}, heap {} KiB at {:#x}", image.size / 1024, image.base, heap.size / 1024, heap.base);
 
     // 4. Interrupts, and the other CPUs.
-    // SAFETY: Once, and the devices are mapped.
+    // SAFETY: once, and the devices are mapped.
     unsafe { gic::init(machine.cpus.len().max(1)) };
     trap::system::init();
     if machine.harden_branch_predictor {
         predictor::want();
     }
-    // SAFETY: The first thing that is done on this CPU, which is the first.
+    // SAFETY: the first thing that is done on this CPU, which is the first.
     unsafe { cpu::init(0) };
     if let Some(outcome) = predictor::outcome() {
         info!("{outcome}");
@@ -122,7 +123,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
 
     // 6. The VMs.
     let asked = config::vms(&tree, &machine, |module| {
-        // SAFETY: The configuration has checked that the module lies in memory.
+        // SAFETY: the configuration has checked that the module lies in memory.
         unsafe { memory::bytes(module) }.iter().take(4096).all(|byte| *byte == 0)
     });
     for remark in &asked.remarks {
@@ -144,19 +145,19 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     GO.store(true, Ordering::Release);
     cpu::kick_others();
     // QEMU counts what all CPUs execute (`arch::pmu`): a count is told of one that is alone.
-    // SAFETY: Once, and it was set up.
+    // SAFETY: once, and it was set up.
     entry::enter(unsafe { cpu::begin(started == 1) })
 }
 
 /// The other CPUs come here, in EL2's address space.
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
-    // SAFETY: The first thing that is done on this CPU, by the number that it was started with.
+    // SAFETY: the first thing that is done on this CPU, by the number that it was started with.
     unsafe { cpu::init(index) };
     #[cfg(feature = "trace")]
     platform::trace::begin();
     cpu::sleep_until(&GO);
-    // SAFETY: As for the first CPU.
+    // SAFETY: as for the first CPU.
     entry::enter(unsafe { cpu::begin(false) })
 }
 
@@ -166,7 +167,7 @@ static GO: AtomicBool = AtomicBool::new(false);
 /// The tree is where x0 says (arm64 boot protocol), or at the start of DRAM, where TF-A leaves it: its x0 is the MPIDR.
 fn find_dtb(x0: u64) -> u64 {
     let looks_right = |address: u64| {
-        // SAFETY: Without an MMU all of memory can be read; aligned addresses from DRAM's first on are memory.
+        // SAFETY: without an MMU all of memory can be read; aligned addresses from DRAM's first on are memory.
         unsafe { memory::bytes(Range::new(address, 4)) == DTB_MAGIC }
     };
     if x0 >= DRAM_BASE && x0.is_multiple_of(8) && looks_right(x0) { x0 } else { DRAM_BASE }
@@ -212,7 +213,7 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
     if way == Way::Rings {
         map.add(TRACE, Use::Data);
     }
-    // SAFETY: The memory is mapped; the tree reserves it, so that it is in nobody's hands.
+    // SAFETY: the memory is mapped; the tree reserves it, so that it is in nobody's hands.
     unsafe { platform::trace::plan(way, image) };
     platform::trace::begin();
 }
@@ -272,11 +273,11 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
     }
     for vm in &vms {
         trace::record(Client::of(vm.config.id), || Event::VmState { state: VmState::Made });
-        // SAFETY: No CPU runs guests yet.
+        // SAFETY: no CPU runs guests yet.
         unsafe { vm.prepare() };
         for (index, place) in vm.places.iter().enumerate() {
             let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu))));
-            // SAFETY: No CPU runs guests yet, and this function alone gives them vCPUs.
+            // SAFETY: no CPU runs guests yet, and this function alone gives them vCPUs.
             unsafe { cpu::add(vcpu) };
         }
         let name = vm.config.name.as_deref().unwrap_or(&vm.config.node);
@@ -288,7 +289,7 @@ fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks:
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    // SAFETY: This function does not return.
+    // SAFETY: this function does not return.
     if let Some(mut console) = unsafe { console::seize() } {
         match info.location() {
             Some(place) => console.log(format_args!("PANIC {} ({}:{})", info.message(), place.file(), place.line())),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the device tree says: the machine, and the VMs it is to run.
 //!
 //! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`): nodes under `/chosen`

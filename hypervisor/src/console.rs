@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The one console that all share: the VMs' lines and the hypervisor's, each prefixed with who speaks.
 //!
 //! A VM's output arrives in pieces ([`crate::vpl011`] gathers lines). A piece without a line end, such as a prompt,

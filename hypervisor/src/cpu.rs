@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A physical CPU: the vCPUs that run on it, one after the other, and its interrupts.
 //!
 //! TPIDR_EL2 points at the CPU's own [`Cpu`], what others may touch of it. The rest is reached through [`ThisCpu`]
@@ -87,7 +88,7 @@ one_per_machine! {
 pub unsafe fn add(vcpu: &'static mut Vcpu) {
     let cpu = &cpus()[vcpu.place.cpu];
     let (vm, index, slot) = (vcpu.vm, vcpu.index, vcpu.place.slot);
-    // SAFETY: As the caller promises, nobody else touches it.
+    // SAFETY: as the caller promises, nobody else touches it.
     let slots = unsafe { &mut (*cpu.local.get()).slots };
     assert_eq!(slots.len(), slot, "vCPUs come in the order in which they were placed");
     let added = slots.push(Slot { vcpu, vm, index, on: false, deadline: None, chore: None });
@@ -147,7 +148,7 @@ fn this() -> &'static Cpu {
 pub unsafe fn init(index: usize) {
     let cpu = &cpus()[index];
     let _ = core::ptr::from_ref(cpu).expose_provenance();
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { cpu.own.enter() };
     expect(index, crate::arch::cpu::affinity());
     crate::arch::cpu::init(predictor::is_needed());
@@ -240,7 +241,7 @@ impl ThisCpu {
     /// The vCPU that is loaded.
     #[inline(always)]
     pub fn vcpu(&mut self) -> &mut Vcpu {
-        // SAFETY: It is loaded on this CPU, so that this is the only way to it, and `self` is borrowed for as long.
+        // SAFETY: it is loaded on this CPU, so that this is the only way to it, and `self` is borrowed for as long.
         unsafe { &mut *self.vcpu }
     }
 
@@ -252,7 +253,7 @@ impl ThisCpu {
 
     #[inline]
     fn local(&mut self) -> &mut Local {
-        // SAFETY: The CPU's own, and `self`, of which there is one, is borrowed for as long.
+        // SAFETY: the CPU's own, and `self`, of which there is one, is borrowed for as long.
         unsafe { &mut *this().local.get() }
     }
 
@@ -331,7 +332,7 @@ impl ThisCpu {
             }
             let slot = &mut self.local().slots[number];
             slot.on = true;
-            // SAFETY: This CPU's vCPU; it is not loaded, because it was off, so that nobody refers to it.
+            // SAFETY: this CPU's vCPU; it is not loaded, because it was off, so that nobody refers to it.
             unsafe { (*slot.vcpu).start(start) };
             this().queue.wake(number);
         }
@@ -346,7 +347,7 @@ impl ThisCpu {
     fn reset_some(&mut self, number: usize) {
         self.unload();
         let vm = self.local().slots[number].vm;
-        // SAFETY: The VM is resetting: all its vCPUs went off, and the first one, whose turn this is, starts none
+        // SAFETY: the VM is resetting: all its vCPUs went off, and the first one, whose turn this is, starts none
         // before all is done.
         unsafe { vm.prepare_some() };
         charge_waits(vm);

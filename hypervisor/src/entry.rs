@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The way out of a guest and the way in: where the vectors come to, where they leave to, and the records of both.
 //!
 //! The three functions have the vCPU that was running, its x0 to x30 saved. They end by entering a guest: they never
@@ -19,7 +20,7 @@ use shared_abi::trace::{Event, World};
 /// As for [`ThisCpu::left_by`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
-    // SAFETY: As the vectors promise.
+    // SAFETY: as the vectors promise.
     let mut cpu = unsafe { ThisCpu::left_by(vcpu) };
     if ON {
         came(cpu.vcpu(), guest::esr());
@@ -34,7 +35,7 @@ unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
 /// As for [`ThisCpu::left_by`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
-    // SAFETY: As the vectors promise.
+    // SAFETY: as the vectors promise.
     let mut cpu = unsafe { ThisCpu::left_by(vcpu) };
     if ON {
         // The most urgent one, which the handler is about to acknowledge.
@@ -51,7 +52,7 @@ unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
 /// As for [`ThisCpu::left_by`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn guest_serror(vcpu: *mut Vcpu) -> ! {
-    // SAFETY: As the vectors promise.
+    // SAFETY: as the vectors promise.
     let mut cpu = unsafe { ThisCpu::left_by(vcpu) };
     if ON {
         exit(cpu.vcpu(), guest::esr(), false);
@@ -93,7 +94,8 @@ pub fn enter(mut cpu: ThisCpu) -> ! {
     if ON {
         goes(cpu.vcpu());
     }
-    // SAFETY: The vCPU is loaded; whoever had the CPU gave it away and does not come back. A vCPU begins with its frame.
+    // SAFETY: the vCPU is loaded; whoever had the CPU gave it away and does not come back. A vCPU begins with its
+    // frame.
     unsafe { vectors::enter_guest(cpu.give_away().cast()) }
 }
 

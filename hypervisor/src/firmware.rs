@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The firmware: what the hypervisor itself asks of EL3.
 #![forbid(unsafe_code)]
 

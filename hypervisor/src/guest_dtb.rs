@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device tree that a guest gets: the machine that this hypervisor builds for it, and nothing else.
 //!
 //! It describes QEMU's `virt` as far as it is there. Written with `vm-fdt`, which streams a tree;

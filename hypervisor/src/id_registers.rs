@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest reads in the CPU's ID registers (Arm ARM D19.2, op0 3, op1 0, CRn 0, CRm 1 to 7).
 //!
 //! A list of what is kept, field by field: a feature that a later CPU brings is hidden until somebody has made sure
@@ -55,7 +56,8 @@ const ISAR1: Kept = &[
     (48, ALL),
     (52, ALL), // DPB to I8MM; not XS, LS64
 ];
-const ISAR2: Kept = &[(4, ALL), (8, ALL), (12, ALL), (20, ALL), (24, ALL), (28, ALL)]; // RPRES, GPA3, APA3, BC, PAC_frac, CLRBHB
+// RPRES, GPA3, APA3, BC, PAC_frac, CLRBHB
+const ISAR2: Kept = &[(4, ALL), (8, ALL), (12, ALL), (20, ALL), (24, ALL), (28, ALL)];
 const MMFR0: Kept = &[
     (0, 1), // PARange: 36 bits
     (4, ALL),

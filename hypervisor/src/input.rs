@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Console input: from the UART to the selected VM.
 //!
 //! All that comes in is taken, whether or not the selected VM reads: behind it may stand the keys that select another.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Triptych's hypervisor: NS-EL2.
 //!
 //! It divides the normal world into virtual machines: memory by stage 2, CPUs by a scheduler, interrupts by a virtual

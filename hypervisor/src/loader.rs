@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where a VM's images go in its RAM: the device tree first, the kernel at the next 2 MiB, the RAM disk behind it; or
 //! as the VM's node says.
 #![forbid(unsafe_code)]
@@ -140,7 +141,8 @@ pub fn remark(kernel: &[u8], placement: &Placement) -> Option<String> {
         Format::Image => None,
         Format::Flat => Some(format!("its kernel has no arm64 Image header: it is started as code at {entry}")),
         format => Some(format!(
-            "its kernel is {format}, which does not run as it is, and is started as code at {entry} all the same: unpack it"
+            "its kernel is {format}, which does not run as it is, and is started as code at {entry} all the same: \
+             unpack it"
         )),
     }
 }

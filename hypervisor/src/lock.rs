@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Locks that say how long CPUs waited for them.
 //!
 //! None of them is taken where a CPU serves what it has no choice about: its timers, a guest that waits for an

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a VM has beside RAM and CPUs' registers: its devices and the power states of its vCPUs.
 //!
 //! The interrupt controller needs no lock ([`crate::vgic`]); each of the others has one of its own. A device's line

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine's memory: what is free, and what of it is a VM's RAM.
 //!
 //! A VM's RAM is made of few, large extents of whole 2 MiB blocks, because that is what stage 2 maps at once. A buddy

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is a CPU's own and needed wherever code runs: its number, where its records go, how often it waited.
 //!
-//! A CPU finds it by a register of its own (TPIDR_EL2). The `percore` crate would find it by an index that is computed at
-//! each access. Which guests the CPU runs is not in here, but behind it: [`crate::cpu::Cpu`].
+//! A CPU finds it by a register of its own (TPIDR_EL2). The `percore` crate would find it by an index that is computed
+//! at each access. Which guests the CPU runs is not in here, but behind it: [`crate::cpu::Cpu`].
 
 use crate::arch::cpu;
 #[cfg(feature = "trace")]
@@ -37,7 +38,7 @@ pub fn this() -> &'static PerCpu {
     if own.is_null() {
         return &NOBODY;
     }
-    // SAFETY: As `enter` was promised.
+    // SAFETY: as `enter` was promised.
     unsafe { &*own }
 }
 
@@ -58,7 +59,7 @@ impl PerCpu {
     ///
     /// Once, on the CPU that it is of, before anything else asks for it there.
     pub unsafe fn enter(&'static self) {
-        // SAFETY: It lives for ever, and is what is expected there.
+        // SAFETY: it lives for ever, and is what is expected there.
         unsafe { cpu::set_own(core::ptr::from_ref(self).expose_provenance()) };
     }
 
@@ -83,7 +84,7 @@ impl PerCpu {
 /// A CPU's recorder; none as long as records go nowhere.
 pub struct Sink(UnsafeCell<Option<Recorder>>);
 
-// SAFETY: Only its own CPU touches it, with interrupts masked (`PerCpu::enter`, `Sink::set`).
+// SAFETY: only its own CPU touches it, with interrupts masked (`PerCpu::enter`, `Sink::set`).
 #[cfg(feature = "trace")]
 unsafe impl Sync for Sink {}
 
@@ -99,14 +100,14 @@ impl Sink {
     ///
     /// By its own CPU, which is not writing a record, or does not come back to that.
     pub unsafe fn set(&self, recorder: Option<Recorder>) -> Option<Recorder> {
-        // SAFETY: As the caller promises.
+        // SAFETY: as the caller promises.
         core::mem::replace(unsafe { &mut *self.0.get() }, recorder)
     }
 
     /// Writes a record.
     #[inline(always)]
     pub fn write(&self, client: u16, event: Event, print: fn(&[u8; LENGTH])) {
-        // SAFETY: Only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes
+        // SAFETY: only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes
         // no other. If it faults, its CPU doesn't come back to it.
         if let Some(recorder) = unsafe { &mut *self.0.get() } {
             recorder.write(cpu::count(), client, event, print);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What guests teach the branch predictor is not to steer the hypervisor (CVE-2017-5715, "Spectre v2"): an option, as
 //! it costs a call to EL3 at every exit. QEMU predicts nothing, so that a chain on it is no safer with the option; it
 //! shows what the protection costs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! In which order a VM's RAM is made what it starts with: cleared, then its images copied into it, a piece at a time.
 //!
 //! A VM may reset itself as often as it likes, and refilling all of a large one at once would keep its CPU from the

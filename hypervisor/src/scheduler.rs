@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which vCPU a CPU runs: of those that have something to do, the one that has had the least.
 //!
 //! Every vCPU belongs to one CPU for good, the one with the fewest when its VM is set up. So a vCPU's state has one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM's stage 2 translation tables: its RAM and nothing else (Arm ARM D8.2).
 //!
 //! Built with `aarch64-paging`, in blocks of 1 GiB and 2 MiB wherever addresses allow. They are complete before the VM

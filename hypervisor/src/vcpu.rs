@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A virtual CPU, and what happens when a CPU takes it up.
 #![forbid(unsafe_code)]
 

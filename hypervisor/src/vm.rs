@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A virtual machine: from its configuration to its end.
 
 use crate::address::Ipa;
@@ -87,7 +88,7 @@ pub struct Vm {
 
 // SAFETY: `Tables` holds pointers to translation tables that nobody writes to any more; the rest is Sync by itself.
 unsafe impl Sync for Vm {}
-// SAFETY: As above.
+// SAFETY: as above.
 unsafe impl Send for Vm {}
 
 /// How many mistakes of a guest are logged.
@@ -159,9 +160,9 @@ impl Vm {
             return true;
         };
         match piece {
-            // SAFETY: No CPU runs the VM.
+            // SAFETY: no CPU runs the VM.
             Piece::Clear(ipa, size) => unsafe { memory::zero(&self.ram, ipa, size) },
-            // SAFETY: Modules are kept out of the free memory: nobody writes to them.
+            // SAFETY: modules are kept out of the free memory: nobody writes to them.
             Piece::Copy(ipa, image) => self.fill(ipa, unsafe { memory::bytes(image) }),
         }
         self.prepared.store(done + piece.size(), Ordering::Relaxed);
@@ -202,7 +203,7 @@ impl Vm {
     }
 
     fn fill(&self, ipa: Ipa, data: &[u8]) {
-        // SAFETY: No CPU runs the VM (`prepare`).
+        // SAFETY: no CPU runs the VM (`prepare`).
         let fits = unsafe { memory::copy(&self.ram, ipa, data) };
         assert!(fits, "the placement is inside of RAM");
     }
@@ -404,7 +405,7 @@ fn trace_memory(config: &VmConfig, shadow: Option<&'static Shadow>) {
 }
 
 fn place(config: &VmConfig) -> Result<Placement, String> {
-    // SAFETY: Modules are kept out of the free memory: nobody writes to them.
+    // SAFETY: modules are kept out of the free memory: nobody writes to them.
     let kernel = unsafe { memory::bytes(config.kernel) };
     let ramdisk = config.ramdisk.map(|module| module.size);
     let placement = loader::place(kernel, config.kernel.size, ramdisk, config.memory, config.places)?;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM's PL011 UART (Arm DDI 0183, revision r1p5).
 //!
 //! Transmission is instant: a byte that the guest writes goes into a line buffer, and lines go to the shared console,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! PSCI 1.1 for a VM (Arm DEN 0022): which of its vCPUs are on.
 #![forbid(unsafe_code)]
 
@@ -135,11 +136,6 @@ impl Psci {
         let Power::OnPending(start) = *power else { return None };
         *power = Power::On;
         Some(start)
-    }
-
-    /// Whether a vCPU is on.
-    pub fn is_on(&self, vcpu: usize) -> bool {
-        self.power.get(vcpu) == Some(&Power::On)
     }
 
     /// Switches a vCPU off. Whether none is left.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM's PL031 real-time clock (Arm DDI 0224).
 //!
 //! It shows the machine's time, read once at boot and carried on by the counter, plus what the guest set it apart. The

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Any bytes as what a VM's vCPUs do to the mediator, and what the TEE answers, held against the model of
 //! `tests/mediator`.
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU's virtual interrupt interface (GICv3 §12.4), as every machine offers it: the real one, the fake one of the
 //! host, and a test's.
 #![forbid(unsafe_code)]

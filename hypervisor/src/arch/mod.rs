@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine's CPUs: the only home of assembly and system registers.
 //!
 //! Two machines offer the same things: the real one, and on the host a fake that the tests drive.

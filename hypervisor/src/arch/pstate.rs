@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A guest's PSTATE, as SPSR_EL2 has it (Arm ARM C5.2.20).
 #![forbid(unsafe_code)]
 

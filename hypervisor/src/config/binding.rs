@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Xen's binding, name by name: what of it is followed, and what follows where it is not.
 //!
 //! The names are those of Xen 4.20's `docs/misc/arm/device-tree/booting.txt`, and some that came later. A wish is never

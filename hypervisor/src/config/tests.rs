@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use shared_abi::layout::TRACE;
 use vm_fdt::{FdtReserveEntry, FdtWriter};
@@ -342,9 +343,8 @@ fn nodes_of_xens_that_are_not_followed_are_said() {
     let module = said(|fdt| child(fdt, "module@7a000000", &["multiboot,module"]));
     assert_eq!(
         module,
-        [
-            "domU1 has module@7a000000, a module that is neither \"multiboot,kernel\" nor \"multiboot,ramdisk\": it is not used"
-        ]
+        ["domU1 has module@7a000000, a module that is neither \"multiboot,kernel\" nor \"multiboot,ramdisk\": \
+             it is not used"]
     );
     assert_eq!(said(|fdt| child(fdt, "x", &["y"])), ["domU1 has x, which means nothing here"]);
     let second = said(|fdt| child(fdt, "module@7a000000", &["multiboot,kernel", "multiboot,module"]));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The buffers that a VM shares with the TEE for longer than one call.
 
 use crate::address::{Ipa, PAGE_SIZE};

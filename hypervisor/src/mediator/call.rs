@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The yielding calls that a VM has under way.
 
 use crate::address::Ipa;

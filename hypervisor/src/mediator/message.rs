@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A message as it stands in memory: in the guest's, where it is an allegation, and in a shadow page.
 //!
 //! Everything is done in 64-bit words, because that is what both memories give; `shared_abi::optee_msg` has the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The mediator: between a VM that speaks the OP-TEE SMC ABI and the TEE that answers it.
 //!
 //! A guest's message names memory by addresses that mean nothing outside the VM, and the guest can rewrite it at any

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Page lists: from the guest's, of IPAs, to a shadow list of physical addresses.
 //!
 //! The format is `OPTEE_MSG_ATTR_NONCONTIG`'s: pages of 511 addresses, the last word being the address of the next such

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Is there a TEE that takes VMs, and what can it do?
 
 use crate::mediator::call::MAX_CALLS;

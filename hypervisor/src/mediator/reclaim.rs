@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an earlier driver of the same VM left, and how it goes.
 //!
 //! Buffers are registered until they are unregistered or the VM ends. A kernel that another one takes the place of

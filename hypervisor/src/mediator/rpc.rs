@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the TEE asks of the guest in the middle of a call, and the guest's answers.
 
 use crate::address::{Ipa, PAGE_SIZE};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The memory that the TEE reads instead of the guest's.
 
 use crate::address::{PAGE_SIZE, Pa};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE behind the monitor.
 
 use crate::arch::smc;

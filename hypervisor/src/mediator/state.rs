@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a VM's lock protects: its calls, and the way of each one's message to the TEE and back.
 
 use crate::address::{Ipa, PAGE_SIZE};

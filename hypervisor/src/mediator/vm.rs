@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One VM's side of the mediator: what it may call, and the order of things.
 
 use crate::lock::{self, Counted};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The shared console on the UART, as the `log` crate's sink and as everybody's source.
 
 use super::uart::Pl011;
@@ -55,7 +56,7 @@ impl Log for Logger {
 /// Once only, with the UART mapped.
 #[cfg(target_os = "none")]
 pub unsafe fn init() {
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     begin(unsafe { Pl011::new() });
 }
 
@@ -78,7 +79,7 @@ pub fn lock() -> Locked {
 ///
 /// The caller must never return to what it interrupted.
 pub unsafe fn seize() -> Option<Locked> {
-    // SAFETY: As the caller promises; another CPU may garble the line, but no memory.
+    // SAFETY: as the caller promises; another CPU may garble the line, but no memory.
     unsafe { console().force_unlock() };
     let locked = console().lock();
     locked.is_some().then_some(Locked(locked))

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hypervisor's heap.
 
 use buddy_system_allocator::Heap;
@@ -12,7 +13,7 @@ struct HypervisorHeap(Mutex<Heap<32>>);
 #[global_allocator]
 static HEAP: HypervisorHeap = HypervisorHeap(Mutex::new(Heap::empty()));
 
-// SAFETY: The buddy system hands out each piece of the memory it was given once, aligned as asked.
+// SAFETY: the buddy system hands out each piece of the memory it was given once, aligned as asked.
 unsafe impl GlobalAlloc for HypervisorHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.0.lock().alloc(layout).map_or(core::ptr::null_mut(), NonNull::as_ptr)
@@ -20,7 +21,7 @@ unsafe impl GlobalAlloc for HypervisorHeap {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         if let Some(pointer) = NonNull::new(pointer) {
-            // SAFETY: As `GlobalAlloc` promises, the pointer came from `alloc` with this layout.
+            // SAFETY: as `GlobalAlloc` promises, the pointer came from `alloc` with this layout.
             unsafe { self.0.lock().dealloc(pointer, layout) };
         }
     }
@@ -32,6 +33,6 @@ unsafe impl GlobalAlloc for HypervisorHeap {
 ///
 /// The range must be mapped memory that nobody else uses.
 pub unsafe fn init(range: Range) {
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { HEAP.0.lock().init(range.base as usize, range.size as usize) };
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The board's interrupts that the hypervisor takes itself.
 
 /// Kicks another CPU out of its guest or its sleep.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Access to memory by physical address, which EL2 maps one to one: modules, guests' RAM.
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
@@ -12,7 +13,7 @@ use shared_abi::layout::Range;
 ///
 /// The range must be mapped memory that nobody writes to for as long as the slice is used.
 pub unsafe fn bytes(range: Range) -> &'static [u8] {
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize) }
 }
 
@@ -23,7 +24,7 @@ pub unsafe fn bytes(range: Range) -> &'static [u8] {
 /// The range must be mapped memory to which nobody else refers.
 pub unsafe fn bytes_mut(range: Range) -> &'static mut [u8] {
     let start = core::ptr::with_exposed_provenance_mut(range.base as usize);
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { core::slice::from_raw_parts_mut(start, range.size as usize) }
 }
 
@@ -34,7 +35,7 @@ pub unsafe fn bytes_mut(range: Range) -> &'static mut [u8] {
 /// No CPU may be running the VM.
 pub unsafe fn zero(ram: &Ram, ipa: Ipa, size: u64) {
     for (pa, size) in ram.pieces(ipa, size).into_iter().flatten() {
-        // SAFETY: It is the VM's RAM, to which nobody holds a reference.
+        // SAFETY: it is the VM's RAM, to which nobody holds a reference.
         unsafe { cpu::zero(pa.0, size) };
         cpu::clean_to_memory(pa.0, size);
     }
@@ -51,7 +52,7 @@ pub unsafe fn copy(ram: &Ram, ipa: Ipa, data: &[u8]) -> bool {
     for (pa, size) in pieces {
         let (now, later) = rest.split_at(size as usize);
         let target: *mut u8 = core::ptr::with_exposed_provenance_mut(pa.0 as usize);
-        // SAFETY: The target is the VM's RAM, to which nobody holds a reference; modules lie outside of it.
+        // SAFETY: the target is the VM's RAM, to which nobody holds a reference; modules lie outside of it.
         unsafe { target.copy_from_nonoverlapping(now.as_ptr(), now.len()) };
         cpu::clean_to_memory(pa.0, size);
         rest = later;
@@ -80,7 +81,7 @@ impl GuestMemory for Ram {
         if !ipa.is_aligned(8) || bytes > run {
             return None;
         }
-        // SAFETY: The words are this VM's RAM, mapped for as long as the hypervisor runs, and only ever accessed as
+        // SAFETY: the words are this VM's RAM, mapped for as long as the hypervisor runs, and only ever accessed as
         // atomics by EL2 once the VM runs.
         Some(unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(pa.0 as usize), count) })
     }

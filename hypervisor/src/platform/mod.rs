@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The board: its devices, the only home of MMIO, and its memory. Addresses are [`shared_abi::layout`]'s.
 //!
 //! Of the devices there are two sets: those of QEMU's `virt`, and on the host what the fake machine has.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where a CPU's records go: into its ring, or as frames onto the UART.
 
 use super::console;
@@ -53,7 +54,7 @@ pub fn begin() {
         Way::Rings => ring(cpu.index),
         Way::Frames => Some(Recorder::frames(Layer::Hypervisor, cpu.index)),
     };
-    // SAFETY: This CPU's, before its first record.
+    // SAFETY: this CPU's, before its first record.
     unsafe { cpu.sink.set(recorder) };
     write(0, Event::Start { base: image.base, size: image.size });
     macro_rules! calibrate {
@@ -69,7 +70,7 @@ pub fn begin() {
 fn ring(cpu: usize) -> Option<Recorder> {
     let place = ring::place(Layer::Hypervisor, cpu)?;
     let first = core::ptr::with_exposed_provenance::<AtomicU64>(place.base as usize);
-    // SAFETY: As `plan` was promised, the place is mapped memory. Others may write there at any time, hence atomics.
+    // SAFETY: as `plan` was promised, the place is mapped memory. Others may write there at any time, hence atomics.
     let words = unsafe { core::slice::from_raw_parts(first, (place.size / 8) as usize) };
     Recorder::ring(words, Layer::Hypervisor, cpu, timer::frequency())
 }
@@ -78,7 +79,7 @@ fn ring(cpu: usize) -> Option<Recorder> {
 pub fn last_words(info: &PanicInfo<'_>) {
     // Before there is a plan a CPU has no data of its own yet.
     let sink = PLAN.get().map(|_| &percpu::this().sink);
-    // SAFETY: This CPU's; whoever was writing a record does not come back to it.
+    // SAFETY: this CPU's; whoever was writing a record does not come back to it.
     if let Some(mut recorder) = sink.and_then(|sink| unsafe { sink.set(None) }) {
         let mut words = heapless::String::<64>::new();
         // What does not fit is cut off.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who runs when, and what is charged to whom.
 
 use super::*;

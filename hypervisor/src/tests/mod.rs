@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hypervisor on the fake machine: VMs whose guests do what a test says, one step after the other.
 
 mod devices;
@@ -56,7 +57,7 @@ struct Host {
 /// Memory that nobody gives back.
 fn memory(size: u64) -> Range {
     let layout = Layout::from_size_align(size as usize, 2 << 20).unwrap();
-    // SAFETY: It has a size.
+    // SAFETY: it has a size.
     let start = unsafe { alloc_zeroed(layout) };
     assert!(!start.is_null());
     Range::new(start.expose_provenance() as u64, size)
@@ -76,7 +77,7 @@ impl Host {
         let kernel = Range::new(kernel.as_ptr().expose_provenance() as u64, 4096);
         for cpu in 0..cpus {
             machine::with(|machine| machine.current = cpu);
-            // SAFETY: The first thing that is done on it.
+            // SAFETY: the first thing that is done on it.
             unsafe { cpu::init(cpu) };
         }
         machine::with(|machine| machine.current = 0);
@@ -103,11 +104,11 @@ impl Host {
             vms.push(Vm::new(config, free.take_ram(RAM).unwrap(), n as u8 + 1, places).unwrap());
         }
         for vm in &vms {
-            // SAFETY: No CPU runs guests yet.
+            // SAFETY: no CPU runs guests yet.
             unsafe { vm.prepare() };
             for (index, place) in vm.places.iter().enumerate() {
                 let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, *place, 0)));
-                // SAFETY: No CPU runs guests yet, and nobody else gives them vCPUs.
+                // SAFETY: no CPU runs guests yet, and nobody else gives them vCPUs.
                 unsafe { cpu::add(vcpu) };
             }
         }
@@ -152,7 +153,7 @@ impl Host {
     fn begin(&mut self, cpu: usize) {
         machine::with(|machine| machine.current = cpu);
         assert!(self.cpus[cpu].is_none());
-        // SAFETY: Once: it has no `ThisCpu` yet.
+        // SAFETY: once: it has no `ThisCpu` yet.
         let this = unsafe { cpu::begin(false) };
         self.cpus[cpu] = Some(this);
     }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which vCPU a CPU runs.
 
 use super::*;
@@ -158,7 +159,8 @@ fn vcpus_of_one_vm_on_one_cpu_do_not_share_translations() {
     assert_eq!(flushes(), before + 2);
 }
 
-/// Who waits for another vCPU's answer may be woken by its siblings all the time: others that share its CPU do not notice.
+/// Who waits for another vCPU's answer may be woken by its siblings all the time: others that share its CPU do not
+/// notice.
 #[test]
 fn a_vcpu_that_is_woken_in_vain_keeps_no_interrupt_from_its_cpu() {
     // vm1 has a vCPU on each CPU, vm2 is on the first and sleeps until its timer fires.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who may use which memory, as records of ranges.
 
 use super::{Client, ON, record};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Trace points: what the hypervisor tells about its steps (`shared_abi::trace`), where it is built to (feature
 //! `trace`).
 //!

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a call was refused, from the code that it is answered with.
 
 use super::{Client, ON, record};

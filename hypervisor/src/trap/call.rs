@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! SMC and HVC: who answers which function (SMCCC 1.4 §6).
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exceptions that a guest is given: what its EL1 registers become when it takes one (Arm ARM D1.3).
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Loads and stores of which the syndrome of an abort says nothing (ISV = 0, Arm ARM D19.2.39): those that change their
 //! base register, pairs, and those of floating-point and vector registers. Compilers make them of plain loops over
 //! registers of a device.

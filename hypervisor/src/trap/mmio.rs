@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Accesses to the devices of the guest contract.
 #![forbid(unsafe_code)]
 

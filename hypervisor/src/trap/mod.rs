@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a guest left, and what is done about it.
 //!
 //! Everything of the vCPU that was running but its x0 to x30 is still in the CPU.
@@ -150,8 +151,8 @@ fn refused_access(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> Next {
         let registers =
             if pstate::is_aarch32(guest::spsr()) { "one register, without write-back" } else { "one or two registers" };
         vcpu.vm.complain(format_args!(
-            "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load or store of \
-             {registers}"
+            "{what} at IPA {ipa:#x} by an instruction that devices are not accessed with (pc {pc:#x}): use a load \
+             or store of {registers}"
         ));
     } else {
         vcpu.vm.complain(format_args!("nothing at IPA {ipa:#x} for {what} (pc {pc:#x})"));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What ESR_EL2 says (Arm ARM D19.2.39).
 #![forbid(unsafe_code)]
 

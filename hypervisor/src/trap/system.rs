@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! System registers that trap: ID registers, SGIs, the debug registers of a guest that uses none.
 
 use super::syndrome::SystemAccess;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Thirty-two interrupts: configuration and state, a bit each, which any CPU may look at and change at any time.
 //!
 //! Who *holds* an interrupt ([`Bank::held`]) has moved it into a vCPU's list registers and alone moves it on; what

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! GICD registers (GICv3 §12.9).
 
 use super::bank::Bits;

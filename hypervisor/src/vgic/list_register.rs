@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A list register: what a guest can take without an exit (GICv3 §12.4.8).
 
 use super::bank::Bank;

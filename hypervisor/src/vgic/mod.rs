@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM's interrupt controller: GICv3 without security states, ITS or LPIs (Arm IHI 0069).
 //!
 //! What is configured and what waits stands in bit masks over 32 interrupts each ([`bank`]), which every CPU that runs

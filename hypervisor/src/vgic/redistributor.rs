@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! GICR registers: a vCPU's private interrupts and its place in the system (GICv3 §12.11, §12.12).
 
 use super::bank::{Bank, Bits};

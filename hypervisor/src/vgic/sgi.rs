@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Software-generated interrupts, sent by ICC_SGI1R_EL1 and its kin (GICv3 §12.7).
 
 use super::redistributor::News;

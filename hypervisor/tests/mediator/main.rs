@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Machines that look for what nobody thought of in the mediator: random calls of a VM's vCPUs, within each other and
 //! with memory that changes under them, answered by a TEE that does anything it may; all held against a model.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the mediator must do, said again without shadow pages, locks or tables: what the TEE is asked, what the guest
 //! is told, and who knows which buffer.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest's RAM, which other CPUs of the guest's may change at any look that the mediator has at it.
 
 use hypervisor::address::{Ipa, PAGE_SIZE, Pa};

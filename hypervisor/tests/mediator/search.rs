@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random sequences.
 
 use crate::draw::{Draw, Random, shrink};

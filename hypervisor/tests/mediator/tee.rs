@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 // The TEE's side of `world.rs`.
 
 /// It answers the hypervisor's own questions at boot.
@@ -11,7 +12,8 @@ impl Tee for Boot {
         match FunctionId(x[0] as u32) {
             OPTEE_SMC_CALLS_UID => CALLS_UID.map(u64::from),
             OPTEE_SMC_GET_THREAD_COUNT => [0, THREADS as u64, 0, 0],
-            OPTEE_SMC_EXCHANGE_CAPABILITIES => [0, if self.rpc_args { 0x5E } else { 0x1E }, 0, if self.rpc_args { 4 } else { 0 }],
+            OPTEE_SMC_EXCHANGE_CAPABILITIES if self.rpc_args => [0, 0x5E, 0, 4],
+            OPTEE_SMC_EXCHANGE_CAPABILITIES => [0, 0x1E, 0, 0],
             _ => [0; 4],
         }
     }
@@ -246,7 +248,8 @@ impl Question<'_> {
                     return self.over(0, TeeResult::SUCCESS);
                 }
                 self.suspend(move |world| {
-                    let mine = |memory: &RpcMemory| memory.cookie == cookie && (memory.call.is_none() || memory.call == Some(id));
+                    let of_this_call = |memory: &RpcMemory| memory.call.is_none_or(|call| call == id);
+                    let mine = |memory: &RpcMemory| memory.cookie == cookie && of_this_call(memory);
                     let mut memories = world.rpc_memories.borrow_mut();
                     memories.retain(|memory| !mine(memory));
                     let x = [Rpc::Free.x0(), 0, cookie];
@@ -307,7 +310,8 @@ impl Question<'_> {
             RpcCmd::SHM_FREE => Param::Value { dir: Direction::In, value: [0, cookie, 0] }.to_msg(),
             _ => world.parameter(),
         };
-        let params: Vec<MsgParam> = (0..room.min(1 + world.below(2))).map(|n| if n == 0 { first } else { world.parameter() }).collect();
+        let count = room.min(1 + world.below(2));
+        let params: Vec<MsgParam> = (0..count).map(|n| if n == 0 { first } else { world.parameter() }).collect();
         let header = MsgHeader { cmd: cmd.0, ret: 9, num_params: params.len() as u32, ..Default::default() };
         world.write(pa, transmute!(header));
         params.iter().enumerate().for_each(|(n, param)| world.write(pa + 32 + 32 * n as u64, transmute!(*param)));
@@ -320,7 +324,8 @@ impl Question<'_> {
             }
         }
         let wanted = (cmd == RpcCmd::SHM_ALLOC && asked).then_some((first.a, first.b));
-        let named = memory.map_or([world.below(4), world.below(4)], |memory| [memory.cookie >> 32, memory.cookie & 0xFFFF_FFFF]);
+        let halves = |memory: RpcMemory| [memory.cookie >> 32, memory.cookie & 0xFFFF_FFFF];
+        let named = memory.map_or([world.below(4), world.below(4)], halves);
         self.results = Some((ipa, shown_to_the_guest(header, &params)));
         self.suspend(move |_| {
             let x = [Rpc::Cmd.x0(), named[0], named[1]];
@@ -345,8 +350,8 @@ impl Question<'_> {
     /// The call is over.
     fn over(&mut self, code: u64, result: TeeResult) -> [u64; 4] {
         let world = self.world;
-        // What memory for RPC messages it has, the TEE keeps for another call; that may be the next one for the same guest's
-        // question.
+        // What memory for RPC messages it has, the TEE keeps for another call; that may be the next one for the same
+        // guest's question.
         for memory in world.rpc_memories.borrow_mut().iter_mut().filter(|memory| memory.call == Some(self.id)) {
             memory.call = None;
         }
@@ -356,8 +361,8 @@ impl Question<'_> {
         (header.ret, header.ret_origin, header.session) = (result.0, 3, 77);
         world.write(pa, transmute!(header));
         let params: Vec<MsgParam> = (0..call.params).map(|n| transmute!(world.read(pa + 32 + 32 * n))).collect();
-        let outputs: Vec<MsgParam> =
-            params.iter().map(|param| MsgParam { attr: param.attr, a: param.a ^ 5, b: world.below(64), c: param.c }).collect();
+        let output = |param: &MsgParam| MsgParam { a: param.a ^ 5, b: world.below(64), ..*param };
+        let outputs: Vec<MsgParam> = params.iter().map(output).collect();
         let plain = !matches!(call.effect, Effect::Register(_) | Effect::Reclaim(_));
         if plain {
             outputs.iter().enumerate().for_each(|(n, param)| {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A VM, its mediator, and a TEE that does what it may. What passes between them is held against the model.
 
 use crate::draw::Draw;

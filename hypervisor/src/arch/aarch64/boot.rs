@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the first instruction to Rust, on the first CPU and on the others.
 //!
 //! The image begins with the header of the arm64 boot protocol (Linux `Documentation/arch/arm64/booting.rst`), so that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What of a CPU is a vCPU's while it is loaded, beside x0 to x30: EL1's and EL0's registers, FP/SIMD, the pointer
 //! authentication keys. Saved when the CPU takes up another vCPU, not at every exit.
 //!
@@ -206,7 +207,7 @@ fn save_simd(simd: &mut Simd) {
 }
 
 fn restore_simd(simd: &Simd) {
-    // SAFETY: As in `save_simd`.
+    // SAFETY: as in `save_simd`.
     unsafe { core::arch::asm!(simd!("ldp"), in(reg) &raw const simd.v, options(nostack, preserves_flags)) };
     write!("s3_3_c4_c4_0", simd.fpcr);
     write!("s3_3_c4_c4_1", simd.fpsr);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU's own set-up at EL2: what traps, and which features there are.
 
 use super::sysreg::{isb, read, write};
@@ -127,13 +128,13 @@ pub fn init(hardened: bool) {
 /// Waits for an interrupt, masked or not.
 #[inline(always)]
 pub fn wait_for_interrupt() {
-    // SAFETY: Interrupts are masked: the CPU only stands still.
+    // SAFETY: interrupts are masked: the CPU only stands still.
     unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
 }
 
 /// Lets another CPU run where CPUs share one, as QEMU's do when it counts instructions; a spin-loop hint elsewhere.
 pub fn relax() {
-    // SAFETY: A hint changes nothing.
+    // SAFETY: a hint changes nothing.
     unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) }
 }
 
@@ -189,7 +190,13 @@ pub fn random() -> u64 {
             let (value, failed): (u64, u64);
             // SAFETY: RNDR (Arm ARM D19.2.117) changes no memory; NZCV, where it reports failure, is an operand here.
             unsafe {
-                core::arch::asm!("mrs {}, s3_3_c2_c4_0", "cset {}, eq", out(reg) value, out(reg) failed, options(nomem, nostack));
+                core::arch::asm!(
+                    "mrs {}, s3_3_c2_c4_0",
+                    "cset {}, eq",
+                    out(reg) value,
+                    out(reg) failed,
+                    options(nomem, nostack)
+                );
             }
             if failed == 0 {
                 return value;
@@ -208,7 +215,7 @@ pub fn random() -> u64 {
 /// Makes the calling CPU drop translations and instructions that another vCPU of the same VM may have left here: the
 /// two share a VMID, yet may use one ASID for different address spaces.
 pub fn flush_guest_tlb() {
-    // SAFETY: Stage 1 and 2 entries of the current VMID only; they are walked again when needed.
+    // SAFETY: stage 1 and 2 entries of the current VMID only; they are walked again when needed.
     unsafe { core::arch::asm!("tlbi vmalle1", "ic iallu", "dsb nsh", "isb", options(nostack, preserves_flags)) };
 }
 
@@ -217,11 +224,11 @@ pub fn clean_to_memory(start: u64, size: u64) {
     let line = 4u64 << (read!("ctr_el0") >> 16 & 0xF);
     let mut address = start & !(line - 1);
     while address < start + size {
-        // SAFETY: Cleaning and invalidating a line keeps its contents.
+        // SAFETY: cleaning and invalidating a line keeps its contents.
         unsafe { core::arch::asm!("dc civac, {}", in(reg) address, options(nostack, preserves_flags)) };
         address += line;
     }
-    // SAFETY: Barriers; instructions that were loaded as data are fetched anew.
+    // SAFETY: barriers; instructions that were loaded as data are fetched anew.
     unsafe { core::arch::asm!("dsb sy", "ic ialluis", "dsb sy", "isb", options(nostack, preserves_flags)) };
 }
 
@@ -234,12 +241,12 @@ pub unsafe fn zero(start: u64, size: u64) {
     let dczid = read!("dczid_el0");
     if dczid & 1 << 4 == 0 {
         for address in (start..start + size).step_by(4 << (dczid & 0xF)) {
-            // SAFETY: As the caller promises.
+            // SAFETY: as the caller promises.
             unsafe { core::arch::asm!("dc zva, {}", in(reg) address, options(nostack, preserves_flags)) };
         }
     } else {
         let start: *mut u8 = core::ptr::with_exposed_provenance_mut(start as usize);
-        // SAFETY: As the caller promises.
+        // SAFETY: as the caller promises.
         unsafe { start.write_bytes(0, size as usize) };
     }
 }

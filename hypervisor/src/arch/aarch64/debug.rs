@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The self-hosted debug registers of a guest.
 //!
 //! Their accesses trap (MDCR_EL2.TDA) as long as a guest has not switched one on, which nearly no guest ever does, and

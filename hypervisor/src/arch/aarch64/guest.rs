@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest that has just left: why, and what of it is looked at and changed before it goes on. When it accesses a
 //! device that is its byte order, and if need be its tables, its stack pointer and vector registers.
 
@@ -84,7 +85,7 @@ pub fn translate(address: u64, is_write: bool) -> Option<u64> {
     let kept = read!("par_el1");
     macro_rules! at {
         ($stage:literal) => {
-            // SAFETY: The translation of an address by the guest's own tables changes PAR_EL1 alone.
+            // SAFETY: the translation of an address by the guest's own tables changes PAR_EL1 alone.
             unsafe {
                 core::arch::asm!(concat!("at ", $stage, ", {}"), in(reg) address, options(nostack, preserves_flags))
             }
@@ -179,7 +180,7 @@ pub fn vector(register: u8) -> u128 {
 pub fn set_vector(register: u8, value: u128) {
     macro_rules! load {
         ($name:literal) => {
-            // SAFETY: As in `vector`.
+            // SAFETY: as in `vector`.
             unsafe {
                 core::arch::asm!(
                     ".arch_extension fp\n.arch_extension simd",

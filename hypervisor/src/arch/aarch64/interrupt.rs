@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The CPU's interface to the physical interrupt controller (GICv3 §12.2).
 
 use super::sysreg::{isb, read, write};

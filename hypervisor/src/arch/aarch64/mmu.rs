@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! EL2's own address space: what it needs, at its physical address, nothing both writable and executable.
 //!
 //! Built with `aarch64-paging`. Its `IdMap` is not used, as it takes tables from the global allocator, which has no
@@ -23,7 +24,7 @@ type Table = PageTable<El23Attributes>;
 
 struct Pool(UnsafeCell<[Table; TABLES]>);
 
-// SAFETY: Only `TableSource` hands out the tables, each once, and `Map::new` makes the only `TableSource`.
+// SAFETY: only `TableSource` hands out the tables, each once, and `Map::new` makes the only `TableSource`.
 unsafe impl Sync for Pool {}
 
 static POOL: Pool = Pool(UnsafeCell::new([const { Table::EMPTY }; TABLES]));
@@ -36,7 +37,7 @@ struct TableSource {
 impl Translation<El23Attributes> for TableSource {
     fn allocate_table(&mut self) -> (NonNull<Table>, PhysicalAddress) {
         assert!(self.used < TABLES, "memory is cut into too many pieces for {TABLES} translation tables");
-        // SAFETY: The index is inside the array; the pointer is not null.
+        // SAFETY: the index is inside the array; the pointer is not null.
         let table = unsafe { NonNull::new_unchecked(POOL.0.get().cast::<Table>().add(self.used)) };
         self.used += 1;
         (table, PhysicalAddress(table.as_ptr() as usize))
@@ -122,7 +123,7 @@ impl Map {
                 Constraints::NO_CONTIGUOUS_HINT,
             )
             .expect("the range is in the address space");
-        // SAFETY: Makes the new entries visible to the table walker.
+        // SAFETY: makes the new entries visible to the table walker.
         unsafe { core::arch::asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
     }
 
@@ -151,7 +152,7 @@ impl Map {
     /// The code that runs, its stack and its data must be mapped where they are.
     pub unsafe fn enable(&self) {
         let registers = self.registers();
-        // SAFETY: As the caller promises, the next instruction and the stack stay where they are.
+        // SAFETY: as the caller promises, the next instruction and the stack stay where they are.
         unsafe {
             core::arch::asm!(
                 "msr ttbr0_el2, {ttbr}",
@@ -187,13 +188,13 @@ pub fn set_stage2(vttbr: u64) {
 /// Drops whatever is cached of stage 1 and 2 for the VM of this VTTBR_EL2, on all CPUs. It is current afterwards.
 pub fn flush_guest(vttbr: u64) {
     set_stage2(vttbr);
-    // SAFETY: Entries of this VMID only; they are walked again when needed.
+    // SAFETY: entries of this VMID only; they are walked again when needed.
     unsafe { core::arch::asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
 }
 
 /// Drops whatever is cached of stage 1 and 2 for guests, on all CPUs: before a VMID is used for the first time.
 pub fn flush_all_guests() {
-    // SAFETY: Guest entries only; they are walked again when needed.
+    // SAFETY: guest entries only; they are walked again when needed.
     unsafe { core::arch::asm!("dsb ishst", "tlbi alle1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The real machine: AArch64 at EL2.
 
 pub mod boot;

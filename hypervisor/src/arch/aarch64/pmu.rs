@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Instructions retired, by exception level (Arm ARM D13.11, event 0x08).
 //!
 //! EL3 is not counted here: counters of the normal world see Secure state, which EL3 belongs to, if MDCR_EL3.SPME

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls to EL3.
 
 /// Makes a call with x0 to x7, which is answered in x0 to x3.

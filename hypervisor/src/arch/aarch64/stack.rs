@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! EL2's stacks: one for each CPU, and one for last words.
 //!
 //! A guest's exit starts at the top of its CPU's stack and has left it when the guest is entered again, so nothing is
@@ -22,7 +23,7 @@ pub const EMERGENCY_SIZE: usize = 8 << 10;
 #[repr(C, align(4096))]
 pub struct Stack<const BYTES: usize>(UnsafeCell<[u8; BYTES]>);
 
-// SAFETY: No Rust code refers to the bytes; the CPU whose SP points into them does.
+// SAFETY: no Rust code refers to the bytes; the CPU whose SP points into them does.
 unsafe impl<const BYTES: usize> Sync for Stack<BYTES> {}
 
 /// The first CPU's, with its guard.

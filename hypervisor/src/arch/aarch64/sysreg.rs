@@ -1,13 +1,16 @@
-//! System registers by name: those that are copied by the dozen, and those that `aarch64-cpu`, whose fields the set-up is
-//! written in, does not have.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! System registers by name: those that are copied by the dozen, and those that `aarch64-cpu`, whose fields the set-up
+//! is written in, does not have.
 
 /// Reads a system register.
 macro_rules! read {
     ($name:expr) => {{
         let value: u64;
-        // SAFETY: Of the registers that this crate's calls name, reading changes nothing, but for ICC_IAR1_EL1, which
+        // SAFETY: of the registers that this crate's calls name, reading changes nothing, but for ICC_IAR1_EL1, which
         // acknowledges an interrupt: no memory, and nothing that the compiler knows.
-        unsafe { core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags));
+        }
         value
     }};
 }
@@ -17,7 +20,7 @@ macro_rules! read {
 macro_rules! write {
     ($name:expr, $value:expr) => {{
         let value: u64 = $value;
-        // SAFETY: As the macro says: EL2's own translation and stack do not depend on these registers;
+        // SAFETY: as the macro says: EL2's own translation and stack do not depend on these registers;
         // who reads TPIDR_EL2 answers for it.
         unsafe { core::arch::asm!(concat!("msr ", $name, ", {}"), in(reg) value, options(nostack, preserves_flags)) };
     }};
@@ -28,13 +31,13 @@ pub(crate) use {read, write};
 /// Waits for what was written to take effect.
 #[inline(always)]
 pub fn isb() {
-    // SAFETY: A barrier changes nothing.
+    // SAFETY: a barrier changes nothing.
     unsafe { core::arch::asm!("isb", options(nostack, preserves_flags)) };
 }
 
 /// Waits until other CPUs see what was written.
 #[inline(always)]
 pub fn publish() {
-    // SAFETY: A barrier changes nothing.
+    // SAFETY: a barrier changes nothing.
     unsafe { core::arch::asm!("dsb ishst", options(nostack, preserves_flags)) };
 }

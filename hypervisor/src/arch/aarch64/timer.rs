@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hypervisor's own timer, CNTHP, the loaded vCPU's two, CNTV and CNTP, and the count.
 
 use super::sysreg::{isb, read, write};

@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! EL2's exception vectors, and the way into a guest.
 //!
 //! While a guest runs, SP_EL2 points at its vCPU, which begins with a [`Frame`]. An exit stores x0 to x30 there, takes
 //! the CPU's stack, which the frame names, and goes to Rust: to `guest_sync`, `guest_irq` or `guest_serror`, with the
-//! vCPU. Nothing else is saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until the
-//! CPU takes up another vCPU. Rust ends by entering the vCPU to go on with.
+//! vCPU. Nothing else is saved: EL1's registers and FP/SIMD stay the guest's, because EL2's code uses neither, until
+//! the CPU takes up another vCPU. Rust ends by entering the vCPU to go on with.
 //!
 //! There are two tables. With the second, an exit first asks the firmware to make the branch predictor forget what the
 //! guest trained it to (`predictor`); the first has not one instruction for that. VBAR_EL2 holds no bits 10:0,
@@ -136,10 +137,11 @@ unsafe extern "C" {
 ///
 /// # Safety
 ///
-/// `vcpu`, which begins with a [`Frame`], must be loaded on this CPU, and nothing on this CPU's stack be needed any more.
+/// `vcpu`, which begins with a [`Frame`], must be loaded on this CPU, and nothing on this CPU's stack be needed any
+/// more.
 #[inline(always)]
 pub unsafe fn enter_guest(vcpu: *mut Frame) -> ! {
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { enter(vcpu) }
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The GIC's virtual CPU interface: list registers and what a guest sees of ICC_* (GICv3 §12.4).
 //!
 //! `arm-gic` has the physical side only, so these registers are read and written here.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What of a CPU is a vCPU's while it is loaded.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU of the fake machine.
 
 use super::machine::{with, with_cpu};
@@ -69,7 +70,7 @@ pub fn clean_to_memory(_start: u64, _size: u64) {}
 /// It must be memory to which nobody refers.
 pub unsafe fn zero(start: u64, size: u64) {
     let start: *mut u8 = core::ptr::with_exposed_provenance_mut(start as usize);
-    // SAFETY: As the caller promises.
+    // SAFETY: as the caller promises.
     unsafe { start.write_bytes(0, size as usize) };
     with(|machine| machine.now += 8 * size);
 }

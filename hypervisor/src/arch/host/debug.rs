@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The debug registers of a guest.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The guest that has just left: what the test says of it.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU's virtual interface as the architecture has it (GICv3 §4.6, §12.4), and its timers' lines.
 
 #![forbid(unsafe_code)]

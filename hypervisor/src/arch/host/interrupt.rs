@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The CPU's interface to physical interrupts.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine of a test: its time, its CPUs, and what stands around it.
 #![forbid(unsafe_code)]
 

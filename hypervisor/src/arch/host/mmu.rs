@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The MMU, of which only the registers are there.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The fake machine: what the tests of a thread run on, one CPU of it at a time.
 
 pub mod context;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls to EL3.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The hypervisor's own timer, the loaded vCPU's two, and the count.
 #![forbid(unsafe_code)]
 

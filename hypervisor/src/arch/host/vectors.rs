@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The way into a guest, which the fake machine has none of: what a guest does is the test's to say.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loaded vCPU's view of interrupts.
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fast calls, and what never reaches the TEE.
 
 use super::*;

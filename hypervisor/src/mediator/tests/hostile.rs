@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a hostile guest tries. None of it may reach the TEE as more than the guest's own RAM, and none may panic.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests of the mediator with a fake TEE and a fake guest.
 
 mod bounds;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A kernel that takes another one's place, and what the other one left registered.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Several vCPUs of a VM at once.
 
 use super::*;

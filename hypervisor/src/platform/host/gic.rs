@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The physical interrupt controller.
 #![forbid(unsafe_code)]
 

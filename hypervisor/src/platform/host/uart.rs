@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The UART: what was typed, and what was printed.
 #![forbid(unsafe_code)]
 

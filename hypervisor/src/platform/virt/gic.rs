@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The physical GICv3: which interrupts come to EL2, and what becomes of them.
 //!
 //! `arm-gic` sets it up. What it has no function for (a private interrupt's active state) is written here.
@@ -24,7 +25,7 @@ static GIC: Once<Mutex<GicV3<'static>>> = Once::new();
 pub unsafe fn init(cpus: usize) {
     let distributor = NonNull::new(GICD.base as *mut Gicd).expect("not at 0");
     let redistributors = NonNull::new(GICR.base as *mut GicrSgi).expect("not at 0");
-    // SAFETY: The registers are there and nobody else has them, as the caller promises.
+    // SAFETY: the registers are there and nobody else has them, as the caller promises.
     let gic = unsafe { GicV3::new(UniqueMmioPointer::new(distributor), redistributors, cpus) };
     let mut gic = gic.expect("the GIC is a version 3");
     gic.distributor().configure_default_settings();
@@ -77,7 +78,7 @@ pub fn set_timers_active(cpu: usize, active: u32) {
     let frame = GICR.base + cpu as u64 * GICR_STRIDE + SGI_FRAME;
     for (register, bits) in [(ICACTIVER0, TIMERS & !active), (ISACTIVER0, TIMERS & active)] {
         let address = core::ptr::with_exposed_provenance_mut::<u32>((frame + register) as usize);
-        // SAFETY: The register is this CPU's; writing a bit sets that interrupt's state and changes no other's.
+        // SAFETY: the register is this CPU's; writing a bit sets that interrupt's state and changes no other's.
         unsafe { address.write_volatile(bits) };
     }
 }

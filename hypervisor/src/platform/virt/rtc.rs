@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The PL031 real-time clock (Arm DDI 0224).
 
 use shared_abi::layout::RTC;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The normal world's PL011.
 
 use crate::console::Wire;
@@ -17,7 +18,7 @@ impl Pl011 {
     /// Once only, with the device mapped.
     pub unsafe fn new() -> Self {
         let registers = NonNull::new(UART_NS.base as *mut PL011Registers).expect("not at 0");
-        // SAFETY: The registers are there and nobody else has them, as the caller promises.
+        // SAFETY: the registers are there and nobody else has them, as the caller promises.
         Self(Uart::new(unsafe { UniqueMmioPointer::new(registers) }))
     }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which interrupts are in list registers: the most urgent pending ones, then active ones.
 
 use super::{Banks, Lists, NONE, note, place};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A vCPU's list registers. They and what is noted here belong to the CPU on which the vCPU is, alone.
 //!
 //! As many pending interrupts as there is room for are in list registers, the most urgent ones; where there is still

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether what is in list registers is still what the interrupts' owners want.
 
 use super::{Lists, note, place};

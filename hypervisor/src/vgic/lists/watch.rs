@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What of a guest's CPU interface is emulated: while a timer's interrupt is pending that it does not take at once, it
 //! is looked whether the timer still says so when the guest looks.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What guests see, one thing at a time.
 
 use super::*;

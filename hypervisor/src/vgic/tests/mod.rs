@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The controller with CPUs around it, as the hardware has them: list registers, a guest that acknowledges and ends
 //! interrupts by them, timers, maintenance interrupts.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Random histories of guests and devices, against a model of the architecture's state machine (GICv3 §4.1) that knows
 //! of no list registers.
 
@@ -279,7 +280,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(vcpu, timer, up)| Op::Timer { vcpu, timer, up }),
         2 => (vcpu(), prop::sample::select(vec![0u32, 1, 7]), 0u8..8)
             .prop_map(|(from, intid, targets)| Op::Sgi { from, intid, targets }),
-        4 => (vcpu(), any_intid(), prop::bool::weighted(0.8)).prop_map(|(vcpu, intid, on)| Op::Enable { vcpu, intid, on }),
+        4 => (vcpu(), any_intid(), prop::bool::weighted(0.8))
+            .prop_map(|(vcpu, intid, on)| Op::Enable { vcpu, intid, on }),
         2 => (vcpu(), any_intid(), any::<bool>()).prop_map(|(vcpu, intid, on)| Op::Pend { vcpu, intid, on }),
         1 => (vcpu(), any_intid(), any::<bool>()).prop_map(|(vcpu, intid, on)| Op::Activate { vcpu, intid, on }),
         2 => (vcpu(), any_intid(), 0u8..32).prop_map(|(vcpu, intid, n)| Op::Priority { vcpu, intid, priority: n << 3 }),
@@ -287,8 +289,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => prop_oneof![4 => Just(3u32), 1 => 0..3u32].prop_map(Op::Groups),
         2 => (spi(), prop_oneof![4 => 0..VCPUS as u64, 1 => Just(0xFF_00FFu64)])
             .prop_map(|(intid, to)| Op::Route { intid, to }),
-        1 => (vcpu(), prop_oneof![3 => Just(0xFFu8), 1 => any::<u8>()]).prop_map(|(vcpu, mask)| Op::Mask { vcpu, mask }),
-        1 => (vcpu(), prop_oneof![4 => Just(3u8), 1 => 0..3u8]).prop_map(|(vcpu, groups)| Op::Interface { vcpu, groups }),
+        1 => (vcpu(), prop_oneof![3 => Just(0xFFu8), 1 => any::<u8>()])
+            .prop_map(|(vcpu, mask)| Op::Mask { vcpu, mask }),
+        1 => (vcpu(), prop_oneof![4 => Just(3u8), 1 => 0..3u8])
+            .prop_map(|(vcpu, groups)| Op::Interface { vcpu, groups }),
         1 => (vcpu(), any::<bool>()).prop_map(|(vcpu, masked)| Op::Masked { vcpu, masked }),
         8 => vcpu().prop_map(Op::Acknowledge),
         5 => vcpu().prop_map(Op::End),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! CPUs at once: nothing that is sent gets lost, and nothing is taken twice.
 
 use super::*;
