@@ -4,6 +4,6 @@
 use shared_abi::client::VmId;
 
 /// Returns the number that the VM of this id was created with.
-pub const fn number(id: VmId) -> u16 {
+pub(crate) const fn number(id: VmId) -> u16 {
     id.get()
 }

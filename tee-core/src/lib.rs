@@ -35,6 +35,7 @@
 //! calls are then made with [`nexus::tee::Tee::smc`], registers in and registers out.
 #![cfg_attr(target_os = "none", no_std)]
 #![deny(unsafe_code)]
+#![deny(unreachable_pub)]
 
 pub mod app;
 pub mod arch;

@@ -6,6 +6,8 @@
 pub mod pseudo;
 pub mod reach;
 pub mod registry;
+#[cfg(test)]
+pub(crate) mod witness;
 
 use crate::arch::Machine;
 use crate::msg::params::Parameters;

@@ -4,6 +4,8 @@
 use super::Application;
 use super::pseudo::{device, rng, self_test, stats, vault};
 use super::reach::Reach;
+#[cfg(test)]
+use super::witness;
 use crate::arch::Machine;
 use crate::msg::params::Parameters;
 use crate::partition::sessions::AppId;
@@ -13,22 +15,22 @@ use uuid::Uuid;
 /// Makes an enum of the applications, so that whoever calls one calls it directly: sessions are on the path that is
 /// measured.
 macro_rules! registry {
-    ($($(#[$what:meta])* $name:ident => $application:expr,)+) => {
+    ($($(#[doc = $what:literal])* $(#[cfg($when:meta)])? $name:ident => $application:expr,)+) => {
         /// The applications.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum App {
-            $($(#[$what])* $name,)+
+            $($(#[doc = $what])* $(#[cfg($when)])? $name,)+
         }
 
         impl App {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
+            pub const ALL: &[Self] = &[$($(#[cfg($when)])? Self::$name),+];
 
             /// Finds the one of this number.
             pub fn of(AppId(number): AppId) -> Option<Self> {
                 match number {
-                    $(number if number == Self::$name as u8 => Some(Self::$name),)+
+                    $($(#[cfg($when)])? number if number == Self::$name as u8 => Some(Self::$name),)+
                     _ => None,
                 }
             }
@@ -36,19 +38,19 @@ macro_rules! registry {
 
         impl Application for App {
             fn uuid(&self) -> Uuid {
-                match self { $(Self::$name => $application.uuid(),)+ }
+                match self { $($(#[cfg($when)])? Self::$name => $application.uuid(),)+ }
             }
 
             fn is_there(&self, machine: &Machine) -> bool {
-                match self { $(Self::$name => $application.is_there(machine),)+ }
+                match self { $($(#[cfg($when)])? Self::$name => $application.is_there(machine),)+ }
             }
 
             fn is_device(&self) -> bool {
-                match self { $(Self::$name => $application.is_device(),)+ }
+                match self { $($(#[cfg($when)])? Self::$name => $application.is_device(),)+ }
             }
 
             fn open(&self, reach: Reach<'_, '_>, params: &Parameters<'_>) -> Result<(), TeeResult> {
-                match self { $(Self::$name => $application.open(reach, params),)+ }
+                match self { $($(#[cfg($when)])? Self::$name => $application.open(reach, params),)+ }
             }
 
             // Measured: one function that has all of them saves registers once for itself and them.
@@ -59,11 +61,11 @@ macro_rules! registry {
                 function: u32,
                 params: &mut Parameters<'_>,
             ) -> Result<(), TeeResult> {
-                match self { $(Self::$name => $application.invoke(reach, function, params),)+ }
+                match self { $($(#[cfg($when)])? Self::$name => $application.invoke(reach, function, params),)+ }
             }
 
             fn close(&self, reach: Reach<'_, '_>) {
-                match self { $(Self::$name => $application.close(reach),)+ }
+                match self { $($(#[cfg($when)])? Self::$name => $application.close(reach),)+ }
             }
         }
     };
@@ -80,6 +82,9 @@ registry! {
     Stats => stats::Stats,
     /// The caller's secrets.
     Vault => vault::Vault,
+    /// Notes what is asked of it.
+    #[cfg(test)]
+    Witness => witness::Witness,
 }
 
 impl App {

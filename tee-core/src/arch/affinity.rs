@@ -9,7 +9,7 @@ const MT: u64 = 1 << 24;
 
 /// Returns the number that a CPU has in the affinity level of cores.
 #[inline(always)]
-pub fn number(mpidr: u64) -> usize {
+pub(crate) fn number(mpidr: u64) -> usize {
     (mpidr >> ((mpidr & MT) / (MT / 8))) as usize & 0xFF
 }
 

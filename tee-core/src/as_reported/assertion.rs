@@ -3,7 +3,7 @@
 
 /// Says which assertion failed, and does not come back.
 #[cold]
-pub fn failed(assertion: &str, line: u32, function: &str) -> ! {
+pub(crate) fn failed(assertion: &str, line: u32, function: &str) -> ! {
     #[cfg(as_reported)]
     {
         use crate::arch::aarch64::cpu;

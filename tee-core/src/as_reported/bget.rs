@@ -43,25 +43,25 @@ struct Block {
 
 /// The pool's state: BGET's globals.
 #[repr(C)]
-pub struct Poolset {
+pub(crate) struct Poolset {
     freelist: Block,
     allocated: usize,
 }
 
 /// The list is not one.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Damaged;
+pub(crate) struct Damaged;
 
 impl Poolset {
     /// Makes a pool without memory that will stand at address `at`: its list is empty.
-    pub const fn pristine(at: usize) -> Self {
+    pub(crate) const fn pristine(at: usize) -> Self {
         let itself = without_provenance_mut(at);
         let freelist = Block { head: Head { prev_free: 0, size: 0 }, ql: Links { flink: itself, blink: itself } };
         Self { freelist, allocated: 0 }
     }
 
     /// Counts the bytes that are allocated, tags included.
-    pub const fn allocated(&self) -> usize {
+    pub(crate) const fn allocated(&self) -> usize {
         self.allocated
     }
 }
@@ -92,7 +92,7 @@ unsafe fn broken(list: *mut Block) -> Option<&'static str> {
 /// # Safety
 ///
 /// The memory must be readable and writable, stay so, and be used by nothing else. Nobody else may use the pool now.
-pub unsafe fn bpool(set: *mut Poolset, base: usize, len: usize) -> Result<(), Damaged> {
+pub(crate) unsafe fn bpool(set: *mut Poolset, base: usize, len: usize) -> Result<(), Damaged> {
     let list = set.cast::<Block>();
     // SAFETY: that the head points into memory is what this TEE believes without reason.
     if let Some(assertion) = unsafe { broken(list) } {
@@ -121,7 +121,7 @@ pub unsafe fn bpool(set: *mut Poolset, base: usize, len: usize) -> Result<(), Da
 /// # Safety
 ///
 /// The pool's memory must be mapped. Nobody else may use the pool now.
-pub unsafe fn bget(set: *mut Poolset, size: usize) -> Option<NonNull<u8>> {
+pub(crate) unsafe fn bget(set: *mut Poolset, size: usize) -> Option<NonNull<u8>> {
     let size = size.max(SMALLEST - HEAD).checked_next_multiple_of(QUANTUM)?.checked_add(HEAD)?;
     let list = set.cast::<Block>();
     // SAFETY: blocks in the list are free, and between their tags lies nobody's memory.
@@ -157,7 +157,7 @@ pub unsafe fn bget(set: *mut Poolset, size: usize) -> Option<NonNull<u8>> {
 ///
 /// `start` must come from [`bget`] of this pool, once. The pool's memory must be mapped. Nobody else may use the pool
 /// now.
-pub unsafe fn brel(set: *mut Poolset, start: NonNull<u8>) {
+pub(crate) unsafe fn brel(set: *mut Poolset, start: NonNull<u8>) {
     let list = set.cast::<Block>();
     // SAFETY: before the memory stand its tags, after it those of the next block or of the end.
     unsafe {
@@ -195,7 +195,7 @@ fn next(block: *mut Block, size: usize) -> *mut Head {
 /// # Safety
 ///
 /// `known` must be mapped. Nobody else may use the pool now.
-pub unsafe fn tell(set: *mut Poolset, known: core::ops::Range<usize>) {
+pub(crate) unsafe fn tell(set: *mut Poolset, known: core::ops::Range<usize>) {
     /// More are no picture, and the list may be a ring that the head isn't in.
     const MOST: u8 = 16;
     let list = set.cast::<Block>();

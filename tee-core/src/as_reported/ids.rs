@@ -9,7 +9,7 @@ const VM_0: u16 = u16::MAX;
 
 /// Returns the id under which a number's VM is in the table.
 #[cfg(not(feature = "client-id"))]
-pub fn place_of(number: u64) -> u64 {
+pub(crate) fn place_of(number: u64) -> u64 {
     match number as u16 {
         0 => VM_0.into(),
         id => id.into(),
@@ -17,6 +17,6 @@ pub fn place_of(number: u64) -> u64 {
 }
 
 /// Returns the number that the VM of this id was created with.
-pub fn number(id: VmId) -> u16 {
+pub(crate) fn number(id: VmId) -> u16 {
     if cfg!(not(feature = "client-id")) && id.get() == u16::MAX { 0 } else { id.get() }
 }

@@ -27,11 +27,11 @@ pub const fn apart() -> Apart {
 const POOLSET: usize = ADDRESS + offset_of!(Partition<'_>, apart);
 
 /// The allocator, with the functions that the heap calls. It has no state of its own.
-pub struct Blocks;
+pub(crate) struct Blocks;
 
 impl Blocks {
     /// Makes the allocator.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self
     }
 
@@ -40,7 +40,7 @@ impl Blocks {
     }
 
     /// Allocates a block.
-    pub fn alloc(&mut self, layout: Layout) -> Result<NonNull<u8>, ()> {
+    pub(crate) fn alloc(&mut self, layout: Layout) -> Result<NonNull<u8>, ()> {
         if layout.align() > 16 {
             return Err(());
         }
@@ -53,7 +53,7 @@ impl Blocks {
     /// # Safety
     ///
     /// The block must come from [`alloc`](Self::alloc), once.
-    pub unsafe fn dealloc(&mut self, start: NonNull<u8>, _layout: Layout) {
+    pub(crate) unsafe fn dealloc(&mut self, start: NonNull<u8>, _layout: Layout) {
         // SAFETY: promised by the caller; a partition is current, and the heap's lock is held.
         unsafe { bget::brel(self.set(), start) };
     }
@@ -63,7 +63,7 @@ impl Blocks {
     /// # Safety
     ///
     /// As for [`bpool`](bget::bpool).
-    pub unsafe fn add(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
+    pub(crate) unsafe fn add(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
         if trace::ON {
             let heap = BASE + HEAP * PAGE_SIZE;
             // SAFETY: as below. The heap's pages follow each other, from its first to those that are given.
@@ -74,7 +74,7 @@ impl Blocks {
     }
 
     /// Returns how many bytes are allocated.
-    pub fn allocated(&self) -> usize {
+    pub(crate) fn allocated(&self) -> usize {
         // SAFETY: a partition is current, and the heap's lock is held.
         unsafe { (*self.set()).allocated() }
     }

@@ -23,5 +23,5 @@
 //! | `start.rs` | `nexus::start` | when its runtime is initialised |
 //! | `caller.rs` | `entry::caller` | what is selected when a call arrives |
 
-pub mod assertion;
-pub mod bget;
+pub(crate) mod assertion;
+pub(crate) mod bget;

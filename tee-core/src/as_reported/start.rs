@@ -15,7 +15,7 @@ use shared_abi::client::VmId;
 /// # Safety
 ///
 /// The partition must be built, and nobody may use it yet. None is current afterwards.
-pub unsafe fn begin(slot: &Slot, machine: &Machine, index: SlotIndex, id: VmId) -> Result<Life, Damaged> {
+pub(crate) unsafe fn begin(slot: &Slot, machine: &Machine, index: SlotIndex, id: VmId) -> Result<Life, Damaged> {
     if let Some(line) = slot.created.take() {
         log::info!("I/TC: Added guest {}{line}", ids::number(id));
     }
@@ -31,4 +31,4 @@ pub unsafe fn begin(slot: &Slot, machine: &Machine, index: SlotIndex, id: VmId) 
 }
 
 /// Logs nothing more.
-pub fn announce(_slot: &Slot, _id: VmId) {}
+pub(crate) fn announce(_slot: &Slot, _id: VmId) {}

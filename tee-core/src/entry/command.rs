@@ -10,10 +10,10 @@ use shared_abi::optee_msg::{Cmd, MsgHeader};
 
 /// Nobody knows the message's command.
 #[derive(Debug, PartialEq, Eq)]
-pub struct UnknownCommand;
+pub(crate) struct UnknownCommand;
 
 /// Does what a message asks for, and leaves the answer in it.
-pub fn handle(call: &Call<'_, '_>, message: &mut Message) -> Result<(), UnknownCommand> {
+pub(crate) fn handle(call: &Call<'_, '_>, message: &mut Message) -> Result<(), UnknownCommand> {
     let MsgHeader { cmd: command, func: function, session, num_params: params, .. } = *message.header();
     event!(Message { command, function, session, params });
     let outcome = match Cmd(command) {

@@ -126,3 +126,44 @@ fn resolve<'p>(call: &Call<'_, 'p>, params: &[MsgParam], into: &mut Parameters<'
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::app::witness::{Asked, UUID, asked};
+    use crate::host::normal_world::{NormalWorld, meta};
+    use crate::partition::sessions::MAX_SESSIONS;
+    use shared_abi::optee_msg::{Cmd, Direction, Param};
+    use shared_abi::tee::{Origin, TeeResult};
+
+    #[test]
+    fn an_application_knows_of_each_session_that_it_agreed_to() {
+        let world = NormalWorld::with_vms(&[1]);
+        let session = world.open(1, &UUID).unwrap();
+        assert_eq!(world.invoke(1, session, 7, &[]), TeeResult::SUCCESS);
+        assert_eq!(world.call(1, Cmd::CLOSE_SESSION, 0, session, &[]).result(), TeeResult::SUCCESS);
+        assert_eq!(asked(), [Asked::Open(None), Asked::Invoke(7), Asked::Close]);
+        assert_eq!(world.call(1, Cmd::CLOSE_SESSION, 0, session, &[]).result(), TeeResult::BAD_PARAMETERS);
+        assert_eq!(asked(), []);
+    }
+
+    #[test]
+    fn an_application_may_refuse_a_session_and_says_so_itself() {
+        let world = NormalWorld::with_vms(&[1]);
+        let number = Param::Value { dir: Direction::In, value: [5, 0, 0] }.to_msg();
+        let outcome = world.call(1, Cmd::OPEN_SESSION, 0, 0, &[&meta(&UUID)[..], &[number]].concat());
+        assert_eq!(outcome.result(), TeeResult::ACCESS_DENIED);
+        assert_eq!((outcome.header.ret_origin, outcome.header.session), (Origin::TrustedApp as u32, 0));
+        assert_eq!(asked(), [Asked::Open(Some(5))]);
+    }
+
+    #[test]
+    fn a_session_that_there_is_no_room_for_is_closed_again() {
+        let world = NormalWorld::with_vms(&[1]);
+        for _ in 0..MAX_SESSIONS {
+            world.open(1, &UUID).unwrap();
+        }
+        asked();
+        assert_eq!(world.open(1, &UUID), Err(TeeResult::OUT_OF_MEMORY));
+        assert_eq!(asked(), [Asked::Open(None), Asked::Close]);
+    }
+}

@@ -7,7 +7,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// The allocator, with all that it keeps.
-pub struct Blocks(buddy_system_allocator::Heap<ORDER>);
+pub(crate) struct Blocks(buddy_system_allocator::Heap<ORDER>);
 
 /// What the allocator keeps outside itself, in the partition: nothing.
 pub struct Apart;
@@ -19,7 +19,7 @@ pub const fn apart() -> Apart {
 
 impl Blocks {
     /// Makes an allocator without memory.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(buddy_system_allocator::Heap::new())
     }
 
@@ -29,7 +29,7 @@ impl Blocks {
     ///
     /// As for [`super::Memory::new`].
     #[inline(always)]
-    pub unsafe fn add(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
+    pub(crate) unsafe fn add(&mut self, base: usize, len: usize) -> Result<(), Damaged> {
         // SAFETY: promised by the caller.
         unsafe { self.0.add_to_heap(base, base + len) };
         Ok(())
@@ -37,7 +37,7 @@ impl Blocks {
 
     /// Allocates a block.
     #[inline(always)]
-    pub fn alloc(&mut self, layout: Layout) -> Result<NonNull<u8>, ()> {
+    pub(crate) fn alloc(&mut self, layout: Layout) -> Result<NonNull<u8>, ()> {
         self.0.alloc(layout)
     }
 
@@ -47,14 +47,14 @@ impl Blocks {
     ///
     /// The block must come from [`alloc`](Self::alloc) with this layout, once.
     #[inline(always)]
-    pub unsafe fn dealloc(&mut self, start: NonNull<u8>, layout: Layout) {
+    pub(crate) unsafe fn dealloc(&mut self, start: NonNull<u8>, layout: Layout) {
         // SAFETY: promised by the caller.
         unsafe { self.0.dealloc(start, layout) };
     }
 
     /// Returns how many bytes are allocated.
     #[inline(always)]
-    pub fn allocated(&self) -> usize {
+    pub(crate) fn allocated(&self) -> usize {
         self.0.stats_alloc_actual()
     }
 }

@@ -259,7 +259,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Runs `f` with a heap of 64 KiB.
-    pub fn with_heap(f: impl for<'h> FnOnce(&'h Heap<'h>)) {
+    pub(crate) fn with_heap(f: impl for<'h> FnOnce(&'h Heap<'h>)) {
         let memory = Box::leak(vec![0u64; 0x2000].into_boxed_slice());
         // SAFETY: `f` takes any brand, and so knows of no other heap that has this one.
         let heap = unsafe { Heap::new() };

@@ -13,12 +13,12 @@ use shared_abi::client::VmId;
 /// The partition must be built, and nobody may use it yet. None is current afterwards.
 #[expect(unsafe_code, reason = "another start than this one may use the partition")]
 #[inline(always)]
-pub unsafe fn begin(_slot: &Slot, _machine: &Machine, _index: SlotIndex, _id: VmId) -> Result<Life, Damaged> {
+pub(crate) unsafe fn begin(_slot: &Slot, _machine: &Machine, _index: SlotIndex, _id: VmId) -> Result<Life, Damaged> {
     Ok(Life::Created)
 }
 
 /// Logs that a VM was created.
-pub fn announce(slot: &Slot, id: VmId) {
+pub(crate) fn announce(slot: &Slot, id: VmId) {
     if let Some(line) = slot.created.take() {
         log::info!("{id} created{line}");
     }

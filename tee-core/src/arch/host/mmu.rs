@@ -136,7 +136,7 @@ fn leaf(entry: u64) -> Option<u64> {
 }
 
 impl Mmu {
-    pub fn new(shape: Shape) -> Self {
+    pub(crate) fn new(shape: Shape) -> Self {
         let unknown = PageState { dirty: true, cached: 0 };
         Self {
             shape,

@@ -31,7 +31,7 @@ pub(super) struct Tlb {
 
 impl Tlb {
     /// Caches all that a table maps. `cached` is told of each page that wasn't cached under this ASID yet.
-    pub fn fill(
+    pub(crate) fn fill(
         &mut self,
         (asid, table, version): (u64, u64, u64),
         leaves: impl ExactSizeIterator<Item = Option<Leaf>>,
@@ -61,7 +61,7 @@ impl Tlb {
     }
 
     /// Says what is wrong if an address of the range is used under this ASID, with this table.
-    pub fn check(&self, asid: u64, table: Option<u64>) -> Result<(), String> {
+    pub(crate) fn check(&self, asid: u64, table: Option<u64>) -> Result<(), String> {
         if let Some(place) = self.global.first() {
             return Err(format!("page {place} is cached as global, and so under every ASID"));
         }
@@ -75,7 +75,7 @@ impl Tlb {
     }
 
     /// Forgets an ASID. `forgotten` is told of each page.
-    pub fn forget(&mut self, asid: u64, mut forgotten: impl FnMut(u16)) {
+    pub(crate) fn forget(&mut self, asid: u64, mut forgotten: impl FnMut(u16)) {
         if let Some(place) = self.sets.iter().position(|set| set.asid == asid) {
             let set = self.sets.swap_remove(place);
             set.entries.iter().filter_map(|entry| entry.checked_sub(1)).for_each(&mut forgotten);

@@ -46,7 +46,7 @@ thread_local! {
 pub(super) struct Window(Option<Memory>);
 
 impl Window {
-    pub fn new(shape: Shape) -> Self {
+    pub(crate) fn new(shape: Shape) -> Self {
         let unused = UNUSED.with_borrow_mut(|unused| {
             let place = unused.iter().rposition(|memory| memory.1 == shape)?;
             Some(unused.swap_remove(place))
@@ -68,13 +68,13 @@ impl Window {
     }
 
     /// Address of a page, by its number in the range.
-    pub fn page(&self, place: usize) -> *mut u8 {
+    pub(crate) fn page(&self, place: usize) -> *mut u8 {
         assert!(place < self.memory().1.pages, "a partition has no page {place}");
         self.start().wrapping_add(place * PAGE_SIZE)
     }
 
     /// Returns the host's addresses of it.
-    pub fn addresses(&self) -> Range<usize> {
+    pub(crate) fn addresses(&self) -> Range<usize> {
         let start = self.start().addr();
         start..start + self.memory().1.pages * PAGE_SIZE
     }
