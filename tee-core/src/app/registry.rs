@@ -98,9 +98,11 @@ impl App {
         Self::ALL.iter().copied().find(|app| app.uuid() == *uuid && app.is_there(machine))
     }
 
-    /// Names the `n`th of those that Linux shall make devices of.
-    fn device(machine: &Machine, n: usize) -> Option<Uuid> {
-        Self::ALL.iter().filter(|app| app.is_device() && app.is_there(machine)).nth(n).map(Self::uuid)
+    /// Finds the next of those that Linux shall make devices of: its place among all, from `from` on, and its UUID.
+    fn device(machine: &Machine, from: usize) -> Option<(usize, Uuid)> {
+        let mut places = Self::ALL.iter().enumerate().skip(from);
+        let found = places.find(|(_, app)| app.is_device() && app.is_there(machine));
+        found.map(|(place, app)| (place, app.uuid()))
     }
 }
 

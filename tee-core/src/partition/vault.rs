@@ -58,26 +58,27 @@ impl Vault {
         Self { entries: [Entry { name: Text::EMPTY, value: Text::EMPTY }; MAX_ENTRIES] }
     }
 
+    /// Finds the entry of this name; that without one is free.
+    fn place(&self, name: &[u8]) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.name.as_slice() == name)
+    }
+
     /// Keeps a secret, in the place of another one of this name.
     pub fn put(&mut self, name: &Name, value: &Value) -> Result<(), Full> {
-        let place = match self.entries.iter().position(|entry| entry.name.as_slice() == name.as_slice()) {
-            Some(place) => place,
-            None => self.entries.iter().position(|entry| entry.name.len == 0).ok_or(Full)?,
-        };
+        let place = self.place(name.as_slice()).or_else(|| self.place(&[])).ok_or(Full)?;
         self.entries[place] = Entry { name: *name, value: *value };
         Ok(())
     }
 
     /// Finds the secret of this name, where it stands: so that no stack keeps a copy of it.
     pub fn get(&self, name: &Name) -> Option<&[u8]> {
-        let entry = self.entries.iter().find(|entry| entry.name.as_slice() == name.as_slice())?;
-        Some(entry.value.as_slice())
+        self.place(name.as_slice()).map(|place| self.entries[place].value.as_slice())
     }
 
     /// Forgets the secret of this name. Says whether there was one.
     pub fn delete(&mut self, name: &Name) -> bool {
-        let entry = self.entries.iter_mut().find(|entry| entry.name.as_slice() == name.as_slice());
-        entry.map(|entry| *entry = Entry { name: Text::EMPTY, value: Text::EMPTY }).is_some()
+        let place = self.place(name.as_slice());
+        place.map(|place| self.entries[place] = Entry { name: Text::EMPTY, value: Text::EMPTY }).is_some()
     }
 }
 

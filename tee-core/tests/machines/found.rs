@@ -2,7 +2,7 @@
 //! Sequences that failed once, and some that must never.
 
 use crate::play::Sequence;
-use crate::step::{Address::*, How::*, In::*, List, Meanwhile::*, Msg, P::*, Reply::*, Step::*, Token::*};
+use crate::step::{Address::*, How::*, In::*, List, Meanwhile::*, Msg, P::*, Reply::*, Shape, Step::*, Token::*};
 
 /// Two calls of one VM want the vault, of which one is interrupted while it has it: the other sleeps, and is woken.
 #[test]
@@ -32,6 +32,17 @@ fn a_vm_that_is_destroyed_under_its_call_is_gone_afterwards() {
     let get = Msg { cmd: 1, func: 1, session: Its(0, 0), params: get, count: None };
     let steps = vec![Create(1), Open(0, 0, 1), After(2, Calls(0x0E, 1, 0)), Call(0, 0, Arg, get), Create(1)];
     Sequence { pages: 72, steps }.play();
+}
+
+/// A call lists devices, is interrupted between two of them, and goes on with the next one: the device before it, which
+/// is none any more by then, does not count again.
+#[test]
+fn a_list_of_devices_goes_on_where_it_was_interrupted() {
+    let list =
+        Msg { cmd: 1, func: 0, session: Its(1, 0), params: List(vec![Pages(1, Shape::Good, 0, 16, 0)]), count: None };
+    let steps =
+        vec![Create(1), Random(true), Open(0, 1, 1), Interrupt(3), Call(0, 0, Arg, list), Random(false), Finish(0)];
+    Sequence { pages: 40, steps }.play();
 }
 
 /// What the probe plays in QEMU is made of the same sequences: `cargo test … scenario -- --nocapture` prints one.

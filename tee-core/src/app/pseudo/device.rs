@@ -10,8 +10,8 @@ use shared_abi::pta::device::{CMD_GET_DEVICES, CMD_GET_DEVICES_RPMB, CMD_GET_DEV
 use shared_abi::tee::TeeResult;
 use uuid::Uuid;
 
-/// The pseudo-TA, with a function that names the `n`th of the devices that a machine has.
-pub struct Device(pub fn(machine: &Machine, n: usize) -> Option<Uuid>);
+/// The pseudo-TA, with a function that finds the next of the devices that a machine has, from a place on.
+pub struct Device(pub fn(machine: &Machine, from: usize) -> Option<(usize, Uuid)>);
 
 impl Application for Device {
     fn uuid(&self) -> Uuid {
@@ -19,12 +19,18 @@ impl Application for Device {
     }
 
     fn invoke(&self, reach: Reach<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
-        let wanted = match function {
-            CMD_GET_DEVICES => true,
+        match function {
+            CMD_GET_DEVICES => self.list(reach, 0, params),
             // None of ours needs the supplicant or an RPMB.
-            CMD_GET_DEVICES_SUPP | CMD_GET_DEVICES_RPMB => false,
-            _ => return Err(TeeResult::NOT_IMPLEMENTED),
-        };
+            CMD_GET_DEVICES_SUPP | CMD_GET_DEVICES_RPMB => self.list(reach, usize::MAX, params),
+            _ => Err(TeeResult::NOT_IMPLEMENTED),
+        }
+    }
+}
+
+impl Device {
+    /// Lists the devices from this place on.
+    fn list(&self, reach: Reach<'_, '_>, mut from: usize, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
         let [Parameter::Memref(list), Parameter::None, Parameter::None, Parameter::None] = params else {
             return Err(TeeResult::BAD_PARAMETERS);
         };
@@ -32,8 +38,8 @@ impl Application for Device {
             return Err(TeeResult::BAD_PARAMETERS);
         }
         let mut size = 0;
-        let devices = (0..).map_while(|n| self.0(reach.machine(), n));
-        for uuid in devices.filter(|_| wanted) {
+        while let Some((place, uuid)) = (self.0)(reach.machine(), from) {
+            from = place + 1;
             if size + uuid.as_bytes().len() <= list.len() {
                 reach.write(list, size, uuid.as_bytes())?;
             }
