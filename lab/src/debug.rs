@@ -3,11 +3,13 @@
 
 use crate::console::{Listener, Port};
 use crate::machine::{Event, Machine};
+use crate::paste;
 use crate::prepare::Prepared;
 use crate::say;
 use crate::screen::Screen;
 use crate::workspace::Workspace;
 use anyhow::Result;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The committed script that loads every layer's symbols.
@@ -20,7 +22,7 @@ pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()>
     prepared.line.wait_for_gdb();
     let mut machine = Machine::start(&prepared)?;
     say!("The machine waits at its reset vector. In another terminal:");
-    say!("    gdb-multiarch -cd {} -x {}", workspace.symbols()?.display(), workspace.root().join(SCRIPT).display());
+    say!("    {}", attach(&workspace.symbols()?, &workspace.root().join(SCRIPT)));
     say!("(no gdb-multiarch? apt-get install gdb-multiarch; a gdb built for AArch64 does as well). Ctrl-C ends it.");
     let screen = Screen::new();
     let mut listeners = Port::ALL.map(Listener::new);
@@ -39,5 +41,22 @@ pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()>
                 return Ok(());
             }
         }
+    }
+}
+
+/// The command that attaches gdb.
+fn attach(symbols: &Path, script: &Path) -> String {
+    format!("gdb-multiarch -cd {} -x {}", paste::word(symbols), paste::word(script))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_pasted_wherever_the_checkout_is() {
+        let [symbols, script] = ["/some where/it's/symbols", "/some where/it's/triptych.gdb"];
+        let command = attach(Path::new(symbols), Path::new(script));
+        assert_eq!(paste::tests::words(&command), ["gdb-multiarch", "-cd", symbols, "-x", script]);
     }
 }

@@ -32,6 +32,7 @@ pub mod machine;
 pub mod mishap;
 pub mod models;
 pub mod output;
+pub mod paste;
 pub mod pictures;
 pub mod prepare;
 pub mod probe;

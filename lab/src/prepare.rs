@@ -20,6 +20,7 @@ use shared_abi::layout::{DRAM_BASE, TRACE};
 use shared_abi::trace::Way;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The flash's name in a run's folder.
 const FLASH: &str = "flash.bin";
@@ -66,7 +67,7 @@ pub struct Traced {
     /// How records leave it.
     pub way: Way,
     /// The file behind its memory, where the rings are.
-    pub memory: Option<Memory>,
+    pub memory: Option<Arc<Memory>>,
     /// Ticks of its counter in a second.
     pub frequency: u64,
     /// A tick is an instruction.
@@ -225,7 +226,7 @@ impl Kit {
     fn flash(&self, chain: &Chain, normal_world: Vec<u8>) -> Result<Vec<u8>> {
         if let Stack::Flash(flash) = &self.stack {
             return transplant::with_normal_world(&flash.bytes, &normal_world)
-                .with_context(|| format!("{} is no flash whose normal world can be ours", flash.name));
+                .with_context(|| format!("cannot put our normal world into {}", flash.name));
         }
         let mut images = Flash::of(&self.firmware, self.tee(chain)?, normal_world)?;
         if let Some(runtime) = &self.runtime {
@@ -335,7 +336,7 @@ fn with_tree(
     write_if_changed(&tree, &bytes)?;
     let mut line = CommandLine::machine(&machine, cpu, &flash);
     line.load(&tree, guests);
-    // Without the file behind its memory, which nobody would read, or remove.
+    // Without the file behind its memory, which nobody would read.
     let by_hand = folder.join("qemu.sh");
     fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
     if let Some(traced) = &traced {
@@ -350,7 +351,7 @@ impl Traced {
     fn new(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Self> {
         let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
         let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };
-        let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0)).transpose()?;
+        let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0).map(Arc::new)).transpose()?;
         Ok(Self {
             way,
             memory,

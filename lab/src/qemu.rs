@@ -8,8 +8,10 @@ use crate::clock::Clock;
 use crate::console::Port;
 use crate::guests::Guest;
 use crate::keeper::Keeper;
+use crate::paste;
 use crate::prepare::Traced;
 use crate::scenario::Machine;
+use crate::trace::memory::Memory;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{Mode, OFlags, fcntl_setfl, open};
 use shared_abi::layout::Range;
@@ -20,6 +22,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -40,8 +43,10 @@ pub struct CommandLine {
     arguments: Vec<OsString>,
     /// What it logs is read while it is written.
     logs: bool,
-    /// What must not outlive it.
-    files: Vec<PathBuf>,
+    /// The file that is its memory, if it has one: its standard input.
+    memory: Option<Arc<Memory>>,
+    /// The folder of a socket that a debugger uses.
+    debugger: Option<PathBuf>,
 }
 
 impl CommandLine {
@@ -97,10 +102,10 @@ impl CommandLine {
     /// Puts the machine's memory into a file, and its exceptions into a log, as far as tracing asks for it.
     pub fn trace(&mut self, machine: &Machine, traced: &Traced) -> &mut Self {
         if let Some(memory) = &traced.memory {
-            let (size, path) = (machine.memory.0 / 1024, doubled(memory.path()));
+            let (size, path) = (machine.memory.0 / 1024, Memory::INPUT);
             self.add("-object", format!("memory-backend-file,id=ram,size={size}K,mem-path={path},share=on"));
             self.add("-M", "memory-backend=ram");
-            self.files.push(memory.path().to_path_buf());
+            self.memory = Some(Arc::clone(memory));
         }
         if let Some(log) = &traced.exceptions {
             self.add("-d", "int").add("-D", log);
@@ -113,9 +118,10 @@ impl CommandLine {
         self.flag(HALTED).flag("-s")
     }
 
-    /// Waits before the first instruction for who speaks gdb's protocol on a socket.
+    /// Waits before the first instruction for who speaks gdb's protocol on a socket, which is alone in its folder.
     pub fn wait_for_debugger(&mut self, socket: &Path) -> &mut Self {
-        self.flag("-S").add("-gdb", format!("unix:{},server=on,wait=off", doubled(socket)))
+        self.debugger = socket.parent().map(Path::to_path_buf);
+        self.flag(HALTED).add("-gdb", format!("unix:{},server=on,wait=off", doubled(socket)))
     }
 
     /// Makes every instruction a block of its own, and logs those in these ranges: [`Qemu::log`].
@@ -145,14 +151,8 @@ impl CommandLine {
     pub fn by_hand(&self) -> String {
         let mut text = PROGRAM.to_owned();
         for argument in &self.arguments {
-            let argument = argument.to_string_lossy();
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+".contains(c);
-            text += if argument.starts_with('-') { " \\\n    " } else { " " };
-            if argument.chars().all(plain) {
-                text += &argument;
-            } else {
-                text += &format!("'{}'", argument.replace('\'', "'\\''"));
-            }
+            text += if argument.to_string_lossy().starts_with('-') { " \\\n    " } else { " " };
+            text += &paste::word(argument);
         }
         text + " \\\n    -serial stdio -serial file:secure-world.txt\n"
     }
@@ -230,9 +230,8 @@ pub struct Qemu {
     goes: bool,
     log: Option<File>,
     complaints: PathBuf,
-    /// Ends it if the lab can't; goes after it, and the folder with its sockets last.
+    /// Ends it if the lab can't; goes after it.
     _keeper: Keeper,
-    _sockets: TempDir,
 }
 
 impl Qemu {
@@ -242,7 +241,8 @@ impl Qemu {
         let complaints = logs.join("qemu.txt");
         let file = fs::File::create(&complaints).with_context(|| format!("cannot write {}", complaints.display()))?;
         let mut command = command();
-        command.args(&line.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let input = line.memory.as_ref().map_or_else(|| Ok(Stdio::null()), |memory| memory.input())?;
+        command.args(&line.arguments).stdin(input).stdout(Stdio::null()).stderr(file);
         let mut log = None;
         if line.logs {
             let path = sockets.path().join("log");
@@ -256,7 +256,7 @@ impl Qemu {
         }
         // Not the lab's group: Ctrl-C is for the lab, which ends QEMU, not for QEMU, whose end would look like the
         // machine's.
-        let keeper = Keeper::start(line.files.iter().map(PathBuf::as_path).chain([sockets.path()]))?;
+        let keeper = Keeper::start(line.debugger.iter().map(PathBuf::as_path).chain([sockets.path()]))?;
         command.process_group(keeper.group());
         let mut listeners = Vec::new();
         for (option, name) in Port::ALL.map(|port| ("-serial", port.name())).into_iter().chain([("-qmp", "control")]) {
@@ -268,16 +268,7 @@ impl Qemu {
         }
         let child = command.spawn().map_err(missing)?;
         // From here on an early return kills it.
-        let mut qemu = Self {
-            child,
-            ports: Vec::new(),
-            control: None,
-            goes,
-            log: None,
-            complaints,
-            _keeper: keeper,
-            _sockets: sockets,
-        };
+        let mut qemu = Self { child, ports: Vec::new(), control: None, goes, log: None, complaints, _keeper: keeper };
         for listener in &listeners {
             let socket = qemu.accept(listener)?;
             qemu.ports.push(socket);
@@ -288,6 +279,8 @@ impl Qemu {
             fcntl_setfl(&reader, OFlags::empty()).context("cannot read QEMU's log")?;
             qemu.log = Some(reader);
         }
+        // Everybody has what they need open: names are of no use any more, and can't be left behind.
+        sockets.close().context("cannot remove a temporary folder")?;
         Ok(qemu)
     }
 

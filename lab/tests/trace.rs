@@ -80,7 +80,7 @@ fn the_second_vm_is_told_as_qemu_saw_it_and_kept() {
     assert!(count(&trace, Layer::Tee, |event| matches!(event, Event::Refused { .. })) >= 10);
     assert_eq!(count(&trace, Layer::Hypervisor, |_| true), 0);
     assert_eq!(Trace::read(&outcome.folder.join(file::NAME)).unwrap(), trace);
-    // By hand there is no lab to remove the file behind its memory.
+    // By hand there is no lab that would read its memory.
     let by_hand = std::fs::read_to_string(outcome.folder.join("qemu.sh")).unwrap();
     assert!(by_hand.starts_with("qemu-system-aarch64 ") && !by_hand.contains("memory-backend"), "{by_hand}");
 }

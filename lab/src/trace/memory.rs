@@ -4,17 +4,15 @@
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::path::Path;
-use tempfile::{Builder, NamedTempFile, TempPath};
+use std::process::Stdio;
 
 /// Memory that is a file, too.
 const SHARED: &str = "/dev/shm";
 
-/// A file that QEMU maps as the machine's RAM. It is removed with the value.
+/// A file that QEMU maps as the machine's RAM. It never has a name that could stay behind: whatever becomes of the lab,
+/// it is gone with the last process that has it open.
 #[derive(Debug)]
-pub struct Memory {
-    file: File,
-    path: TempPath,
-}
+pub struct Memory(File);
 
 impl Memory {
     /// An empty file where one of `size` bytes has room: in shared memory if that is large enough, else among the
@@ -22,41 +20,49 @@ impl Memory {
     pub fn new(size: u64) -> Result<Self> {
         let room = Path::new(SHARED).is_dir()
             && rustix::fs::statvfs(SHARED).is_ok_and(|held| held.f_bavail.saturating_mul(held.f_frsize) >= size);
-        let mut builder = Builder::new();
-        let named = builder.prefix("triptych-").suffix(".ram");
-        let made = if room { named.tempfile_in(SHARED) } else { named.tempfile() };
-        let (file, path) =
-            made.map(NamedTempFile::into_parts).context("cannot make a file for the machine's memory")?;
+        let made = if room { tempfile::tempfile_in(SHARED) } else { tempfile::tempfile() };
+        let file = made.context("cannot make a file for the machine's memory")?;
         file.set_len(size).context("cannot make a file as large as the machine's memory")?;
-        Ok(Self { file, path })
+        Ok(Self(file))
     }
 
-    /// Where QEMU finds it.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// A handle to read it by, whatever becomes of its name.
+    /// A handle to read it by.
     pub fn reader(&self) -> Result<File> {
-        self.file.try_clone().context("cannot share the machine's memory")
+        self.0.try_clone().context("cannot share the machine's memory")
     }
+
+    /// It as a program's standard input, which that finds at [`Memory::INPUT`].
+    pub fn input(&self) -> Result<Stdio> {
+        Ok(self.reader()?.into())
+    }
+
+    /// Where a program finds its standard input.
+    pub const INPUT: &str = "/dev/fd/0";
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::process::Command;
 
     #[test]
-    fn it_is_as_large_as_the_machines_memory_and_goes_away() {
+    fn it_is_as_large_as_the_machines_memory_and_has_no_name() {
         let memory = Memory::new(64 << 20).unwrap();
-        let (path, reader) = (memory.path().to_path_buf(), memory.reader().unwrap());
-        assert_eq!(path.metadata().unwrap().len(), 64 << 20);
-        std::fs::OpenOptions::new().write(true).open(&path).unwrap().write_all_at(b"records", 1 << 20).unwrap();
+        let held = memory.reader().unwrap().metadata().unwrap();
+        assert_eq!((held.len(), held.nlink()), (64 << 20, 0));
+    }
+
+    #[test]
+    fn what_a_program_writes_into_its_input_is_read_here() {
+        let memory = Memory::new(64 << 20).unwrap();
+        let reader = memory.reader().unwrap();
+        let script = format!("printf records 1<>{}", Memory::INPUT);
+        let written = Command::new("sh").args(["-c", &script]).stdin(memory.input().unwrap()).status().unwrap();
         drop(memory);
-        assert!(!path.exists());
+        assert!(written.success());
         let mut bytes = [0; 7];
-        reader.read_exact_at(&mut bytes, 1 << 20).unwrap();
+        reader.read_exact_at(&mut bytes, 0).unwrap();
         assert_eq!(&bytes, b"records");
     }
 }
