@@ -13,8 +13,8 @@ use lab::check;
 use lab::command;
 use lab::command::run::run_on;
 use lab::debug;
+use lab::files::{Destination, readable};
 use lab::firmware::{self, Firmware, Program};
-use lab::output;
 use lab::pictures::pictures;
 use lab::prepare::{self, Kit, Prepared, Tracing};
 use lab::probe;
@@ -99,7 +99,7 @@ enum Command {
         stack: stack::Options,
         /// Write what a terminal would show as a moving SVG instead.
         #[arg(long, value_name = "FILE")]
-        record: Option<PathBuf>,
+        record: Option<Destination>,
     },
     /// Boot a scenario halted, waiting for gdb.
     Debug {
@@ -114,7 +114,7 @@ enum Command {
         stack: stack::Options,
         /// Write every cell as JUnit XML.
         #[arg(long, value_name = "FILE")]
-        junit: Option<PathBuf>,
+        junit: Option<Destination>,
     },
     /// Count instructions and compare with the goals and with the committed baseline (lab/bench/).
     ///
@@ -165,19 +165,19 @@ enum Command {
     },
     /// Write the flash image that the machine starts from.
     Flash {
-        /// The file to write.
-        #[arg(short, long)]
-        output: PathBuf,
+        /// The file to write; `-` is standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Destination,
         /// Leave the TEE out.
         #[arg(long, conflicts_with = "scenario")]
         no_tee: bool,
         #[command(flatten)]
         stack: stack::Options,
         /// Put this raw image in the TEE's place (BL32), whatever it is.
-        #[arg(long, conflicts_with_all = ["no_tee", "tee", "flash"])]
+        #[arg(long, value_name = "FILE", value_parser = readable(), conflicts_with_all = ["no_tee", "tee", "flash"])]
         bl32: Option<PathBuf>,
         /// Put this raw image in the hypervisor's place (BL33).
-        #[arg(long)]
+        #[arg(long, value_name = "FILE", value_parser = readable())]
         bl33: Option<PathBuf>,
         /// Write the flash that this scenario describes: its damage, and with the probe in the hypervisor's place the
         /// steps that it plays.
@@ -187,17 +187,17 @@ enum Command {
     Probe {
         /// The scenario file, which has the probe in the hypervisor's place.
         scenario: PathBuf,
-        /// The file to write.
-        #[arg(short, long)]
-        output: PathBuf,
+        /// The file to write; `-` is standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Destination,
     },
     /// Write the device tree that a scenario boots with.
     Dtb {
         #[command(flatten)]
         which: Which,
-        /// The file to write.
-        #[arg(short, long)]
-        output: PathBuf,
+        /// The file to write; `-` is standard output.
+        #[arg(short, long, value_name = "FILE")]
+        output: Destination,
     },
 }
 
@@ -244,7 +244,7 @@ fn execute(command: Command) -> Result<bool> {
             let kit = Kit::on(&stack, &workspace, &scenario, tracing, &progress)?;
             progress.finish();
             let prepared = prepare::prepare(&workspace, &scenario, &cpu, &kit)?;
-            return watch::watch(&scenario, &cpu, &prepared, record.as_deref());
+            return watch::watch(&scenario, &cpu, &prepared, record.as_ref());
         }
         Command::Debug { which } => {
             let (scenario, cpu) = which.read()?;
@@ -256,7 +256,7 @@ fn execute(command: Command) -> Result<bool> {
             progress.finish();
             print(matrix.report());
             if let Some(file) = junit {
-                output::write(&file, matrix.junit().as_bytes())?;
+                file.write(matrix.junit().as_bytes())?;
             }
             return Ok(matrix.passed());
         }
@@ -289,18 +289,18 @@ fn execute(command: Command) -> Result<bool> {
             let kit = Kit::for_flash(&stack.stack()?, &workspace, &chain, &progress)?;
             let kit = kit.and_images(bl32.as_deref(), bl33.as_deref());
             let script = script.as_deref().filter(|_| bl33.is_none());
-            output::write(&output, &prepare::flash(&chain, script, &kit)?)?;
+            output.write(&prepare::flash(&chain, script, &kit)?)?;
         }
         Command::Probe { scenario, output } => {
             let scenario = Scenario::read(&scenario)?;
             let script = scenario.script.context("the scenario has no probe in the hypervisor's place")?;
             let firmware = Firmware::build(&workspace, &[Program::Probe], &progress)?;
-            output::write(&output, &probe::append(firmware.read(Program::Probe)?, &script)?)?;
+            output.write(&probe::append(firmware.read(Program::Probe)?, &script)?)?;
         }
         Command::Dtb { which, output } => {
             let (scenario, cpu) = which.read()?;
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
-            output::write(&output, &std::fs::read(prepared.tree)?)?;
+            output.write(&std::fs::read(prepared.tree)?)?;
         }
     }
     Ok(true)

@@ -11,9 +11,12 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The first error of printing that nobody chose.
 static FAILED: OnceLock<io::Error> = OnceLock::new();
+/// What is printed goes to standard error.
+static ASIDE: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line as `println!` does, which panics where nobody reads any more.
 #[macro_export]
@@ -22,12 +25,22 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::screen::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Prints on standard output.
-pub fn print(text: impl Display) {
-    note(stdout().write_fmt(format_args!("{text}")));
+/// Standard output is for bytes that somebody asked for ([`show`]); what people read goes to standard error from here
+/// on.
+pub fn step_aside() {
+    ASIDE.store(true, Ordering::Relaxed);
 }
 
-/// Prints bytes as they are.
+/// Prints for people: on standard output unless that is for something else.
+pub fn print(text: impl Display) {
+    if ASIDE.load(Ordering::Relaxed) {
+        let _ = write!(stderr(), "{text}");
+    } else {
+        note(stdout().write_fmt(format_args!("{text}")));
+    }
+}
+
+/// Prints bytes as they are on standard output.
 pub fn show(bytes: &[u8]) {
     note(stdout().write_all(bytes));
 }
@@ -76,7 +89,8 @@ pub struct Screen {
 impl Screen {
     /// Colours on a terminal that has them, unless `NO_COLOR` is set.
     pub fn new() -> Self {
-        Self { colours: is_clever(&stdout()) && wants_colours() }
+        let clever = if ASIDE.load(Ordering::Relaxed) { is_clever(&stderr()) } else { is_clever(&stdout()) };
+        Self { colours: clever && wants_colours() }
     }
 
     /// Without colours.

@@ -7,7 +7,8 @@
 use crate::prepare::Tracing;
 use crate::scenario::{NormalWorld, Scenario};
 use crate::tee_image;
-use anyhow::{Context, Result, bail, ensure};
+use crate::transplant;
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use std::fmt;
 use std::fs;
@@ -63,6 +64,8 @@ impl Options {
     pub fn stack(&self) -> Result<Stack> {
         if let Some(file) = &self.flash {
             let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            transplant::check(&bytes)
+                .map_err(|why| anyhow!("{} is no flash for this machine: {why}", file.display()))?;
             return Ok(Stack::Flash(Foreign { name: name_of(file), bytes }));
         }
         let Some(tee) = &self.tee else { return Ok(Stack::Ours) };
@@ -248,6 +251,14 @@ mod tests {
         assert_eq!(stack, Stack::Tee(Foreign { name: "as.bin".into(), bytes: vec![0xAA; 8] }));
         let options = Options { tee: None, flash: Some(folder.path().join("none.bin")) };
         assert!(options.stack().unwrap_err().to_string().starts_with("cannot read "));
+        // The file is named as the user names it.
+        let options = Options { tee: None, flash: Some(file.clone()) };
+        let said = format!(
+            "{} is no flash for this machine: it has no firmware image package at 0x40000, where TF-A's port has it \
+             (the word there is not 0xaa640001)",
+            file.display()
+        );
+        assert_eq!(format!("{:#}", options.stack().unwrap_err()), said);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
-use shared_abi::fip::{Fip, Image, Manifest, ManifestEntry};
+use shared_abi::fip::{Error, Fip, Image, Manifest, ManifestEntry};
 use shared_abi::layout::{FLASH, FLASH_FIP, FLASH_MANIFEST};
 use uuid::{Uuid, uuid};
 use zerocopy::IntoBytes;
@@ -21,20 +21,28 @@ const ENTRY: usize = 40;
 const OFFSET: usize = 16;
 const SIZE: usize = 24;
 
+/// Whether a flash is one whose BL33 can be ours.
+pub fn check(flash: &[u8]) -> Result<()> {
+    with_normal_world(flash, &[]).map(|_| ())
+}
+
 /// The flash with this image as its BL33.
 pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     let base = FLASH_FIP.base as usize;
     if Fip::parse(flash).is_ok() {
-        bail!("it is a firmware image package alone: in a flash BL1 stands at 0 and the package at {base:#x}");
+        bail!("it is a firmware image package alone; in a flash BL1 stands at 0 and the package at {base:#x}");
     }
     let package = flash.get(base..).unwrap_or_default();
     let fip = match Fip::parse(package) {
         Ok(fip) => fip,
-        Err(error) => bail!("at {base:#x}, where TF-A's port for this machine has it: {error}"),
+        Err(Error::NoPackage) => bail!(
+            "it has no firmware image package at {base:#x}, where TF-A's port has it (the word there is not 0xaa640001)"
+        ),
+        Err(error) => bail!("its firmware image package, at {base:#x}, is damaged ({error})"),
     };
     match fip.image(Image::Bl33) {
         Some(Ok(_)) => {}
-        Some(Err(error)) => bail!("its {}: {error}", Image::Bl33),
+        Some(Err(error)) => bail!("its {} is damaged ({error})", Image::Bl33),
         None => bail!("it has no {} whose place our normal world could take", Image::Bl33),
     }
     let entries = || package[HEADER..].chunks_exact(ENTRY);

@@ -5,6 +5,7 @@
 //! what somebody would hand in who wants it to pass, and right answers that are written in another way.
 
 use lab::check::{EXERCISES, Exercise, folder, passed};
+use lab::files::shown;
 use lab::progress::Progress;
 use lab::workspace::Workspace;
 use serde::Deserialize;
@@ -49,7 +50,7 @@ fn copy_untouched() -> PathBuf {
 fn judge(number: u8, folder: &Path, numbers: bool) -> (bool, String) {
     let exercise = Exercise::of(number).unwrap();
     match exercise.check(&workspace(), folder, numbers, &Progress::silent()) {
-        Ok(verdicts) => (passed(&verdicts), exercise.report(&verdicts, folder)),
+        Ok(verdicts) => (passed(&verdicts), exercise.report(&workspace(), &verdicts, folder)),
         Err(error) => (false, format!("{error:#}")),
     }
 }
@@ -157,9 +158,10 @@ fn untouched_exercises_fail_and_say_what_is_missing_and_where_to_read() {
         let (passed, text) = judge(exercise.number, untouched, false);
         assert!(!passed, "{text}");
         assert!(text.contains(&format!("{}:", exercise.files[0])) && text.contains("is filled in"), "{text}");
-        assert!(text.contains(exercise.chapter) && workspace.root().join(exercise.chapter).is_file(), "{text}");
-        // The files that were judged, wherever they are.
-        let files: Vec<_> = exercise.files.iter().map(|file| untouched.join(file).display().to_string()).collect();
+        let chapter = workspace.root().join(exercise.chapter);
+        assert!(text.contains(&format!("what to do: {};", shown(&chapter))) && chapter.is_file(), "{text}");
+        // The files that were judged, wherever they are: these tests run in a folder of the checkout.
+        let files: Vec<_> = exercise.files.iter().map(|file| shown(&untouched.join(file))).collect();
         assert!(text.contains(&format!("what to change: {}\n", files.join(", "))), "{text}");
         assert!(text.ends_with(&format!("FAIL check {}\n", exercise.number)), "{text}");
     }

@@ -55,6 +55,8 @@ pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> R
 
 /// Measures what the table names, or without `slow` only that whose scenario is not.
 pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<Report> {
+    let other =
+        options.flash.clone().map(|flash| stack::Options { flash: Some(flash), tee: None }.stack()).transpose()?;
     let folder = workspace.root().join("lab/bench");
     let table = Table::read(&folder.join("figures.toml"))?;
     let baseline = report::read_baseline(&folder.join("baseline.json"))?;
@@ -67,8 +69,6 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
     }
     let linux = runs.iter().any(|(_, scenario)| needs_linux(scenario));
     let kit = Kit::whole(workspace, linux, progress)?;
-    let other =
-        options.flash.clone().map(|flash| stack::Options { flash: Some(flash), tee: None }.stack()).transpose()?;
     let mut rows: Vec<Row> = Vec::new();
     let mut splits = Vec::new();
     for (run, scenario) in &runs {

@@ -4,6 +4,7 @@
 //! What does not compile is told here, with the student's own file and line. It gets nothing but `core`: what is to be
 //! mended is this function, not who is asked instead.
 
+use crate::files::shown;
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result, bail};
 use shared_abi::layout::DRAM_BASE;
@@ -116,10 +117,10 @@ pub(super) fn mistakes(workspace: &Workspace, file: &Path) -> Result<Vec<Wrong>>
     write_if_changed(&folder.join("function.rs"), library.as_bytes())?;
     write_if_changed(&folder.join("asker.rs"), ASKER.as_bytes())?;
     if let Err(said) = compile(&folder, &["--crate-type", "rlib", "function.rs"])? {
-        let root = format!("{}/", workspace.root().display());
-        let blames = said.contains(&file.display().to_string());
+        let name = file.display().to_string();
+        let blames = said.contains(&name);
         let hint = if blames { String::new() } else { format!("it needs the function `{SIGNATURE}`\n") };
-        return Ok(vec![Wrong::Broken(hint + &said.replace(&root, ""))]);
+        return Ok(vec![Wrong::Broken(hint + &said.replace(&name, &shown(&file)))]);
     }
     if let Err(said) = compile(&folder, &["-L", ".", "--extern", "function=libfunction.rlib", "asker.rs"])? {
         bail!("the checker's own program does not compile: {said}");

@@ -26,6 +26,7 @@ mod world_switch;
 pub use bench::Bench;
 pub use sheet::Sheet;
 
+use crate::files::shown;
 use crate::judge::Verdict;
 use crate::lock;
 use crate::progress::Progress;
@@ -159,7 +160,7 @@ impl Exercise {
     }
 
     /// What a check of the files in `folder` came to, for people; its last line is PASS or FAIL.
-    pub fn report(&self, verdicts: &[Verdict], folder: &Path) -> String {
+    pub fn report(&self, workspace: &Workspace, verdicts: &[Verdict], folder: &Path) -> String {
         let mut text = format!("exercise {}: {}\n", self.number, self.title);
         for verdict in verdicts {
             let mark = if verdict.holds { "ok  " } else { "FAIL" };
@@ -172,8 +173,9 @@ impl Exercise {
         if passed(verdicts) {
             let _ = writeln!(text, "PASS check {}", self.number);
         } else {
-            let files: Vec<_> = self.files.iter().map(|file| folder.join(file).display().to_string()).collect();
-            let _ = writeln!(text, "what to do: {}; what to change: {}", self.chapter, files.join(", "));
+            let chapter = shown(&workspace.root().join(self.chapter));
+            let files: Vec<_> = self.files.iter().map(|file| shown(&folder.join(file))).collect();
+            let _ = writeln!(text, "what to do: {chapter}; what to change: {}", files.join(", "));
             let _ = writeln!(text, "FAIL check {}", self.number);
         }
         text
@@ -195,7 +197,8 @@ pub fn check(
 ) -> Result<bool> {
     let Some(number) = number else {
         for exercise in &EXERCISES {
-            say!("{}  {} ({})", exercise.number, exercise.title, exercise.chapter);
+            let chapter = shown(&workspace.root().join(exercise.chapter));
+            say!("{}  {} ({chapter})", exercise.number, exercise.title);
         }
         return Ok(true);
     };
@@ -208,11 +211,6 @@ pub fn check(
     if answered && !numbers && !passed(&verdicts) {
         say!("with --numbers you are also told what the machine said where you are wrong");
     }
-    print(exercise.report(&verdicts, shown(workspace, &folder)));
+    print(exercise.report(workspace, &verdicts, &folder));
     Ok(passed(&verdicts))
-}
-
-/// A folder as it is read best: from the root of the checkout if it is in there.
-fn shown<'f>(workspace: &Workspace, folder: &'f Path) -> &'f Path {
-    folder.strip_prefix(workspace.root()).unwrap_or(folder)
 }

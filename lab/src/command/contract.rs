@@ -3,25 +3,26 @@
 
 use crate::contract::compare::compare;
 use crate::contract::lists::Lists;
-use crate::contract::{CPUS, Place, as_guest, kit, on_plain};
+use crate::contract::{CPUS, Place, TOPICS, as_guest, kit, on_plain};
 use crate::progress::Progress;
 use crate::say;
 use crate::scenario::model;
 use crate::screen::print;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 /// What is compared.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Topics; all of them if none is named.
+    /// Topics; all of them if none is named, or all but those with `-` before them (after `--`).
+    #[arg(value_parser = topic)]
     topics: Vec<String>,
     /// The CPU model.
     #[arg(long, default_value = "cortex-a57")]
     cpu: String,
     /// How many CPUs.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
     cpus: u32,
     /// Beside another VM, which shares all of them.
     #[arg(long)]
@@ -29,6 +30,13 @@ pub struct Options {
     /// Print all that plain QEMU says.
     #[arg(long)]
     show: bool,
+}
+
+/// A topic, or one with `-` before it.
+fn topic(word: &str) -> Result<String> {
+    let name = word.trim_start_matches('-');
+    ensure!(TOPICS.contains(&name), "the topics are {}", TOPICS.join(", "));
+    Ok(word.to_owned())
 }
 
 /// Compares, and prints what differs. Whether nothing does that is not known.

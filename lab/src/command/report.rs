@@ -2,7 +2,7 @@
 //! `lab report`: a scenario, traced, and what happened in it as one HTML file.
 
 use super::run::keep;
-use crate::output;
+use crate::files::Destination;
 use crate::prepare::{Kit, Tracing, prepare};
 use crate::progress::Progress;
 use crate::qemu;
@@ -42,10 +42,10 @@ pub struct Options {
     pub from: Option<PathBuf>,
     /// The file to write; else report.html in the run's folder.
     #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub output: Option<Destination>,
     /// Write the run as Chrome's trace events, too: open it in ui.perfetto.dev.
     #[arg(long, value_name = "FILE")]
-    pub perfetto: Option<PathBuf>,
+    pub perfetto: Option<Destination>,
 }
 
 /// Runs the scenario unless there is a run already, and writes its report. Whether the run passed.
@@ -57,13 +57,13 @@ pub fn report(workspace: &Workspace, options: &Options, progress: &Progress) -> 
     };
     let mut timeline = Timeline::default();
     let story = Story::of(&trace, |stretch| timeline.hear(stretch));
-    let output = options.output.clone().unwrap_or_else(|| folder.join(NAME));
-    output::write(&output, page(&kept, &trace, &story).as_bytes())?;
-    if let Some(path) = &options.perfetto {
-        output::write(path, perfetto::json(&kept, &trace, &story, timeline).to_string().as_bytes())?;
-        say!("Perfetto: {}", shown(path));
+    let output = options.output.clone().unwrap_or_else(|| Destination::file(folder.join(NAME)));
+    output.write(page(&kept, &trace, &story).as_bytes())?;
+    if let Some(file) = &options.perfetto {
+        file.write(perfetto::json(&kept, &trace, &story, timeline).to_string().as_bytes())?;
+        say!("Perfetto: {file}");
     }
-    say!("report: {}", shown(&output));
+    say!("report: {output}");
     Ok(kept.passed == Some(true))
 }
 
@@ -111,10 +111,4 @@ fn versions(workspace: &Workspace) -> Vec<(String, String)> {
         versions.push(("QEMU".to_owned(), number.to_owned()));
     }
     versions
-}
-
-/// A path as it is shortest from here.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }

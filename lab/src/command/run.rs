@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab run`: a scenario on CPU models, one after another.
 
+use crate::files::Destination;
 use crate::judge::Verdict;
 use crate::junit;
-use crate::output;
 use crate::prepare::{Kit, Prepared, Tracing, prepare};
 use crate::progress::Progress;
 use crate::run::{Outcome, run};
@@ -17,7 +17,6 @@ use crate::workspace::Workspace;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use shared_abi::trace::Way;
-use std::path::PathBuf;
 
 /// What a run leaves behind beside its verdict.
 #[derive(Debug, Clone, Default, Args)]
@@ -36,7 +35,7 @@ pub struct Options {
     pub stack: stack::Options,
     /// Write the expectations with their evidence as JUnit XML.
     #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
+    pub junit: Option<Destination>,
 }
 
 /// How records leave the machine.
@@ -70,14 +69,14 @@ pub fn run_on(
 ) -> Result<bool> {
     let mut suites = Vec::new();
     let passed = run_all(workspace, scenario, cpus, options, progress, &mut suites);
-    if let Some(path) = &options.junit {
+    if let Some(file) = &options.junit {
         let ran = suites.len();
         let why = match &passed {
             Err(error) => format!("{error:#}"),
             Ok(_) => "an earlier one failed".to_owned(),
         };
         suites.extend(cpus.iter().skip(ran).map(|cpu| junit::unrun(&scenario.name, model(cpu), &why)));
-        output::write(path, junit::file(&suites).as_bytes())?;
+        file.write(junit::file(&suites).as_bytes())?;
     }
     passed
 }

@@ -59,9 +59,20 @@ impl Options {
     }
 }
 
+/// The kinds of records, each once.
+fn kinds() -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    for kind in Event::examples().map(|event| kind(&event)) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
 /// Prints the records that are wanted.
 pub fn print(workspace: &Workspace, options: &Options) -> Result<()> {
-    let kinds: Vec<_> = Event::examples().map(|event| kind(&event)).collect();
+    let kinds = kinds();
     for name in &options.kind {
         ensure!(kinds.contains(&name.as_str()), "no record is of the kind {name}; they are {}", kinds.join(", "));
     }
@@ -135,6 +146,14 @@ mod tests {
         assert_eq!(printed(&Options { layer: vec![LayerName::El3], ..options() }), all.div_ceil(3));
         assert_eq!(printed(&Options { kind: vec!["panic".into()], ..options() }), 1);
         assert_eq!(printed(&Options { kind: vec!["panic".into(), "heap".into()], vm: vec![5], ..options() }), 0);
+    }
+
+    #[test]
+    fn every_kind_is_listed_once() {
+        let kinds = kinds();
+        assert_eq!(kinds.iter().filter(|kind| **kind == "call").count(), 1);
+        assert_eq!(kinds.iter().collect::<std::collections::BTreeSet<_>>().len(), kinds.len());
+        assert!(Event::examples().all(|event| kinds.contains(&kind(&event))));
     }
 
     #[test]

@@ -24,6 +24,24 @@ use std::time::Duration;
 
 /// CPU models that the contract holds on.
 pub const CPUS: [&str; 2] = ["cortex-a57", "max,pauth-impdef=on"];
+/// The program's topics (`images/contract/src/topic`).
+pub const TOPICS: [&str; 15] = [
+    "aarch32",
+    "caches",
+    "debug",
+    "endianness",
+    "faults",
+    "fp",
+    "id-registers",
+    "mmio",
+    "pl011",
+    "pl031",
+    "psci",
+    "random",
+    "reset",
+    "timers",
+    "vgic",
+];
 /// An instruction takes 64 ns: seconds of a clock that is waited for are not too many of them.
 const ICOUNT_SHIFT: u32 = 6;
 /// After so long a machine counts as hanging.
@@ -124,4 +142,26 @@ fn hear(mut machine: Machine, speaker: &str) -> Result<Said> {
         }
     }
     Ok(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regex::Regex;
+
+    #[test]
+    fn the_topics_are_the_programs() {
+        let named = Regex::new(r#"TOPIC: Topic = Topic \{\s+name: "([^"]+)""#).unwrap();
+        let folder = Workspace::locate().unwrap().root().join("images/contract/src/topic");
+        let mut topics = Vec::new();
+        for file in fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            // Large ones are folders.
+            let path = if path.is_dir() { path.join("mod.rs") } else { path };
+            let text = fs::read_to_string(path).unwrap();
+            topics.extend(named.captures(&text).map(|found| found[1].to_owned()));
+        }
+        topics.sort();
+        assert_eq!(topics, TOPICS);
+    }
 }

@@ -44,6 +44,9 @@ struct Picture {
     show: Show,
 }
 
+/// The picture that no trace shows.
+const MATRIX: &str = "07-trust";
+
 const PICTURES: [Picture; 7] = [
     Picture {
         name: "01-first-smc",
@@ -110,6 +113,8 @@ const PICTURES: [Picture; 7] = [
 /// Draws those whose name begins with `only`, or all.
 pub fn pictures(workspace: &Workspace, only: Option<&str>, progress: &Progress) -> Result<()> {
     let wanted = |name: &str| only.is_none_or(|only| name.starts_with(only));
+    let names: Vec<_> = PICTURES.iter().map(|picture| picture.name).chain([MATRIX]).collect();
+    ensure!(names.iter().any(|name| wanted(name)), "no picture's name begins so; they are {}", names.join(", "));
     for picture in PICTURES.iter().filter(|picture| wanted(picture.name)) {
         let trace = record(workspace, picture, progress)?;
         let drawing = match picture.show {
@@ -119,9 +124,9 @@ pub fn pictures(workspace: &Workspace, only: Option<&str>, progress: &Progress) 
         };
         write(workspace, picture.name, picture.title, drawing)?;
     }
-    if wanted("07-trust") {
+    if wanted(MATRIX) {
         let drawing = matrix::matrix(&reproduce(workspace, &Stack::Ours, progress)?);
-        write(workspace, "07-trust", "Sequences, remedies, and what became of them", drawing)?;
+        write(workspace, MATRIX, "Sequences, remedies, and what became of them", drawing)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::draw::{Scene, draw};
 use super::plain;
 use super::session::Session;
 use super::view::View;
-use crate::output;
+use crate::files::Destination;
 use crate::say;
 use anyhow::{Context, Result};
 use ratatui::Terminal;
@@ -14,7 +14,6 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Columns and rows.
@@ -31,7 +30,7 @@ const CELL: (f32, f32) = (8.0, 17.0);
 
 /// Watches to the machine's end without a terminal and writes what would have been seen. Whether all that the scenario
 /// expects holds.
-pub fn watch(mut session: Session, file: &Path) -> Result<bool> {
+pub fn watch(mut session: Session, file: &Destination) -> Result<bool> {
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).context("cannot draw")?;
     let (mut pictures, mut view): (Vec<Buffer>, _) = (Vec::new(), View::default());
     while let Ok(forgotten) = session.pump(Instant::now() + PERIOD) {
@@ -47,8 +46,8 @@ pub fn watch(mut session: Session, file: &Path) -> Result<bool> {
         }
     }
     let first = pictures.len().saturating_sub(MOST);
-    output::write(file, svg(&pictures[first..]).as_bytes())?;
-    say!("{} pictures: {}", pictures.len() - first, file.display());
+    file.write(svg(&pictures[first..]).as_bytes())?;
+    say!("{} pictures: {file}", pictures.len() - first);
     plain::finish(session)
 }
 

@@ -10,6 +10,7 @@ mod browser;
 use browser::{Browser, DESK, DESK_DARK, PHONE, PHONE_DARK, Window};
 use lab::command::report::{Options, report};
 use lab::console::Line;
+use lab::files::Destination;
 use lab::judge::Verdict;
 use lab::progress::Progress;
 use lab::report::kept::{Kept, KeptVm};
@@ -367,14 +368,15 @@ fn report_of(scenario: &str, tee: &[&str]) -> (bool, Story, String) {
         cpu: Some("cortex-a57".into()),
         stack: lab::stack::Options { tee: (!tee.is_empty()).then(|| tee.join(",")), flash: None },
         from: None,
-        output: Some(output.clone()),
-        perfetto: Some(folder.path().join("perfetto.json")),
+        output: Some(Destination::file(output.clone())),
+        perfetto: Some(Destination::file(folder.path().join("perfetto.json"))),
     };
     let passed = report(&workspace, &options, &Progress::silent()).unwrap();
     let run = workspace.target().join("runs").join(scenario.trim_end_matches(".toml")).join("cortex-a57-traced");
     let trace = Trace::read(&run.join("trace.bin")).unwrap();
     assert_eq!((trace.lost, trace.damaged), (0, 0));
-    let again = Options { from: Some(run), scenario: None, output: Some(folder.path().join("again.html")), ..options };
+    let again = Some(Destination::file(folder.path().join("again.html")));
+    let again = Options { from: Some(run), scenario: None, output: again, ..options };
     assert_eq!(report(&workspace, &again, &Progress::silent()).unwrap(), passed);
     let page = fs::read_to_string(&output).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("again.html")).unwrap(), page, "made again it is another one");
