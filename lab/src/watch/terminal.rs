@@ -9,10 +9,11 @@ use super::view::View;
 use crate::machine::interrupted;
 use crate::screen::wants_colours;
 use anyhow::{Context, Result};
+use ratatui::backend::Backend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::style::{Color, Modifier};
-use ratatui::{DefaultTerminal, Frame};
+use ratatui::{DefaultTerminal, Frame, Terminal};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -20,13 +21,37 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(40);
 
 /// The terminal while it is ours.
-struct Stage(DefaultTerminal);
+struct Stage {
+    terminal: DefaultTerminal,
+    shown: Option<Buffer>,
+}
 
 impl Stage {
     /// The alternate screen, raw. A panic gives it back, too.
     fn enter() -> Result<Self> {
-        ratatui::try_init().map(Self).context("cannot set the terminal")
+        let terminal = ratatui::try_init().context("cannot set the terminal")?;
+        Ok(Self { terminal, shown: None })
     }
+}
+
+/// Draws a picture, unless it is the one that is shown: then the terminal, and whoever records it, is sent nothing.
+fn show<B>(terminal: &mut Terminal<B>, shown: &mut Option<Buffer>, draw: impl FnOnce(&mut Frame<'_>)) -> Result<()>
+where
+    B: Backend<Error: Send + Sync + 'static>,
+{
+    terminal.autoresize()?;
+    draw(&mut terminal.get_frame());
+    let picture = terminal.current_buffer_mut();
+    if shown.as_ref() == Some(picture) {
+        picture.reset();
+        return Ok(());
+    }
+    *shown = Some(picture.clone());
+    terminal.flush()?;
+    terminal.hide_cursor()?;
+    terminal.swap_buffers();
+    terminal.backend_mut().flush()?;
+    Ok(())
 }
 
 impl Drop for Stage {
@@ -39,7 +64,7 @@ impl Drop for Stage {
 /// holds.
 pub fn watch(mut session: Session) -> Result<bool> {
     let mut stage = Stage::enter()?;
-    let shown = show(&mut stage, &mut session);
+    let shown = follow(&mut stage, &mut session);
     drop(stage);
     shown?;
     plain::finish(session)
@@ -55,7 +80,7 @@ fn without_colours(picture: &mut Buffer) {
     }
 }
 
-fn show(stage: &mut Stage, session: &mut Session) -> Result<()> {
+fn follow(stage: &mut Stage, session: &mut Session) -> Result<()> {
     let (mut view, colours) = (View::default(), wants_colours());
     loop {
         match session.pump(Instant::now() + PERIOD) {
@@ -91,6 +116,52 @@ fn show(stage: &mut Stage, session: &mut Session) -> Result<()> {
                 without_colours(frame.buffer_mut());
             }
         };
-        stage.0.draw(picture).context("cannot draw")?;
+        show(&mut stage.terminal, &mut stage.shown, picture).context("cannot draw")?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::backend::CrosstermBackend;
+    use ratatui::layout::Rect;
+    use ratatui::widgets::Paragraph;
+    use ratatui::{TerminalOptions, Viewport};
+    use std::cell::RefCell;
+    use std::io::{self, Write};
+    use std::rc::Rc;
+
+    /// A terminal that keeps what it is sent.
+    #[derive(Clone, Default)]
+    struct Sink(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_shown_is_not_drawn_again() {
+        let viewport = Viewport::Fixed(Rect::new(0, 0, 20, 2));
+        let sink = Sink::default();
+        let backend = CrosstermBackend::new(sink.clone());
+        let mut terminal = Terminal::with_options(backend, TerminalOptions { viewport }).unwrap();
+        let mut shown = None;
+        let mut sent = |text: &str| {
+            let picture = |frame: &mut Frame<'_>| frame.render_widget(Paragraph::new(text.to_owned()), frame.area());
+            show(&mut terminal, &mut shown, picture).unwrap();
+            String::from_utf8(sink.0.take()).unwrap()
+        };
+        assert!(sent("one").contains("one"));
+        assert_eq!(sent("one"), "");
+        assert_eq!(sent("one"), "");
+        // What is drawn next is what differs from what is shown.
+        assert!(sent("onto").contains("to") && sent("on").contains(' '));
+        assert_eq!(sent("on"), "");
     }
 }
