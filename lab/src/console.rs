@@ -57,6 +57,23 @@ pub struct Line {
     pub text: String,
 }
 
+/// What Linux says before it repeats its command line, or what it didn't know of it (`start_kernel`).
+const ECHOES: [&str; 2] = ["Kernel command line: ", "Unknown kernel command line parameters "];
+
+impl Line {
+    /// Where a kernel begins to repeat its command line, whose words it has from the scenario and doesn't say itself:
+    /// what begins there is not something that anybody waits for.
+    pub fn echo(&self) -> usize {
+        let begins = |echo: &&str| Some(self.text.find(*echo)? + echo.len());
+        ECHOES.iter().filter(|_| is_vm(&self.speaker)).find_map(begins).unwrap_or(self.text.len() + 1)
+    }
+
+    /// Whether this text is said.
+    pub fn says(&self, text: &str) -> bool {
+        self.text.find(text).is_some_and(|at| at < self.echo())
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {}", self.speaker, self.text)
@@ -153,26 +170,43 @@ fn is_op_tees(text: &str) -> bool {
     ["E", "W", "I", "D", "F"].contains(&level) && ["TC:", "TA:", "LD:"].iter().any(|who| rest.starts_with(who))
 }
 
-/// Text without terminal controls: a guest has no business with the user's terminal.
-fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            // ECMA-48 §5.4: a control sequence ends with a byte from 0x40 to 0x7E after its `[`.
-            '\u{1b}' => {
-                if letters.clone().next() == Some('[') {
-                    letters.next();
-                    letters.by_ref().find(|c| ('\u{40}'..='\u{7e}').contains(c));
-                } else {
-                    letters.next();
-                }
-            }
-            '\t' => out.push(' '),
-            control if control.is_control() => {}
-            other => out.push(other),
-        }
+/// Where text stands among terminal controls, byte by byte: a guest has no business with the user's terminal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Controls {
+    /// Outside of them.
+    #[default]
+    Outside,
+    /// After an escape.
+    Escaped,
+    /// In a control sequence (ECMA-48 §5.4): it ends with a byte from 0x40 to 0x7E.
+    Sequence,
+}
+
+impl Controls {
+    /// Takes the next byte. Whether it is text, a tabulator or the end of a line.
+    pub const fn keeps(&mut self, byte: u8) -> bool {
+        let (next, keeps) = match (*self, byte) {
+            // A line ends whatever stands open in it.
+            (_, b'\n') => (Self::Outside, true),
+            (_, 0x1B) => (Self::Escaped, false),
+            (Self::Escaped, b'[') => (Self::Sequence, false),
+            (Self::Sequence, 0..=0x3F) => (Self::Sequence, false),
+            (Self::Outside, byte) => (Self::Outside, byte == b'\t' || !byte.is_ascii_control()),
+            // No control is written in letters beyond ASCII.
+            (_, byte) => (Self::Outside, !byte.is_ascii()),
+        };
+        *self = next;
+        keeps
     }
+}
+
+/// Text without terminal controls.
+fn plain(text: &str) -> String {
+    let mut controls = Controls::default();
+    let kept = text.bytes().filter(|byte| controls.keeps(*byte)).collect::<Vec<_>>();
+    let tabless = |letter| if letter == '\t' { ' ' } else { letter };
+    let mut out: String = String::from_utf8_lossy(&kept).chars().map(tabless).collect();
+    out.retain(|letter| !letter.is_control());
     out.truncate(out.trim_end().len());
     out
 }
@@ -209,6 +243,19 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_that_repeats_its_command_line_does_not_say_it() {
+        let line = |speaker: &str, text: &str| Line { speaker: speaker.into(), text: text.into() };
+        let echo = line("vm1", "[    0.00] Kernel command line: console=ttyAMA0 triptych.print=ready");
+        assert!(!echo.says("ready") && !echo.says("console=ttyAMA0"));
+        assert!(echo.says("Kernel command line") && echo.says("line: console=ttyAMA0 triptych.print=ready"));
+        let unknown = line("vm1", "Unknown kernel command line parameters \"ready\", will be passed to user space.");
+        assert!(!unknown.says("ready") && unknown.says("Unknown"));
+        assert!(line("vm1", "ready").says("ready") && line("vm1", "").says(""));
+        // Others have nothing to repeat.
+        assert!(line("HYP", "Kernel command line: ready").says("ready"));
+    }
+
+    #[test]
     fn a_prompt_is_an_open_line() {
         let mut listener = Listener::new(Port::NonSecure);
         assert!(listener.open().is_none());
@@ -236,6 +283,15 @@ mod tests {
     #[test]
     fn terminal_controls_are_left_out() {
         assert_eq!(lines(Port::NonSecure, &["[vm1] \u{1b}[1;31mred\u{1b}[0m\u{7}\u{1b}[6n\tx\r\n"]), ["[vm1] red x"]);
+    }
+
+    #[test]
+    fn a_control_that_never_ends_takes_no_line_with_it_and_letters_stay_whole() {
+        assert_eq!(lines(Port::NonSecure, &["[vm1] a\u{1b}[1\n[vm1] b\u{1b}\n"]), ["[vm1] a", "[vm1] b"]);
+        assert_eq!(
+            lines(Port::NonSecure, &["[vm1] \u{1b}\u{e9}\u{1b}c\u{9b}\u{e9}\u{1b}\u{1b}[mx\n"]),
+            ["[vm1] \u{e9}\u{e9}x"]
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::console::Line;
 use crate::mishap;
 use crate::scenario::{Expect, Scenario};
 use anyhow::Result;
-use regex::Regex;
+use regex::{Captures, Regex};
 use std::time::Instant;
 
 /// Holds the lines of a run against what the scenario expects.
@@ -152,7 +152,8 @@ impl Claim {
         if self.is_any() && !self.expect.absent && line.text.is_empty() {
             return false;
         }
-        let Some(found) = self.pattern.captures(&line.text) else { return false };
+        let said = |found: &Captures<'_>| found.get(0).is_some_and(|whole| whole.start() < line.echo());
+        let Some(found) = self.pattern.captures(&line.text).filter(said) else { return false };
         self.seen += 1;
         if self.evidence.is_none() {
             self.evidence = Some(line.clone());
@@ -257,6 +258,14 @@ mod tests {
     fn a_line_counts_only_from_its_speaker_and_word_for_word() {
         assert_eq!(holds(HELLO, "[vm1] oh, hello (1)!\n"), [true]);
         assert_eq!(holds(HELLO, "[vm2] hello (1)\n[vm1] hello 1\n"), [false]);
+    }
+
+    #[test]
+    fn what_a_kernel_repeats_of_its_command_line_is_not_what_it_says() {
+        let ready = "[[expect]]\nfrom = 'vm1'\nline = 'ready'\n[[expect]]\nfrom = 'vm1'\nregex = '\\bre[a-z]+'\n";
+        let echo = "[vm1] [    0.0] Kernel command line: triptych.print=ready\n";
+        assert_eq!(holds(ready, echo), [false, false]);
+        assert_eq!(holds(ready, &format!("{echo}[vm1] ready\n")), [true, true]);
     }
 
     #[test]

@@ -235,7 +235,7 @@ fn execute(command: Command) -> Result<bool> {
         Command::Shell { which } => {
             let (scenario, cpu) = which.read()?;
             let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
-            shell(&prepared)?;
+            shell(&prepared, &scenario.console(0))?;
         }
         Command::Watch { which, icount, stack, record } => {
             let (scenario, cpu) = which.read()?;

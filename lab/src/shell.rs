@@ -3,9 +3,9 @@
 //!
 //! Keys go to the normal world's serial port as they are typed. Ctrl-A is the escape: `n` after it is for the
 //! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM. What is piped in waits for
-//! prompts ([`Feeder`]).
+//! prompts, and ends with the last answer ([`Feeder`]).
 
-use crate::console::{Listener, Port};
+use crate::console::{Controls, Listener, Port};
 use crate::feeder::Feeder;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
@@ -13,7 +13,7 @@ use crate::say;
 use crate::screen::{Screen, show};
 use anyhow::{Context, Result};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
-use std::io::{Read, Stdin, stdin};
+use std::io::{Read, Stdin, stdin, stdout};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,16 +21,21 @@ use std::time::{Duration, Instant};
 const ESCAPE: u8 = 0x01;
 /// How soon a key is passed on while the machine is silent.
 const KEY_TICK: Duration = Duration::from_millis(20);
+/// What the keys after Ctrl-A do.
+const HELP: &str = "Ctrl-A n: next VM   Ctrl-A x: quit   Ctrl-A Ctrl-A: a Ctrl-A for the VM   Ctrl-A ?: this";
 
-/// Runs until the machine ends or the user quits.
-pub fn shell(prepared: &Prepared) -> Result<()> {
-    say!("Ctrl-A n: next VM   Ctrl-A x: quit   Ctrl-A Ctrl-A: a Ctrl-A for the VM\r");
+/// Runs until the machine ends, the user quits, or what was piped in is answered. The keyboard is the `first` VM's.
+pub fn shell(prepared: &Prepared, first: &str) -> Result<()> {
+    let typed = isatty(stdin());
+    if typed {
+        say!("{HELP}");
+    }
     let mut machine = Machine::start(prepared)?;
     let terminal = RawTerminal::enter()?;
     let keys = read_keys();
     let mut keyboard = Keyboard::default();
-    let mut out = Display::new();
-    let mut feeder = (!isatty(stdin())).then(Feeder::new);
+    let mut out = Display::new(typed, typed && isatty(stdout()));
+    let mut feeder = (!typed).then(|| Feeder::new(first));
     // In the machine's time: on a busy host it may be in the midst of a word for long.
     let mut last = Duration::ZERO;
     let said = loop {
@@ -48,11 +53,16 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
         }
         if let Some(typed) = typed {
             last = now;
-            let (bytes, quit) = keyboard.press(&typed);
-            machine.type_in(&bytes);
-            if quit {
+            let pressed = keyboard.press(&typed);
+            machine.type_in(&pressed.bytes);
+            for notice in &pressed.notices {
+                show(&out.notice(notice));
+            }
+            if pressed.quit {
                 break "quit".to_owned();
             }
+        } else if let Some(why) = feeder.as_ref().and_then(|feeder| feeder.is_over(now.saturating_sub(last))) {
+            break format!("all that was piped in is typed, and {why}: the lab stopped the machine");
         }
         match machine.next(Instant::now() + KEY_TICK)? {
             Event::Bytes(port, bytes) => {
@@ -94,26 +104,52 @@ struct Display {
     waiting: Vec<u8>,
     /// The normal world is inside a line.
     inside: bool,
+    /// What ends a line: a raw terminal needs a carriage return before each new line.
+    end: &'static [u8],
+    /// Guests' controls are not for whoever reads this, or can't answer them: a question for the cursor's place, say.
+    controls: Option<Controls>,
 }
 
 impl Display {
-    fn new() -> Self {
-        Self { screen: Screen::new(), secure: Listener::new(Port::Secure), waiting: Vec::new(), inside: false }
+    /// For a raw terminal or not, which is asked by guests and answers them, or not.
+    fn new(raw: bool, answers: bool) -> Self {
+        Self {
+            screen: Screen::new(),
+            secure: Listener::new(Port::Secure),
+            waiting: Vec::new(),
+            inside: false,
+            end: if raw { b"\r\n" } else { b"\n" },
+            controls: (!answers).then(Controls::default),
+        }
     }
 
-    /// What is shown of the normal world's bytes. A raw terminal needs a carriage return before each new line.
+    /// What is shown of the normal world's bytes.
     fn normal(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len() + 8);
         for &byte in bytes {
-            if byte == b'\n' && out.last() != Some(&b'\r') {
-                out.push(b'\r');
+            if self.controls.as_mut().is_some_and(|controls| !controls.keeps(byte)) {
+                continue;
             }
-            out.push(byte);
             self.inside = byte != b'\n';
-            if !self.inside {
-                out.append(&mut self.waiting);
+            if self.inside {
+                out.push(byte);
+                continue;
             }
+            if out.last() == Some(&b'\r') {
+                out.pop();
+            }
+            out.extend_from_slice(self.end);
+            out.append(&mut self.waiting);
         }
+        out
+    }
+
+    /// A word of the lab's own, on a line of its own.
+    fn notice(&mut self, text: &str) -> Vec<u8> {
+        let mut out = if std::mem::take(&mut self.inside) { self.end.to_vec() } else { Vec::new() };
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(self.end);
+        out.append(&mut self.waiting);
         out
     }
 
@@ -121,7 +157,7 @@ impl Display {
     fn secure(&mut self, bytes: &[u8]) -> Vec<u8> {
         for line in self.secure.hear(bytes) {
             self.waiting.extend_from_slice(self.screen.dress(&line).as_bytes());
-            self.waiting.extend_from_slice(b"\r\n");
+            self.waiting.extend_from_slice(self.end);
         }
         if self.inside { Vec::new() } else { std::mem::take(&mut self.waiting) }
     }
@@ -131,7 +167,7 @@ impl Display {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let mut out = if std::mem::take(&mut self.inside) { b"\r\n".to_vec() } else { Vec::new() };
+        let mut out = if std::mem::take(&mut self.inside) { self.end.to_vec() } else { Vec::new() };
         out.append(&mut self.waiting);
         out
     }
@@ -143,22 +179,36 @@ struct Keyboard {
     escaped: bool,
 }
 
+/// What keys come to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Pressed {
+    /// For the machine.
+    bytes: Vec<u8>,
+    /// For the user.
+    notices: Vec<String>,
+    /// The user wants to leave.
+    quit: bool,
+}
+
 impl Keyboard {
-    /// What the machine gets of these keys, and whether the user wants to quit.
-    fn press(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
-        let mut out = Vec::new();
+    /// What these keys come to.
+    fn press(&mut self, typed: &[u8]) -> Pressed {
+        let mut pressed = Pressed::default();
         for &key in typed {
             match (std::mem::take(&mut self.escaped), key) {
                 (false, ESCAPE) => self.escaped = true,
-                (false, key) => out.push(key),
-                (true, b'x' | b'X') => return (out, true),
+                (false, key) => pressed.bytes.push(key),
+                (true, b'x' | b'X') => return Pressed { quit: true, ..pressed },
                 // The hypervisor's own escape is the same: it makes of two one for the VM.
-                (true, b'n' | b'N') => out.extend([ESCAPE, b'n']),
-                (true, ESCAPE) => out.extend([ESCAPE, ESCAPE]),
-                (true, _) => {}
+                (true, b'n' | b'N') => pressed.bytes.extend([ESCAPE, b'n']),
+                (true, ESCAPE) => pressed.bytes.extend([ESCAPE, ESCAPE]),
+                (true, b'?') => pressed.notices.push(HELP.to_owned()),
+                (true, key) => {
+                    pressed.notices.push(format!("Ctrl-A {} does nothing.   {HELP}", key.escape_ascii()));
+                }
             }
         }
-        (out, false)
+        pressed
     }
 }
 
@@ -195,25 +245,56 @@ impl Drop for RawTerminal {
 mod tests {
     use super::*;
 
+    fn pressed(bytes: &[u8]) -> Pressed {
+        Pressed { bytes: bytes.to_vec(), ..Pressed::default() }
+    }
+
     #[test]
     fn keys_go_through_and_escapes_are_told_apart() {
         let mut keyboard = Keyboard::default();
-        assert_eq!(keyboard.press(b"ls\r\x03"), (b"ls\r\x03".to_vec(), false));
-        assert_eq!(keyboard.press(b"\x01"), (vec![], false));
-        assert_eq!(keyboard.press(b"na"), (b"\x01na".to_vec(), false));
-        assert_eq!(keyboard.press(b"\x01\x01n"), (b"\x01\x01n".to_vec(), false));
-        assert_eq!(keyboard.press(b"\x01?b"), (b"b".to_vec(), false));
-        assert_eq!(keyboard.press(b"q\x01xz"), (b"q".to_vec(), true));
+        assert_eq!(keyboard.press(b"ls\r\x03"), pressed(b"ls\r\x03"));
+        assert_eq!(keyboard.press(b"\x01"), pressed(b""));
+        assert_eq!(keyboard.press(b"na"), pressed(b"\x01na"));
+        assert_eq!(keyboard.press(b"\x01\x01n"), pressed(b"\x01\x01n"));
+        assert_eq!(keyboard.press(b"q\x01xz"), Pressed { quit: true, ..pressed(b"q") });
+    }
+
+    #[test]
+    fn who_asks_is_told_the_keys_and_so_is_who_presses_another() {
+        let mut keyboard = Keyboard::default();
+        assert_eq!(keyboard.press(b"a\x01?b"), Pressed { notices: vec![HELP.to_owned()], ..pressed(b"ab") });
+        let nothing = format!("Ctrl-A \\r does nothing.   {HELP}");
+        assert_eq!(keyboard.press(b"\x01\rb"), Pressed { notices: vec![nothing], ..pressed(b"b") });
+        for key in ["n", "x", "Ctrl-A", "?"] {
+            assert!(HELP.contains(&format!("Ctrl-A {key}: ")), "{key}");
+        }
     }
 
     fn display() -> Display {
         // Without colours, which would depend on where the tests run.
-        Display { screen: Screen::plain(), ..Display::new() }
+        Display { screen: Screen::plain(), ..Display::new(true, true) }
     }
 
     #[test]
     fn new_lines_return_to_the_left_once() {
         assert_eq!(display().normal(b"a\nb\r\nc"), b"a\r\nb\r\nc");
+    }
+
+    #[test]
+    fn a_pipe_gets_text_alone() {
+        let mut display = Display { screen: Screen::plain(), ..Display::new(false, false) };
+        assert_eq!(display.normal(b"[vm1] \x1b[1ma\x1b"), b"[vm1] a");
+        assert_eq!(display.normal(b"[6n\r\nb"), b"\nb");
+        assert_eq!(display.secure(b"[TEE] one\n"), b"");
+        assert_eq!(display.silence(), b"\n[TEE] one\n");
+    }
+
+    #[test]
+    fn a_notice_has_a_line_of_its_own() {
+        let mut display = display();
+        assert_eq!(display.notice("keys"), b"keys\r\n");
+        assert_eq!(display.normal(b"[vm1] # "), b"[vm1] # ");
+        assert_eq!(display.notice("keys"), b"\r\nkeys\r\n");
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Typist {
     /// keyboard: half of `console: vm2` would name another VM.
     pub fn glimpse(&mut self, line: &Line) -> Vec<u8> {
         let Some(next) = self.waiting.front() else { return self.pressed() };
-        if line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.text.contains(&next.after) {
+        if line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.says(&next.after) {
             self.armed.get_or_insert_with(|| line.clone());
         }
         let Some(after) = self.armed.as_ref().filter(|_| !self.switching) else { return self.pressed() };
@@ -161,6 +161,13 @@ mod tests {
         assert!(!typist.is_done());
         assert_eq!(typist.hear(&line("vm1", "~ #")), b"poweroff\r");
         assert!(typist.is_done());
+    }
+
+    #[test]
+    fn a_step_that_prints_a_word_is_waited_for_and_not_the_command_line_that_has_the_word() {
+        let mut typist = Typist::new(&[send("vm1", "ready", "go")], "vm1".into());
+        assert_eq!(typist.hear(&line("vm1", "Kernel command line: triptych.print=ready")), b"");
+        assert_eq!(typist.hear(&line("vm1", "ready")), b"go\r");
     }
 
     #[test]

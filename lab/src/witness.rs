@@ -77,7 +77,7 @@ impl Witness {
             keys.push(self.typist.hear(&line));
             if let Some((cue, seen)) = &mut self.late_cpus
                 && line.speaker == cue.from
-                && line.text.contains(&cue.line)
+                && line.says(&cue.line)
             {
                 seen.get_or_insert_with(|| line.clone());
             }
