@@ -165,10 +165,7 @@ impl Matrix {
                 let _ = writeln!(text, "    {line}");
             }
         }
-        text.push('\n');
-        self.write_table(&mut text, "sequence", |row, column| {
-            self.played[row][column].cell.map_or("no answer", Cell::words).to_owned()
-        });
+        let _ = write!(text, "\n{}", self.cells_table());
         let _ = writeln!(text, "\nwhat the calls of a sequence answered, where the TEE lived:");
         for (sequence, row) in self.table.sequences.iter().zip(&self.played) {
             let _ = writeln!(text, "  {}", sequence.name);
@@ -179,7 +176,7 @@ impl Matrix {
                 }
             }
         }
-        self.write_costs(&mut text);
+        let _ = writeln!(text, "\n{}", self.costs_table());
         let differences = self.differences();
         for difference in &differences {
             let _ = writeln!(text, "FAIL  {difference}");
@@ -190,39 +187,45 @@ impl Matrix {
         text
     }
 
-    fn write_table(&self, text: &mut String, corner: &str, cell: impl Fn(usize, usize) -> String) {
+    /// What became of each sequence under each TEE.
+    pub fn cells_table(&self) -> String {
         let names = self.table.sequences.iter().map(|sequence| sequence.name.len());
-        let width = names.max().unwrap_or(0).max(corner.len());
-        let mut head = format!("{corner:width$}");
+        let width = names.max().unwrap_or(0);
+        let mut text = format!("{:width$}", "sequence");
         for tee in &self.table.tees {
-            let _ = write!(head, "  {:17}", tee.name);
+            let _ = write!(text, "  {:17}", tee.name);
         }
-        let _ = writeln!(text, "{}", head.trim_end());
-        for (row, sequence) in self.table.sequences.iter().enumerate() {
-            let mut line = format!("{:width$}", sequence.name);
-            for column in 0..self.table.tees.len() {
-                let _ = write!(line, "  {:17}", cell(row, column));
+        for (sequence, row) in self.table.sequences.iter().zip(&self.played) {
+            let _ = write!(text, "\n{:width$}", sequence.name);
+            for played in row {
+                let _ = write!(text, "  {:17}", played.cell.map_or("no answer", Cell::words));
             }
-            let _ = writeln!(text, "{}", line.trim_end());
         }
+        text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
     /// Instructions from the probe's SMC to its return.
-    fn write_costs(&self, text: &mut String) {
-        let Some(names) = self.costs.first() else { return };
-        let mut head = format!("\n{:34}", "instructions, there and back");
+    pub fn costs_table(&self) -> String {
+        let Some(names) = self.costs.first() else { return String::new() };
+        let mut text = format!("{:33}", "instructions, there and back");
         for tee in &self.table.tees {
-            let _ = write!(head, "{:>18}", tee.name);
+            let _ = write!(text, "{:>18}", tee.name);
         }
-        let _ = writeln!(text, "{head}");
-        for (n, (name, _)) in names.iter().enumerate() {
+        text.push('\n');
+        for (name, _) in names {
             let _ = write!(text, "{name:33}");
-            for figures in &self.costs {
-                let figure = figures.get(n).map_or("-".to_owned(), |(_, figure)| figure.to_string());
-                let _ = write!(text, "{figure:>18}");
+            for tee in &self.table.tees {
+                let cost = self.cost(&tee.name, name).map_or("-".to_owned(), |cost| cost.to_string());
+                let _ = write!(text, "{cost:>18}");
             }
             text.push('\n');
         }
-        text.push('\n');
+        text
+    }
+
+    /// What a call costs under a TEE.
+    pub fn cost(&self, tee: &str, call: &str) -> Option<u64> {
+        let of = self.table.tees.iter().position(|named| named.name == tee)?;
+        self.costs.get(of)?.iter().find(|(name, _)| name == call).map(|(_, cost)| *cost)
     }
 }
