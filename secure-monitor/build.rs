@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Gives each of the two firmware images its linker script, and says whether they trace.
 
 use std::{env, fs};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the monitor says about what lower levels do wrong.
 
 use core::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! SHA-256 (FIPS 180-4) over whichever block function the CPU has.
 
 use sha2::block_api::compress256;
@@ -16,7 +17,7 @@ pub type Compress = fn(&mut [u32; 8], &[[u8; BLOCK]]);
 /// The `sha2` crate's block function, for a CPU without instructions of its own.
 pub const SOFTWARE: Compress = compress256;
 
-/// The SHA-256 of `message`.
+/// Computes the SHA-256 of `message`.
 pub fn sha256(message: &[u8], compress: Compress) -> [u8; 32] {
     let mut state = INITIAL;
     let (blocks, rest) = message.as_chunks();

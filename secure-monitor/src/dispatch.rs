@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a function id to the service that owns it: here and nowhere else is the list of services.
 
 use crate::services::arch::Arch;
@@ -26,12 +27,12 @@ impl Monitor {
         Self { power: Psci::new(wake, Opteed::new()) }
     }
 
-    /// Power.
+    /// Returns the service of power.
     pub const fn power(&self) -> &Power {
         &self.power
     }
 
-    /// The TEE.
+    /// Returns the TEE's service.
     pub const fn tee(&self) -> &Opteed {
         self.power.payload()
     }

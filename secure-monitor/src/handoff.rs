@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the boot stage hands to the runtime.
 //!
 //! The runtime is entered at its first byte at EL3 with MMU and caches off, every image in its place and clean to
@@ -9,12 +10,13 @@
 //!
 //! All reading of the device tree happens in the boot stage: the runtime parses nothing that others wrote.
 
-use crate::services::psci::{MAX_RAM, Ram};
 use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, MONITOR_RUNTIME, Range};
+#[cfg(tracing)]
+use shared_abi::trace::Way;
 
 /// In x0, and names the version of this interface: a runtime of another build is not started by accident.
-pub const MAGIC: u64 = if crate::trace::ON { 0x5452_4950_8003 } else { 0x5452_4950_0003 };
+pub const MAGIC: u64 = if cfg!(tracing) { 0x5452_4950_8003 } else { 0x5452_4950_0003 };
 
 /// The SGI that calls a CPU from the pen, as later from its wait while it is off.
 pub const CALL: u32 = 15;
@@ -22,38 +24,40 @@ pub const CALL: u32 = 15;
 /// Where a CPU goes that was called from the pen: the runtime's second instruction.
 pub const SECONDARY_ENTRY: u64 = MONITOR_RUNTIME.base + 4;
 
+/// Ranges of RAM that a device tree may have.
+const MAX_RAM: usize = 8;
+
+/// Ranges of non-secure RAM.
+pub type Ram = Vec<Range, MAX_RAM>;
+
 /// What was found and loaded.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Handoff {
-    /// The TEE's entry, or 0 when the package has none.
-    pub tee: u64,
-    /// The normal world's entry.
-    pub normal: u64,
-    /// The device tree, complete but for the TEE's node.
-    pub dtb: u64,
-    /// The tree with the TEE's node, in the boot stage's SRAM: it takes the other's place once the TEE has answered.
-    pub dtb_with_tee: u64,
-    /// Its length; 0 when there is no TEE.
-    pub dtb_with_tee_size: u64,
+    normal: u64,
+    dtb: u64,
+    /// The TEE's entry; 0 when the package has none.
+    tee: u64,
+    /// The tree with the TEE's node, when there is a TEE.
+    tree_with_tee: [u64; 2],
     cpu_count: u64,
     cpus: [u64; MAX_CPUS],
     ram_count: u64,
     ram: [[u64; 2]; MAX_RAM],
     /// A [`shared_abi::trace::Way`], by number.
     #[cfg(tracing)]
-    pub trace: u64,
+    trace: u64,
 }
 
 impl Handoff {
-    /// A hand-off with nothing but the machine: its CPUs' affinities and its non-secure RAM.
-    pub fn new(cpus: &Vec<u64, MAX_CPUS>, ram: &Ram) -> Self {
+    /// Makes a hand-off without a TEE: the machine's CPUs by their affinities, its non-secure RAM, where the normal
+    /// world is entered, and the device tree, complete but for the TEE's node.
+    pub fn new(cpus: &Vec<u64, MAX_CPUS>, ram: &Ram, normal: u64, dtb: u64) -> Self {
         let mut handoff = Self {
+            normal,
+            dtb,
             tee: 0,
-            normal: 0,
-            dtb: 0,
-            dtb_with_tee: 0,
-            dtb_with_tee_size: 0,
+            tree_with_tee: [0; 2],
             cpu_count: cpus.len() as u64,
             cpus: [0; MAX_CPUS],
             ram_count: ram.len() as u64,
@@ -68,12 +72,47 @@ impl Handoff {
         handoff
     }
 
-    /// The CPUs' affinities, in the device tree's order.
+    /// Adds the TEE: where it is entered, and the tree with its node, in the boot stage's SRAM, which takes the other's
+    /// place once the TEE has answered.
+    pub const fn add_tee(&mut self, entry: u64, tree: Range) {
+        self.tee = entry;
+        self.tree_with_tee = [tree.base, tree.size];
+    }
+
+    /// Adds the way by which trace records leave the machine.
+    #[cfg(tracing)]
+    pub const fn add_trace(&mut self, way: Way) {
+        self.trace = way as u64;
+    }
+
+    /// Says where the normal world is entered.
+    pub const fn normal(&self) -> u64 {
+        self.normal
+    }
+
+    /// Says where the device tree is.
+    pub const fn dtb(&self) -> u64 {
+        self.dtb
+    }
+
+    /// Returns the TEE's entry and the tree with its node, if the package has one.
+    pub fn tee(&self) -> Option<(u64, Range)> {
+        let [base, size] = self.tree_with_tee;
+        (self.tee != 0).then(|| (self.tee, Range::new(base, size)))
+    }
+
+    /// Says by which way trace records leave the machine.
+    #[cfg(tracing)]
+    pub fn trace(&self) -> Way {
+        Way::from_number(self.trace)
+    }
+
+    /// Lists the CPUs' affinities, in the device tree's order.
     pub fn cpus(&self) -> Vec<u64, MAX_CPUS> {
         self.cpus.iter().copied().take(self.cpu_count as usize).collect()
     }
 
-    /// The machine's non-secure RAM.
+    /// Lists the machine's non-secure RAM.
     pub fn ram(&self) -> Ram {
         self.ram.iter().take(self.ram_count as usize).map(|[base, size]| Range::new(*base, *size)).collect()
     }
@@ -87,8 +126,13 @@ mod tests {
     fn the_machine_comes_through() {
         let cpus: Vec<u64, MAX_CPUS> = [0, 1, 0x100].into_iter().collect();
         let ram: Ram = [Range::new(0x4000_0000, 0x8000_0000)].into_iter().collect();
-        let handoff = Handoff::new(&cpus, &ram);
-        assert_eq!(handoff.cpus(), cpus);
-        assert_eq!(handoff.ram(), ram);
+        let mut handoff = Handoff::new(&cpus, &ram, 0x6000_0000, 0x4000_0000);
+        assert_eq!((handoff.cpus(), handoff.ram()), (cpus, ram));
+        assert_eq!((handoff.normal(), handoff.dtb(), handoff.tee()), (0x6000_0000, 0x4000_0000, None));
+        assert_eq!(handoff.trace(), Way::Nowhere);
+        handoff.add_tee(0x0E10_0000, Range::new(0x0E03_0000, 0x4000));
+        assert_eq!(handoff.tee(), Some((0x0E10_0000, Range::new(0x0E03_0000, 0x4000))));
+        handoff.add_trace(Way::Rings);
+        assert_eq!(handoff.trace(), Way::Rings);
     }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the monitor tells about itself ([`shared_abi::trace`], which also says in which order), in builds with the
 //! feature `trace`.
 //!
@@ -55,10 +56,10 @@ struct How {
 }
 
 impl Came {
-    /// It did not come: it begins.
+    /// The CPU did not come: it begins.
     pub const NOT: Self = Self([How { by_call: false, errand: Errand::None }; ON as usize]);
 
-    /// By an SMC, whose registers are in the context of `from`.
+    /// Tells that it came by an SMC, whose registers are in the context of `from`.
     #[inline(always)]
     pub fn by_call(cpu: &mut Cpu, from: World) -> Self {
         if ON {
@@ -67,13 +68,13 @@ impl Came {
         Self::by_told_call(cpu)
     }
 
-    /// The same when that has been told already, and nothing was done about it yet.
+    /// Says that it came by an SMC of which that was told already, and nothing was done about it yet.
     #[inline(always)]
     pub fn by_told_call(cpu: &Cpu) -> Self {
         Self([How { by_call: true, errand: cpu.tee.errand() }; ON as usize])
     }
 
-    /// By an exception that is neither a call nor an interrupt: ESR_EL3, ELR_EL3, FAR_EL3.
+    /// Tells that it came by an exception that is neither a call nor an interrupt: ESR_EL3, ELR_EL3, FAR_EL3.
     #[inline(always)]
     pub fn by_trap(cpu: &Cpu, from: World, esr: u64, pc: impl FnOnce() -> u64, far: impl FnOnce() -> u64) -> Self {
         if ON {
@@ -83,7 +84,7 @@ impl Came {
         Self([How { by_call: false, errand: cpu.tee.errand() }; ON as usize])
     }
 
-    /// By an interrupt, while the world was at `pc`.
+    /// Tells that it came by an interrupt, while the world was at `pc`.
     #[inline(always)]
     pub fn by_interrupt(cpu: &Cpu, from: World, intid: impl FnOnce() -> u32, pc: impl FnOnce() -> u64) -> Self {
         if ON {
@@ -158,7 +159,7 @@ impl From<World> for shared_abi::trace::World {
     }
 }
 
-/// The client that records of this CPU are about from now on, if it is the normal world that came. The TEE works for
+/// Says whom records of this CPU are about from now on, if it is the normal world that came. The TEE works for
 /// whom it worked before.
 #[inline(always)]
 fn caller(from: World, client: u16) -> Option<u16> {
@@ -172,11 +173,11 @@ pub(crate) fn tell(event: Event) {
 }
 
 #[cfg(target_os = "none")]
-use crate::arch::trace::{record, write};
+use crate::platform::recorder::{record, write};
 #[cfg(all(test, not(target_os = "none")))]
 use tape::{write, write as record};
 
-/// On the host there is nobody to tell but tests.
+/// Drops the record: on the host there is nobody to tell but tests.
 #[cfg(not(any(test, target_os = "none")))]
 fn write(_: Option<u16>, _: &shared_abi::trace::event::Encoded) {}
 #[cfg(not(any(test, target_os = "none")))]
@@ -203,7 +204,7 @@ pub mod tape {
         EVENTS.with_borrow_mut(|events| events.push((CLIENT.get(), event)));
     }
 
-    /// What was told since it was asked last.
+    /// Takes what was told since it was asked last.
     pub fn take() -> Vec<(u16, Event)> {
         EVENTS.take()
     }

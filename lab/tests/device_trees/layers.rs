@@ -6,7 +6,7 @@ use dtoolkit::{Node, Property};
 use fdt::Fdt;
 use fdt::node::FdtNode;
 use hypervisor::config;
-use secure_monitor::devicetree::{Tree, complete};
+use secure_monitor::boot::devicetree::{Tree, complete};
 use shared_abi::dtb::Checked;
 use shared_abi::layout::Range;
 use tee_core::nexus::device_tree;

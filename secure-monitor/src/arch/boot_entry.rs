@@ -1,21 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From reset to the boot stage's `main`, and the pen.
 
 use super::switch::PARK_PRIORITY;
+use super::vectors::{Fault, boot_vectors};
 use crate::handoff::{CALL, Handoff, MAGIC, SECONDARY_ENTRY};
 use crate::world::predictor::{ARM, CORTEX_A53, CORTEX_A57, CORTEX_A72};
 use core::arch::{asm, naked_asm};
 
+/// The boot stage, as its first instructions know it.
+pub trait Stage: Fault {
+    /// Begins, once, on the stage's stack.
+    extern "C" fn main() -> !;
+}
+
 /// SCTLR_EL3 with MMU and data cache off: RES1 bits, instruction cache on, stack alignment checked.
 pub(super) const SCTLR_EL3_OFF: u64 = 0x30C5_0830 | 1 << 12 | 1 << 3;
 
-/// Reset: every CPU begins here, at address 0, at EL3, with the MMU off and nothing known.
+/// Takes every CPU from its reset, at address 0, at EL3, with the MMU off and nothing known.
 ///
 /// # Safety
 ///
 /// Entered by hardware alone.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.boot_entry")]
-pub unsafe extern "C" fn boot_entry() -> ! {
+#[allow(named_asm_labels, reason = "an image has one program, and so one of these")]
+pub unsafe extern "C" fn boot_entry<S: Stage>() -> ! {
     naked_asm!(
         "msr daifset, #0xf",
         "ldr x0, ={sctlr}",
@@ -26,8 +35,8 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         "add x0, x0, :lo12:{vectors}",
         "msr vbar_el3, x0",
         "isb",
-        // Cortex-A53, A57 and A72 take part in coherency only with CPUECTLR_EL1.SMPEN, which comes before any cache (their
-        // Technical Reference Manuals). Others don't have the register.
+        // Cortex-A53, A57 and A72 take part in coherency only with CPUECTLR_EL1.SMPEN, which comes before any cache
+        // (their Technical Reference Manuals). Others don't have the register.
         "mrs x0, midr_el1",
         "ubfx x1, x0, #4, #12",
         "lsr w0, w0, #24",
@@ -48,8 +57,8 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         "ldr x1, ={affinity}",
         "and x0, x0, x1",
         "cbnz x0, {pen}",
-        // What a cache has of the memory that is written from here on without it is of no use, and would hide it once the
-        // caches are on: lines from before the reset, and what came by chance.
+        // What a cache has of the memory that is written from here on without it is of no use, and would hide it once
+        // the caches are on: lines from before the reset, and what came by chance.
         "adrp x0, __data_start",
         "add x0, x0, :lo12:__data_start",
         "adrp x1, __stack_top",
@@ -88,9 +97,10 @@ pub unsafe extern "C" fn boot_entry() -> ! {
         "adrp x0, __stack_top",
         "add x0, x0, :lo12:__stack_top",
         "mov sp, x0",
-        "b boot_main",
+        "b {main}",
         sctlr = const SCTLR_EL3_OFF,
-        vectors = sym super::vectors::boot_vectors,
+        main = sym S::main,
+        vectors = sym boot_vectors::<S>,
         affinity = const super::MPIDR_AFFINITY,
         arm = const ARM,
         cortex_a53 = const CORTEX_A53,
@@ -101,7 +111,7 @@ pub unsafe extern "C" fn boot_entry() -> ! {
     )
 }
 
-/// Where the other CPUs wait until the runtime calls them with a group 0 SGI: the CPU interface lets group 0 through,
+/// Keeps the other CPUs until the runtime calls them with a group 0 SGI: the CPU interface lets group 0 through,
 /// and WFI ends with a pending interrupt though all are masked. The SGI stays pending for a CPU that comes here after
 /// it was sent. No memory is looked at: nobody knows yet what is in it.
 ///

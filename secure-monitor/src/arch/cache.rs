@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Cache maintenance.
 
 use core::arch::asm;
@@ -23,7 +24,7 @@ pub fn invalidate_instructions() {
     unsafe { asm!("ic iallu", "dsb sy", "isb", options(nostack, preserves_flags)) };
 }
 
-/// CTR_EL0.DminLine: log2 of the words in the smallest data cache line.
+/// Reads how many bytes the smallest data cache line has (CTR_EL0.DminLine: log2 of its words).
 fn line_size() -> u64 {
     4 << ((super::sysreg::read!("ctr_el0") >> 16) & 0xF)
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! EL2 as the arm64 boot protocol wants to find it (Linux `Documentation/arch/arm64/booting.rst`), each time the normal
 //! world begins on a CPU, whoever ran there before. Most of these registers are unknown after a reset of the CPU.
 
@@ -8,12 +9,12 @@ const SCTLR_EL2_OFF: u64 = 0x30C5_0830;
 /// CPTR_EL2 with HCR_EL2.E2H = 0: RES1 bits without those that trap SVE (8) and SME (12).
 const CPTR_EL2_NO_TRAPS: u64 = 0x22FF;
 
-/// A four-bit field of an ID register.
+/// Reads a four-bit field of an ID register.
 fn field(register: u64, lowest_bit: u32) -> u64 {
     (register >> lowest_bit) & 0xF
 }
 
-/// MMU off, no traps.
+/// Sets EL2's registers: MMU off, no traps.
 pub fn reset() {
     let (mmfr0, mmfr1) = (sysreg::read!("id_aa64mmfr0_el1"), sysreg::read!("id_aa64mmfr1_el1"));
     let has_hcx = field(mmfr1, 40) != 0;
@@ -64,8 +65,8 @@ pub fn reset() {
     });
 }
 
-/// Timers and virtual interrupts off. After a suspension they stay: they may be what ended it, and are the same normal
-/// world's as before.
+/// Switches timers and virtual interrupts off. After a suspension they stay: they may be what ended it, and are the
+/// same normal world's as before.
 pub fn reset_events() {
     let has_second_timer = field(sysreg::read!("id_aa64mmfr1_el1"), 8) != 0;
     let has_physical_offset = field(sysreg::read!("id_aa64mmfr0_el1"), 60) >= 2;

@@ -1,38 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What EL3 lets the worlds do: SCR_EL3, CPTR_EL3, MDCR_EL3 and the vector-length limits.
 //!
 //! The rule: software at NS-EL2 manages every feature that the CPU has, as on a machine without a monitor; the TEE has
 //! the base architecture and floating point. A feature whose registers are not switched between the worlds is closed to
-//! the TEE, so its accesses trap here ([`crate::fault`]) and nothing passes from one world to the other through it.
+//! the TEE, so its accesses trap here (`crate::fault`) and nothing passes from one world to the other through it.
 
 use super::sysreg;
+use spin::Once;
 
 /// SCR_EL3 bits (Arm ARM D19.2.117).
 mod scr {
-    pub const NS: u64 = 1 << 0;
-    pub const FIQ: u64 = 1 << 2;
-    pub const RES1: u64 = 0b11 << 4;
-    pub const HCE: u64 = 1 << 8;
-    pub const SIF: u64 = 1 << 9;
-    pub const RW: u64 = 1 << 10;
-    pub const ST: u64 = 1 << 11;
-    pub const APK: u64 = 1 << 16;
-    pub const API: u64 = 1 << 17;
-    pub const EN_SCXT: u64 = 1 << 25;
-    pub const ATA: u64 = 1 << 26;
-    pub const FGT_EN: u64 = 1 << 27;
-    pub const ECV_EN: u64 = 1 << 28;
-    pub const AMVOFF_EN: u64 = 1 << 35;
-    pub const EN_AS0: u64 = 1 << 36;
-    pub const AD_EN: u64 = 1 << 37;
-    pub const HX_EN: u64 = 1 << 38;
-    pub const GCS_EN: u64 = 1 << 39;
-    pub const EN_TP2: u64 = 1 << 41;
-    pub const TCR2_EN: u64 = 1 << 43;
-    pub const SCTLR2_EN: u64 = 1 << 44;
-    pub const PI_EN: u64 = 1 << 45;
-    pub const AI_EN: u64 = 1 << 46;
-    pub const EN_FPM: u64 = 1 << 50;
-    pub const FGT_EN2: u64 = 1 << 59;
+    pub(super) const NS: u64 = 1 << 0;
+    pub(super) const FIQ: u64 = 1 << 2;
+    pub(super) const RES1: u64 = 0b11 << 4;
+    pub(super) const HCE: u64 = 1 << 8;
+    pub(super) const SIF: u64 = 1 << 9;
+    pub(super) const RW: u64 = 1 << 10;
+    pub(super) const ST: u64 = 1 << 11;
+    pub(super) const APK: u64 = 1 << 16;
+    pub(super) const API: u64 = 1 << 17;
+    pub(super) const EN_SCXT: u64 = 1 << 25;
+    pub(super) const ATA: u64 = 1 << 26;
+    pub(super) const FGT_EN: u64 = 1 << 27;
+    pub(super) const ECV_EN: u64 = 1 << 28;
+    pub(super) const AMVOFF_EN: u64 = 1 << 35;
+    pub(super) const EN_AS0: u64 = 1 << 36;
+    pub(super) const AD_EN: u64 = 1 << 37;
+    pub(super) const HX_EN: u64 = 1 << 38;
+    pub(super) const GCS_EN: u64 = 1 << 39;
+    pub(super) const EN_TP2: u64 = 1 << 41;
+    pub(super) const TCR2_EN: u64 = 1 << 43;
+    pub(super) const SCTLR2_EN: u64 = 1 << 44;
+    pub(super) const PI_EN: u64 = 1 << 45;
+    pub(super) const AI_EN: u64 = 1 << 46;
+    pub(super) const EN_FPM: u64 = 1 << 50;
+    pub(super) const FGT_EN2: u64 = 1 << 59;
 }
 
 /// CPTR_EL3.EZ: SVE below EL3 does not trap.
@@ -49,13 +51,18 @@ pub struct Controls {
     pub cptr: u64,
 }
 
-/// A four-bit field of an ID register.
+/// Reads a four-bit field of an ID register.
 fn field(register: u64, lowest_bit: u32) -> u64 {
     (register >> lowest_bit) & 0xF
 }
 
-/// The controls of the normal world, by what this CPU has.
-pub fn normal_world() -> Controls {
+/// Makes the controls of the normal world, by what the CPU has that asks first.
+pub fn normal_world() -> &'static Controls {
+    static CONTROLS: Once<Controls> = Once::new();
+    CONTROLS.call_once(by_features)
+}
+
+fn by_features() -> Controls {
     let pfr0 = sysreg::read!("id_aa64pfr0_el1");
     let pfr1 = sysreg::read!("id_aa64pfr1_el1");
     let pfr2 = sysreg::read!("S3_0_C0_C4_2");
@@ -104,14 +111,20 @@ pub fn normal_world() -> Controls {
     controls
 }
 
-/// The controls of the TEE: secure, AArch64, no instruction fetch from non-secure memory, the secure timer its own,
-/// no interrupt routed away from it.
+/// Makes the controls of the TEE: secure, AArch64, no instruction fetch from non-secure memory, the secure timer its
+/// own, no interrupt routed away from it.
 pub const fn secure_world() -> Controls {
     Controls { scr: scr::RES1 | scr::SIF | scr::RW | scr::ST, cptr: 0 }
 }
 
 /// Sets what is the same for both worlds, on each CPU once.
 pub fn init(normal: &Controls) {
+    // The counter's frequency, which lower levels read and only EL3 can write (Arm ARM D19.12.1). The hardware has it
+    // at reset on the CPU that boots; a CPU that does not is told.
+    static FREQUENCY: Once<u64> = Once::new();
+    let frequency = *FREQUENCY.call_once(|| super::counter().1);
+    // SAFETY: CNTFRQ_EL0 holds a number for software to read; the hardware does not use it.
+    unsafe { sysreg::write!("cntfrq_el0", frequency) }
     let dfr0 = sysreg::read!("id_aa64dfr0_el1");
     // SDD and SPD32: no self-hosted debug in the secure world. SPME stays 0: its events are not counted; SCCD is 1: nor
     // are its cycles, where the CPU can leave them out (FEAT_PMUv3p5; elsewhere PMCR_EL0.DP, the normal world's own
@@ -172,7 +185,7 @@ pub fn as_normal_world(action: impl FnOnce()) {
     }
 }
 
-/// What `action` finds with the banked registers of the secure world in reach.
+/// Returns what `action` finds with the banked registers of the secure world in reach.
 pub fn as_secure_world<T>(action: impl FnOnce() -> T) -> T {
     let before = sysreg::read!("scr_el3");
     // SAFETY: as for the normal world.
@@ -187,11 +200,4 @@ pub fn as_secure_world<T>(action: impl FnOnce() -> T) -> T {
         core::arch::asm!("isb");
     }
     found
-}
-
-/// The counter's frequency, which lower levels read and only EL3 can write (Arm ARM D19.12.1). The hardware has it at
-/// reset on the CPU that boots; a CPU that does not is told.
-pub fn set_counter_frequency(hz: u64) {
-    // SAFETY: CNTFRQ_EL0 holds a number for software to read; the hardware does not use it.
-    unsafe { sysreg::write!("cntfrq_el0", hz) }
 }

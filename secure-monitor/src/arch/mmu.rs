@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The monitor's own translation: identity, one small set of tables, no memory both writable and executable.
 
 use super::sysreg;
@@ -144,7 +145,7 @@ pub unsafe extern "C" fn join() {
     )
 }
 
-/// Where a fault of the monitor itself happened.
+/// Says where a fault of the monitor itself happened.
 pub fn fault_address() -> u64 {
     sysreg::read!("far_el3")
 }

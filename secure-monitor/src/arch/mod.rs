@@ -1,15 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only home of assembly and system registers.
 
 pub mod boot_entry;
 pub mod cache;
+pub mod cpus;
 pub mod el2;
 pub mod el3;
 pub mod mmu;
 pub mod runtime_entry;
 pub mod sha256;
+pub mod stacks;
 pub mod switch;
 pub mod sysreg;
-pub mod trace;
 pub mod undefined;
 pub mod vectors;
 
@@ -18,14 +20,19 @@ use aarch64_cpu::asm::barrier;
 /// Affinity fields of MPIDR_EL1.
 pub const MPIDR_AFFINITY: u64 = 0xFF_00FF_FFFF;
 
-/// Which CPU this is, as PSCI and the device tree name it.
+/// Says which CPU this is, as PSCI and the device tree name it.
 pub fn mpidr() -> u64 {
     sysreg::read!("mpidr_el1") & MPIDR_AFFINITY
 }
 
-/// Where the world that came goes on.
+/// Says where the world that came goes on.
 pub fn return_address() -> u64 {
     sysreg::read!("elr_el3")
+}
+
+/// Says why the world came: ESR_EL3.
+pub fn syndrome() -> u64 {
+    sysreg::read!("esr_el3")
 }
 
 /// Waits until an interrupt is pending, masked or not.
@@ -47,7 +54,7 @@ pub fn stop() -> ! {
     }
 }
 
-/// Time since reset in ticks, and ticks per second.
+/// Reads the time since reset in ticks, and how many ticks a second has.
 pub fn counter() -> (u64, u64) {
     barrier::isb(barrier::SY);
     (sysreg::read!("cntpct_el0"), sysreg::read!("cntfrq_el0"))

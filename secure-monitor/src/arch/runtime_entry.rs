@@ -1,27 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runtime's first instructions: on the CPU that booted, and on those that come from the pen.
 
 use super::boot_entry::SCTLR_EL3_OFF;
-use crate::monitor::STACK_SIZE;
+use super::stacks;
+use super::vectors::{Handlers, runtime_vectors};
+use crate::handoff::Handoff;
 use core::arch::naked_asm;
 
-/// The runtime's first bytes, where [`crate::handoff`] says that it is entered.
+/// The runtime, as its first instructions know it.
+pub trait Program {
+    /// Who handles what comes from below.
+    type Handlers: Handlers;
+    /// Begins on the CPU that booted, once, on its stack; `magic` is [`crate::handoff::MAGIC`] if the hand-off is one.
+    extern "C" fn first(magic: u64, handoff: &'static Handoff) -> !;
+    /// Begins on each CPU that comes from the pen, on its own stack, with its position in the table of CPUs.
+    extern "C" fn secondary(index: usize) -> !;
+}
+
+/// Sends a CPU to its entry: the runtime's first bytes, where [`crate::handoff`] says that it is entered.
 ///
 /// # Safety
 ///
 /// For the boot stage alone.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.runtime_entry")]
-pub unsafe extern "C" fn entries() -> ! {
-    naked_asm!("b {first}", "b {secondary}", first = sym first_entry, secondary = sym secondary_entry)
+pub unsafe extern "C" fn entries<P: Program>() -> ! {
+    naked_asm!("b {first}", "b {secondary}", first = sym first_entry::<P>, secondary = sym secondary_entry::<P>)
 }
 
-/// The CPU that booted: EL3, MMU off, x0 and x1 as [`crate::handoff`] says.
+/// Prepares the CPU that booted, which comes at EL3, MMU off, x0 and x1 as [`crate::handoff`] says.
 ///
 /// # Safety
 ///
 /// Entered from [`entries`] alone.
 #[unsafe(naked)]
-unsafe extern "C" fn first_entry() -> ! {
+unsafe extern "C" fn first_entry<P: Program>() -> ! {
     naked_asm!(
         "msr daifset, #0xf",
         "ldr x4, ={sctlr}",
@@ -56,21 +69,22 @@ unsafe extern "C" fn first_entry() -> ! {
         "add x4, x4, :lo12:{stacks}",
         "add x4, x4, #{stack_size}",
         "mov sp, x4",
-        "b runtime_main",
+        "b {main}",
+        main = sym P::first,
         sctlr = const SCTLR_EL3_OFF,
-        vectors = sym super::vectors::runtime_vectors,
-        stacks = sym crate::monitor::STACKS,
-        stack_size = const STACK_SIZE,
+        vectors = sym runtime_vectors::<P::Handlers>,
+        stacks = sym stacks::STACKS,
+        stack_size = const stacks::SIZE,
     )
 }
 
-/// Where the other CPUs come from the pen: finds the CPU's place in the table, stops those that have none.
+/// Takes the other CPUs from the pen: finds the CPU's place in the table, stops those that have none.
 ///
 /// # Safety
 ///
 /// Entered from [`entries`] alone, after the runtime on the first CPU has built tables and the table of CPUs.
 #[unsafe(naked)]
-unsafe extern "C" fn secondary_entry() -> ! {
+unsafe extern "C" fn secondary_entry<P: Program>() -> ! {
     naked_asm!(
         "msr daifset, #0xf",
         "ldr x0, ={sctlr}",
@@ -102,14 +116,15 @@ unsafe extern "C" fn secondary_entry() -> ! {
         "mov x6, #{stack_size}",
         "madd x4, x5, x6, x4",
         "mov sp, x4",
-        "b runtime_secondary",
+        "b {main}",
+        main = sym P::secondary,
         sctlr = const SCTLR_EL3_OFF,
-        vectors = sym super::vectors::runtime_vectors,
+        vectors = sym runtime_vectors::<P::Handlers>,
         join = sym super::mmu::join,
         affinity = const super::MPIDR_AFFINITY,
-        mpidrs = sym crate::monitor::MPIDRS,
+        mpidrs = sym super::cpus::MPIDRS,
         max = const shared_abi::layout::MAX_CPUS,
-        stacks = sym crate::monitor::STACKS,
-        stack_size = const STACK_SIZE,
+        stacks = sym stacks::STACKS,
+        stack_size = const stacks::SIZE,
     )
 }

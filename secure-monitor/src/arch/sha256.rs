@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! SHA-256 with the CPU's own instructions (FEAT_SHA256): 1.6 instructions a byte, where plain ones take 32.
 
 use super::sysreg;
@@ -16,7 +17,7 @@ static K: [u32; 64] = [
     0xc67178f2,
 ];
 
-/// The fastest block function that this CPU has.
+/// Picks the fastest block function that this CPU has.
 pub fn compressor() -> Compress {
     // ID_AA64ISAR0_EL1.SHA2.
     if (sysreg::read!("id_aa64isar0_el1") >> 12) & 0xF != 0 { instructions } else { SOFTWARE }
@@ -44,7 +45,7 @@ macro_rules! rounds {
     };
 }
 
-/// The same, and the words of four rounds further on in place of `$w`.
+/// Four rounds with the message words in `$w`, and the words of four rounds further on in their place.
 macro_rules! rounds_and_schedule {
     ($w:literal, $w1:literal, $w2:literal, $w3:literal, $k:literal) => {
         concat!(
@@ -65,7 +66,7 @@ macro_rules! rounds_and_schedule {
     };
 }
 
-/// `count` blocks into `state`. The vector registers are zero afterwards: nothing of an image stays in them.
+/// Works `count` blocks into `state`. The vector registers are zero afterwards: nothing of an image stays in them.
 ///
 /// # Safety
 ///

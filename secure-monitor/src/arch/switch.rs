@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Leaving the monitor: back to the caller, or into the other world.
 //!
 //! The paths below are what every call costs, so they save and restore what the other world can see or touch, once,
 //! and nothing else. [`crate::world::context`] says which registers those are.
 
-use crate::world::context::Context;
+use crate::world::context::{Context, World};
 use crate::world::cpu::Cpu;
+use crate::world::errors;
 use core::arch::naked_asm;
 
 /// ICC_PMR_EL1 that lets every priority through.
@@ -27,14 +29,25 @@ macro_rules! load {
 /// What a handler decided: the world to go to, and the one to save.
 #[repr(C)]
 pub struct Transition {
-    /// The world that runs next.
-    pub to: *mut Context,
+    to: *mut Context,
     /// The world whose registers are in the CPU and must be kept: `to` itself when it simply goes on, null when
     /// nothing is worth keeping.
-    pub save: *mut Context,
+    save: *mut Context,
 }
 
-/// Back to the world that came, x0. Only what the handlers may have changed is restored: x19 to x29 they preserve,
+impl Transition {
+    /// Goes to a world of this CPU, and keeps one, which is in the CPU, if there is anything to keep.
+    #[inline(always)]
+    pub fn new(cpu: &mut Cpu, keep: Option<World>, to: World) -> Self {
+        let save = match keep {
+            Some(world) => core::ptr::from_mut(cpu.context(world)),
+            None => core::ptr::null_mut(),
+        };
+        Self { to: cpu.context(to), save }
+    }
+}
+
+/// Goes back to the world that came, x0. Only what the handlers may have changed is restored: x19 to x29 they preserve,
 /// ELR_EL3 and SPSR_EL3 are as they were.
 ///
 /// # Safety
@@ -62,7 +75,7 @@ pub(super) unsafe extern "C" fn leave() -> ! {
     )
 }
 
-/// To the world in x0, keeping the one in x1 unless it is null. The way of what is not called often.
+/// Goes to the world in x0, keeping the one in x1 unless it is null. The way of what is not called often.
 ///
 /// # Safety
 ///
@@ -85,13 +98,13 @@ pub(super) unsafe extern "C" fn switch() -> ! {
 }
 
 unsafe extern "C" {
-    /// To the TEE, x0, keeping nothing: the second half of [`keep_normal`].
+    /// Goes to the TEE, x0, keeping nothing: the second half of [`keep_normal`].
     fn begin_tee() -> !;
-    /// To the normal world, x0, keeping nothing: the second half of [`keep_tee`].
+    /// Goes to the normal world, x0, keeping nothing: the second half of [`keep_tee`].
     fn begin_normal() -> !;
 }
 
-/// To the TEE, x0, keeping the normal world, x1, of which the vectors have kept x0 to x19 and x30.
+/// Goes to the TEE, x0, keeping the normal world, x1, of which the vectors have kept x0 to x19 and x30.
 ///
 /// # Safety
 ///
@@ -147,8 +160,8 @@ pub(super) unsafe extern "C" fn keep_normal() -> ! {
     )
 }
 
-/// To the normal world, x0, keeping the TEE, x1. Of the TEE's general registers and of where it was nothing is kept: it
-/// leaves by a call that returns into a new entry.
+/// Goes to the normal world, x0, keeping the TEE, x1. Of the TEE's general registers and of where it was nothing is
+/// kept: it leaves by a call that returns into a new entry.
 ///
 /// # Safety
 ///
@@ -202,31 +215,37 @@ pub(super) unsafe extern "C" fn keep_tee() -> ! {
     )
 }
 
-/// Enters a world for the first time on this CPU; what the CPU did before is forgotten.
-///
-/// # Safety
-///
-/// The contexts of `cpu` must be complete, and `to` must be one of them.
-pub unsafe fn start(cpu: &mut Cpu, to: *mut Context) -> ! {
-    // SAFETY: TPIDR_EL3 is the monitor's own; `switch` takes over this CPU for good, and the caller vouches for `to`.
+/// Leaves for the first time on this CPU, as a handler would; what the CPU did before is forgotten.
+pub fn start(_: &'static mut Cpu, transition: Transition) -> ! {
+    // SAFETY: TPIDR_EL3 points to the one `Cpu` that is given away here ([`super::cpus::claim`]), and `switch` takes
+    // over this CPU for good: no world returns into the monitor but by its vectors ([`Context`]).
     unsafe {
-        super::sysreg::write!("tpidr_el3", core::ptr::from_mut(cpu).addr() as u64);
         core::arch::asm!(
             "b {switch}",
             switch = sym switch,
-            in("x0") to,
-            in("x1") 0u64,
+            in("x0") transition.to,
+            in("x1") transition.save,
             options(noreturn)
         )
     }
 }
 
 /// Changes where the world that is in the CPU goes on, without a switch.
-///
-/// # Safety
-///
-/// `elr` must be an entry of that world.
-pub unsafe fn redirect(elr: u64) {
-    // SAFETY: ELR_EL3 matters at the next ERET only; the caller vouches for the value.
+pub fn redirect(elr: u64) {
+    // SAFETY: ELR_EL3 matters at the next ERET only, which goes where SPSR_EL3 says: to the world that came, not to
+    // EL3.
     unsafe { super::sysreg::write!("elr_el3", elr) }
+}
+
+/// Makes the TEE, which has left by an SMC, go on at it with errors unmasked ([`crate::world::errors`]).
+pub fn send_back_for_error() {
+    let (elr, pstate) = errors::back(super::return_address(), super::sysreg::read!("spsr_el3"));
+    redirect(elr);
+    // SAFETY: as for ELR_EL3; the PSTATE is the one that it had but for the mask.
+    unsafe { super::sysreg::write!("spsr_el3", pstate) }
+}
+
+/// Reads what is pending for the world that is entered, as [`crate::world::errors`] wants to know: ISR_EL1.
+pub fn pending() -> u64 {
+    super::sysreg::read!("isr_el1")
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Access by name to the system registers that `aarch64-cpu` does not have (it covers EL1 and EL2 well, EL3 in part).
 
 /// Reads a system register, for registers whose reading has no side effect.
@@ -5,7 +6,9 @@ macro_rules! read {
     ($name:literal) => {{
         let value: u64;
         // SAFETY: reading one of these registers changes nothing; the names are literals of this crate.
-        unsafe { core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            core::arch::asm!(concat!("mrs {}, ", $name), out(reg) value, options(nomem, nostack, preserves_flags));
+        }
         value
     }};
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! An undefined-instruction exception for a lower level, made by hand.
 
 use super::sysreg;

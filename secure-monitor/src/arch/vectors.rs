@@ -1,7 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exception vectors of both stages (Arm ARM D1.3.2: sixteen entries of 32 instructions).
 
-use crate::monitor::{handle_interrupt, handle_smc, handle_tee_error, handle_tee_smc, handle_trap};
+use super::switch::Transition;
+use crate::world::context::Context;
+use crate::world::cpu::Cpu;
 use core::arch::naked_asm;
+
+/// Who has the last word when EL3 itself is at fault.
+pub trait Fault {
+    /// Says what is wrong, and stops this CPU.
+    extern "C" fn fault(esr: u64, elr: u64, vector: u64) -> !;
+}
+
+/// What the runtime does about each thing that comes from below. The vectors know it by these names alone.
+pub trait Handlers: Fault {
+    /// Handles an SMC of the normal world, AArch64 with immediate 0, whose registers are in its context.
+    extern "C" fn smc(cpu: &mut Cpu) -> Transition;
+    /// Handles an SMC of the TEE, AArch64 with immediate 0.
+    extern "C" fn tee_smc(cpu: &mut Cpu) -> Transition;
+    /// Handles an SMC of the TEE with an asynchronous error pending.
+    extern "C" fn tee_error(cpu: &mut Cpu) -> Transition;
+    /// Handles everything else that is synchronous, and SError.
+    extern "C" fn trap(cpu: &mut Cpu, context: *mut Context) -> Transition;
+    /// Handles a group 0 or secure group 1 interrupt, while the normal world ran.
+    extern "C" fn interrupt(cpu: &mut Cpu, context: *mut Context) -> Transition;
+}
 
 /// Keeps what the handlers may change: x0 to x18 and x30; and x19, which costs nothing beside x18. SP_EL3 points to the
 /// running world's context.
@@ -31,16 +54,18 @@ macro_rules! enter {
     };
 }
 
-/// The runtime's vectors.
+/// Sends what comes to the runtime to its handler: its vectors.
 ///
 /// # Safety
 ///
 /// For VBAR_EL3 alone; runtime.ld aligns it, and asserts that it is.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.runtime_vectors")]
-#[unsafe(export_name = "runtime_vectors")]
-pub unsafe extern "C" fn runtime_vectors() {
+#[allow(named_asm_labels, reason = "an image has one program, and so one of these")]
+pub(super) unsafe extern "C" fn runtime_vectors<H: Handlers>() {
     naked_asm!(
+        ".global runtime_vectors",
+        "runtime_vectors:",
         // Current EL with SP_EL0, then with SP_EL3: the monitor itself is at fault.
         "mov x2, #0",
         "b {fault}",
@@ -112,21 +137,22 @@ pub unsafe extern "C" fn runtime_vectors() {
         ".balign 0x80",
         ".global runtime_vectors_end",
         "runtime_vectors_end:",
-        fault = sym runtime_fault,
-        smc = sym handle_smc,
-        tee_smc = sym tee_smc,
+        fault = sym runtime_fault::<H>,
+        smc = sym H::smc,
+        tee_smc = sym tee_smc::<H>,
         to_secure = sym super::switch::keep_normal,
-        trap = sym trap,
-        interrupt = sym interrupt,
+        trap = sym trap::<H>,
+        interrupt = sym interrupt::<H>,
         switch = sym super::switch::switch,
         leave = sym super::switch::leave,
     )
 }
 
-/// All that leaves the TEE. What it did has its end here: an error that comes of it is pending from now on
+/// Takes what leaves the TEE. What it did has its end here: an error that comes of it is pending from now on
 /// ([`crate::world::errors`]).
 #[unsafe(naked)]
-unsafe extern "C" fn tee_smc() -> ! {
+#[allow(named_asm_labels, reason = "an image has one program, and so one of these")]
+unsafe extern "C" fn tee_smc<H: Handlers>() -> ! {
     naked_asm!(
         "dsb sy",
         "isb",
@@ -144,8 +170,8 @@ unsafe extern "C" fn tee_smc() -> ! {
         "3: bl {error}",
         "b 2b",
         pending = const crate::world::errors::PENDING.trailing_zeros(),
-        handler = sym handle_tee_smc,
-        error = sym handle_tee_error,
+        handler = sym H::tee_smc,
+        error = sym H::tee_error,
         switch = sym super::switch::switch,
         to_normal = sym super::switch::keep_tee,
         leave = sym super::switch::leave,
@@ -153,36 +179,37 @@ unsafe extern "C" fn tee_smc() -> ! {
 }
 
 #[unsafe(naked)]
-unsafe extern "C" fn trap() -> ! {
+unsafe extern "C" fn trap<H: Handlers>() -> ! {
     naked_asm!(
         enter!(),
         "bl {handler}",
         "cmp x0, x1",
         "b.ne {switch}",
         "b {leave}",
-        handler = sym handle_trap,
+        handler = sym H::trap,
         switch = sym super::switch::switch,
         leave = sym super::switch::leave,
     )
 }
 
 #[unsafe(naked)]
-unsafe extern "C" fn interrupt() -> ! {
+unsafe extern "C" fn interrupt<H: Handlers>() -> ! {
     naked_asm!(
         enter!(),
         "bl {handler}",
         "cmp x0, x1",
         "b.ne {switch}",
         "b {leave}",
-        handler = sym handle_interrupt,
+        handler = sym H::interrupt,
         switch = sym super::switch::switch,
         leave = sym super::switch::leave,
     )
 }
 
-/// The monitor's own fault: the last words are spoken on the CPU's stack from its top, in case the fault was its end.
+/// Ends in the monitor's own fault: the last words are spoken on the CPU's stack from its top, in case the fault was
+/// its end.
 #[unsafe(naked)]
-unsafe extern "C" fn runtime_fault() -> ! {
+unsafe extern "C" fn runtime_fault<F: Fault>() -> ! {
     naked_asm!(
         "mrs x3, tpidr_el3",
         "cbz x3, 1f",
@@ -191,32 +218,34 @@ unsafe extern "C" fn runtime_fault() -> ! {
         "1: mrs x0, esr_el3",
         "mrs x1, elr_el3",
         "b {fault}",
-        fault = sym crate::fault::monitor_fault,
+        fault = sym F::fault,
     )
 }
 
-/// The boot stage's vectors: anything that comes is its own fault.
+/// Sends all that comes to the boot stage, whose own fault it is: its vectors.
 ///
 /// # Safety
 ///
 /// For VBAR_EL3 alone; boot.ld aligns it, and asserts that it is.
 #[unsafe(naked)]
 #[unsafe(link_section = ".text.boot_vectors")]
-#[unsafe(export_name = "boot_vectors")]
-pub unsafe extern "C" fn boot_vectors() {
+#[allow(named_asm_labels, reason = "an image has one program, and so one of these")]
+pub(super) unsafe extern "C" fn boot_vectors<F: Fault>() {
     naked_asm!(
+        ".global boot_vectors",
+        "boot_vectors:",
         ".rept 16",
         "b {fault}",
         ".balign 0x80",
         ".endr",
         ".global boot_vectors_end",
         "boot_vectors_end:",
-        fault = sym boot_fault,
+        fault = sym boot_fault::<F>,
     )
 }
 
 #[unsafe(naked)]
-unsafe extern "C" fn boot_fault() -> ! {
+unsafe extern "C" fn boot_fault<F: Fault>() -> ! {
     naked_asm!(
         "adrp x3, __stack_top",
         "add x3, x3, :lo12:__stack_top",
@@ -225,6 +254,6 @@ unsafe extern "C" fn boot_fault() -> ! {
         "mrs x1, elr_el3",
         "mov x2, #4",
         "b {fault}",
-        fault = sym crate::fault::monitor_fault,
+        fault = sym F::fault,
     )
 }

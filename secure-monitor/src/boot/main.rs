@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boot stage: runs in place in the flash, where every CPU leaves reset.
 //!
 //! The CPU with affinity 0 comes here from `arch::boot_entry`, the others wait in the pen. In order: MMU and caches,
@@ -13,11 +14,14 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod stage {
-    use secure_monitor::arch::{boot_entry, cache, mmu, mmu::Kind, sha256};
-    use secure_monitor::devicetree::{self, Tree};
+    use secure_monitor::arch::boot_entry::{self, Stage};
+    use secure_monitor::arch::vectors::Fault;
+    use secure_monitor::arch::{self, cache, mmu, mmu::Kind, sha256};
+    use secure_monitor::boot::devicetree::{self, Tree};
+    use secure_monitor::boot::loader;
+    use secure_monitor::fault;
     use secure_monitor::handoff::Handoff;
     use secure_monitor::platform::{console, memory};
-    use secure_monitor::{arch, loader};
     use shared_abi::fip::{Fip, Image, Manifest};
     use shared_abi::layout::{self, Range};
 
@@ -41,11 +45,24 @@ mod stage {
 
     /// The image's first byte: what makes the linker keep it.
     #[used]
-    static ENTRY: unsafe extern "C" fn() -> ! = boot_entry::boot_entry;
+    static ENTRY: unsafe extern "C" fn() -> ! = boot_entry::boot_entry::<Main>;
 
-    /// From [`boot_entry`], once, on its stack.
-    #[unsafe(no_mangle)]
-    extern "C" fn boot_main() -> ! {
+    /// What `arch::boot_entry` knows of this.
+    enum Main {}
+
+    impl Fault for Main {
+        extern "C" fn fault(esr: u64, elr: u64, vector: u64) -> ! {
+            fault::monitor_fault(esr, elr, vector)
+        }
+    }
+
+    impl Stage for Main {
+        extern "C" fn main() -> ! {
+            main()
+        }
+    }
+
+    fn main() -> ! {
         // SAFETY: called once, first; the mappings cover the flash this runs in and the SRAM its data is in.
         if unsafe { mmu::enable(&MAPPINGS, &[]) }.is_err() {
             arch::stop()
@@ -78,16 +95,12 @@ mod stage {
         if machine.left_out != 0 {
             log::warn!("{} CPUs more than the {} there is room for stay off", machine.left_out, layout::MAX_CPUS);
         }
-        let mut handoff = Handoff::new(&machine.cpus, &machine.ram);
-        handoff.tee = tee.map_or(0, |place| place.base);
-        #[cfg(tracing)]
-        {
-            handoff.trace = way as u64;
+        let mut handoff = Handoff::new(&machine.cpus, &machine.ram, normal.base, layout::DTB.base);
+        if let Some(tee) = tee {
+            handoff.add_tee(tee.base, Range::new(scratch.as_ptr().addr() as u64, with_tee as u64));
         }
-        handoff.normal = normal.base;
-        handoff.dtb = layout::DTB.base;
-        handoff.dtb_with_tee = scratch.as_ptr().addr() as u64;
-        handoff.dtb_with_tee_size = with_tee as u64;
+        #[cfg(tracing)]
+        handoff.add_trace(way);
         // The hand-off on the stack and the tree with the TEE are both this stage's SRAM.
         cache::clean(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size);
         cache::clean(layout::DTB.base, plain as u64);

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls of both worlds, by who owns their ids.
 
 use super::*;
-use crate::services::psci::{Cpus, Ram};
+use crate::handoff::Ram;
+use crate::services::psci::Cpus;
 use crate::world::predictor::Predictor;
 use crate::world::tee::{Errand, VectorTable};
 use shared_abi::layout::{DRAM_BASE, Range, TEE};

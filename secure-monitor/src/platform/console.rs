@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The secure PL011 as the log's destination: whole lines, each prefixed with who speaks.
 
 use arm_pl011_uart::{DataBits, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer};
@@ -85,7 +86,7 @@ impl Log for Console {
     fn flush(&self) {}
 }
 
-/// Before the last words of a CPU: if it died inside a line of its own, nobody else would be heard any more.
+/// Frees the console for the last words of a CPU: if it died inside a line of its own, nobody would be heard any more.
 pub fn seize() {
     if CONSOLE.printing.load(Ordering::Relaxed) == crate::arch::mpidr() {
         CONSOLE.printing.store(NOBODY, Ordering::Relaxed);

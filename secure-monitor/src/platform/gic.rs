@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! GICv3 as the monitor configures it (DESIGN: interrupts).
 //!
 //! Everything is non-secure group 1 but: SGIs 8 to 14 and the secure timer's PPI are secure group 1, the TEE's; SGI 15
@@ -36,7 +37,7 @@ pub enum Pending {
     Nothing,
 }
 
-/// Number of the interrupt; 1023, which is none's, if it is gone.
+/// Returns the interrupt's number; 1023, which is none's, if it is gone.
 pub fn number(pending: Pending) -> u32 {
     match pending {
         Pending::Tee => el3::as_secure_world(|| GicCpuInterface::get_pending_interrupt(InterruptGroup::Group1))
@@ -162,7 +163,7 @@ pub fn wake(mpidr: u64) {
     unsafe { core::arch::asm!("isb") };
 }
 
-/// Which interrupt is pending for EL3. One of group 0 is acknowledged and ended.
+/// Finds which interrupt is pending for EL3. One of group 0 is acknowledged and ended.
 pub fn take() -> Pending {
     match GicCpuInterface::get_pending_interrupt(InterruptGroup::Group0) {
         Some(IntId::SPECIAL_SECURE) => Pending::Tee,
@@ -179,7 +180,7 @@ pub fn take() -> Pending {
     }
 }
 
-/// Whether an acknowledged group 0 interrupt is the monitor's own.
+/// Says whether an acknowledged group 0 interrupt is the monitor's own.
 pub fn is_wake(id: u32) -> bool {
     id == u32::from(WAKE)
 }

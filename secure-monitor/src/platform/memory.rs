@@ -1,14 +1,15 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that is not Rust's own: flash, the places images are copied to, the device tree.
 
 use core::sync::atomic::AtomicU64;
 use shared_abi::layout::{DTB, FLASH_FIP, FLASH_MANIFEST, Range};
 
-/// The manifest's part of the flash.
+/// Returns the manifest's part of the flash.
 pub fn manifest() -> &'static [u8] {
     flash(FLASH_MANIFEST)
 }
 
-/// The package's part of the flash.
+/// Returns the package's part of the flash.
 pub fn package() -> &'static [u8] {
     flash(FLASH_FIP)
 }
@@ -18,7 +19,7 @@ fn flash(range: Range) -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize) }
 }
 
-/// The `len` bytes at `place`, for an image to be copied to.
+/// Borrows the `len` bytes at `place`, for an image to be copied to.
 ///
 /// # Safety
 ///
@@ -28,7 +29,7 @@ pub unsafe fn destination(place: u64, len: usize) -> &'static mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(core::ptr::with_exposed_provenance_mut(place as usize), len) }
 }
 
-/// The memory that holds the device tree, whatever is in it.
+/// Borrows the memory that holds the device tree, whatever is in it.
 ///
 /// # Safety
 ///
@@ -38,17 +39,17 @@ pub unsafe fn device_tree() -> &'static mut [u8] {
     unsafe { destination(DTB.base, DTB.size as usize) }
 }
 
-/// What the boot stage left in its SRAM.
+/// Borrows what the boot stage left in its SRAM.
 ///
 /// # Safety
 ///
 /// The range must be mapped, and nobody may write there.
-pub unsafe fn left_by_boot(address: u64, size: u64) -> &'static [u8] {
+pub unsafe fn left_by_boot(range: Range) -> &'static [u8] {
     // SAFETY: as the caller says.
-    unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(address as usize), size as usize) }
+    unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize) }
 }
 
-/// The words of a trace ring.
+/// Borrows the words of a trace ring.
 ///
 /// # Safety
 ///

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The secure PL061, whose lines switch the machine off and reset it: QEMU's `gpio-pwr` acts on a rising edge.
 
 use core::ptr::NonNull;

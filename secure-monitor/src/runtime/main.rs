@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The runtime, the package's BL31: what stays at EL3.
 //!
 //! The CPU that booted comes here from `arch::runtime_entry`: MMU and caches, the machine's CPUs, the interrupt
 //! controller, the other CPUs out of the pen, then the TEE, and when it has answered, the normal world. From there on
-//! `monitor`'s handlers are all there is.
+//! `handlers` are all there is.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
 
@@ -13,10 +14,14 @@ fn main() {
 
 #[cfg(target_os = "none")]
 mod stage {
-    use secure_monitor::arch::{self, cache, mmu, mmu::Kind, runtime_entry};
+    use secure_monitor::arch::runtime_entry::{self, Program};
+    use secure_monitor::arch::{self, cache, cpus, mmu, mmu::Kind, stacks};
     use secure_monitor::handoff::{self, Handoff};
-    use secure_monitor::monitor::{self, MONITOR};
+    #[cfg(tracing)]
+    use secure_monitor::platform::recorder;
     use secure_monitor::platform::{console, gic, memory};
+    use secure_monitor::runtime::handlers::Runtime;
+    use secure_monitor::runtime::{self, MONITOR, conclude, tree};
     use secure_monitor::services::opteed::Opteed;
     use secure_monitor::services::psci::Cpus;
     use secure_monitor::trace;
@@ -39,11 +44,27 @@ mod stage {
 
     /// The image's first byte: what makes the linker keep it.
     #[used]
-    static ENTRY: unsafe extern "C" fn() -> ! = runtime_entry::entries;
+    static ENTRY: unsafe extern "C" fn() -> ! = runtime_entry::entries::<Main>;
 
-    /// From `arch::runtime_entry`, once, on the first CPU's stack.
-    #[unsafe(no_mangle)]
-    extern "C" fn runtime_main(magic: u64, handoff: &'static Handoff) -> ! {
+    /// What `arch::runtime_entry` knows of this.
+    enum Main {}
+
+    impl Program for Main {
+        type Handlers = Runtime;
+
+        extern "C" fn first(magic: u64, handoff: &'static Handoff) -> ! {
+            main(magic, handoff)
+        }
+
+        extern "C" fn secondary(index: usize) -> ! {
+            // SAFETY: the index is this CPU's, from the table.
+            let cpu = unsafe { cpus::claim(index) };
+            runtime::begin(cpu);
+            conclude::run(cpu, Next::Park)
+        }
+    }
+
+    fn main(magic: u64, handoff: &'static Handoff) -> ! {
         let (text, constants, data) = (
             between(&raw const __text_start, &raw const __text_end),
             between(&raw const __text_end, &raw const __rodata_end),
@@ -63,7 +84,7 @@ mod stage {
             (trace_memory(magic, handoff), Kind::NormalWorld),
         ];
         // SAFETY: called once, first; the linker's symbols enclose the image's sections.
-        if magic != handoff::MAGIC || unsafe { mmu::enable(&mappings, &monitor::guarded_stacks()) }.is_err() {
+        if magic != handoff::MAGIC || unsafe { mmu::enable(&mappings, &stacks::all_guarded()) }.is_err() {
             arch::stop()
         }
         // SAFETY: once, with the UART mapped.
@@ -71,37 +92,40 @@ mod stage {
         #[cfg(tracing)]
         // SAFETY: the boot stage asks for rings only where the tree reserves their memory, and `mappings` has it then.
         unsafe {
-            arch::trace::choose(Way::from_number(handoff.trace))
+            recorder::choose(handoff.trace())
         };
-        if handoff.dtb_with_tee_size != 0 {
+        if let Some((_, with_tee)) = handoff.tee() {
             // SAFETY: the boot stage left it there, in memory mapped as constants.
-            monitor::keep_tree_with_tee(unsafe {
-                memory::left_by_boot(handoff.dtb_with_tee, handoff.dtb_with_tee_size)
-            });
+            let with_tee = unsafe { memory::left_by_boot(with_tee) };
+            // SAFETY: mapped, and borrowed here alone; nobody else uses it before the normal world begins, but the TEE,
+            // which has had its look when the tree is put there.
+            tree::keep(with_tee, unsafe { memory::device_tree() });
         }
 
         let boot = learn_cpus(handoff);
         // SAFETY: the index is this CPU's.
-        let cpu = unsafe { monitor::own(boot) };
+        let cpu = unsafe { cpus::claim(boot) };
+        runtime::begin(cpu);
         trace::memory();
         call_cpus();
         let size = &raw const __image_end as usize - &raw const __text_start as usize;
         log::info!("runtime {} KiB", size.div_ceil(1024));
 
-        cpu.entry = Entry { address: handoff.normal, argument: handoff.dtb };
-        let next = if handoff.tee == 0 {
-            Next::Boot
-        } else {
-            Opteed::prepare(cpu, handoff.tee, handoff.dtb);
-            Next::BeginSecure
+        cpu.entry = Entry { address: handoff.normal(), argument: handoff.dtb() };
+        let next = match handoff.tee() {
+            Some((entry, _)) => {
+                Opteed::prepare(cpu, entry, handoff.dtb());
+                Next::BeginSecure
+            }
+            None => Next::Boot,
         };
-        monitor::run(cpu, next)
+        conclude::run(cpu, next)
     }
 
-    /// What is mapped for trace records: no byte, unless they go to memory.
+    /// Says what is mapped for trace records: no byte, unless they go to memory.
     #[cfg(tracing)]
     fn trace_memory(magic: u64, handoff: &Handoff) -> Range {
-        let rings = magic == handoff::MAGIC && handoff.trace == Way::Rings as u64;
+        let rings = magic == handoff::MAGIC && handoff.trace() == Way::Rings;
         Range::new(layout::TRACE.base, if rings { layout::TRACE.size } else { 0 })
     }
 
@@ -126,9 +150,9 @@ mod stage {
             log::error!("device tree: this CPU, {own:#x}, is not in it; stopped");
             arch::stop()
         };
-        let cpus = MONITOR.power().set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
+        let known = MONITOR.power().set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
         // SAFETY: once, before the other CPUs are called.
-        unsafe { monitor::publish(cpus.mpidrs()) };
+        unsafe { cpus::publish(known.mpidrs()) };
         cache::clean(layout::MONITOR_RUNTIME.base, layout::MONITOR_RUNTIME.size.min(size_of_image()));
         boot
     }
@@ -150,13 +174,5 @@ mod stage {
             1 => log::info!("1 CPU"),
             all => log::info!("{all} CPUs"),
         }
-    }
-
-    /// From the pen, on each other CPU, on its own stack.
-    #[unsafe(no_mangle)]
-    extern "C" fn runtime_secondary(index: usize) -> ! {
-        // SAFETY: the index is this CPU's, from the table.
-        let cpu = unsafe { monitor::own(index) };
-        monitor::run(cpu, Next::Park)
     }
 }

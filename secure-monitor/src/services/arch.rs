@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Arm architecture calls (SMCCC 1.4 §7).
 //!
 //! Of the workaround calls the first and the third are offered, so that a normal world can use them and measure what
-//! they cost ([`crate::world::predictor`]). The second is not: what it mitigates is a side channel of real pipelines, and the
-//! monitor runs on QEMU's emulation. A port to silicon adds it here.
+//! they cost ([`crate::world::predictor`]). The second is not: what it mitigates is a side channel of real pipelines,
+//! and the monitor runs on QEMU's emulation. A port to silicon adds it here.
 
 use super::Service;
 use crate::trace::{Refusal, refused};
@@ -28,7 +29,7 @@ impl Service for Arch {
         id.is_fast() && id.owner() == Owner::Arch
     }
 
-    /// By the version everybody measures a monitor.
+    /// Answers the version, by which everybody measures a monitor.
     #[inline(always)]
     fn frequent(&self, cpu: &mut Cpu, id: FunctionId) -> Option<World> {
         if id != SMCCC_VERSION {
@@ -38,7 +39,7 @@ impl Service for Arch {
         Some(World::Normal)
     }
 
-    /// A hypervisor may ask for this whenever a guest leaves.
+    /// Makes the predictor forget, which a hypervisor may ask for whenever a guest leaves.
     #[inline(always)]
     fn less_frequent(&self, cpu: &mut Cpu, id: FunctionId) -> bool {
         let offered = match id {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The calls that the monitor answers, a family each. A service owns its ids and handles them; which one a call goes to
 //! is all that [`crate::dispatch`] asks.
 
@@ -38,6 +39,8 @@ pub trait Service {
 }
 
 /// Answers a call that is not served with -1, and tells why not.
+#[cold]
+#[inline(never)]
 pub fn refuse(cpu: &mut Cpu, from: World, why: Refusal) -> Next {
     let context = cpu.context(from);
     context.answer(refused!(why, context.gpr[0], UNKNOWN));

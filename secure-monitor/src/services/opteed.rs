@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE, by the ABI of TF-A's OP-TEE dispatcher ([`shared_abi::opteed`]).
 //!
 //! Every entry into the TEE is an errand that its return must fit; what comes out of turn breaks the contract, and the
@@ -9,7 +10,7 @@ use super::{Service, refuse};
 use crate::complaints::complain;
 use crate::trace::{Refusal, refused};
 use crate::world::call::{Answer, UNKNOWN};
-use crate::world::context::World;
+use crate::world::context::{Level, World};
 use crate::world::cpu::Cpu;
 use crate::world::next::{Next, Step, Verdict};
 use crate::world::tee::{Errand, VectorTable};
@@ -18,9 +19,6 @@ use shared_abi::layout;
 use shared_abi::opteed::{self, Vector};
 use shared_abi::smccc::FunctionId;
 
-/// PSTATE at the TEE's entries: EL1 with its own stack pointer, all interrupts masked.
-const SPSR_EL1H: u64 = 0x3C5;
-
 /// The family, and the TEE's state.
 pub struct Opteed {
     /// The TEE's vector table; 0 as long as there is no TEE to talk to.
@@ -28,8 +26,8 @@ pub struct Opteed {
 }
 
 impl Service for Opteed {
-    /// The trusted OS, as TF-A has it: owners 50 to 63, fast and yielding. Trusted applications (48, 49) have no calls
-    /// of their own.
+    /// Takes the trusted OS's ids, as TF-A has them: owners 50 to 63, fast and yielding. Trusted applications (48, 49)
+    /// have no calls of their own.
     #[inline(always)]
     fn owns(id: FunctionId) -> bool {
         id.is_of_trusted_os()
@@ -53,7 +51,7 @@ impl Service for Opteed {
 }
 
 impl Opteed {
-    /// Knows no TEE yet.
+    /// Makes one that knows no TEE yet.
     pub const fn new() -> Self {
         Self { vectors: AtomicU64::new(0) }
     }
@@ -66,7 +64,7 @@ impl Opteed {
     /// Prepares the TEE's first entry, on the CPU that boots: x0 is the pageable part (none), x1 the size of its
     /// memory, x2 the device tree.
     pub fn prepare(cpu: &mut Cpu, entry: u64, dtb: u64) {
-        cpu.secure.start(entry, SPSR_EL1H, &[0, layout::TEE.size, dtb]);
+        cpu.secure.start(entry, Level::El1, &[0, layout::TEE.size, dtb]);
         cpu.tee.begin(Errand::Entry);
     }
 
@@ -173,7 +171,7 @@ impl SecurePayload for Opteed {
         let vector = match step {
             Step::On => {
                 // The one entry that is taken with the MMU off, and on every CPU if on any.
-                cpu.secure.start(self.vectors()?.entry(Vector::CpuOn), SPSR_EL1H, &[]);
+                cpu.secure.start(self.vectors()?.entry(Vector::CpuOn), Level::El1, &[]);
                 cpu.tee.begin(Errand::Power(step));
                 return Some(Next::BeginSecure);
             }
@@ -189,8 +187,9 @@ impl SecurePayload for Opteed {
     }
 }
 
-/// Points the TEE of this CPU to an entry whose arguments are all 0: x0 of `cpu_suspend` and `cpu_resume` is the deepest
-/// power level, and the CPU's own, 0, is the only one. False, with nothing changed, if there is no TEE to enter.
+/// Points the TEE of this CPU to an entry whose arguments are all 0: x0 of `cpu_suspend` and `cpu_resume` is the
+/// deepest power level, and the CPU's own, 0, is the only one. False, with nothing changed, if there is no TEE to
+/// enter.
 fn enter(cpu: &mut Cpu, errand: Errand, vector: Vector) -> bool {
     let there = aim(cpu, errand, vector);
     if there {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whom PSCI shares the CPUs with.
 
 use crate::world::cpu::Cpu;

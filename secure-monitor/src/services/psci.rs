@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Power State Coordination Interface 1.1 (Arm DEN 0022): who is on, who may be switched on, and where it begins.
 
 mod cpus;
@@ -6,20 +7,17 @@ use super::payload::SecurePayload;
 use super::{Service, refuse};
 use crate::trace::{Refusal, refused};
 use crate::world::call::Answer;
-use crate::world::context::World;
+use crate::world::context::{Level, World};
 use crate::world::cpu::{Cpu, Entry};
 use crate::world::next::{Next, Step, Verdict};
 use arm_psci::{
     ErrorCode, FeatureFlagsCpuSuspend, Function, FunctionId as PsciId, MigrateInfoType, PowerState, PsciFeature,
     ResetType,
 };
-pub use cpus::{Cpus, MAX_RAM, Ram};
+pub use cpus::Cpus;
 use shared_abi::psci as abi;
 use shared_abi::smccc::{FunctionId, Owner};
 use spin::Once;
-
-/// PSTATE where the normal world begins: EL2 with its own stack pointer, all interrupts masked (PSCI 1.1 §6.4).
-const SPSR_EL2H: u64 = 0x3C9;
 
 /// What PSCI_VERSION answers: 1.1.
 const VERSION: u64 = 1 << 16 | 1;
@@ -51,13 +49,13 @@ pub struct Psci<P> {
 }
 
 impl<P: SecurePayload> Service for Psci<P> {
-    /// The standard services' first numbers; what follows (SDEI, TRNG, …) is not PSCI's to refuse.
+    /// Takes the standard services' first numbers; what follows (SDEI, TRNG, …) is not PSCI's to refuse.
     #[inline(always)]
     fn owns(id: FunctionId) -> bool {
         id.is_fast() && id.owner() == Owner::Standard && id.number() < 0x20
     }
 
-    /// By the version everybody measures a monitor.
+    /// Answers the version, by which everybody measures a monitor.
     #[inline(always)]
     fn frequent(&self, cpu: &mut Cpu, id: FunctionId) -> Option<World> {
         if id != abi::PSCI_VERSION {
@@ -67,7 +65,7 @@ impl<P: SecurePayload> Service for Psci<P> {
         Some(World::Normal)
     }
 
-    /// Who waits for a CPU asks for its state again and again.
+    /// Answers AFFINITY_INFO: who waits for a CPU asks for its state again and again.
     #[inline(always)]
     fn less_frequent(&self, cpu: &mut Cpu, id: FunctionId) -> bool {
         // Both forms, whose ids differ in one bit.
@@ -101,7 +99,7 @@ impl<P: SecurePayload> Psci<P> {
         self.cpus.call_once(|| cpus)
     }
 
-    /// The machine's CPUs.
+    /// Returns the machine's CPUs.
     ///
     /// # Panics
     ///
@@ -110,7 +108,7 @@ impl<P: SecurePayload> Psci<P> {
         self.cpus.get().expect("the CPUs are known before anything runs")
     }
 
-    /// Whom PSCI shares the CPUs with.
+    /// Returns whom PSCI shares the CPUs with.
     pub const fn payload(&self) -> &P {
         &self.payload
     }
@@ -160,7 +158,7 @@ impl<P: SecurePayload> Psci<P> {
     /// Points the normal world of this CPU to where it is to begin.
     pub fn begin(cpu: &mut Cpu) {
         let Entry { address, argument } = cpu.entry;
-        cpu.normal.start(address, SPSR_EL2H, &[argument]);
+        cpu.normal.start(address, Level::El2, &[argument]);
     }
 
     /// Answers a call of the normal world.
@@ -257,8 +255,8 @@ enum Depth {
 }
 
 impl Depth {
-    /// Decodes the StateIDs of TF-A's port to this machine: a digit for each level from the CPU's up, 1 for retention, 2
-    /// for power down. 0 is taken as well.
+    /// Decodes the StateIDs of TF-A's port to this machine: a digit for each level from the CPU's up, 1 for retention,
+    /// 2 for power down. 0 is taken as well.
     ///
     /// PSCI_FEATURES says that the format is the extended one, whose kind of state is bit 30. TF-A is built with the
     /// original one unless told otherwise: there it is bit 16, and bits 25:24 are the level. Its values mean nothing in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the standard services say of themselves (SMCCC 1.4 §6.2): PSCI is the one of them that is there.
 
 use super::{Service, psci};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is told of calls, and of what is refused.
 
 use super::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! A call as SMCCC 1.4 has it: which function is asked for, and where its results go.
 
 use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! One world's registers on one CPU.
 //!
 //! Plain structs whose offsets the assembly in `arch/` knows; the assertions at the end hold both together. Assembly
@@ -15,6 +16,16 @@ pub enum World {
     Normal,
     /// Secure EL1: the TEE.
     Secure,
+}
+
+/// Where a world begins, as PSTATE has it: with the level's own stack pointer, all interrupts masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Level {
+    /// Secure EL1: the TEE.
+    El1 = 0x3C5,
+    /// EL2: the normal world (PSCI 1.1 §6.4).
+    El2 = 0x3C9,
 }
 
 /// System registers of EL1 and EL0 that both worlds use and the hardware has once.
@@ -83,7 +94,7 @@ pub struct El1Registers {
 }
 
 /// SCTLR_EL1 with MMU and caches off: the bits that are RES1 (Arm ARM D19.2.128).
-pub const SCTLR_EL1_OFF: u64 = 0x30D0_0800;
+const SCTLR_EL1_OFF: u64 = 0x30D0_0800;
 
 /// One world's registers on one CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,12 +104,12 @@ pub struct Context {
     pub gpr: [u64; 31],
     /// Where the world goes on: ELR_EL3.
     pub elr: u64,
-    /// With which PSTATE: SPSR_EL3.
-    pub spsr: u64,
+    /// With which PSTATE: SPSR_EL3. Never EL3's: no world returns into the monitor.
+    spsr: u64,
     /// SCR_EL3 while it runs. Never changes after boot.
-    pub scr: u64,
+    scr: u64,
     /// CPTR_EL3 while it runs. Never changes after boot.
-    pub cptr: u64,
+    cptr: u64,
     /// ISR_EL1 when it was entered last. The TEE's alone is written.
     pub errors: u64,
     /// What both worlds share.
@@ -134,13 +145,18 @@ impl Context {
     /// Registers of a world that has not begun.
     pub const ZERO: Self = Self { gpr: [0; 31], elr: 0, spsr: 0, scr: 0, cptr: 0, errors: 0, el1: El1Registers::ZERO };
 
-    /// Prepares a world that begins: `elr` and `spsr` as given, every register zero that is not an argument.
-    pub fn start(&mut self, elr: u64, spsr: u64, arguments: &[u64]) {
+    /// Prepares a world that begins at `entry`, every register zero that is not an argument.
+    pub fn start(&mut self, entry: u64, level: Level, arguments: &[u64]) {
         self.gpr = [0; 31];
         self.gpr[..arguments.len()].copy_from_slice(arguments);
-        self.elr = elr;
-        self.spsr = spsr;
+        self.elr = entry;
+        self.spsr = level as u64;
         self.el1 = El1Registers { sctlr: SCTLR_EL1_OFF, ..El1Registers::default() };
+    }
+
+    /// Sets what EL3 lets the world do, once.
+    pub const fn control(&mut self, scr: u64, cptr: u64) {
+        (self.scr, self.cptr) = (scr, cptr);
     }
 
     /// Reads the id and arguments of a call. Of an SMC32 call bits 63:32 are not part of any argument, whatever the
@@ -189,6 +205,19 @@ const _: () = {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_world_begins_at_its_level_with_its_arguments_and_nothing_of_before() {
+        for (level, pstate) in [(Level::El1, 0x3C5), (Level::El2, 0x3C9)] {
+            let mut context =
+                Context { gpr: [0x5EC; 31], elr: 1, spsr: 2, scr: 3, cptr: 4, errors: 5, ..Context::ZERO };
+            context.el1.ttbr0 = 0x5EC;
+            context.start(0x6000_0000, level, &[7, 8]);
+            assert_eq!((context.elr, context.spsr, context.scr, context.cptr), (0x6000_0000, pstate, 3, 4));
+            assert_eq!((&context.gpr[..2], &context.gpr[2..]), (&[7, 8][..], &[0; 29][..]));
+            assert_eq!(context.el1, El1Registers { sctlr: SCTLR_EL1_OFF, ..El1Registers::ZERO }, "the MMU is off");
+        }
+    }
 
     #[test]
     fn smc32_arguments_are_32_bits_in_x1_to_x7() {

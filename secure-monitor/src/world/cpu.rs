@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything that one CPU owns at EL3.
 
 use super::context::{Context, World};
@@ -39,7 +40,7 @@ impl Cpu {
     /// A CPU of which nothing is known.
     pub const ZERO: Self = Self::new(0, 0, Predictor::Unknown);
 
-    /// The CPU at this position in the table of CPUs, with its own stack and predictor.
+    /// Makes the CPU at this position in the table of CPUs, with its own stack and predictor.
     pub const fn new(index: usize, stack_top: u64, predictor: Predictor) -> Self {
         Self {
             normal: Context::ZERO,
@@ -52,18 +53,18 @@ impl Cpu {
         }
     }
 
-    /// Position in the table of CPUs.
+    /// Returns the position in the table of CPUs.
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// Its branch predictor.
+    /// Returns its branch predictor.
     #[inline(always)]
     pub const fn predictor(&self) -> Predictor {
         self.predictor
     }
 
-    /// The registers of `world`.
+    /// Returns the registers of `world`.
     pub fn context(&mut self, world: World) -> &mut Context {
         match world {
             World::Normal => &mut self.normal,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whose an asynchronous error is (an SError interrupt, as the Arm ARM calls it).
 //!
 //! A store or a line that a cache writes back may fail long after the instruction that is to blame, and then an SError
@@ -34,15 +35,15 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// By what ISR_EL1 was when the TEE was entered.
+    /// Decides by what ISR_EL1 was when the TEE was entered.
     pub fn of(at_entry: u64) -> Self {
         if at_entry & PENDING != 0 { Self::NormalWorld } else { Self::Tee }
     }
 }
 
-/// Where the TEE goes on that is to take an error, and with which PSTATE: at the SMC by which it left, errors unmasked.
-/// A pending error that is not masked is taken before the first instruction after an ERET, which synchronises the
-/// context, so the SMC is executed again only if there is none any more.
+/// Says where the TEE goes on that is to take an error, and with which PSTATE: at the SMC by which it left, errors
+/// unmasked. A pending error that is not masked is taken before the first instruction after an ERET, which synchronises
+/// the context, so the SMC is executed again only if there is none any more.
 pub fn back(elr: u64, pstate: u64) -> (u64, u64) {
     (elr.wrapping_sub(INSTRUCTION), pstate & !MASKED)
 }

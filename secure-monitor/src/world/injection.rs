@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where an exception goes that the monitor makes for a lower level.
 
 use super::context::World;
@@ -19,7 +20,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// The level that takes an exception of a world that ran with `pstate`: always one that the monitor can return to.
+    /// Finds the level that takes an exception of a world that ran with `pstate`: always one that the monitor can
+    /// return to.
     ///
     /// A return to EL1 is illegal when EL1 is AArch32 or HCR_EL2.TGE is 1, and it would be the monitor that faults then
     /// (Arm ARM D1.4.3). In the first case, whose exceptions have another form, EL2 takes it instead: it made EL1 so.

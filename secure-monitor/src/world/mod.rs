@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a CPU holds for each world, and what can be decided from that alone: no service's state, no hardware.
 
 pub mod call;

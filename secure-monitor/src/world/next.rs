@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the CPU does when a call or an exception has been handled.
 
 use super::context::World;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Branch predictors that one exception level can train for another, and what the firmware does about them when asked:
 //! SMCCC_ARCH_WORKAROUND_1 (SMCCC 1.4 §7.6) where targets of branches are trained (CVE-2017-5715, "Spectre v2"), and
 //! SMCCC_ARCH_WORKAROUND_3 (§7.8) where the history of branches is (CVE-2022-23960, "Spectre-BHB"). Where both are
@@ -36,8 +37,8 @@ pub enum Predictor {
 const NOT_NEEDED: i32 = 1;
 
 impl Predictor {
-    /// Finds the predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs say
-    /// themselves what they keep apart: from 3 on (FEAT_CSV2_3) history as well.
+    /// Finds the predictor of the CPU that MIDR_EL1 names. `csv2` is the field of ID_AA64PFR0_EL1 in which newer CPUs
+    /// say themselves what they keep apart: from 3 on (FEAT_CSV2_3) history as well.
     pub const fn of(midr: u64, csv2: u64) -> Self {
         let (implementer, part) = (midr >> 24 & 0xFF, midr >> 4 & 0xFFF);
         match (implementer, part) {
@@ -50,7 +51,7 @@ impl Predictor {
         }
     }
 
-    /// What ARCH_FEATURES answers about SMCCC_ARCH_WORKAROUND_1.
+    /// Says what ARCH_FEATURES answers about SMCCC_ARCH_WORKAROUND_1.
     pub const fn of_targets(self) -> i32 {
         match self {
             Self::Unknown => NOT_SUPPORTED,
@@ -59,7 +60,7 @@ impl Predictor {
         }
     }
 
-    /// What ARCH_FEATURES answers about SMCCC_ARCH_WORKAROUND_3.
+    /// Says what ARCH_FEATURES answers about SMCCC_ARCH_WORKAROUND_3.
     pub const fn of_history(self) -> i32 {
         match self {
             Self::Unknown | Self::KeepsTargetsApart => NOT_SUPPORTED,

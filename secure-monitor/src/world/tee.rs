@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE on one CPU: where it is entered, and what it was entered for.
 
 use super::next::Step;
@@ -46,12 +47,12 @@ impl VectorTable {
         NonZeroU64::new(address).filter(|_| usable).map(Self)
     }
 
-    /// The table's address.
+    /// Returns the table's address.
     pub const fn address(self) -> u64 {
         self.0.get()
     }
 
-    /// Where an entry is.
+    /// Says where an entry is.
     #[inline(always)]
     pub const fn entry(self, vector: Vector) -> u64 {
         self.0.get() + vector.offset()
@@ -69,14 +70,14 @@ impl Tee {
     /// A TEE that is not there.
     pub const ABSENT: Self = Self { vectors: None, errand: Errand::None };
 
-    /// What it was entered for and has not returned from.
+    /// Says what it was entered for and has not returned from.
     #[inline(always)]
     pub const fn errand(&self) -> Errand {
         self.errand
     }
 
-    /// Sends it on an errand by way of its table; the entry where it is to begin. `None`, with nothing changed, if it is
-    /// not there.
+    /// Sends it on an errand by way of its table, to the entry that is returned. `None`, with nothing changed, if it
+    /// is not there.
     #[inline(always)]
     pub fn send(&mut self, errand: Errand, vector: Vector) -> Option<u64> {
         let entry = self.vectors?.entry(vector);

@@ -1,16 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine's CPUs and the state each is in.
 
+use crate::handoff::Ram;
 use crate::world::cpu::Entry;
 use arm_psci::{AffinityInfo, ErrorCode};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use heapless::Vec;
-use shared_abi::layout::{MAX_CPUS, Range};
-
-/// Ranges of RAM that a device tree may have.
-pub const MAX_RAM: usize = 8;
-
-/// Ranges of non-secure RAM.
-pub type Ram = Vec<Range, MAX_RAM>;
+use shared_abi::layout::MAX_CPUS;
 
 /// A CPU. Whoever switches it on changes its state from `OFF`, and nobody else; from there on the state is the CPU's
 /// own.

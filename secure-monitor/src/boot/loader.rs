@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! From the package in the flash to images in their places: each is copied once, and what stands there afterwards is
 //! what is hashed.
 
@@ -59,7 +60,7 @@ pub struct Candidate<'a> {
     expected: [u8; 32],
 }
 
-/// Where `image` goes. The normal world's has what is left of the RAM range that holds its address.
+/// Says where `image` goes. The normal world's has what is left of the RAM range that holds its address.
 pub fn place(image: Image, ram: &[Range]) -> Range {
     match image {
         Image::Bl31 => MONITOR_RUNTIME,

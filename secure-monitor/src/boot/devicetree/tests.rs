@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Trees as QEMU writes them, and damaged ones.
 
 use super::*;

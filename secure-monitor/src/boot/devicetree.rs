@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine's device tree: what the monitor learns from it, and what it adds.
 //!
 //! With firmware at EL3 QEMU leaves PSCI and the TEE to the firmware to describe, and the boot stage adds both. There
@@ -8,7 +9,7 @@ mod complete;
 
 pub use complete::complete;
 
-use crate::services::psci::Ram;
+use crate::handoff::Ram;
 use core::fmt;
 use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::{Node, Property};
@@ -78,18 +79,18 @@ pub struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// The tree at the start of `area`, checked.
+    /// Takes the tree at the start of `area`, checked.
     pub fn parse(area: &'a mut [u8]) -> Result<Self, Error> {
         let bytes = Checked::new(area)?.bytes();
         Ok(Self { fdt: Fdt::new(bytes).map_err(|_| Error::Unreadable)?, bytes })
     }
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// What it says of the machine.
+    /// Reads what it says of the machine.
     pub fn machine(&self) -> Result<Machine, Error> {
         let mut machine = Machine { cpus: heapless::Vec::new(), left_out: 0, ram: Ram::new() };
         for node in self.fdt.root().children() {
@@ -125,7 +126,7 @@ impl<'a> Tree<'a> {
         Ok(machine)
     }
 
-    /// By which way trace records are to leave the machine.
+    /// Finds the way by which trace records are to leave the machine.
     pub fn trace(&self, machine: &Machine) -> trace::Way {
         let root = self.fdt.root();
         let reserved = root.child("reserved-memory").and_then(|memory| {

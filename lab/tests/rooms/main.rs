@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rooms of the layers: `lib.rs` of each says in which order they stand, imports go down that list only, and no
+//! circle goes through more than one folder.
+
+mod order;
+mod source;
+
+use lab::workspace::Workspace;
+use order::faults;
+use source::{Crate, Texts, texts};
+
+/// The crates that say an order, and the files of their programs.
+const CRATES: [(&str, &[&str]); 2] =
+    [("secure-monitor", &["boot/main.rs", "runtime/main.rs"]), ("tee-core", &["main.rs"])];
+
+fn of_workspace(name: &str) -> Texts {
+    texts(&Workspace::locate().unwrap().root().join(name).join("src"))
+}
+
+fn read(name: &str, programs: &[&str], texts: &Texts) -> Crate {
+    Crate::read(&name.replace('-', "_"), programs, texts)
+}
+
+#[test]
+fn imports_go_down_the_order_that_a_crate_says() {
+    for (name, programs) in CRATES {
+        let texts = of_workspace(name);
+        let read = read(name, programs, &texts);
+        let faults = faults(&read);
+        assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
+        // What is no file of any module would not be looked at.
+        let known = |file: &str| read.files.contains_key(file) || file.contains("tests");
+        let left: Vec<_> = texts.keys().filter(|file| !known(file)).collect();
+        assert!(left.is_empty(), "{name}: in no module: {left:?}");
+    }
+}
+
+#[test]
+fn one_import_that_goes_up_is_found_in_every_room_of_every_crate() {
+    for (name, programs) in CRATES {
+        let texts = of_workspace(name);
+        let whole = read(name, programs, &texts);
+        let order = order::lines(&whole.about);
+        let top = &order[0][0];
+        let lower = order.iter().skip(1).flatten();
+        for room in lower {
+            let file = [format!("{room}.rs"), format!("{room}/mod.rs")];
+            let file = file.iter().find(|file| texts.contains_key(*file)).unwrap();
+            let mut texts = texts.clone();
+            texts.get_mut(file).unwrap().push_str(&format!("use crate::{top}::Anything;"));
+            let faults = faults(&read(name, programs, &texts));
+            let fault = format!("{file}: `{room}` imports crate::{top}::Anything, which stands above it");
+            assert!(faults.contains(&fault), "{name}: {faults:?}");
+        }
+    }
+}
+
+/// A crate of these files, whose order is the first.
+fn small(files: &[(&str, &str)]) -> Vec<String> {
+    let texts = files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+    faults(&Crate::read("small", &["high/main.rs"], &texts))
+}
+
+const LIB: &str = "//! A crate.
+//!
+//! # Rooms
+//!
+//! 1. `high`: the program
+//! 2. `left`, `right`: two
+//! 3. `low`: the ground
+
+pub mod high;
+pub mod left;
+pub mod low;
+pub mod right;
+";
+
+/// The same files with some others in their place.
+fn with<'a>(changed: &[(&'a str, &'a str)]) -> Vec<String> {
+    let mut files: Vec<(&'a str, &'a str)> = vec![
+        ("lib.rs", LIB),
+        ("high/mod.rs", "use crate::left::Left;"),
+        ("high/main.rs", "mod stage { use small::{right, left::{self, Left}}; use super::other; } fn other() {}"),
+        ("left/mod.rs", "mod inner; pub use inner::Left; use crate::low::Low;"),
+        ("left/inner.rs", "use super::super::low; pub struct Left(low::Low);"),
+        ("right.rs", "fn f() -> crate::low::Low { crate::low::Low }"),
+        ("low.rs", "pub struct Low; #[cfg(test)] mod tests { use crate::high::main; }"),
+    ];
+    files.retain(|(name, _)| changed.iter().all(|(other, _)| name != other));
+    files.extend(changed);
+    small(&files)
+}
+
+#[test]
+fn what_goes_down_is_no_fault_nor_is_what_only_tests_import() {
+    assert_eq!(with(&[]), [""; 0]);
+    assert_eq!(
+        with(&[("low.rs", "#[cfg(all(test, unix))] use crate::high::a; #[test] fn f() { crate::left::g() }")]),
+        [""; 0]
+    );
+}
+
+#[test]
+fn what_stands_in_a_modules_place_in_some_builds_is_of_the_room_that_its_file_is_in() {
+    let seam = "#[cfg_attr(odd, path = \"../high/seam.rs\")] mod seam; mod inner; pub use inner::Left;";
+    let files = |usual, odd| with(&[("left/mod.rs", seam), ("left/seam.rs", usual), ("high/seam.rs", odd)]);
+    assert_eq!(files("use crate::low::Low;", "use crate::right::f; use super::inner; use crate::high::own;"), [""; 0]);
+    let fault = "left/seam.rs: `left` imports crate::high::own, which stands above it";
+    assert!(files("use crate::high::own;", "").iter().any(|found| found == fault));
+}
+
+#[test]
+fn what_goes_up_or_aside_is_named_however_it_is_written() {
+    for (text, path) in [
+        ("use crate::high::Anything;", "crate::high::Anything"),
+        ("use crate::{low::Low as L, high as h};", "crate::high"),
+        ("fn f() { super::high::f() }", "super::high::f"),
+        ("fn f() { g!(1, crate::high::f) }", "crate::high::f"),
+        ("macro_rules! m { () => { $crate::high::f() } }", "crate::high::f"),
+        ("type T = Option<crate::high::T>;", "crate::high::T"),
+        ("#[cfg(not(test))] use crate::high::T;", "crate::high::T"),
+        ("#[cfg(any(test, unix))] use crate::high::T;", "crate::high::T"),
+        ("mod inner { use super::super::high::T; }", "super::super::high::T"),
+    ] {
+        let text = format!("{text} pub struct Low;");
+        assert_eq!(
+            with(&[("low.rs", &text)]),
+            [
+                format!("low.rs: `low` imports {path}, which stands above it"),
+                "a circle across folders: high/mod.rs, left/inner.rs, left/mod.rs, low.rs".into()
+            ],
+            "{text}"
+        );
+    }
+    assert_eq!(
+        with(&[("right.rs", "use crate::left::Left;")]),
+        ["right.rs: `right` imports crate::left::Left, which stands beside it"]
+    );
+    assert_eq!(
+        with(&[("right.rs", "use crate::Everything;")]),
+        ["right.rs: `right` imports crate::Everything, which is in no room"]
+    );
+}
+
+#[test]
+fn a_circle_through_two_folders_of_one_room_is_named_with_its_files() {
+    let files = [
+        ("left/mod.rs", "mod one; mod two;"),
+        ("left/one.rs", "mod deep;"),
+        ("left/one/deep.rs", "use crate::left::two;"),
+        ("left/two.rs", "use super::one::deep;"),
+        ("left/inner.rs", ""),
+    ];
+    assert_eq!(with(&files), ["a circle across folders: left/one/deep.rs, left/two.rs"]);
+    // In one folder, and a file with the folder of its name, may.
+    let files = [
+        ("left/mod.rs", "mod one; mod two;"),
+        ("left/one.rs", "mod deep; use deep::D; use super::two;"),
+        ("left/one/deep.rs", "use super::E;"),
+        ("left/two.rs", "use super::one;"),
+    ];
+    assert_eq!(with(&files), ["a circle across folders: left/one.rs, left/one/deep.rs, left/two.rs"]);
+    let files = [
+        ("left/mod.rs", "mod one; mod two;"),
+        ("left/one.rs", "mod deep; use deep::D;"),
+        ("left/one/deep.rs", "use super::E;"),
+        ("left/two.rs", "use super::one; use crate::left::F;"),
+    ];
+    assert_eq!(with(&files), [""; 0]);
+}
+
+#[test]
+fn every_room_has_one_place_and_every_place_a_room() {
+    let lib = |order: &str| {
+        let list: String = order.lines().map(|line| format!("//! {line}\n")).collect();
+        let modules = "pub mod high;\npub mod left;\npub mod low;\npub mod right;\n";
+        format!("//! # Rooms\n{list}\n{modules}")
+    };
+    for (order, fault) in [
+        ("", "lib.rs says no order: it has no numbered list under `# Rooms`"),
+        ("1. `high`: a\n2. `left`, `right`: b", "lib.rs: `low` has no place in the order"),
+        ("1. `high`: a\n2. `left`, `right`: b\n3. `low`: c\n4. `cellar`: d", "lib.rs: there is no `cellar`"),
+        ("1. `high`: a\n2. `left`, `right`: b\n3. `low`, `low`: c", "lib.rs: `low` stands twice"),
+    ] {
+        let faults = with(&[("lib.rs", &lib(order))]);
+        assert!(faults.iter().any(|found| found == fault), "{order}: {faults:?}");
+    }
+}
