@@ -28,10 +28,7 @@ fn imports_go_down_the_order_that_a_crate_says() {
         let read = read(name, programs, &texts);
         let faults = faults(&read);
         assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
-        // What is no file of any module would not be looked at.
-        let known = |file: &str| read.files.contains_key(file) || file.contains("tests");
-        let left: Vec<_> = texts.keys().filter(|file| !known(file)).collect();
-        assert!(left.is_empty(), "{name}: in no module: {left:?}");
+        assert!(read.left.is_empty(), "{name}: in no module: {:?}", read.left);
     }
 }
 
@@ -107,6 +104,14 @@ fn what_stands_in_a_modules_place_in_some_builds_is_of_the_room_that_its_file_is
     assert_eq!(files("use crate::low::Low;", "use crate::right::f; use super::inner; use crate::high::own;"), [""; 0]);
     let fault = "left/seam.rs: `left` imports crate::high::own, which stands above it";
     assert!(files("use crate::high::own;", "").iter().any(|found| found == fault));
+}
+
+#[test]
+fn a_file_that_no_module_has_is_told_from_one_that_only_tests_have() {
+    let files = [("lib.rs", "mod a; #[cfg(test)] mod b;"), ("a.rs", ""), ("b.rs", ""), ("b/c.rs", ""), ("bc.rs", "")];
+    let texts = files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+    let left = Crate::read("small", &[], &texts).left;
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), ["bc.rs"]);
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Crate {
     pub about: String,
     /// Modules of the library's root.
     pub modules: BTreeSet<String>,
+    /// Files that no module has, in any build.
+    pub left: BTreeSet<String>,
 }
 
 /// A module by the names on the way to it.
@@ -57,6 +59,8 @@ struct Tree {
     /// Files that stand in a module's place in some builds (`cfg_attr` with a path): who imports the module does not
     /// know.
     instead: Vec<(Name, String)>,
+    /// Where modules are that only tests compile: their files without the ending.
+    for_tests: Vec<String>,
 }
 
 impl Crate {
@@ -67,6 +71,7 @@ impl Crate {
             files: BTreeMap::new(),
             about: docs(&parse("lib.rs", texts).attrs),
             modules: library.modules.keys().filter(|name| name.len() == 1).map(|name| name[0].clone()).collect(),
+            left: texts.keys().cloned().collect(),
         };
         read.collect(&library, &library, name, texts);
         for program in programs {
@@ -76,6 +81,13 @@ impl Crate {
     }
 
     fn collect(&mut self, tree: &Tree, library: &Tree, name: &str, texts: &Texts) {
+        let is_test = |file: &str| {
+            tree.for_tests
+                .iter()
+                .filter_map(|module| file.strip_prefix(module.as_str()))
+                .any(|rest| rest.starts_with(['.', '/']))
+        };
+        self.left.retain(|file| !is_test(file));
         // Of a file's modules the outermost, which is the file.
         let files: BTreeMap<_, _> = tree.modules.iter().rev().map(|(name, file)| (file, name)).collect();
         let instead = tree.instead.iter().map(|(name, file)| (file, name));
@@ -84,6 +96,7 @@ impl Crate {
                 Found { tree, library, library_name: name, module: module.clone(), imports: BTreeSet::new() };
             found.visit_file(&parse(file, texts));
             found.imports.retain(|import| import.to != *file);
+            self.left.remove(file);
             self.files.entry(file.clone()).or_default().extend(found.imports);
         }
     }
@@ -96,7 +109,7 @@ fn parse(file: &str, texts: &Texts) -> syn::File {
 
 impl Tree {
     fn read(root: &str, texts: &Texts) -> Self {
-        let mut tree = Self { modules: BTreeMap::new(), instead: Vec::new() };
+        let mut tree = Self { modules: BTreeMap::new(), instead: Vec::new(), for_tests: Vec::new() };
         let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
         tree.add(Vec::new(), root, folder, &parse(root, texts).items, texts);
         tree
@@ -107,6 +120,7 @@ impl Tree {
         self.modules.insert(name.clone(), file.into());
         for module in items.iter().filter_map(|item| if let Item::Mod(module) = item { Some(module) } else { None }) {
             if test_only(&module.attrs) {
+                self.for_tests.push(join(folder, &module.ident.to_string()));
                 continue;
             }
             let child = [name.clone(), vec![module.ident.to_string()]].concat();
