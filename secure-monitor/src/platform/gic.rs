@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! GICv3 as the monitor configures it (DESIGN: interrupts).
+//! GICv3 as the monitor configures it: group 0 is EL3's, secure group 1 the TEE's (docs/chain.md, Interrupts).
 //!
 //! Everything is non-secure group 1 but: SGIs 8 to 14 and the secure timer's PPI are secure group 1, the TEE's; SGI 15
 //! is group 0, the monitor's, with which it wakes a waiting CPU. Arm recommends SGIs 8 to 15 for the secure side
