@@ -208,24 +208,45 @@ impl Cpu {
 /// The CPU this runs on, while it runs no guest: who has this may give it to another vCPU. There is one, which neither
 /// another CPU nor another function on this one can have at the same time. What may change the vCPU takes it and gives
 /// it back: so it stays in a register.
+///
+/// ```compile_fail,E0277
+/// fn send<T: Send>() {}
+/// send::<hypervisor::cpu::ThisCpu>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn share<T: Sync>() {}
+/// share::<hypervisor::cpu::ThisCpu>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// fn copy<T: Clone>() {}
+/// copy::<hypervisor::cpu::ThisCpu>();
+/// ```
+///
+/// ```compile_fail,E0133
+/// let cpu = hypervisor::cpu::ThisCpu::left_by(core::ptr::null_mut());
+/// ```
+///
+/// Who gave it away has it no more.
+///
+/// ```compile_fail,E0382
+/// fn twice(cpu: hypervisor::cpu::ThisCpu) {
+///     let _ = cpu.wait();
+///     let _ = cpu.wait();
+/// }
+/// ```
+///
+/// ```
+/// fn once(cpu: hypervisor::cpu::ThisCpu) -> hypervisor::cpu::ThisCpu {
+///     cpu.wait().schedule()
+/// }
+/// ```
 #[must_use]
 pub struct ThisCpu {
     /// The vCPU that is loaded. Null until there is one, before the first guest is entered.
     vcpu: *mut Vcpu,
 }
-
-// It is neither copied, nor sent to another CPU, nor shown to one: with any of these there would be two candidates for
-// `_`.
-const _: () = {
-    trait IsNot<What> {
-        const IT: () = ();
-    }
-    impl<T> IsNot<()> for T {}
-    impl<T: Clone> IsNot<[(); 1]> for T {}
-    impl<T: Send> IsNot<[(); 2]> for T {}
-    impl<T: Sync> IsNot<[(); 3]> for T {}
-    <ThisCpu as IsNot<_>>::IT
-};
 
 impl ThisCpu {
     /// The CPU, which a guest has just left.
