@@ -3,6 +3,7 @@
 
 mod devices;
 mod exits;
+mod hostile;
 mod power;
 mod scheduling;
 mod tee;
@@ -24,6 +25,7 @@ use shared_abi::client::VmId;
 use shared_abi::layout::Range;
 use std::alloc::{Layout, alloc_zeroed};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 /// RAM of each VM.
@@ -48,14 +50,27 @@ const DATA_ABORT: u64 = 0x24 << 26 | IL;
 const ACCESS: u64 = DATA_ABORT | 1 << 24 | 2 << 22 | 1 << 16;
 const WRITE: u64 = 1 << 6;
 
+/// RAM of VMs whose tests are over.
+static FREE: Mutex<Vec<Range>> = Mutex::new(Vec::new());
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let extents = self.vms.iter().flat_map(|vm| vm.ram.extents());
+        FREE.lock().unwrap().extend(extents.map(|extent| Range::new(extent.pa.0, extent.size)));
+    }
+}
+
 /// VMs on CPUs.
 struct Host {
     cpus: Vec<Option<ThisCpu>>,
     vms: Vec<&'static Vm>,
 }
 
-/// Memory that nobody gives back.
+/// Memory for a VM, which is not given back to the system.
 fn memory(size: u64) -> Range {
+    if let Some(range) = FREE.lock().unwrap().pop() {
+        return range;
+    }
     let layout = Layout::from_size_align(size as usize, 2 << 20).unwrap();
     // SAFETY: it has a size.
     let start = unsafe { alloc_zeroed(layout) };
@@ -225,11 +240,12 @@ impl Host {
 
     /// Guests run for so long; the CPU's own timer interrupts them.
     fn run(&mut self, cpu: usize, time: u64) {
+        machine::with(|machine| machine.current = cpu);
         let end = timer::now() + time;
         loop {
             let next = machine::with(|machine| machine.cpus[cpu].timer).unwrap_or(u64::MAX).max(timer::now());
             let is_last = next > end;
-            machine::with(|machine| machine.now = next.min(end));
+            machine::with_cpu(|cpu| cpu.now = next.min(end));
             if is_last {
                 return;
             }
@@ -239,6 +255,7 @@ impl Host {
 
     /// How long each VM's vCPUs had the CPU, of so much time.
     fn shares(&mut self, cpu: usize, time: u64) -> Vec<u64> {
+        machine::with(|machine| machine.current = cpu);
         let mut shares = vec![0; self.vms.len()];
         let end = timer::now() + time;
         while timer::now() < end {

@@ -185,14 +185,14 @@ fn a_vcpu_that_is_woken_in_vain_keeps_no_interrupt_from_its_cpu() {
     machine::with(|machine| {
         machine.elsewhere = Some(|| {
             let current = machine::with(|machine| {
-                machine.now += 1000;
+                machine.cpus[0].now += 1000;
                 core::mem::replace(&mut machine.current, 1)
             });
             let vm = vm::all()[0];
             vm.notify(vm.machine.vgic.send_sgi(1, SgiRegister::Group1, 5 << 24 | 1));
             vm.notify(1);
             machine::with(|machine| machine.current = current);
-            assert!(machine::with(|machine| machine.now) < 1_000_000_000, "the CPU serves nobody else");
+            assert!(machine::with(|machine| machine.cpus[0].now) < 1_000_000_000, "the CPU serves nobody else");
             true
         });
     });

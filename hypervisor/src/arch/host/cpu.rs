@@ -72,5 +72,5 @@ pub unsafe fn zero(start: u64, size: u64) {
     let start: *mut u8 = core::ptr::with_exposed_provenance_mut(start as usize);
     // SAFETY: as the caller promises.
     unsafe { start.write_bytes(0, size as usize) };
-    with(|machine| machine.now += 8 * size);
+    with_cpu(|cpu| cpu.now += 8 * size);
 }

@@ -41,6 +41,8 @@ pub struct Guest {
 
 /// A CPU.
 pub struct Cpu {
+    /// The system count, as far as this CPU has come: the test says who goes on.
+    pub now: u64,
     /// What its guest has.
     pub guest: Guest,
     /// Why it left: ESR_EL2, FAR_EL2, HPFAR_EL2.
@@ -63,8 +65,6 @@ pub struct Cpu {
 
 /// The machine.
 pub struct Machine {
-    /// The system count.
-    pub now: u64,
     /// Its CPUs.
     pub cpus: Vec<Cpu>,
     /// The one that runs the test's code.
@@ -81,6 +81,8 @@ pub struct Machine {
     pub off: bool,
     /// What happens while a CPU sleeps for which nothing is due.
     pub meanwhile: VecDeque<fn()>,
+    /// How often a CPU may still look at the time before it has to be back in a guest.
+    pub patience: u64,
     /// What another CPU does whenever this one looks at the time, as long as it says that it goes on.
     pub elsewhere: Option<fn() -> bool>,
 }
@@ -102,6 +104,7 @@ pub fn with_cpu<T>(f: impl FnOnce(&mut Cpu) -> T) -> T {
 impl Cpu {
     fn new() -> Self {
         Self {
+            now: 0,
             guest: Guest::default(),
             syndrome: [0; 3],
             interface: VirtualInterface::new(LIST_REGISTERS),
@@ -115,18 +118,18 @@ impl Cpu {
     }
 
     /// The interrupts of its guest's timers, those whose lines are up.
-    pub fn guest_timers(&self, now: u64) -> u32 {
+    pub fn guest_timers(&self) -> u32 {
         const ENABLE_AND_IMASK: u64 = 3;
         let lines = [VIRTUAL_TIMER, PHYSICAL_TIMER].into_iter().zip(self.guest.timers);
-        let up = lines.filter(|(_, (control, value))| control & ENABLE_AND_IMASK == 1 && *value <= now);
+        let up = lines.filter(|(_, (control, value))| control & ENABLE_AND_IMASK == 1 && *value <= self.now);
         up.fold(0, |lines, (intid, _)| lines | 1 << intid)
     }
 
     /// The interrupts that wait for it, as a bit mask.
-    fn pending(&self, now: u64, typed: bool) -> u64 {
-        let mut pending = u64::from(self.guest_timers(now));
+    fn pending(&self, typed: bool) -> u64 {
+        let mut pending = u64::from(self.guest_timers());
         pending |= u64::from(self.kicked) << KICK;
-        pending |= u64::from(self.timer.is_some_and(|timer| timer <= now)) << HYPERVISOR_TIMER;
+        pending |= u64::from(self.timer.is_some_and(|timer| timer <= self.now)) << HYPERVISOR_TIMER;
         pending |= u64::from(self.interface.needs_maintenance()) << MAINTENANCE;
         pending |= u64::from(typed) << UART;
         pending & !self.active & !u64::from(self.interface.physical())
@@ -136,7 +139,6 @@ impl Cpu {
 impl Machine {
     fn new() -> Self {
         Self {
-            now: 0,
             cpus: (0..CPUS).map(|_| Cpu::new()).collect(),
             current: 0,
             typed: VecDeque::new(),
@@ -145,13 +147,14 @@ impl Machine {
             firmware: |_| [-1i64 as u64, 0, 0, 0],
             off: false,
             meanwhile: VecDeque::new(),
+            patience: u64::MAX,
             elsewhere: None,
         }
     }
 
     fn pending(&self) -> u64 {
         // The UART's goes to the first CPU.
-        self.cpus[self.current].pending(self.now, self.current == 0 && !self.typed.is_empty())
+        self.cpus[self.current].pending(self.current == 0 && !self.typed.is_empty())
     }
 
     /// The most urgent interrupt of the CPU that runs this, which becomes active.
@@ -181,10 +184,10 @@ impl Machine {
         if self.pending() != 0 {
             return false;
         }
-        let cpu = &self.cpus[self.current];
+        let cpu = &mut self.cpus[self.current];
         let guests = cpu.guest.timers.iter().filter(|(control, _)| control & 3 == 1).map(|(_, value)| *value);
-        let Some(next) = guests.chain(cpu.timer).filter(|next| *next > self.now).min() else { return true };
-        self.now = self.now.max(next);
+        let Some(next) = guests.chain(cpu.timer).filter(|next| *next > cpu.now).min() else { return true };
+        cpu.now = next;
         false
     }
 }

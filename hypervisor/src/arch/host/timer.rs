@@ -11,7 +11,10 @@ pub fn now() -> u64 {
     {
         with(|machine| machine.elsewhere = Some(act));
     }
-    with(|machine| machine.now)
+    with(|machine| {
+        machine.patience = machine.patience.checked_sub(1).expect("a CPU comes back to its guests");
+        machine.cpus[machine.current].now
+    })
 }
 
 /// Counts per second.
@@ -31,7 +34,7 @@ pub fn set(deadline: Option<u64>) {
 
 /// The interrupts that the loaded vCPU's timers assert.
 pub fn guest_timers() -> u32 {
-    with(|machine| machine.cpus[machine.current].guest_timers(machine.now))
+    with_cpu(|cpu| cpu.guest_timers())
 }
 
 /// Switches them off.
