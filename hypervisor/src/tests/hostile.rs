@@ -165,9 +165,9 @@ impl Host {
 fn play(ops: &[Op]) {
     let mut host = Host::new(2, &[1, 1, 3, 1]);
     let workers = [(1, 0), (2, 0)];
-    for cpu in 0..2 {
+    for (cpu, worker) in workers.into_iter().enumerate() {
         host.begin(cpu);
-        host.until(cpu, workers[cpu]);
+        host.until(cpu, worker);
         host.vcpu(cpu).frame.x = [WORK; 31];
         guest(cpu, |guest| (guest.stacks, guest.vectors) = ([WORK; 2], [WORK.into(); 32]));
     }
