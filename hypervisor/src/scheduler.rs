@@ -8,8 +8,17 @@
 //!
 //! Time is charged to whom it was spent on, with what the hypervisor did for him, the switch to him and the VM's
 //! devices among that. Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes runs at
-//! once, or as soon as he has had no more than his share, which is what those who are ready have had on the average;
-//! what he did not use while he slept is not made up for.
+//! once, or as soon as he has had no more than his share, which is what those who are ready have had on the average.
+//!
+//! Who wakes has had, as far as this is concerned, no less than a turn less than the least that anybody has had who was
+//! ready: of what he did not use while he slept a turn is made up for, the rest is not. So whoever comes back, however
+//! often and whenever he does, takes a turn at most from who is ready all the time. And who sleeps for a moment loses
+//! nothing that he waited for, because others get hardly more than a turn ahead of him while he waits. Who uses less
+//! than his share works for a turn before somebody who only slept for a moment has as good a right to the CPU as he.
+//!
+//! Who has to make room for somebody who woke, in the middle of his turn, runs on as soon as it is his right again, as
+//! if he had woken; but once, or two who are busy would interrupt each other from then on. So nobody waits for another
+//! one for longer than three turns: the one that he is ahead, the one that the other saved up, and the other's own.
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -76,13 +85,13 @@ pub struct Turns {
     known: u64,
     /// Those of them that were not before.
     newcomers: u64,
-    /// Those of them that have not had a turn since they woke.
+    /// Those of them that have not had a turn since they woke, or had to make room.
     woken: u64,
-    /// The least that anybody has had who was ready: where who wakes begins.
+    /// A turn less than the least that anybody has had who was ready: where who wakes begins.
     floor: u64,
     /// Whose turn it is, or was, since when it has not been charged, and until when it lasts if others are ready.
     current: usize,
-    /// He woke and runs before others for that.
+    /// He woke, or had to make room, and runs before others for that.
     hurried: bool,
     since: u64,
     ends: u64,
@@ -176,7 +185,7 @@ impl Turns {
         self.woken = (self.woken | newcomers) & ready & !(1 << self.current);
     }
 
-    /// Who was ready until now has had what it had: nobody who wakes later has less.
+    /// Who was ready until now has had what it had: nobody who wakes later has less by more than a turn.
     #[inline]
     fn raise_floor(&mut self) {
         if self.known != 0 {
@@ -184,7 +193,7 @@ impl Turns {
             // Nearly always it is one.
             let others = self.known & (self.known - 1);
             let least = if others == 0 { first } else { first.min(self.least_of(others)) };
-            self.floor = self.floor.max(least);
+            self.floor = self.floor.max(least.saturating_sub(self.slice));
         }
     }
 
@@ -193,8 +202,8 @@ impl Turns {
         each(slots).map(|slot| self.used[slot]).min().unwrap_or(u64::MAX)
     }
 
-    /// Who runs next: who woke and has had no more than his share, or who has had the least; among equals the next one
-    /// after who ran last.
+    /// Who runs next: who woke, or had to make room, and has had no more than his share; or else who has had the least.
+    /// Among equals it is the next one after who ran last.
     #[inline]
     pub fn next(&mut self, ready: u64) -> Option<usize> {
         if ready & ready.wrapping_sub(1) == 0 {
@@ -212,9 +221,16 @@ impl Turns {
         }
         self.look(ready);
         let entitled = self.entitled();
-        self.hurried = entitled != 0;
-        let candidates = if self.hurried { entitled } else { ready };
-        each(candidates).min_by_key(|slot| (self.used[*slot], slot.wrapping_sub(self.current + 1) % SLOTS))
+        let hurries = entitled != 0;
+        if hurries && !self.hurried && self.since < self.ends {
+            self.woken |= ready & 1 << self.current;
+        }
+        self.hurried = hurries;
+        let candidates = if hurries { entitled } else { ready };
+        let after = self.current + 1;
+        let next = each(candidates).min_by_key(|slot| (self.used[*slot], slot.wrapping_sub(after) % SLOTS))?;
+        self.woken &= !(1 << next);
+        Some(next)
     }
 
     /// A turn begins, which has been prepared since the last charge.
@@ -252,7 +268,7 @@ impl Turns {
         self.since + by_share.max(by_turn)
     }
 
-    /// Those who woke, have not run since, and have had no more than their share.
+    /// Those who woke or had to make room, have not run since, and have had no more than their share.
     fn entitled(&self) -> u64 {
         each(self.woken).filter(|slot| self.entitled_from(*slot) <= self.since).fold(0, |slots, slot| slots | 1 << slot)
     }

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod neighbours;
+
 const SLICE: u64 = 1000;
 
 fn turns() -> Turns {
@@ -55,16 +57,16 @@ fn who_wakes_runs_at_once_unless_it_has_had_its_share() {
     let mut turns = turns();
     let (hog, other) = (0, 1);
     run(&mut turns, 1 << hog, 0, 100 * SLICE);
-    // It slept all the time: it is at once its turn, but it has nothing saved up.
+    // It slept all the time: it is at once its turn, and it has one turn saved up.
     let mut now = 100 * SLICE;
     assert!(is_over(&mut turns, 0b11, now));
     assert_eq!(turns.next(0b11), Some(other));
     turns.begin(other, now);
-    now += SLICE;
+    now += 2 * SLICE;
     assert!(is_over(&mut turns, 0b11, now));
     assert_eq!(turns.next(0b11), Some(hog));
     turns.begin(hog, now);
-    // It slept for a moment after a whole turn: the hog has its turn first.
+    // It slept for a moment after one turn more: the hog has its turn first.
     assert!(!is_over(&mut turns, 0b01, now + 10));
     assert_eq!(turns.wakes_at(other, now + 20), now + SLICE);
     assert!(!is_over(&mut turns, 0b11, now + 20));
@@ -154,9 +156,60 @@ fn those_who_wake_together_do_not_interrupt_each_other() {
     // It goes to sleep: the other one has waited for no more than that.
     assert_eq!(turns.next(0b101), Some(2));
     turns.begin(2, now + 10);
-    assert!(!is_over(&mut turns, 0b101, now + SLICE - 1));
+    assert!(!is_over(&mut turns, 0b101, now + 10 + SLICE - 1));
+    assert!(is_over(&mut turns, 0b101, now + 10 + SLICE));
     assert_eq!(turns.next(0b101), Some(0));
-    turns.begin(0, now + SLICE);
+}
+
+#[test]
+fn a_nap_costs_nobody_what_he_waited_for() {
+    let mut turns = turns();
+    let (napper, other) = (0, 1);
+    turns.begin(other, 0);
+    assert!(is_over(&mut turns, 0b11, SLICE), "it was a whole turn that this one waited");
+    assert_eq!(turns.next(0b11), Some(napper));
+    turns.begin(napper, SLICE);
+    // It sleeps after a moment, again and again: it still has that turn before the other one.
+    let (mut now, mut worked) = (SLICE, 0);
+    while worked < SLICE - 20 {
+        now += 20;
+        worked += 20;
+        assert!(!is_over(&mut turns, 0b11, now));
+        assert_eq!(turns.next(0b10), Some(other));
+        turns.begin(other, now);
+        assert_eq!(turns.wakes_at(napper, now + 1), now + 1);
+        now += 1;
+        assert!(is_over(&mut turns, 0b11, now), "after {worked}");
+        assert_eq!(turns.next(0b11), Some(napper));
+        turns.begin(napper, now);
+    }
+}
+
+#[test]
+fn who_had_to_make_room_runs_on_as_if_he_had_woken() {
+    let mut turns = turns();
+    let (busy, naps) = (0, 1);
+    turns.begin(naps, 0);
+    turns.charge(SLICE);
+    assert_eq!(turns.next(1 << busy), Some(busy));
+    turns.begin(busy, SLICE);
+    // In the middle of its turn, when both have had the same, the other one wakes.
+    let now = 2 * SLICE - 1;
+    assert!(!is_over(&mut turns, 0b01, now));
+    turns.used[busy] += 1;
+    assert!(is_over(&mut turns, 0b11, now));
+    assert_eq!(turns.next(0b11), Some(naps));
+    turns.begin(naps, now);
+    // That lasts until it is ahead by a little, not for a turn.
+    let soon = now + SLICE / LEAST_PART;
+    assert_eq!(turns.ends(), soon);
+    assert!(!is_over(&mut turns, 0b11, soon - 1) && is_over(&mut turns, 0b11, soon));
+    assert_eq!(turns.next(0b11), Some(busy));
+    turns.begin(busy, soon);
+    // Now both are busy, and have turns as others.
+    assert_eq!(turns.ends(), soon + SLICE);
+    assert!(!is_over(&mut turns, 0b11, soon + SLICE - 1) && is_over(&mut turns, 0b11, soon + SLICE));
+    assert_eq!(turns.next(0b11), Some(naps));
 }
 
 #[test]
@@ -178,27 +231,28 @@ fn what_is_done_for_who_waits_is_charged_to_him() {
     run(&mut turns, 1 << hog, 0, SLICE);
     assert_eq!(turns.next(0b11), Some(other));
     turns.begin(other, SLICE);
-    turns.charge(SLICE + 100);
+    // It is a turn behind, until it has worked for one.
+    turns.charge(2 * SLICE + 100);
     assert_eq!(turns.next(0b01), Some(hog));
-    turns.begin(hog, SLICE + 100);
+    turns.begin(hog, 2 * SLICE + 100);
     // The way from one to the other took 20, and it was the other who left.
     turns.blame(other, 20);
-    turns.charge(SLICE + 150);
+    turns.charge(2 * SLICE + 150);
     assert_eq!((turns.used[hog], turns.used[other]), (SLICE + 30, SLICE + 120));
     // He wakes, and has to wait until they have had the same: which is when the turn ends.
     assert!(!turns.is_over(0b11));
-    assert_eq!(turns.ends(), SLICE + 150 + 90);
-    turns.blame_newcomer(SLICE + 160);
+    assert_eq!(turns.ends(), 2 * SLICE + 150 + 90);
+    turns.blame_newcomer(2 * SLICE + 160);
     assert_eq!((turns.used[hog], turns.used[other]), (SLICE + 30, SLICE + 130));
-    assert_eq!(turns.ends(), SLICE + 160 + 100);
-    assert!(!is_over(&mut turns, 0b11, SLICE + 259));
-    assert!(is_over(&mut turns, 0b11, SLICE + 260));
+    assert_eq!(turns.ends(), 2 * SLICE + 160 + 100);
+    assert!(!is_over(&mut turns, 0b11, 2 * SLICE + 259));
+    assert!(is_over(&mut turns, 0b11, 2 * SLICE + 260));
     assert_eq!(turns.next(0b11), Some(other));
     // Nobody waits any more.
-    turns.begin(other, SLICE + 260);
-    assert!(!is_over(&mut turns, 0b11, SLICE + 261));
-    turns.blame_newcomer(SLICE + 270);
-    turns.charge(SLICE + 270);
+    turns.begin(other, 2 * SLICE + 260);
+    assert!(!is_over(&mut turns, 0b11, 2 * SLICE + 261));
+    turns.blame_newcomer(2 * SLICE + 270);
+    turns.charge(2 * SLICE + 270);
     assert_eq!((turns.used[hog], turns.used[other]), (SLICE + 130, SLICE + 140));
 }
 
@@ -232,13 +286,13 @@ fn a_cpu_that_rested_charges_nobody() {
     let mut turns = turns();
     assert_eq!(turns.next(1), Some(0));
     turns.begin(0, 0);
-    turns.charge(10);
+    turns.charge(SLICE + 10);
     assert_eq!(turns.next(0), None);
     turns.rest(1_000_000);
     assert_eq!(turns.next(0b10), Some(1));
     turns.begin(1, 1_000_000);
     turns.charge(1_000_020);
-    assert_eq!((turns.used[0], turns.used[1]), (10, 30), "it begins where the other one was");
+    assert_eq!((turns.used[0], turns.used[1]), (SLICE + 10, 30), "it begins a turn behind the other one");
 }
 
 #[test]
@@ -278,15 +332,15 @@ fn an_interrupt_for_who_runs_is_not_charged_to_who_waits() {
     run(&mut turns, 0b01, 0, SLICE);
     assert_eq!(turns.next(0b11), Some(1));
     turns.begin(1, SLICE);
-    turns.charge(2 * SLICE);
+    turns.charge(3 * SLICE);
     assert_eq!(turns.next(0b01), Some(0));
-    turns.begin(0, 2 * SLICE);
-    assert!(!is_over(&mut turns, 0b11, 2 * SLICE + 10), "it woke, and waits for its share");
-    turns.blame_newcomer(2 * SLICE + 20);
+    turns.begin(0, 3 * SLICE);
+    assert!(!is_over(&mut turns, 0b11, 3 * SLICE + 10), "it woke, and waits for its share");
+    turns.blame_newcomer(3 * SLICE + 20);
     let waits = turns.used[1];
-    assert!(!is_over(&mut turns, 0b11, 2 * SLICE + 30));
-    turns.blame_newcomer(2 * SLICE + 100);
-    turns.charge(2 * SLICE + 100);
+    assert!(!is_over(&mut turns, 0b11, 3 * SLICE + 30));
+    turns.blame_newcomer(3 * SLICE + 100);
+    turns.charge(3 * SLICE + 100);
     assert_eq!(turns.used[1], waits, "nobody woke");
 }
 
@@ -313,14 +367,29 @@ fn who_was_alone_meanwhile_is_told_from_who_wakes() {
 }
 
 #[test]
-fn who_is_alone_first_after_a_sleep_has_nothing_saved_up() {
+fn who_is_alone_first_after_a_sleep_has_no_more_than_a_turn_saved_up() {
     let mut turns = turns();
     run(&mut turns, 0b01, 0, 10 * SLICE);
     assert_eq!(turns.next(0), None);
     turns.rest(10 * SLICE);
     assert_eq!(turns.next(0b10), Some(1));
     turns.begin(1, 10 * SLICE);
-    assert!(is_over(&mut turns, 0b11, 10 * SLICE + 500), "the first one has had no more, and woke");
+    assert!(!is_over(&mut turns, 0b11, 10 * SLICE + 500), "it is a turn behind, of which it has had a half");
+    assert!(is_over(&mut turns, 0b11, 11 * SLICE + 1), "the first one has had no more, and woke");
+}
+
+#[test]
+fn that_who_is_ready_has_had_little_gives_who_wakes_no_more() {
+    let mut turns = turns();
+    run(&mut turns, 0b001, 0, 10 * SLICE);
+    let mut now = 10 * SLICE;
+    for slot in 1..3 {
+        assert_eq!(turns.next(1 << slot), Some(slot));
+        turns.begin(slot, now);
+        now += 10;
+        turns.charge(now);
+    }
+    assert_eq!(turns.used[1..3], [9 * SLICE + 10; 2]);
 }
 
 #[test]
