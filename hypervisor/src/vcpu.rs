@@ -35,8 +35,8 @@ pub struct Vcpu {
     lists: Lists,
     /// It goes on once others have looked whom it asked.
     blocked: bool,
-    /// Where it asked so for what it is about to read.
-    asked_for: Option<u64>,
+    /// The instruction for which it asked so, by its address and by the one that it accesses, and whom.
+    asked: Option<((u64, u64), VcpuMask)>,
 }
 
 const _: () = assert!(offset_of!(Vcpu, frame) == 0);
@@ -55,7 +55,7 @@ impl Vcpu {
             interface: Saved::reset(),
             lists: Lists::new(),
             blocked: false,
-            asked_for: None,
+            asked: None,
         }
     }
 
@@ -66,7 +66,7 @@ impl Vcpu {
         self.context = Context::reset(self.index as u64, start.entry.0);
         self.interface = Saved::reset();
         self.lists = Lists::new();
-        (self.blocked, self.asked_for) = (false, None);
+        (self.blocked, self.asked) = (false, None);
         self.debug = Debug::default();
         self.called = false;
         self.vm.machine.vgic.look_everywhere(self.index);
@@ -165,14 +165,21 @@ impl Vcpu {
         self.vm.notify(others);
     }
 
-    /// What is at this address is held by others: asks them, once, to look. Whether this vCPU has to wait for that.
-    pub fn ask_first(&mut self, address: u64, holders: VcpuMask) -> bool {
-        let others = holders & !(1 << self.index);
-        if others == 0 || self.asked_for.take() == Some(address) {
+    /// What this instruction reads is held by others: asks each of them once to look. Whether this vCPU has to wait for
+    /// that, and then begins the instruction again.
+    pub fn ask_first(&mut self, instruction: (u64, u64), holders: VcpuMask) -> bool {
+        let asked = self.asked.filter(|(by, _)| *by == instruction).map_or(0, |(_, asked)| asked);
+        let others = holders & !(1 << self.index) & !asked;
+        if others == 0 {
             return false;
         }
-        self.asked_for = Some(address);
+        self.asked = Some((instruction, asked | others));
         self.ask(others)
+    }
+
+    /// The instruction that may have asked is over: when it runs again, it asks again.
+    pub fn forget_asked(&mut self) {
+        self.asked = None;
     }
 
     /// What this loaded vCPU wrote concerns others. Whether it has to wait until they have looked.

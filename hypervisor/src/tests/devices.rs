@@ -152,6 +152,41 @@ fn pairs_and_write_back_are_decoded_from_the_instruction() {
     assert_eq!(host.vcpu(0).frame.x[3..5], [0x1020_3040, 0x5060_7080]);
 }
 
+/// What another vCPU holds is read when that one has looked: once for all of a pair, and again the next time.
+#[test]
+fn a_pair_of_states_is_read_once_who_holds_them_has_looked() {
+    const CPU_ON: u64 = 0xC400_0003;
+    const STATES: u64 = GICD + 0x204;
+    let mut host = Host::started(1, &[2]);
+    host.store(0, GICD, 2);
+    for (n, bit) in [(1, 8), (2, 6)] {
+        host.store(0, GICD + 0x80 + 4 * n, u32::MAX);
+        host.store(0, GICD + 0x100 + 4 * n, 1 << bit);
+        host.store(0, GICD + 0x6000 + 8 * (32 * n + bit), 1);
+        host.store(0, GICD + 0x200 + 4 * n, 1 << bit);
+    }
+    assert_eq!(host.hvc(0, [CPU_ON, 1, KERNEL, 0]), 0);
+    host.until(0, (1, 1));
+    assert_eq!(pending(0), [40, 70]);
+    host.until(0, (1, 0));
+    // ldp w3, w4, [x2]; ldp s3, s4, [x2]
+    for (instruction, vector) in [(0x2940_1043, false), (0x2940_1043, false), (0x2D40_1043, true)] {
+        host.set_word(0, KERNEL, instruction);
+        host.vcpu(0).frame.x[2..5].copy_from_slice(&[STATES, 0, 0]);
+        guest(0, |guest| guest.pc = KERNEL);
+        host.exception(0, DATA_ABORT, STATES, STATES);
+        assert_eq!(host.runs(0), (1, 1), "it waits");
+        host.until(0, (1, 0));
+        assert_eq!(guest(0, |guest| guest.pc), KERNEL, "it begins again");
+        host.exception(0, DATA_ABORT, STATES, STATES);
+        assert_eq!(host.runs(0), (1, 0));
+        assert_eq!(guest(0, |guest| guest.pc), KERNEL + 4, "and does not wait again");
+        if !vector {
+            assert_eq!(host.vcpu(0).frame.x[3..5], [1 << 8, 1 << 6]);
+        }
+    }
+}
+
 /// The instruction is the guest's to change: one that does not fit the fault is not believed.
 #[test]
 fn another_instruction_than_the_one_that_faulted_is_not_served() {

@@ -76,13 +76,18 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
     for element in transfer.elements() {
         outcome = match (outcome, emulate_element(vcpu, far.wrapping_add(done), &element)) {
             // Whatever was done of it is done again then.
-            (_, outcome @ (Outcome::Nobody | Outcome::Held)) => return (outcome, done),
+            (_, Outcome::Held) => return (Outcome::Held, done),
+            (_, Outcome::Nobody) => {
+                vcpu.forget_asked();
+                return (Outcome::Nobody, done);
+            }
             (Outcome::Due(first), Outcome::Due(second)) => Outcome::Due(first.min(second)),
             (outcome @ (Outcome::Due(_) | Outcome::DoneLater), Outcome::Done) => outcome,
             (_, outcome) => outcome,
         };
         done += u64::from(element.width());
     }
+    vcpu.forget_asked();
     if let Some(change) = transfer.change {
         let base = base.wrapping_add_signed(change);
         match transfer.base {
@@ -182,7 +187,7 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
     if GICD.holds(ipa, 1) {
         let offset = ipa - GICD.base;
         if is_state(offset) {
-            look(vcpu, ipa, machine.vgic.distributor_holders(offset))?;
+            look(vcpu, machine.vgic.distributor_holders(offset))?;
         }
         Ok(machine.vgic.read_distributor(offset, width))
     } else if UART_NS.holds(ipa, 1) {
@@ -204,7 +209,7 @@ fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
     if GICR.holds(ipa, 1) {
         let offset = ipa - GICR.base;
         if is_state(offset & 0xFFFF) {
-            look(vcpu, ipa, machine.vgic.redistributor_holders(offset))?;
+            look(vcpu, machine.vgic.redistributor_holders(offset))?;
         }
         machine.vgic.read_redistributor(vcpu.index, vcpu.timers(), offset, width).ok_or(Outcome::Nobody)
     } else if RTC.holds(ipa, 1) {
@@ -219,9 +224,13 @@ fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
 
 /// Brings what a register of states shows up to date, where others hold it, too.
 #[cold]
-fn look(vcpu: &mut Vcpu, ipa: u64, holders: VcpuMask) -> Result<(), Outcome> {
-    if vcpu.ask_first(ipa, holders) {
+fn look(vcpu: &mut Vcpu, holders: VcpuMask) -> Result<(), Outcome> {
+    if vcpu.ask_first((guest::elr(), guest::far()), holders) {
         return Err(Outcome::Held);
+    }
+    if Access::of(guest::esr()).is_some() {
+        // There is no more to it.
+        vcpu.forget_asked();
     }
     vcpu.inspect();
     Ok(())

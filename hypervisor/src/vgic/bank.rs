@@ -5,7 +5,7 @@
 //! others want of it meanwhile they write down as a wish, which the holder fulfils when it looks.
 
 use super::Width;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::SeqCst};
+use super::shared::{AtomicU8, AtomicU32, Ordering::SeqCst};
 
 /// Priority bits that exist: the upper five, as many as the list registers of the CPUs we know compare.
 const PRIORITY_MASK: u8 = 0xF8;
@@ -207,14 +207,7 @@ impl Bank {
         bits & (self.latched.get() | self.line.get() | self.held.get() | self.active.get())
     }
 
-    /// Its holder lets go of one, which is over.
-    #[inline]
-    pub fn end(&self, bit: u32) {
-        self.active.clear(bit);
-        self.release(bit);
-    }
-
-    /// Its holder lets go of one, whose active state stays as it is known.
+    /// Its holder lets go of one, and then looks whether somebody has wished anything of it meanwhile.
     #[inline]
     pub fn release(&self, bit: u32) {
         self.offered.clear(bit);
@@ -236,26 +229,39 @@ impl Bank {
         self.activate.get() | self.deactivate.get() | self.withdraw.get()
     }
 
-    /// Fulfils wishes about those of `bits` that nobody holds. What is left is their holders' to do.
+    /// Fulfils wishes about those of `bits` that nobody holds. Those that somebody does, who has to hear of it.
     pub fn settle(&self, bits: u32) -> u32 {
-        // Who holds it may change it: for the moment that is us.
-        let free = self.held.set(bits);
-        self.withdraw.clear(free);
-        let inactive = self.deactivate.clear(free);
-        self.active.clear(inactive);
-        let active = self.activate.clear(free);
-        self.active.set(active);
-        self.held.clear(free);
-        bits & !free
+        let wished = bits & self.wishes();
+        let others = if wished == 0 { 0 } else { self.settle_some(wished) };
+        others | bits & self.held.get()
     }
 
-    /// Fulfils wishes about those of `bits` that were held when they were written down, and are not any more: their
-    /// holders may have looked before. Whoever holds them from now on sees them.
-    pub fn settle_again(&self, bits: u32) {
-        let wished = bits & self.wishes();
-        if wished != 0 {
-            self.settle(wished);
+    fn settle_some(&self, bits: u32) -> u32 {
+        // Who holds it may change it: for the moment that is us.
+        let mut free = self.held.set(bits);
+        let others = bits & !free;
+        // What was wished for meanwhile is ours to do, too: a turn is shorter than what leads to such a wish.
+        while free != 0 {
+            self.withdraw_latched(free);
+            let inactive = self.deactivate.clear(free);
+            self.active.clear(inactive);
+            let active = self.activate.clear(free);
+            self.active.set(active);
+            self.held.clear(free);
+            let wished = free & self.wishes();
+            free = if wished == 0 { 0 } else { self.held.set(wished) };
         }
+        others
+    }
+
+    /// Fulfils wishes to be no longer pending, as far as the latch goes, about these, which the caller holds. Those
+    /// about which there were any.
+    pub fn withdraw_latched(&self, bits: u32) -> u32 {
+        let withdrawn = self.withdraw.clear(bits);
+        if withdrawn != 0 {
+            self.latched.clear(withdrawn);
+        }
+        withdrawn
     }
 
     /// Reads a register of bits. `levels` are lines that nobody has told the bank of.
@@ -263,15 +269,17 @@ impl Bank {
         match register {
             Bits::Group => self.group.get(),
             Bits::SetEnable | Bits::ClearEnable => self.enabled.get(),
+            // A vCPU that is off fulfils no wishes.
             Bits::SetPending | Bits::ClearPending => {
-                self.latched.get() | (self.line.get() | levels) & !self.edge.get() | self.offered.get()
+                (self.latched.get() | self.offered.get()) & !self.withdraw.get()
+                    | (self.line.get() | levels) & !self.edge.get()
             }
-            Bits::SetActive | Bits::ClearActive => self.active.get(),
+            Bits::SetActive | Bits::ClearActive => self.active.get() & !self.deactivate.get() | self.activate.get(),
         }
     }
 
-    /// Writes a register of bits. Those of which their holders must hear.
-    pub fn write(&self, register: Bits, value: u32) -> u32 {
+    /// Writes a register of bits. Some of that is only wished, and is to be settled ([`Self::settle`]).
+    pub fn write(&self, register: Bits, value: u32) {
         match register {
             Bits::Group => self.group.put(value),
             Bits::SetEnable => {
@@ -284,22 +292,18 @@ impl Bank {
                 self.latched.set(value);
             }
             Bits::ClearPending => {
-                self.latched.clear(value);
-                self.withdraw.set(value & self.held.get());
-                return self.settle(value & self.withdraw.get());
+                // Its latch, too, is only for who holds it: a holder may just be putting an edge back there.
+                self.withdraw.set(value);
             }
             Bits::SetActive => {
                 self.deactivate.clear(value);
                 self.activate.set(value);
-                return self.settle(value);
             }
             Bits::ClearActive => {
                 self.activate.clear(value);
                 self.deactivate.set(value);
-                return self.settle(value);
             }
         }
-        value & self.held.get()
     }
 
     /// An interrupt's priority.

@@ -63,7 +63,7 @@ impl Vgic {
     /// The vCPUs that hold what a register of states shows.
     pub fn distributor_holders(&self, offset: u64) -> VcpuMask {
         match (offset, self.spi_bits(offset)) {
-            (0x200..0x400, Some((_, n))) => self.holders(n, u32::MAX),
+            (0x200..0x400, Some((_, n))) => self.holders(n, self.spis[n].held.get()),
             _ => 0,
         }
     }
@@ -126,12 +126,14 @@ impl Vgic {
     fn write_route(&self, offset: u64, width: Width, value: u64) -> Concerned {
         let spi = offset as usize / 8;
         let route = &self.routes[spi];
-        let value = match (width, offset % 8) {
-            (8, _) => value,
-            (_, 0) => route.load(SeqCst) & !0xFFFF_FFFF | value & 0xFFFF_FFFF,
-            _ => route.load(SeqCst) & 0xFFFF_FFFF | value << 32,
-        };
-        route.store(value, SeqCst);
+        // Another vCPU may be writing the other half.
+        let _ = route.fetch_update(SeqCst, SeqCst, |old| {
+            Some(match (width, offset % 8) {
+                (8, _) => value,
+                (_, 0) => old & !0xFFFF_FFFF | value & 0xFFFF_FFFF,
+                _ => old & 0xFFFF_FFFF | value << 32,
+            })
+        });
         // Who has it pending gives it up, and the new one takes it.
         self.concerned(spi / 32, 1 << (spi % 32))
     }

@@ -29,11 +29,17 @@ pub mod sgi;
 #[cfg(test)]
 mod tests;
 
+/// What CPUs share. In tests another CPU may act at each access to it.
+#[cfg(not(test))]
+use core::sync::atomic as shared;
+#[cfg(test)]
+use tests::shared;
+
 use crate::trace::Client;
 use bank::Bank;
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 pub use lists::Lists;
 use redistributor::{News, Redistributor};
+use shared::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// vCPUs that a VM can have: Aff0 0 to 7.
 pub const MAX_VCPUS: usize = 8;
@@ -101,7 +107,7 @@ impl Vgic {
 
     /// A vCPU that starts has to look at everything.
     pub fn look_everywhere(&self, vcpu: usize) {
-        self.cpus[vcpu].tell(News::all());
+        self.cpus[vcpu].tell(News::all() - News::ASKED);
     }
 
     /// How many vCPUs there are.
@@ -122,24 +128,24 @@ impl Vgic {
     /// Has the vCPUs look to which these SPIs go, or that hold them.
     fn concerned(&self, bank: usize, bits: u32) -> Concerned {
         let spis = &self.spis[bank];
-        spis.settle_again(bits);
-        let bits = spis.busy(bits);
+        let held = spis.settle(bits);
+        let bits = spis.busy(bits) | held;
         if bits == 0 {
             return Concerned::default();
         }
         let news = if spis.wishes() & bits != 0 { News::SHARED | News::WISHES } else { News::SHARED };
         let mut look = 0;
         each(bits, |bit| look |= self.mask(self.target(bank, bit)));
-        let hold = self.holders(bank, bits);
+        let hold = self.holders(bank, held);
         look |= hold;
         self.tell(look, news);
         Concerned { look, hold }
     }
 
-    /// The vCPUs that hold any of these SPIs.
-    fn holders(&self, bank: usize, bits: u32) -> VcpuMask {
+    /// The vCPUs that hold these SPIs.
+    fn holders(&self, bank: usize, held: u32) -> VcpuMask {
         let mut hold = 0;
-        each(bits & self.spis[bank].held.get(), |bit| {
+        each(held, |bit| {
             hold |= self.mask(self.holders[bank * 32 + bit as usize].load(SeqCst).into());
         });
         hold
@@ -154,10 +160,12 @@ impl Vgic {
         });
     }
 
-    /// It does not want to know of these.
-    pub fn withdraw_question(&self, asker: usize, holders: VcpuMask) {
-        each(holders.into(), |vcpu| {
-            self.cpus[vcpu as usize].askers.fetch_and(!(1 << asker), SeqCst);
+    /// It does not want to know of these, which are off: what it wishes of their own interrupts is fulfilled here.
+    pub fn withdraw_question(&self, asker: usize, off: VcpuMask) {
+        each(off.into(), |vcpu| {
+            let cpu = &self.cpus[vcpu as usize];
+            cpu.askers.fetch_and(!(1 << asker), SeqCst);
+            cpu.bank.settle(u32::MAX);
         });
     }
 
@@ -166,9 +174,21 @@ impl Vgic {
         self.cpus.iter().any(|cpu| cpu.askers.load(SeqCst) & 1 << asker != 0)
     }
 
-    /// A vCPU has looked, or is off: those who wanted to know.
+    /// Who wants to know when a vCPU, which is going to look, has looked.
+    fn askers(&self, vcpu: usize) -> VcpuMask {
+        self.cpus[vcpu].askers.load(SeqCst)
+    }
+
+    /// It has looked since these asked. Who asked later has to wait on.
+    fn answer(&self, vcpu: usize, askers: VcpuMask) -> VcpuMask {
+        self.cpus[vcpu].askers.fetch_and(!askers, SeqCst) & askers
+    }
+
+    /// A vCPU is off: fulfils what was wished of its own interrupts. Those who wanted to know.
     pub fn take_askers(&self, vcpu: usize) -> VcpuMask {
-        self.cpus[vcpu].askers.swap(0, SeqCst)
+        let askers = self.askers(vcpu);
+        self.cpus[vcpu].bank.settle(u32::MAX);
+        self.answer(vcpu, askers)
     }
 
     /// Has vCPUs look.

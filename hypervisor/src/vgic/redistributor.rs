@@ -3,10 +3,10 @@
 
 use super::bank::{Bank, Bits};
 use super::distributor::{IIDR, REDISTRIBUTOR, identification};
+use super::shared::{AtomicBool, AtomicU8, Ordering::SeqCst};
 use super::{Concerned, VcpuMask, Vgic, Width};
 use crate::arch::interface::{PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER};
 use bitflags::bitflags;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 
 /// Size of a vCPU's frames: `RD_base` and `SGI_base`, 64 KiB each.
 pub const STRIDE: u64 = 0x2_0000;
@@ -133,7 +133,8 @@ impl Vgic {
             return Some(Concerned::default());
         }
         let offset = offset - SGI_BASE;
-        let bits = match (Bits::at(offset), offset) {
+        let register = Bits::at(offset);
+        let bits = match (register, offset) {
             (Some((register, 0)), _) => {
                 cpu.bank.write(register, value as u32);
                 value as u32
@@ -145,13 +146,14 @@ impl Vgic {
             }
             _ => return Some(Concerned::default()),
         };
-        cpu.bank.settle_again(bits);
-        // The timers' lines are known to their vCPU alone.
-        if cpu.bank.busy(bits) == 0 && bits & TIMERS == 0 {
+        // What is wished its vCPU alone fulfils, so that it need not ask whether anybody is about to. The timers' lines
+        // are known to it alone, too.
+        if cpu.bank.busy(bits) | cpu.bank.wishes() & bits | bits & TIMERS == 0 {
             return Some(Concerned::default());
         }
         cpu.tell(News::PRIVATE | News::WISHES);
-        let hold = if bits & cpu.bank.held.get() != 0 { 1 << vcpu } else { 0 };
-        Some(Concerned { look: 1 << vcpu, hold })
+        // What is added shows in any case. Of the rest it may be about to take up what it does not hold yet.
+        let adds = matches!(register, Some((Bits::SetEnable | Bits::SetPending, _)));
+        Some(Concerned { look: 1 << vcpu, hold: if adds { 0 } else { 1 << vcpu } })
     }
 }

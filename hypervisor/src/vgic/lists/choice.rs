@@ -112,12 +112,15 @@ impl Lists {
         if !self.claim(vgic, vcpu, intid) {
             return false;
         }
+        if n != 0 && bank.active.get() & bit != 0 {
+            // Somebody made it active before it was claimed.
+            return self.not_listed(vgic, vcpu, n, bit);
+        }
         let taken = bank.latched.clear(bit) != 0;
         let linked = n == 0 && timers & bit != 0;
         if !taken && !linked && bank.line.get() & !bank.edge.get() & bit == 0 {
             // Somebody took the edge back before it was claimed.
-            bank.release(bit);
-            return false;
+            return self.not_listed(vgic, vcpu, n, bit);
         }
         bank.offered.set(bit);
         self.used |= 1 << index;
@@ -127,6 +130,12 @@ impl Lists {
         lrs.write(index, list_register::compose(intid, bank, PENDING, linked));
         record(vgic.client, || Event::VirtualInterrupt { vcpu: vcpu as u8, intid });
         n != 0
+    }
+
+    #[cold]
+    fn not_listed(&mut self, vgic: &Vgic, vcpu: usize, n: usize, bit: u32) -> bool {
+        self.owed |= self.let_go(vgic, vcpu, n, bit);
+        false
     }
 
     /// Puts an active interrupt into a list register. What is returned is as for [`Self::list`].
@@ -146,8 +155,7 @@ impl Lists {
                 return false;
             }
             if bank.active.get() & bit == 0 {
-                bank.release(bit);
-                self.owed |= self.others_of(vgic, vcpu, n, bit);
+                self.owed |= self.let_go(vgic, vcpu, n, bit);
                 return false;
             }
             self.by_register |= 1 << index;
@@ -215,7 +223,7 @@ impl Lists {
             }
             self.parked[n] |= bit;
         } else {
-            bank.release(bit);
+            self.owed |= self.let_go(vgic, vcpu, n, bit);
         }
         value
     }

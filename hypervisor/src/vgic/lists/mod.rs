@@ -15,7 +15,7 @@ use super::bank::Flags;
 use super::list_register::{HW, PENDING, STATE};
 use super::redistributor::News;
 use super::{BANKS, Concerned, VcpuMask, Vgic, each};
-use crate::arch::interface::{Control, Group, ListRegisters, TIMERS};
+use crate::arch::interface::{Control, ListRegisters, TIMERS};
 use choice::{ALL_GROUPS, most_urgent};
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -42,8 +42,8 @@ pub struct Lists {
     owed: VcpuMask,
     /// More is pending than fits.
     overflow: bool,
-    /// A timer's interrupt is pending that the guest does not take yet: should it look, the timer is looked at again.
-    watch: Option<Group>,
+    /// What leads to an exit: among that, while a timer's interrupt is pending that the guest does not take yet, its
+    /// looks ([`watch`]).
     control: Control,
     /// Any of what leads to an exit but that: the guest does not only take what is in list registers.
     irregular: bool,
@@ -157,8 +157,9 @@ impl Lists {
         }
         for n in 0..BANKS {
             let parked = core::mem::take(&mut self.parked[n]);
-            each(parked, |bit| vgic.bank(vcpu, n).release(1 << bit));
+            each(parked, |bit| others |= self.let_go(vgic, vcpu, n, 1 << bit));
         }
+        others |= self.owed;
         for n in 1..BANKS {
             others |= vgic.concerned(n - 1, vgic.bank(vcpu, n).ready(vgic.enabled_groups.load(SeqCst))).look;
         }
@@ -220,10 +221,11 @@ impl Lists {
         lrs: &mut impl ListRegisters,
     ) -> VcpuMask {
         let mut others = 0;
+        let askers = if news.contains(News::ASKED) { vgic.askers(vcpu) } else { 0 };
         if self.parked != NONE {
             others |= self.count_ends(vgic, vcpu, lrs);
             others |= self.unpark_unwanted(vgic, vcpu, lrs);
-            news = News::all();
+            news |= News::all() - News::ASKED;
         }
         if self.used != 0 {
             others |= self.revise(vgic, vcpu, timers, lrs);
@@ -233,9 +235,11 @@ impl Lists {
             for n in 0..BANKS {
                 let bank = vgic.bank(vcpu, n);
                 let free = bank.wishes() & !bank.held.get();
-                bank.settle(free);
-                // For that moment they could not be had by whom they go to.
-                each(free, |bit| others |= self.others_of(vgic, vcpu, n, 1 << bit));
+                if free != 0 {
+                    bank.settle(free);
+                    // For that moment they could not be had by whom they go to.
+                    each(free, |bit| others |= self.others_of(vgic, vcpu, n, 1 << bit));
+                }
             }
         }
         self.drop_fallen_timers(vgic, vcpu, timers, lrs);
@@ -246,8 +250,8 @@ impl Lists {
         }
         self.update_watch(vgic, vcpu, lrs);
         others |= core::mem::take(&mut self.owed);
-        if news.contains(News::ASKED) {
-            others |= vgic.take_askers(vcpu) & !(1 << vcpu);
+        if askers != 0 {
+            others |= vgic.answer(vcpu, askers) & !(1 << vcpu);
         }
         others
     }
@@ -256,7 +260,22 @@ impl Lists {
     #[inline]
     fn end(&mut self, vgic: &Vgic, vcpu: usize, intid: u32) -> VcpuMask {
         let (n, bit) = place(intid);
-        vgic.bank(vcpu, n).end(bit);
+        vgic.bank(vcpu, n).active.clear(bit);
+        self.let_go(vgic, vcpu, n, bit)
+    }
+
+    /// This vCPU no longer holds an interrupt, whose active state stays as it is known. Whom it has told of that.
+    #[inline]
+    #[must_use]
+    fn let_go(&self, vgic: &Vgic, vcpu: usize, n: usize, bit: u32) -> VcpuMask {
+        vgic.bank(vcpu, n).release(bit);
+        // Who has meanwhile wished anything of one of its own has this vCPU look.
+        if n == 0 { 0 } else { self.let_go_of_shared(vgic, vcpu, n, bit) }
+    }
+
+    #[inline(never)]
+    fn let_go_of_shared(&self, vgic: &Vgic, vcpu: usize, n: usize, bit: u32) -> VcpuMask {
+        vgic.bank(vcpu, n).settle(bit);
         self.others_of(vgic, vcpu, n, bit)
     }
 
@@ -288,7 +307,7 @@ impl Lists {
             let bank = vgic.bank(vcpu, n);
             let parked = self.parked[n];
             bank.activate.clear(parked);
-            bank.withdraw.clear(parked);
+            bank.withdraw_latched(parked);
             each(bank.deactivate.clear(parked), |bit| {
                 others |= self.unpark(vgic, vcpu, n as u32 * 32 + bit, lrs);
             });

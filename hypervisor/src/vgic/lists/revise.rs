@@ -41,7 +41,7 @@ impl Lists {
                     value |= ACTIVE;
                     self.by_register |= 1 << index;
                 }
-                if bank.withdraw.clear(bit) != 0 && value & PENDING != 0 {
+                if bank.withdraw_latched(bit) != 0 && value & PENDING != 0 {
                     taken = false;
                     if !(level && line) {
                         value &= !PENDING;
@@ -82,8 +82,7 @@ impl Lists {
             if value & STATE == 0 {
                 lrs.write(index, 0);
                 self.used &= !(1 << index);
-                bank.end(bit);
-                others |= self.others_of(vgic, vcpu, n, bit);
+                others |= self.end(vgic, vcpu, intid);
                 continue;
             }
             if value != before {

@@ -11,13 +11,21 @@ use crate::vgic::{VcpuMask, Vgic};
 impl Lists {
     /// Whether the guest's next look at its CPU interface is watched for.
     pub fn is_watched(&self) -> bool {
-        self.watch.is_some()
+        self.control.acknowledge.is_some()
     }
 
     /// The guest does something to its CPU interface that is let be from now on. Which other vCPUs have to look.
     pub fn unwatch(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) -> VcpuMask {
-        self.watch = None;
+        self.watch(None, lrs);
         self.inspect(vgic, vcpu, lrs)
+    }
+
+    /// What the guest does to its CPU interface in this group is watched, or nothing is.
+    fn watch(&mut self, group: Option<Group>, lrs: &mut impl ListRegisters) {
+        if group != self.control.acknowledge {
+            self.control.acknowledge = group;
+            lrs.set_control(self.control);
+        }
     }
 
     /// The guest reads ICC_IAR0_EL1 or ICC_IAR1_EL1 while that is watched: what it is given to handle (GICv3 §4.4.2),
@@ -33,9 +41,7 @@ impl Lists {
         let timers = self.timers & lrs.timers();
         let alone = timers == self.timers && timers & timers.wrapping_sub(1) == 0 && self.used == 1 && !self.irregular;
         if alone && lrs.finished() & self.used == 0 && lrs.filter().passes(lrs.read(0)) {
-            self.watch = None;
-            self.control.acknowledge = None;
-            lrs.set_control(self.control);
+            self.watch(None, lrs);
             return (None, 0);
         }
         let (intid, others) = self.acknowledge_watched(vgic, vcpu, group, lrs);
@@ -107,20 +113,12 @@ impl Lists {
         lrs: &mut impl ListRegisters,
     ) {
         if self.timers & vgic.cpus[vcpu].bank.offered.get() & 1 << intid != 0 {
-            self.watch = Some(if group == 0 { Group::Zero } else { Group::One });
-            let control = Control { acknowledge: self.watch, ..self.control };
-            if control != self.control {
-                self.control = control;
-                lrs.set_control(control);
-            }
+            self.watch(Some(if group == 0 { Group::Zero } else { Group::One }), lrs);
         }
     }
 
     /// There is nothing to watch for without a timer's interrupt that is pending.
     pub(super) fn update_watch(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) {
-        if self.watch.is_some() && self.timers & vgic.cpus[vcpu].bank.offered.get() == 0 {
-            self.watch = None;
-        }
         let groups = if self.overflow { lrs.filter().groups } else { 0 };
         let control = Control {
             none_pending: self.overflow,
@@ -130,7 +128,7 @@ impl Lists {
             // were on.
             disabled: if groups == ALL_GROUPS { ALL_GROUPS } else { 0 },
             unlisted_end: self.parked != NONE,
-            acknowledge: self.watch,
+            acknowledge: self.control.acknowledge.filter(|_| self.timers & vgic.cpus[vcpu].bank.offered.get() != 0),
         };
         if control != self.control {
             self.control = control;

@@ -187,7 +187,8 @@ fn a_wish_that_its_holder_did_not_see_is_fulfilled_before_the_write_is_over() {
     for (register, active) in [(Bits::ClearPending, 0), (Bits::SetActive, 1), (Bits::ClearActive, 0)] {
         // It is held, as far as who writes the register can see, and its holder is looking no more.
         bank.held.set(1);
-        assert_eq!(bank.write(register, 1), 1);
+        bank.write(register, 1);
+        assert_eq!(bank.settle(1), 1);
         bank.release(1);
         assert_eq!(vm.vgic.concerned(0, 1).hold, 0);
         assert_eq!((bank.wishes(), bank.active.get(), bank.held.get()), (0, active, 0), "{register:?}");
@@ -588,4 +589,46 @@ fn a_reset_forgets_everything() {
         let [old, new] = [&vm.vgic, &fresh.vgic].map(|vgic| vgic.read_redistributor(0, 0, offset, 4));
         assert_eq!(old, new, "GICR {offset:#x}");
     }
+}
+
+/// What the guest does next would trap again, and find nothing that is watched.
+#[test]
+fn what_is_no_longer_watched_does_not_trap() {
+    let mut vm = Vm::enabled(1, 4);
+    vm.gicd(0, 3);
+    vm.cpus[0].masked = true;
+    vm.timer(0, 27, true);
+    assert_eq!(interface::watched(&vm.cpus[0]), Some(Group::One));
+    // It is put into group 0 and is taken there, which is not watched, and is over.
+    vm.gicr(0, 0x80, !(1 << 27));
+    assert_eq!(vm.acknowledge_in(0, Group::Zero), 27);
+    vm.cpus[0].set_timer(27, false);
+    vm.end(0, 27);
+    assert_eq!(interface::watched(&vm.cpus[0]), Some(Group::One));
+    assert!(vm.lists[0].is_watched());
+    vm.lists[0].unwatch(&vm.vgic, 0, &mut vm.cpus[0]);
+    assert_eq!(interface::watched(&vm.cpus[0]), None);
+    assert!(!vm.lists[0].is_watched());
+}
+
+/// Who asks while somebody looks because of others' questions is not answered by that look.
+#[test]
+fn each_asker_is_answered_by_a_look_that_began_later() {
+    let vm = Vm::enabled(3, 4);
+    let (vgic, mut lists, mut cpu) = (vm.vgic.clone(), Lists::new(), VirtualInterface::new(4));
+    vgic.ask(1, 0b001);
+    let mut answered = 0;
+    for step in 0.. {
+        let other = vgic.clone();
+        shared::act_at(step, move || other.ask(2, 0b001));
+        lists.refresh(&vgic, 0, &mut cpu);
+        assert!(!vgic.is_waiting(1));
+        if shared::take_back() {
+            break;
+        }
+        answered += usize::from(!vgic.is_waiting(2));
+        vgic.take_askers(0);
+        vgic.ask(1, 0b001);
+    }
+    assert!(answered <= 3, "only one that asked before the look began, which is when news and askers are taken");
 }

@@ -3,33 +3,44 @@
 //! interrupts by them, timers, maintenance interrupts.
 
 mod behaviour;
+mod interleaved;
 mod model;
+pub mod shared;
 mod threads;
 
 use super::sgi::SgiRegister;
 use super::*;
 use crate::arch::host::interface::{SPURIOUS, VirtualInterface};
 use crate::arch::interface::{Group, ListRegisters};
+use std::sync::Arc;
 use std::vec::Vec;
 
 const UART: u32 = 33;
 
 /// A VM, each of whose vCPUs is loaded on a CPU of its own. CPUs do at once what they are told.
 struct Vm {
-    vgic: Vgic,
+    vgic: Arc<Vgic>,
     lists: Vec<Lists>,
     cpus: Vec<VirtualInterface>,
     /// How often each vCPU was told to look by somebody else.
     told: Vec<usize>,
+    /// vCPUs whose CPUs do something else at the moment, and those of them that were told to look since.
+    away: VcpuMask,
+    missed: VcpuMask,
+    /// Who writes registers, and waits for others to look.
+    asker: Option<usize>,
 }
 
 impl Vm {
     fn new(vcpus: usize, list_registers: usize) -> Self {
         Self {
-            vgic: Vgic::new(Client::alleged(3), vcpus),
+            vgic: Arc::new(Vgic::new(Client::alleged(3), vcpus)),
             lists: vec![Lists::new(); vcpus],
             cpus: (0..vcpus).map(|_| VirtualInterface::new(list_registers)).collect(),
             told: vec![0; vcpus],
+            away: 0,
+            missed: 0,
+            asker: None,
         }
     }
 
@@ -50,9 +61,11 @@ impl Vm {
 
     /// These have to look; and what follows from that, until nothing does.
     fn tell(&mut self, mask: VcpuMask) {
-        let mut left = mask;
+        let (mut left, away) = (mask, self.away);
         loop {
-            for vcpu in 0..self.cpus.len() {
+            self.missed |= left & away;
+            left &= !away;
+            for vcpu in (0..self.cpus.len()).filter(|vcpu| away & 1 << vcpu == 0) {
                 if left & 1 << vcpu != 0 {
                     self.told[vcpu] += 1;
                     left &= !(1 << vcpu);
@@ -85,12 +98,20 @@ impl Vm {
 
     fn gicd(&mut self, offset: u64, value: u32) {
         let concerned = self.vgic.write_distributor(offset, 4, value.into());
+        self.concern(concerned);
+    }
+
+    /// What was written concerns these.
+    fn concern(&mut self, concerned: Concerned) {
+        if let Some(asker) = self.asker {
+            self.vgic.ask(asker, concerned.hold & !(1 << asker));
+        }
         self.tell(concerned.look);
     }
 
     fn gicr(&mut self, vcpu: usize, offset: u64, value: u32) {
         let concerned = self.vgic.write_redistributor(vcpu as u64 * 0x2_0000 + 0x1_0000 + offset, 4, value.into());
-        self.tell(concerned.expect("there is such a redistributor").look);
+        self.concern(concerned.expect("there is such a redistributor"));
     }
 
     fn priority(&mut self, vcpu: usize, intid: u32, priority: u8) {
@@ -100,12 +121,12 @@ impl Vm {
         } else {
             self.vgic.write_distributor(at, 1, value)
         };
-        self.tell(concerned.look);
+        self.concern(concerned);
     }
 
     fn route(&mut self, intid: u32, to: u64) {
         let concerned = self.vgic.write_distributor(0x6000 + 8 * u64::from(intid), 8, to);
-        self.tell(concerned.look);
+        self.concern(concerned);
     }
 
     fn sgi(&mut self, from: usize, register: SgiRegister, value: u64) -> VcpuMask {
@@ -158,11 +179,22 @@ impl Vm {
     /// The guest writes ICC_DIR.
     fn deactivate(&mut self, vcpu: usize, intid: u32) {
         let concerned = self.lists[vcpu].deactivate(&self.vgic, vcpu, intid, &mut self.cpus[vcpu]);
-        self.tell(concerned.look);
+        self.concern(concerned);
+    }
+
+    /// The vCPU goes off, and starts again.
+    fn restart(&mut self, vcpu: usize) {
+        let others = self.lists[vcpu].give_back(&self.vgic, vcpu, &mut self.cpus[vcpu]);
+        let mut cpu = VirtualInterface::new(self.cpus[vcpu].lrs.len());
+        cpu.split_end = self.cpus[vcpu].split_end;
+        self.cpus[vcpu] = cpu;
+        self.tell(others | self.vgic.take_askers(vcpu));
+        self.vgic.look_everywhere(vcpu);
+        self.tell(1 << vcpu);
     }
 
     fn inspect(&mut self) {
-        for vcpu in 0..self.cpus.len() {
+        for vcpu in (0..self.cpus.len()).filter(|vcpu| self.away & 1 << vcpu == 0).collect::<Vec<_>>() {
             let others = self.lists[vcpu].inspect(&self.vgic, vcpu, &mut self.cpus[vcpu]);
             self.tell(others);
         }
