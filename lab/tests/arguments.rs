@@ -71,6 +71,26 @@ fn what_there_is_not_is_answered_by_what_there_is() {
 }
 
 #[test]
+fn files_are_named_from_where_the_user_is() {
+    let root = Workspace::locate().unwrap().root().to_path_buf();
+    let chapter = "docs/course/01-first-smc.md";
+    let whole = root.join(chapter).display().to_string();
+    // Whoever calls make may be elsewhere.
+    for (folder, by_make, expected) in [
+        ("", false, chapter),
+        ("docs", false, "course/01-first-smc.md"),
+        ("lab", false, whole.as_str()),
+        ("", true, whole.as_str()),
+    ] {
+        let mut lab = Command::new(program::lab());
+        lab.arg("check").current_dir(root.join(folder)).env_remove("MAKELEVEL");
+        lab.envs(by_make.then_some(("MAKELEVEL", "1")));
+        let told = String::from_utf8(lab.output().unwrap().stdout).unwrap();
+        assert!(told.contains(&format!("({expected})")), "{folder:?}, by make {by_make}: {told}");
+    }
+}
+
+#[test]
 fn standard_output_has_what_was_asked_for_and_nothing_else() {
     let tree = call(&["dtb", SCENARIO, "-o", "-"]);
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
