@@ -169,10 +169,10 @@ pub(crate) fn doubled(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 
-/// The machine's own device tree. It depends on every option that shapes the machine, the firmware among them.
+/// The machine's own device tree. It depends on every option that shapes the machine, the firmware among them. Until it
+/// is read it stands beside the flash.
 pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> {
-    let folder = TempDir::new().context("cannot make a temporary folder")?;
-    let file = folder.path().join("machine.dtb");
+    let file = flash.with_file_name("machine.dtb");
     let board = format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", doubled(&file));
     let output = command()
         .args(CommandLine::with_board(machine, cpu, flash, board).arguments)
@@ -180,7 +180,9 @@ pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> 
         .output()
         .map_err(missing)?;
     ensure!(output.status.success(), "QEMU refuses the machine: {}", String::from_utf8_lossy(&output.stderr).trim());
-    fs::read(&file).context("QEMU wrote no device tree")
+    let tree = fs::read(&file).context("QEMU wrote no device tree")?;
+    fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    Ok(tree)
 }
 
 /// What QEMU says about its version, and the version.
