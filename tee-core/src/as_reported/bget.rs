@@ -43,7 +43,7 @@ struct Block {
 
 /// The pool's state: BGET's globals.
 #[repr(C)]
-pub(crate) struct Poolset {
+pub struct Poolset {
     freelist: Block,
     allocated: usize,
 }
