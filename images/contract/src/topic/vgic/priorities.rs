@@ -403,3 +403,29 @@ pub(super) fn isr(answer: &mut Answer) {
     gic::unpend(SPI);
     answer.hex("gone", read!("isr_el1"));
 }
+
+/// A timer's interrupt is pending in group 1, is put into group 0, and is taken there.
+pub(super) fn timer_changes_group(answer: &mut Answer) {
+    both_groups_on();
+    gic::open(gic::VIRTUAL_TIMER, 0x80, 0);
+    write!("cntv_cval_el0", crate::clock::now());
+    write!("cntv_ctl_el0", 1);
+    crate::clock::spin(3);
+    gic::set_group(gic::VIRTUAL_TIMER, 0);
+    let intid = gic::ack0();
+    answer.put("iar0", intid);
+    write!("cntv_ctl_el0", 0);
+    gic::end0(intid);
+    for _ in 0..2 {
+        let mut value = 0;
+        let caught = crate::arch::catch(|| value = read!("icc_bpr1_el1"));
+        answer.put("bpr1", value);
+        answer.exceptions("bpr1", &caught);
+    }
+    let mut value = 0;
+    let caught = crate::arch::catch(|| value = gic::ack());
+    answer.put("iar1", value);
+    answer.exceptions("iar1", &caught);
+    gic::set_group(gic::VIRTUAL_TIMER, 1);
+    gic::disable(gic::VIRTUAL_TIMER);
+}

@@ -4,6 +4,7 @@
 use crate::arch::cpu::Cpu;
 use crate::arch::mmio::{read32, write32};
 use crate::arch::others::start;
+use crate::arch::snippet::{Snippet, snippet};
 use crate::arch::sysreg::{read, write};
 use crate::arch::wait_for_interrupt;
 use crate::check::Answer;
@@ -364,4 +365,41 @@ pub(super) fn wfi_pending(answer: &mut Answer) {
     write!("cntv_ctl_el0", 0);
     answer.put("iar", gic::ack());
     gic::end(SPI.into());
+}
+
+/// Another CPU's job: has SPIs pending, masked, for a time.
+fn hold() {
+    gic::init_cpu();
+    gic::set_mask(0);
+    WORDS.set(8, 1);
+    clock::spin(400);
+    WORDS.set(9, 1);
+}
+
+/// What a snippet reads into x1 and x2, from ISPENDR0 on, while another CPU holds these pending; and that it does not
+/// take as long as they are held.
+fn states_of_other(answer: &mut Answer, spis: &[u32], read: Snippet) {
+    other(answer, hold);
+    for spi in spis {
+        gic::open(*spi, PRIORITY, 1);
+        gic::pend(*spi);
+    }
+    clock::spin(5);
+    let before = clock::now();
+    let ran = read.run(&[gic::distributor(bits::SET_PENDING)]);
+    let slow = u8::from(clock::now() - before > clock::ms(100));
+    answer.say(format_args!("{:#x},{:#x},slow={slow},other-ended={}", ran.x[1], ran.x[2], WORDS.get(9)));
+    answer.exceptions("caught", &ran.caught);
+    answer.join(1);
+    for spi in spis {
+        gic::unpend(*spi);
+    }
+}
+
+pub(super) fn states_by_pair(answer: &mut Answer) {
+    states_of_other(answer, &[40, 70], snippet!("ldp w1, w2, [x0, #4]"));
+}
+
+pub(super) fn states_by_vector(answer: &mut Answer) {
+    states_of_other(answer, &[40, 70], snippet!("ldp s0, s1, [x0, #4]", "fmov w1, s0", "fmov w2, s1"));
 }
