@@ -194,7 +194,7 @@ fn make(folder: PathBuf) -> Result<PathBuf> {
 }
 
 /// Writes a file of the lab's own unless it holds these bytes already, so that its time stamp tells when it changed.
-/// What the user names is for [`crate::output`]: this replaces whatever has the name.
+/// What the user names is for [`crate::files`]: this replaces whatever has the name.
 pub(crate) fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
