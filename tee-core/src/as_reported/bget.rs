@@ -43,10 +43,6 @@ struct Block {
 
 /// The pool's state: BGET's globals.
 #[repr(C)]
-#[allow(
-    unreachable_pub,
-    reason = "the heap of the image as reported names it in public; in other builds only tests do"
-)]
 pub struct Poolset {
     freelist: Block,
     allocated: usize,
