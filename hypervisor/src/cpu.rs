@@ -147,6 +147,7 @@ fn this() -> &'static Cpu {
 /// Once on each CPU, before anything else here is used on it, and with its own number.
 pub unsafe fn init(index: usize) {
     let cpu = &cpus()[index];
+    // All of it is found by what it begins with (`this`).
     let _ = core::ptr::from_ref(cpu).expose_provenance();
     // SAFETY: as the caller promises.
     unsafe { cpu.own.enter() };

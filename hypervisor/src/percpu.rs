@@ -80,8 +80,8 @@ impl PerCpu {
     }
 }
 
-#[cfg(feature = "trace")]
 /// A CPU's recorder; none as long as records go nowhere.
+#[cfg(feature = "trace")]
 pub struct Sink(UnsafeCell<Option<Recorder>>);
 
 // SAFETY: only its own CPU touches it, with interrupts masked (`PerCpu::enter`, `Sink::set`).

@@ -35,7 +35,7 @@ use spin::rwlock::RwLock;
 
 one_per_machine! {
     /// The way to the TEE, if there is one.
-    fn mediator() -> &'static Once<Mediator> = Once::new();
+    pub fn mediator() -> &'static Once<Mediator> = Once::new();
 }
 
 one_per_machine! {

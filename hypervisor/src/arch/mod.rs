@@ -19,10 +19,10 @@ pub use host::{context, cpu, debug, guest, interrupt, mmu, pmu, smc, timer, vect
 /// Declares a function that gives what there is one of in a machine, which begins like this: on the real one a static,
 /// on the host one for each thread, so that each test has a machine of its own.
 macro_rules! one_per_machine {
-    ($(#[$doc:meta])* fn $name:ident() -> &'static $type:ty = $init:expr;) => {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident() -> &'static $type:ty = $init:expr;) => {
         $(#[$doc])*
         #[inline(always)]
-        pub fn $name() -> &'static $type {
+        $visibility fn $name() -> &'static $type {
             #[cfg(target_os = "none")]
             {
                 static IT: $type = $init;

@@ -38,8 +38,8 @@ pub fn after_instruction(pstate: u64) -> u64 {
     if pstate & AARCH32 != 0 { after_t32(pstate) } else { pstate }
 }
 
-/// IT's bits 7 to 5 are the condition that the block has, 4 to 0 what follows of it; nothing does if 2 to 0 are zero. Its
-/// bits 7 to 2 are PSTATE's 15 to 10, the others 26 and 25. Outside of a block, and for A32, all are zero.
+/// IT's bits 7 to 5 are the condition that the block has, 4 to 0 what follows of it; nothing does if 2 to 0 are zero.
+/// Its bits 7 to 2 are PSTATE's 15 to 10, the others 26 and 25. Outside of a block, and for A32, all are zero.
 #[inline(always)]
 fn after_t32(pstate: u64) -> u64 {
     let it = (pstate >> 10 & 0x3F) << 2 | pstate >> 25 & 3;

@@ -77,10 +77,6 @@ pub struct Machine {
     pub calls: Vec<[u64; 8]>,
     /// What EL3 answers.
     pub firmware: fn([u64; 8]) -> [u64; 4],
-    /// It was switched off.
-    pub off: bool,
-    /// What happens while a CPU sleeps for which nothing is due.
-    pub meanwhile: VecDeque<fn()>,
     /// How often a CPU may still look at the time before it has to be back in a guest.
     pub patience: u64,
     /// What another CPU does whenever this one looks at the time, as long as it says that it goes on.
@@ -145,8 +141,6 @@ impl Machine {
             printed: Vec::new(),
             calls: Vec::new(),
             firmware: |_| [-1i64 as u64, 0, 0, 0],
-            off: false,
-            meanwhile: VecDeque::new(),
             patience: u64::MAX,
             elsewhere: None,
         }
@@ -179,15 +173,14 @@ impl Machine {
         cpu.active &= !(1 << intid);
     }
 
-    /// Lets time pass until an interrupt is pending. Whether nothing of that kind is to come.
-    pub(super) fn sleep(&mut self) -> bool {
+    /// Lets time pass until an interrupt is pending.
+    pub(super) fn sleep(&mut self) {
         if self.pending() != 0 {
-            return false;
+            return;
         }
         let cpu = &mut self.cpus[self.current];
         let guests = cpu.guest.timers.iter().filter(|(control, _)| control & 3 == 1).map(|(_, value)| *value);
-        let Some(next) = guests.chain(cpu.timer).filter(|next| *next > cpu.now).min() else { return true };
-        cpu.now = next;
-        false
+        let next = guests.chain(cpu.timer).filter(|next| *next > cpu.now).min();
+        cpu.now = next.expect("a CPU sleeps for ever");
     }
 }
