@@ -11,7 +11,9 @@ pub(super) const HW: u64 = 1 << 61;
 const GROUP1: u64 = 1 << 60;
 const PRIORITY: u64 = 0xFF << 48;
 /// A maintenance interrupt when the guest ends it: the device's line may still be up.
-pub(super) const EOI: u64 = 1 << 41;
+const EOI: u64 = 1 << 41;
+/// The physical interrupt that it is linked to.
+const LINK: u64 = HW | 0x1FFF << 32;
 
 /// The list register of an interrupt in this state. `linked` to the physical interrupt of the same number, which the
 /// guest deactivates with it.
@@ -35,6 +37,12 @@ pub(super) fn compose(intid: u32, bank: &Bank, state: u64, linked: bool) -> u64 
 pub(super) fn with_configuration(value: u64, intid: u32, bank: &Bank) -> u64 {
     let group = if bank.group.get() & 1 << (intid % 32) != 0 { GROUP1 } else { 0 };
     value & !(PRIORITY | GROUP1) | group | u64::from(bank.priority(intid)) << 48
+}
+
+/// The same, such that the hypervisor hears of its end, until which a physical interrupt stays active.
+#[inline]
+pub(super) fn with_maintenance(value: u64) -> u64 {
+    if value & HW != 0 { value & !LINK | EOI } else { value | EOI }
 }
 
 /// Whether the guest lets the group of an interrupt through, of these.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whatever its neighbours do, a vCPU has its share of the CPU, and has it in time.
 
 use super::*;

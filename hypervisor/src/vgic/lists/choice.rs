@@ -138,7 +138,8 @@ impl Lists {
         false
     }
 
-    /// Puts an active interrupt into a list register. What is returned is as for [`Self::list`].
+    /// Puts an active interrupt into a list register. Whether to look at it again: as for [`Self::list`], or because it
+    /// became pending again while it was parked.
     fn list_active(
         &mut self,
         vgic: &Vgic,
@@ -166,7 +167,7 @@ impl Lists {
         self.taken &= !(1 << index);
         let linked = n == 0 && self.timers & bit != 0;
         lrs.write(index, list_register::compose(intid, bank, ACTIVE, linked));
-        n != 0
+        n != 0 || bank.latched.get() & bit != 0
     }
 
     /// Becomes the holder of an interrupt; `false` if somebody else is at the moment, who will say so when it is free.

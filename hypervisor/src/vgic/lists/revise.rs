@@ -4,7 +4,7 @@
 use super::{Lists, note, place};
 use crate::arch::interface::{ListRegisters, TIMERS};
 use crate::trace::record;
-use crate::vgic::list_register::{self, ACTIVE, EOI, HW, PENDING, STATE};
+use crate::vgic::list_register::{self, ACTIVE, HW, PENDING, STATE};
 use crate::vgic::{VcpuMask, Vgic};
 use core::sync::atomic::Ordering::SeqCst;
 use shared_abi::trace::Event;
@@ -70,9 +70,9 @@ impl Lists {
                 }
                 value |= PENDING;
                 taken = true;
-            } else if !level && value & ACTIVE != 0 && bank.latched.get() & bit != 0 {
-                // It is for somebody else, or for nobody yet, who has to hear when this one is over.
-                value |= EOI;
+            } else if value & ACTIVE != 0 && bank.latched.get() & bit != 0 {
+                // It comes next, here or elsewhere: one has to hear when this one is over.
+                value = list_register::with_maintenance(value);
             }
             if value & STATE == PENDING {
                 value = list_register::with_configuration(value, intid, bank);

@@ -388,6 +388,48 @@ fn a_timer_that_is_switched_off_while_its_interrupt_is_disabled_is_not_pending()
     assert!(vm.waits(0));
 }
 
+/// Nothing is looked at meanwhile: it has to come when the guest ends the first one.
+#[test]
+fn what_becomes_pending_again_while_it_is_handled_comes_next() {
+    for intid in [5, VIRTUAL_TIMER, UART] {
+        for is_timer_up in [false, true] {
+            for parks in [false, true] {
+                let mut vm = Vm::enabled(1, 1);
+                let urgent = 6;
+                vm.priority(0, intid, 0x80);
+                let pend = |vm: &mut Vm, intid| {
+                    let bit = 1u32 << (intid % 32);
+                    if intid < 32 { vm.gicr(0, 0x200, bit) } else { vm.gicd(0x204, bit) }
+                };
+                if intid == VIRTUAL_TIMER {
+                    vm.timer(0, intid, true);
+                } else {
+                    pend(&mut vm, intid);
+                }
+                assert_eq!(vm.acknowledge(0), intid);
+                vm.timer(0, VIRTUAL_TIMER, is_timer_up && intid == VIRTUAL_TIMER);
+                if parks {
+                    // It has to leave its list register for one that is more urgent, and comes back.
+                    pend(&mut vm, urgent);
+                    assert_eq!(vm.acknowledge(0), urgent);
+                }
+                pend(&mut vm, intid);
+                if parks {
+                    vm.end(0, urgent);
+                    vm.inspect();
+                }
+                vm.cpus[0].set_timer(VIRTUAL_TIMER, false);
+                vm.end(0, intid);
+                let case = format!("{intid}, {is_timer_up}, {parks}");
+                assert_eq!(vm.acknowledge(0), intid, "{case}");
+                vm.end(0, intid);
+                assert_eq!(vm.acknowledge(0), SPURIOUS, "{case}");
+                assert_eq!(vm.cpus[0].physical(), 0, "{case}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_timer_that_fired_and_was_switched_off_is_not_seen_by_a_guest_that_had_interrupts_masked() {
     for group in [Group::One, Group::Zero] {
@@ -631,4 +673,41 @@ fn each_asker_is_answered_by_a_look_that_began_later() {
         vgic.ask(1, 0b001);
     }
     assert!(answered <= 3, "only one that asked before the look began, which is when news and askers are taken");
+}
+
+/// Nobody else fulfils wishes of a vCPU's own interrupts: one that goes off does, and for one that is off, who asks.
+#[test]
+fn what_is_wished_of_the_interrupts_of_a_vcpu_that_is_off_happens() {
+    const ICPENDR: u64 = 0x1_0280;
+    for asks_in_time in [true, false] {
+        let mut vm = Vm::enabled(2, 4);
+        vm.sgi(1, SgiRegister::Group1, 1);
+        if !asks_in_time {
+            vm.lists[0].give_back(&vm.vgic, 0, &mut vm.cpus[0]);
+            assert_eq!(vm.vgic.take_askers(0), 0);
+        }
+        let concerned = vm.vgic.write_redistributor(ICPENDR, 4, 1).unwrap();
+        assert_eq!(concerned.hold, 0b01);
+        if asks_in_time {
+            vm.lists[0].give_back(&vm.vgic, 0, &mut vm.cpus[0]);
+            // It was wished, and is asked for, after that has looked for the last time.
+            vm.vgic.cpus[0].bank.latched.set(1);
+            vm.vgic.cpus[0].bank.withdraw.set(1);
+            vm.vgic.ask(1, concerned.hold);
+            assert_eq!(vm.vgic.take_askers(0), 0b10);
+        } else {
+            vm.vgic.ask(1, concerned.hold);
+            vm.vgic.withdraw_question(1, 0b01);
+        }
+        let bank = &vm.vgic.cpus[0].bank;
+        assert_eq!((bank.wishes(), bank.latched.get()), (0, 0), "in time: {asks_in_time}");
+        // And one that is sent then comes when it starts.
+        vm.vgic.send_sgi(1, SgiRegister::Group1, 1);
+        vm.lists[0] = Lists::new();
+        vm.cpus[0] = VirtualInterface::new(4);
+        vm.cpus[0].open();
+        vm.vgic.look_everywhere(0);
+        vm.tell(1);
+        assert_eq!(vm.acknowledge(0), 0);
+    }
 }

@@ -188,7 +188,13 @@ impl Vm {
         let mut cpu = VirtualInterface::new(self.cpus[vcpu].lrs.len());
         cpu.split_end = self.cpus[vcpu].split_end;
         self.cpus[vcpu] = cpu;
-        self.tell(others | self.vgic.take_askers(vcpu));
+        let askers = self.vgic.take_askers(vcpu);
+        // Of its own interrupts, too; but who asks later than that finds it off, which is not played here.
+        for n in (1..BANKS).filter(|_| vcpu == 0) {
+            let bank = self.vgic.bank(vcpu, n);
+            assert_eq!(bank.wishes() & !bank.held.get(), 0, "who asked goes on, and nobody is there who would do it");
+        }
+        self.tell(others | askers);
         self.vgic.look_everywhere(vcpu);
         self.tell(1 << vcpu);
     }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What CPUs share, such that a test may have another CPU act before any access to it.
 
 use core::sync::atomic;
