@@ -113,11 +113,6 @@ pub fn wake(place: Place) {
     }
 }
 
-/// Whether a vCPU has something to do.
-pub fn is_ready(place: Place) -> bool {
-    cpus()[place.cpu].queue.is_ready(place.slot)
-}
-
 /// Lets all other CPUs look around. One that is still on its way finds the kick pending when it has come.
 pub fn kick_others() {
     for cpu in cpus().iter().filter(|cpu| cpu.own.index != this().own.index) {

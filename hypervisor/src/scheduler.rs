@@ -68,12 +68,6 @@ impl RunQueue {
     pub fn ready(&self) -> u64 {
         self.ready.load(SeqCst)
     }
-
-    /// Whether a vCPU is ready.
-    #[inline]
-    pub fn is_ready(&self, slot: usize) -> bool {
-        self.ready() & 1 << slot != 0
-    }
 }
 
 /// Whose turn it is on a CPU. Times are counts of the system counter.

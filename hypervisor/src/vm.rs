@@ -358,11 +358,7 @@ impl Vm {
 
     /// When an incomplete line has waited for its end long enough.
     pub fn line_due(&self) -> Option<u64> {
-        self.machine.with_uart(|uart| uart.due(self.is_busy(), timer::frequency())).0
-    }
-
-    fn is_busy(&self) -> bool {
-        self.places.iter().any(|place| crate::cpu::is_ready(*place))
+        self.machine.with_uart(|uart| uart.due(timer::frequency())).0
     }
 
     /// Looks after its devices: prints a line that has waited for its end long enough, raises an alarm that is due.

@@ -88,11 +88,12 @@ impl Text {
     }
 }
 
-/// How long an incomplete line waits for its end, in parts of a second. A VM that is idle will not end it soon, and who
-/// types wants to see it; one that runs may have been held up in the middle, and its line should stay whole.
-const WAITS_IDLE: u64 = 50;
-const WAITS_BUSY: u64 = 2;
-/// For so many seconds after something was typed, lines do not wait long.
+/// How long an incomplete line waits for its end, in parts of a second: who writes it may have been held up in the
+/// middle, and it should stay whole.
+const WAITS: u64 = 2;
+/// The same for the echo of what was typed, which somebody wants to see,
+const ECHO_WAITS: u64 = 50;
+/// for so many seconds after that.
 const TYPED: u64 = 1;
 
 impl Pl011 {
@@ -200,11 +201,10 @@ impl Pl011 {
         }
     }
 
-    /// When the incomplete line has waited long enough, if there is one; `busy` if the VM runs. `second` is so many
-    /// counts.
-    pub fn due(&self, busy: bool, second: u64) -> Option<u64> {
+    /// When the incomplete line has waited long enough, if there is one. `second` is so many counts.
+    pub fn due(&self, second: u64) -> Option<u64> {
         let typed = self.typed.is_some_and(|typed| self.since.saturating_sub(typed) < TYPED * second);
-        let waits = second / if busy && !typed { WAITS_BUSY } else { WAITS_IDLE };
+        let waits = second / if typed { ECHO_WAITS } else { WAITS };
         (!self.line.is_empty()).then(|| self.since + waits)
     }
 
@@ -321,28 +321,28 @@ mod tests {
     fn a_line_is_printed_when_it_ends_and_an_incomplete_one_is_kept() {
         let mut uart = device();
         assert_eq!(send(&mut uart, "hello\r\nwor"), "[vm1] hello\r\n");
-        assert!(uart.due(true, 1000).is_some());
+        assert!(uart.due(1000).is_some());
         assert_eq!(send(&mut uart, "ld\n"), "[vm1] world\r\n");
-        assert_eq!(uart.due(true, 1000), None);
+        assert_eq!(uart.due(1000), None);
         assert!(uart.take().is_none());
     }
 
     #[test]
-    fn an_incomplete_line_waits_unless_its_vm_is_idle_or_somebody_types() {
+    fn an_incomplete_line_waits_unless_somebody_types() {
         let mut uart = device();
         send(&mut uart, "/ # ");
-        assert_eq!((uart.due(true, 1000), uart.due(false, 1000)), (Some(507), Some(27)));
+        assert_eq!(uart.due(1000), Some(507));
         let mut console = Console::new(std::vec::Vec::new());
         uart.take().unwrap().print(&mut console);
         assert_eq!(console.wire(), b"[vm1] / # ");
         // The echo of what is typed is written at 7.
         uart.receive(b'l', 5);
         send(&mut uart, "l");
-        assert_eq!(uart.due(true, 1000), Some(27));
+        assert_eq!(uart.due(1000), Some(27));
         uart.receive(b's', 5);
         uart.take();
         uart.write(DR, u32::from(b'x'), || 1006);
-        assert_eq!(uart.due(true, 1000), Some(1506), "that was more than a second ago");
+        assert_eq!(uart.due(1000), Some(1506), "that was more than a second ago");
     }
 
     #[test]

@@ -29,9 +29,8 @@ fn lines_are_printed_with_their_vms_name() {
 }
 
 #[test]
-fn an_incomplete_line_of_who_works_is_printed_after_a_while() {
+fn an_incomplete_line_is_printed_after_a_while() {
     let mut host = Host::started(1, &[1]);
-    // Who works may have been held up in the middle of a line.
     print(&mut host, "work");
     host.run(0, machine::FREQUENCY / 4);
     assert_eq!(printed(), "");
