@@ -26,6 +26,7 @@ use hypervisor::trace::{self, Client};
 use hypervisor::trap;
 use hypervisor::vcpu::Vcpu;
 use hypervisor::vm::{self, Vm};
+use hypervisor::wake;
 use log::{error, info, warn};
 use shared_abi::dtb::{self, Checked};
 use shared_abi::layout::{DRAM_BASE, GICD, GICR, RTC, Range, UART_NS};
@@ -143,7 +144,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     vm::clock();
     console::lock().wire().set_receive_interrupt(true);
     GO.store(true, Ordering::Release);
-    cpu::kick_others();
+    wake::kick_others();
     // QEMU counts what all CPUs execute (`arch::pmu`): a count is told of one that is alone.
     // SAFETY: once, and it was set up.
     entry::enter(unsafe { cpu::begin(started == 1) })

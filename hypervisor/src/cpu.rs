@@ -9,16 +9,17 @@ use crate::arch::interface::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 use crate::arch::one_per_machine;
 use crate::arch::{interrupt, pmu, timer};
 use crate::input;
+use crate::interrupts::{HYPERVISOR_TIMER, KICK, UART};
 use crate::percpu::{self, PerCpu};
 use crate::platform::gic;
-use crate::platform::interrupts::{HYPERVISOR_TIMER, KICK, UART};
 use crate::predictor;
-use crate::scheduler::{Place, RunQueue, SLICE_PARTS, SLOTS, Turns};
+use crate::scheduler::{SLICE_PARTS, SLOTS, Turns};
 use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use crate::vm::Vm;
+use crate::wake;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use heapless::Vec;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::trace::Event;
@@ -56,23 +57,13 @@ struct Local {
 /// A physical CPU.
 #[repr(C)]
 pub struct Cpu {
-    /// What every CPU has, by which it finds the rest.
+    /// What code below this knows of it, by which it finds the rest.
     own: PerCpu,
-    queue: RunQueue,
-    /// By which it is kicked; [`UNUSED`] as long as it was not started.
-    affinity: AtomicU64,
-    /// The slot that is loaded, and may be in its guest.
-    running: AtomicUsize,
-    /// It was kicked and has not looked yet: no need to kick it again.
-    kicked: AtomicBool,
     local: UnsafeCell<Local>,
 }
 
 // SAFETY: `local` is touched by the CPU's `ThisCpu` alone, and by the first CPU before that runs guests (`add`).
 unsafe impl Sync for Cpu {}
-
-/// No CPU's affinity.
-const UNUSED: u64 = u64::MAX;
 
 one_per_machine! {
     /// All CPUs.
@@ -94,37 +85,13 @@ pub unsafe fn add(vcpu: &'static mut Vcpu) {
     let added = slots.push(Slot { vcpu, vm, index, on: false, deadline: None, chore: None });
     assert!(added.is_ok(), "no CPU is given more vCPUs than it has slots");
     if index == 0 {
-        cpu.queue.wake(slot);
-    }
-}
-
-/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its CPU is
-/// disturbed if that may change what it does: not if the vCPU waits for its turn already.
-pub fn wake(place: Place) {
-    let cpu = &cpus()[place.cpu];
-    let had_nothing_to_do = cpu.queue.wake(place.slot);
-    if place.cpu == this().own.index {
-        if had_nothing_to_do {
-            // Its turn may begin as soon as what this CPU does now is done.
-            timer::fire();
-        }
-    } else if had_nothing_to_do || cpu.running.load(Ordering::SeqCst) == place.slot {
-        cpu.kick();
-    }
-}
-
-/// Lets all other CPUs look around. One that is still on its way finds the kick pending when it has come.
-pub fn kick_others() {
-    for cpu in cpus().iter().filter(|cpu| cpu.own.index != this().own.index) {
-        if cpu.affinity.load(Ordering::Relaxed) != UNUSED {
-            cpu.kick();
-        }
+        cpu.own.queue.wake(slot);
     }
 }
 
 /// A CPU is about to be started: from now on it may be woken, though it may take its time to come.
 pub fn expect(index: usize, affinity: u64) {
-    cpus()[index].affinity.store(affinity, Ordering::Relaxed);
+    wake::expect(&cpus()[index].own, affinity);
 }
 
 /// The CPU this runs on.
@@ -163,7 +130,7 @@ pub fn sleep_until(flag: &AtomicBool) {
             interrupt::deactivate(intid);
         }
     }
-    this().kicked.store(false, Ordering::SeqCst);
+    percpu::this().kicked.store(false, Ordering::SeqCst);
 }
 
 /// Takes up the first guest that is to run, and counts instructions from here on if `count`.
@@ -186,17 +153,7 @@ impl Cpu {
     const fn new(index: usize) -> Self {
         Self {
             own: PerCpu::new(index),
-            queue: RunQueue::new(),
-            affinity: AtomicU64::new(UNUSED),
-            running: AtomicUsize::new(SLOTS),
-            kicked: AtomicBool::new(false),
             local: UnsafeCell::new(Local { slots: Vec::new(), loaded: None, turns: Turns::new(), counts: None }),
-        }
-    }
-
-    fn kick(&self) {
-        if !self.kicked.swap(true, Ordering::SeqCst) {
-            gic::kick(self.affinity.load(Ordering::Relaxed));
         }
     }
 }
@@ -287,7 +244,7 @@ impl ThisCpu {
     fn run_next(mut self, mut leaves: Option<usize>) -> Self {
         loop {
             let local = self.local();
-            let Some(number) = local.turns.next(this().queue.ready()) else {
+            let Some(number) = local.turns.next(percpu::this().queue.ready()) else {
                 self.idle();
                 leaves = None;
                 continue;
@@ -325,7 +282,7 @@ impl ThisCpu {
         slot.deadline = None;
         self.vcpu = slot.vcpu;
         // Before its list registers are looked after: who changes something then sees it here, or is seen there.
-        this().running.store(number, Ordering::SeqCst);
+        percpu::this().running.store(number, Ordering::SeqCst);
         self.vcpu().load();
         self.local().loaded = Some(number);
     }
@@ -339,7 +296,7 @@ impl ThisCpu {
             return false;
         }
         if !on {
-            this().queue.sleep(number);
+            percpu::this().queue.sleep(number);
             self.local().account();
             let start = vm.take_start(index);
             charge_waits(vm);
@@ -351,7 +308,7 @@ impl ThisCpu {
             slot.on = true;
             // SAFETY: this CPU's vCPU; it is not loaded, because it was off, so that nobody refers to it.
             unsafe { (*slot.vcpu).start(start) };
-            this().queue.wake(number);
+            percpu::this().queue.wake(number);
         }
         if vm.is_ending() {
             self.switch_off(number);
@@ -388,7 +345,7 @@ impl ThisCpu {
 
     /// Stops a vCPU for good, and its VM if it was the last one.
     fn switch_off(&mut self, number: usize) {
-        this().queue.sleep(number);
+        percpu::this().queue.sleep(number);
         if self.local().loaded == Some(number) {
             self.unload();
         }
@@ -416,7 +373,7 @@ impl ThisCpu {
     fn unload(&mut self) {
         self.local().account();
         if let Some(number) = self.local().loaded.take() {
-            this().running.store(SLOTS, Ordering::SeqCst);
+            percpu::this().running.store(SLOTS, Ordering::SeqCst);
             let deadline = self.vcpu().unload();
             self.local().slots[number].deadline = deadline;
         }
@@ -466,7 +423,7 @@ impl ThisCpu {
             KICK => {
                 self.local().turns.charge(timer::now());
                 // From here on another kick means something new.
-                this().kicked.store(false, Ordering::SeqCst);
+                percpu::this().kicked.store(false, Ordering::SeqCst);
             }
             UART => input::receive(),
             // The virtual interface's maintenance: the list registers are looked at below.
@@ -481,7 +438,7 @@ impl ThisCpu {
     }
 
     fn look_around(mut self) -> Self {
-        let ready = this().queue.ready();
+        let ready = percpu::this().queue.ready();
         let local = self.local();
         let current = local.turns.current();
         let stops = ready & 1 << current == 0 || local.slots.get(current).is_some_and(|slot| slot.vm.is_ending());
@@ -504,7 +461,7 @@ impl ThisCpu {
             return;
         };
         self.vcpu().timer_fired(intid);
-        this().queue.wake(number);
+        percpu::this().queue.wake(number);
     }
 
     /// The guest that is loaded waits for an interrupt: goes on with it at once if there is one, or else with who runs
@@ -512,13 +469,13 @@ impl ThisCpu {
     pub fn wait(mut self) -> Self {
         // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
         let place = self.vcpu().place;
-        this().queue.sleep(place.slot);
+        percpu::this().queue.sleep(place.slot);
         if self.vcpu().has_interrupt() {
-            this().queue.wake(place.slot);
+            percpu::this().queue.wake(place.slot);
             return self;
         }
         if self.vcpu().vm.is_ending() {
-            this().queue.wake(place.slot);
+            percpu::this().queue.wake(place.slot);
         }
         self.schedule()
     }
@@ -531,11 +488,11 @@ impl ThisCpu {
 
     /// The loaded vCPU, which waits for others, sleeps until they have looked. `false` if they have meanwhile.
     fn sleeps(&mut self, number: usize) -> bool {
-        this().queue.sleep(number);
+        percpu::this().queue.sleep(number);
         if self.vcpu().is_blocked() {
             return true;
         }
-        this().queue.wake(number);
+        percpu::this().queue.wake(number);
         false
     }
 
@@ -555,7 +512,7 @@ impl ThisCpu {
             let slot = &mut self.local().slots[number];
             if slot.deadline.is_some_and(|deadline| deadline <= now) {
                 slot.deadline = None;
-                this().queue.wake(number);
+                percpu::this().queue.wake(number);
             }
             if slot.chore.is_some_and(|chore| chore <= now) {
                 slot.chore = None;
@@ -579,7 +536,7 @@ impl Local {
     /// Sets the hypervisor's timer to when this CPU has to look around next, while a guest runs.
     fn arm(&mut self, now: u64) {
         let mut next = now + timer::frequency() / TICKS_PER_SECOND;
-        let (ready, turns) = (this().queue.ready(), &self.turns);
+        let (ready, turns) = (percpu::this().queue.ready(), &self.turns);
         if ready & !(1 << turns.current()) != 0 {
             next = if turns.has_woken(ready) { now } else { next.min(turns.ends()) };
         }

@@ -14,9 +14,6 @@ use alloc::vec::Vec;
 use shared_abi::layout::{GICD, GICR, RTC, Range, UART_NS};
 use vm_fdt::{Error, FdtWriter};
 
-/// The most that a guest's tree may take, from the start of its RAM on.
-pub const MAX_SIZE: usize = 0x1_0000;
-
 const GIC_PHANDLE: u32 = 1;
 const CLOCK_PHANDLE: u32 = 2;
 // Interrupt specifiers: kind, number, flags.
@@ -178,7 +175,7 @@ mod tests {
     #[test]
     fn the_guest_finds_its_machine() {
         let blob = built(3, true, Some(Range::new(0x4400_0000, 0x1000)));
-        assert!(blob.len() < MAX_SIZE);
+        assert!(blob.len() < crate::loader::MAX_DTB);
         let tree = Fdt::new(&blob).unwrap();
         assert_eq!(tree.chosen().bootargs(), Some("console=ttyAMA0 quiet"));
         assert_eq!(tree.chosen().stdout().unwrap().name, "pl011@9000000");

@@ -5,27 +5,32 @@
 //! GICv3, and the TEE by a mediator. What a guest finds is written down in its device tree ([`guest_dtb`]); whatever
 //! else it touches faults into the guest.
 //!
-//! | file | what |
-//! |---|---|
-//! | `main.rs` | boot, in the order in which it happens |
-//! | [`config`] | what the device tree asks for |
-//! | [`memory`], [`stage2`] | who owns which memory |
-//! | [`vm`], [`vcpu`], [`machine`] | a VM, its CPUs, its devices |
-//! | [`loader`], [`guest_dtb`], [`refill`] | what a VM starts with |
-//! | [`scheduler`], [`cpu`] | which vCPU a CPU runs |
-//! | [`trap`], [`id_registers`] | why a guest left, and what is done about it |
-//! | `entry` | the way out of a guest and the way in |
-//! | [`vgic`], [`vpl011`], [`vrtc`], [`vpsci`] | what a guest takes for hardware and firmware |
-//! | [`mediator`] | what a guest takes for the TEE |
-//! | [`console`], [`input`] | the shared console |
-//! | [`trace`] | what it tells about its steps, in trace builds |
-//! | [`firmware`], [`predictor`] | what it asks of EL3 for itself |
-//! | [`percpu`], [`lock`] | what is a CPU's own wherever code runs, and how CPUs wait for each other |
-//! | [`platform`] | MMIO, and memory by physical address |
-//! | [`arch`] | assembly and system registers |
+//! # Rooms
 //!
-//! On the host there are a fake CPU and a fake board in the place of the last two (`arch/host`, `platform/host`). The
-//! tests of all together are in `tests`: VMs whose guests do what a test says.
+//! From the highest to the lowest. Imports go down this list only, and rooms of one line do not know each other
+//! (`lab/tests/rooms` holds it). The program is `boot`: what is done, in the order in which it happens.
+//!
+//! 1. `entry`: the way out of a guest and the way in
+//! 2. `trap`: why a guest left, and what is done about it
+//! 3. `cpu`: which vCPU a CPU runs
+//! 4. `input`, `vcpu`: what is typed, and for whom; a vCPU's registers
+//! 5. `vm`: a VM, from its configuration to its end
+//! 6. `guest_dtb`, `machine`, `mediator`, `refill`, `stage2`, `wake`: what a VM consists of: its device tree, its devices,
+//!    what it takes for the TEE, its images, its memory; how its vCPUs are woken
+//! 7. `config`, `vpl011`, `vpsci`, `vrtc`: what the device tree asks for; what a guest takes for hardware and firmware
+//! 8. `loader`, `vgic`: where images go; the interrupt controller
+//! 9. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it
+//! 10. `firmware`: what is asked of EL3
+//! 11. `trace`: what the hypervisor tells about its steps, in trace builds
+//! 12. `platform`: the board: devices, and memory by physical address
+//! 13. `console`, `lock`: the shared console; how CPUs wait for each other
+//! 14. `percpu`: what is a CPU's own wherever code runs
+//! 15. `arch`: assembly and system registers
+//! 16. `memory`, `scheduler`: who owns which memory; whose turn it is
+//! 17. `address`, `interrupts`: addresses of a guest; interrupts by number
+//!
+//! On the host there are a fake CPU and a fake board (`arch/host`, `platform/host`). The tests of all together are in
+//! `tests`: VMs whose guests do what a test says.
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
@@ -41,6 +46,7 @@ pub mod firmware;
 pub mod guest_dtb;
 pub mod id_registers;
 pub mod input;
+pub mod interrupts;
 pub mod loader;
 pub mod lock;
 pub mod machine;
@@ -60,6 +66,7 @@ pub mod vm;
 pub mod vpl011;
 pub mod vpsci;
 pub mod vrtc;
+pub mod wake;
 
 #[cfg(test)]
 mod tests;

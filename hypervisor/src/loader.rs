@@ -4,12 +4,13 @@
 #![forbid(unsafe_code)]
 
 use crate::address::{Ipa, PAGE_SIZE};
-use crate::guest_dtb;
 use crate::memory::{BLOCK, GUEST_RAM};
 use alloc::format;
 use alloc::string::String;
 use shared_abi::image::{Format, ImageHeader};
 
+/// The most that a guest's device tree may take.
+pub const MAX_DTB: usize = 0x1_0000;
 /// Where a kernel goes that does not say: from RAM's start, before Linux 3.17 (booting.rst), and QEMU's loader since.
 const OLD_OFFSET: u64 = 0x8_0000;
 /// What QEMU's loader puts at RAM's start for itself (`BOOTLOADER_MAX_SIZE`), and where it puts what follows a kernel.
@@ -70,7 +71,7 @@ pub fn place(
         })?,
         (None, header) => offset(header, wish.dtb)?,
     };
-    if wish.dtb == DtbPlace::Base && start < guest_dtb::MAX_SIZE as u64 {
+    if wish.dtb == DtbPlace::Base && start < MAX_DTB as u64 {
         let ipa = Ipa(GUEST_RAM.0 + start);
         return Err(format!(
             "has its kernel at {ipa}, where its device tree is: give it triptych,dtb = \"after-kernel\""
@@ -90,7 +91,7 @@ pub fn place(
     };
     let (dtb, end) = match wish.dtb {
         DtbPlace::Base => (Some(0), end),
-        DtbPlace::AfterKernel => behind(end, BLOCK, guest_dtb::MAX_SIZE as u64),
+        DtbPlace::AfterKernel => behind(end, BLOCK, MAX_DTB as u64),
     };
     let (Some(end), Some(dtb)) = (end, dtb) else {
         return Err("has a kernel that claims more memory than there can be".into());

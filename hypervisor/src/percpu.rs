@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is a CPU's own and needed wherever code runs: its number, where its records go, how often it waited.
+//! What is a CPU's own and needed wherever code runs: its number, where its records go, how often it waited; and what
+//! other CPUs may touch of it, to wake its vCPUs ([`crate::wake`]).
 //!
 //! A CPU finds it by a register of its own (TPIDR_EL2). The `percore` crate would find it by an index that is computed
 //! at each access. Which guests the CPU runs is not in here, but behind it: [`crate::cpu::Cpu`].
 
 use crate::arch::cpu;
+use crate::scheduler::{RunQueue, SLOTS};
 #[cfg(feature = "trace")]
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[cfg(feature = "trace")]
 use shared_abi::trace::{Event, Recorder, frame::LENGTH};
 
@@ -19,6 +21,12 @@ pub const LOCK_KINDS: usize = 3;
 pub struct PerCpu {
     /// Its number.
     pub index: usize,
+    /// Those of its vCPUs that have something to do.
+    pub queue: RunQueue,
+    /// The slot of the vCPU that is loaded, and may be in its guest.
+    pub running: AtomicUsize,
+    /// It was kicked and has not looked yet: no need to kick it again.
+    pub kicked: AtomicBool,
     /// Where its records go.
     #[cfg(feature = "trace")]
     pub sink: Sink,
@@ -47,6 +55,9 @@ impl PerCpu {
     pub const fn new(index: usize) -> Self {
         Self {
             index,
+            queue: RunQueue::new(),
+            running: AtomicUsize::new(SLOTS),
+            kicked: AtomicBool::new(false),
             #[cfg(feature = "trace")]
             sink: Sink::new(),
             waits: [const { AtomicU64::new(0) }; LOCK_KINDS],

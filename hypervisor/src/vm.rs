@@ -21,6 +21,7 @@ use crate::vgic::{MAX_VCPUS, VcpuMask};
 use crate::vpl011::Pl011;
 use crate::vpsci::Start;
 use crate::vrtc::Clock;
+use crate::wake;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -192,7 +193,7 @@ impl Vm {
             seed: core::array::from_fn(|_| cpu::random()),
         };
         let tree = guest_dtb::build(&self.config, &boot).expect("the tree is well-formed by construction");
-        assert!(tree.len() <= guest_dtb::MAX_SIZE);
+        assert!(tree.len() <= loader::MAX_DTB);
         self.fill(self.placement.dtb, &tree);
         *self.tee.write() = tee;
         trace::memory::ram(Client::of(self.config.id), Owner::Vm, &self.ram);
@@ -229,7 +230,7 @@ impl Vm {
         self.ending.store(true, Ordering::Release);
         drop(power);
         for place in &self.places {
-            crate::cpu::wake(*place);
+            wake::wake(*place);
         }
     }
 
@@ -280,7 +281,7 @@ impl Vm {
                 trace::record(client, || Event::VmState { state: VmState::Reset });
                 trace::memory::ram(client, Owner::Dirty, &self.ram);
                 self.resetting.store(true, Ordering::Release);
-                crate::cpu::wake(self.places[0]);
+                wake::wake(self.places[0]);
                 return;
             }
             End::Off | End::Crash(_) => {}
@@ -342,7 +343,7 @@ impl Vm {
             let vcpu = vcpus.trailing_zeros() as usize;
             vcpus &= vcpus - 1;
             if let Some(place) = self.places.get(vcpu) {
-                crate::cpu::wake(*place);
+                wake::wake(*place);
             }
         }
     }

@@ -6,7 +6,6 @@
 pub mod console;
 #[cfg(target_os = "none")]
 pub mod heap;
-pub mod interrupts;
 pub mod memory;
 #[cfg(all(feature = "trace", target_os = "none"))]
 pub mod trace;

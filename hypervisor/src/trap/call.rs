@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::Next;
-use crate::cpu;
 use crate::machine::End;
 use crate::mediator::BySmc;
 use crate::predictor;
 use crate::trace::{Client, ON, record, refusal};
 use crate::vcpu::Vcpu;
 use crate::vpsci::{self, Outcome};
+use crate::wake;
 use shared_abi::smccc::{
     self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_VERSION, SUCCESS, in_x0,
 };
@@ -92,7 +92,7 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
         Outcome::Started(other) => {
             vcpu.frame.x[0] = in_x0(SUCCESS);
             if let Some(place) = vm.places.get(other) {
-                cpu::wake(*place);
+                wake::wake(*place);
             }
         }
         Outcome::Off => return Next::Off,

@@ -37,7 +37,6 @@ use tests::shared;
 
 use crate::trace::Client;
 use bank::Bank;
-pub use lists::Lists;
 use redistributor::{News, Redistributor};
 use shared::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 

@@ -10,8 +10,11 @@ use order::faults;
 use source::{Crate, Texts, texts};
 
 /// The crates that say an order, and the files of their programs.
-const CRATES: [(&str, &[&str]); 2] =
-    [("secure-monitor", &["boot/main.rs", "runtime/main.rs"]), ("tee-core", &["main.rs"])];
+const CRATES: [(&str, &[&str]); 3] = [
+    ("hypervisor", &["main.rs"]),
+    ("secure-monitor", &["boot/main.rs", "runtime/main.rs"]),
+    ("tee-core", &["main.rs"]),
+];
 
 fn of_workspace(name: &str) -> Texts {
     texts(&Workspace::locate().unwrap().root().join(name).join("src"))

@@ -17,7 +17,7 @@ pub fn lines(about: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// The room that a file belongs to: the folder or file of `src`. A `main.rs` in `src` itself is above all of them.
+/// The room that a file belongs to: the folder or file of `src`. What a program alone has is above all of them.
 fn room(file: &str) -> &str {
     file.split_once('/').map_or_else(|| file.trim_end_matches(".rs"), |(room, _)| room)
 }
@@ -37,8 +37,7 @@ pub fn faults(of: &Crate) -> Vec<String> {
             }
         }
     }
-    let there = of.files.keys().map(|file| room(file)).chain(of.modules.iter().map(String::as_str));
-    let there: BTreeSet<&str> = there.filter(|room| !["lib", "main"].contains(room)).collect();
+    let there: BTreeSet<&str> = of.modules.iter().map(String::as_str).collect();
     let listed: BTreeSet<&str> = level.keys().copied().collect();
     faults.extend(there.difference(&listed).map(|room| format!("lib.rs: `{room}` has no place in the order")));
     faults.extend(listed.difference(&there).map(|room| format!("lib.rs: there is no `{room}`")));

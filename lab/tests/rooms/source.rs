@@ -2,9 +2,11 @@
 //! A crate's files and what each imports of the crate, as its sources say it; what only tests compile is left out.
 
 use proc_macro2::{TokenStream, TokenTree};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, Token, UseTree, punctuated::Punctuated};
 
@@ -102,9 +104,15 @@ impl Crate {
     }
 }
 
-fn parse(file: &str, texts: &Texts) -> syn::File {
+thread_local! {
+    /// What was parsed, by its text: most of a crate is the same whenever it is read.
+    static PARSED: RefCell<HashMap<String, Rc<syn::File>>> = RefCell::default();
+}
+
+fn parse(file: &str, texts: &Texts) -> Rc<syn::File> {
     let text = texts.get(file).unwrap_or_else(|| panic!("there is no {file}"));
-    syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"))
+    let parsed = || Rc::new(syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}")));
+    PARSED.with_borrow_mut(|all| all.entry(text.clone()).or_insert_with(parsed).clone())
 }
 
 impl Tree {

@@ -4,7 +4,7 @@
 
 use super::interface::VirtualInterface;
 use crate::arch::interface::{PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER};
-use crate::platform::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
+use crate::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::vec::Vec;

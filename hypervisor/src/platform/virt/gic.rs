@@ -3,7 +3,7 @@
 //!
 //! `arm-gic` sets it up. What it has no function for (a private interrupt's active state) is written here.
 
-use crate::platform::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
+use crate::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicV3, Group, SgiTarget, SgiTargetGroup};
 use arm_gic::{IntId, Trigger};

@@ -8,6 +8,7 @@ mod model;
 pub mod shared;
 mod threads;
 
+use super::lists::Lists;
 use super::sgi::SgiRegister;
 use super::*;
 use crate::arch::host::interface::{SPURIOUS, VirtualInterface};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The board's interrupts that the hypervisor takes itself.
+//! The interrupts that the hypervisor takes itself, by INTID: the CPU's and the board's.
 
 /// Kicks another CPU out of its guest or its sleep.
 pub const KICK: u32 = 0;
