@@ -34,7 +34,7 @@ pub const MAX_VMS: usize = 64;
 pub struct Machine {
     /// Memory that nobody uses.
     pub free: FreeMemory,
-    /// The same, and where modules may lie.
+    /// Memory that nobody uses, with that where modules may lie.
     loadable: FreeMemory,
     /// All memory.
     pub memory: heapless::Vec<Range, 16>,

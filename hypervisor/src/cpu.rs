@@ -553,7 +553,7 @@ impl Local {
         timer::set(Some(next));
     }
 
-    /// The same, while nobody has anything to do.
+    /// Sets the hypervisor's timer while nobody has anything to do.
     fn arm_idle(&mut self) {
         let mut next = u64::MAX;
         for slot in &self.slots {

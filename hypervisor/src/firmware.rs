@@ -10,7 +10,7 @@ use recorded::Smc;
 #[cfg(not(feature = "trace"))]
 use smc::Smc;
 
-/// The same calls, recorded.
+/// Makes the calls, and records them.
 #[cfg(feature = "trace")]
 mod recorded {
     use super::smc;

@@ -15,8 +15,8 @@
 //! 3. `cpu`: which vCPU a CPU runs
 //! 4. `input`, `vcpu`: what is typed, and for whom; a vCPU's registers
 //! 5. `vm`: a VM, from its configuration to its end
-//! 6. `guest_dtb`, `machine`, `mediator`, `refill`, `stage2`, `wake`: what a VM consists of: its device tree, its devices,
-//!    what it takes for the TEE, its images, its memory; how its vCPUs are woken
+//! 6. `guest_dtb`, `machine`, `mediator`, `refill`, `stage2`, `wake`: what a VM consists of: its device tree, its
+//!    devices, what it takes for the TEE, its images, its memory; how its vCPUs are woken
 //! 7. `config`, `vpl011`, `vpsci`, `vrtc`: what the device tree asks for; what a guest takes for hardware and firmware
 //! 8. `loader`, `vgic`: where images go; the interrupt controller
 //! 9. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it

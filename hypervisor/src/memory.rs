@@ -89,7 +89,7 @@ impl FreeMemory {
         ram
     }
 
-    /// The same, but what was taken is lost if it is not enough.
+    /// Takes memory for a VM; if there is not enough, what was taken is lost.
     fn take_extents(&mut self, size: u64) -> Option<Ram> {
         let mut ram = Ram { extents: Vec::new() };
         let mut left = size;

@@ -102,7 +102,7 @@ impl Vcpu {
         self.vm.notify(others);
     }
 
-    /// The same, and all that is known of what is in them: for who reads it.
+    /// Brings them up to date with all that is known of what is in them: for who reads it.
     pub fn inspect(&mut self) {
         let others = self.lists.inspect(&self.vm.machine.vgic, self.index, &mut Interface);
         self.vm.notify(others);

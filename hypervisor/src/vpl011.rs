@@ -91,9 +91,9 @@ impl Text {
 /// How long an incomplete line waits for its end, in parts of a second: who writes it may have been held up in the
 /// middle, and it should stay whole.
 const WAITS: u64 = 2;
-/// The same for the echo of what was typed, which somebody wants to see,
+/// How long the echo of what was typed waits, which somebody wants to see.
 const ECHO_WAITS: u64 = 50;
-/// for so many seconds after that.
+/// For so many seconds after something was typed, what is written is its echo.
 const TYPED: u64 = 1;
 
 impl Pl011 {

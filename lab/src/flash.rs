@@ -33,7 +33,7 @@ impl Flash {
         Ok(Self { boot: firmware.read(Program::Boot)?, images })
     }
 
-    /// The same with another runtime of the monitor.
+    /// Takes another runtime of the monitor.
     pub fn with_runtime(mut self, file: &Path) -> Result<Self> {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         self.images[0] = (Image::Bl31, bytes);

@@ -99,12 +99,12 @@ impl Kit {
         Self::on(&Stack::Ours, workspace, scenario, None, progress)
     }
 
-    /// The same with layers that write records.
+    /// Builds and fetches for a scenario, with layers that write records.
     pub fn traced(workspace: &Workspace, scenario: &Scenario, tracing: Tracing, progress: &Progress) -> Result<Self> {
         Self::on(&Stack::Ours, workspace, scenario, Some(tracing), progress)
     }
 
-    /// The same on layers of a user's own; ours trace if that is asked for.
+    /// Builds and fetches for a scenario on layers of a user's own; ours trace if that is asked for.
     pub fn on(
         stack: &Stack,
         workspace: &Workspace,
@@ -146,7 +146,7 @@ impl Kit {
         Self::build(workspace, &Program::ALL, linux, progress)
     }
 
-    /// The same with layers that check that nothing overflows and that what they assert is so.
+    /// Takes layers that check that nothing overflows and that what they assert is so.
     pub fn checked(self, workspace: &Workspace, progress: &Progress) -> Result<Self> {
         let mut kit = self;
         for layer in Program::LAYERS {
@@ -175,23 +175,23 @@ impl Kit {
         }
     }
 
-    /// The same on layers of a user's own.
+    /// Takes layers of a user's own.
     pub fn and_stack(self, stack: Stack) -> Self {
         Self { stack, ..self }
     }
 
-    /// The same with another TEE.
+    /// Takes another TEE.
     pub fn and_tee(self, tee: &Path) -> Self {
         Self { tee: Some(tee.to_path_buf()), ..self }
     }
 
-    /// The same with raw images in the places of TEE and normal world, where they are given.
+    /// Takes raw images in the places of TEE and normal world, where they are given.
     pub fn and_images(self, tee: Option<&Path>, normal_world: Option<&Path>) -> Self {
         let tee = tee.map(Path::to_path_buf).or(self.tee);
         Self { tee, normal_world: normal_world.map(Path::to_path_buf), ..self }
     }
 
-    /// The same with another runtime of the monitor, and another program in the probe's place.
+    /// Takes another runtime of the monitor, and another program in the probe's place.
     pub fn with_worlds(self, runtime: &Path, normal_world: &Path) -> Self {
         Self { runtime: Some(runtime.to_path_buf()), normal_world: Some(normal_world.to_path_buf()), ..self }
     }

@@ -134,7 +134,7 @@ pub fn run(scenario: &Scenario, cpu: &str, prepared: &Prepared, screen: &mut dyn
     Ok(Outcome::of(scenario, prepared, witness, end))
 }
 
-/// The same without a screen, while `read` reads what QEMU logs.
+/// Runs a scenario without a screen, while `read` reads what QEMU logs.
 pub fn run_logged<T: Send>(
     scenario: &Scenario,
     cpu: &str,

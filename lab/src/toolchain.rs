@@ -19,7 +19,7 @@ pub const TARGET: &str = "aarch64-unknown-none-softfloat";
 pub enum Profile {
     /// What the machine boots.
     Firmware,
-    /// The same with overflow checks and debug assertions.
+    /// What it boots to be checked: with overflow checks and debug assertions.
     Checked,
 }
 

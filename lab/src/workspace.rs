@@ -96,12 +96,12 @@ impl Workspace {
         &self.root
     }
 
-    /// The same, but programs are built from the workspace in another folder.
+    /// Has programs built from the workspace in another folder.
     pub fn with_sources(&self, folder: PathBuf) -> Self {
         Self { sources: Some(folder), ..self.clone() }
     }
 
-    /// The same with another folder for what can be made again.
+    /// Takes another folder for what can be made again.
     pub fn with_target(&self, target: PathBuf) -> Self {
         Self { target, ..self.clone() }
     }

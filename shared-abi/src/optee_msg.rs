@@ -184,7 +184,7 @@ impl MsgParam {
         self.attr & ATTR_META != 0
     }
 
-    /// The same parameter, marked as the protocol's own.
+    /// Marks the parameter as the protocol's own.
     pub const fn meta(self) -> Self {
         Self { attr: self.attr | ATTR_META, ..self }
     }

@@ -49,7 +49,7 @@ function_ids! {
     OPTEE_SMC_CALL_WITH_ARG = 0x3200_0004;
     /// A message with the RPC's message behind it.
     OPTEE_SMC_CALL_WITH_RPC_ARG = 0x3200_0012;
-    /// The same in registered memory: cookie in x1 and x2, offset in x3.
+    /// Both messages in registered memory: cookie in x1 and x2, offset in x3.
     OPTEE_SMC_CALL_WITH_REGD_ARG = 0x3200_0013;
 }
 

@@ -12,9 +12,9 @@ pub mod device {
     pub const UUID: Uuid = uuid!("7011a688-ddde-4053-a5a9-7b3c4ddf13b8");
     /// Out: memref of UUIDs, 16 octets each. Devices that do not need tee-supplicant.
     pub const CMD_GET_DEVICES: u32 = 0;
-    /// The same for devices that do need tee-supplicant.
+    /// Out: memref of UUIDs. Devices that do need tee-supplicant.
     pub const CMD_GET_DEVICES_SUPP: u32 = 1;
-    /// The same for devices that need an RPMB.
+    /// Out: memref of UUIDs. Devices that need an RPMB.
     pub const CMD_GET_DEVICES_RPMB: u32 = 2;
 }
 

@@ -108,7 +108,7 @@ impl<'a> Message<'a> {
         TeeResult(header.ret)
     }
 
-    /// The same the other way: `self` is the shadow of an RPC, `answer` is the guest's. Only what the shadow's own
+    /// Takes the answer to an RPC: `self` is its shadow, `answer` is the guest's. Only what the shadow's own
     /// attributes call an output is taken.
     pub fn take_answer(&self, answer: &Message<'_>, result: (TeeResult, u32)) {
         let (ret, ret_origin) = result;

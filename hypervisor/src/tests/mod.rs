@@ -133,7 +133,7 @@ impl Host {
         Self { cpus: (0..cpus).map(|_| None).collect(), vms }
     }
 
-    /// The same, with the first CPU in the first VM, which has its turn from now on.
+    /// Makes a machine whose first CPU is in the first VM, which has its turn from now on.
     fn started(cpus: usize, vcpus: &[usize]) -> Self {
         let mut host = Self::new(cpus, vcpus);
         host.begin(0);

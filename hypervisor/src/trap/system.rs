@@ -14,7 +14,7 @@ use spin::Once;
 pub enum Done {
     /// It is done: on to the next instruction.
     Next,
-    /// The same, but not before other vCPUs have looked.
+    /// It is done: on to the next instruction when other vCPUs have looked.
     NextLater,
     /// It no longer traps: run it again.
     Again,

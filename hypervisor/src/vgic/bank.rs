@@ -71,11 +71,11 @@ pub struct Bank {
     pub offered: Flags,
     /// Some vCPU holds it.
     pub held: Flags,
-    /// Wishes to whoever holds it: be active, be inactive, be no longer pending.
+    /// A wish to whoever holds it: it is to be active.
     pub activate: Flags,
-    /// As above.
+    /// A wish to whoever holds it: it is to be inactive.
     pub deactivate: Flags,
-    /// As above.
+    /// A wish to whoever holds it: it is no longer to be pending.
     pub withdraw: Flags,
     /// GICx_IPRIORITYR.
     priority: [AtomicU8; 32],
@@ -170,7 +170,7 @@ impl Bank {
         self.ready_with(enabled_groups, self.line.get() & !self.edge.get())
     }
 
-    /// The same, if these are the levels that are up.
+    /// Those that are [ready](Self::ready) if these are the levels that are up.
     #[inline]
     pub fn ready_with(&self, enabled_groups: u32, levels: u32) -> u32 {
         let pending = (self.latched.get() | levels) & self.enabled.get();

@@ -10,9 +10,9 @@ use core::sync::atomic::Ordering::SeqCst;
 pub const IIDR: u32 = 0x43B;
 /// GICx_PIDR4 to 7, 0 to 3, and GICx_CIDR0 to 3, as QEMU's: a GICv3 of Arm's design.
 const IDENTIFICATION: [u8; 12] = [0x44, 0, 0, 0, 0, 0xB4, 0x3B, 0, 0x0D, 0xF0, 0x05, 0xB1];
-/// GICx_PIDR0: a distributor's part number and a redistributor's.
+/// GICD_PIDR0: a distributor's part number.
 pub const DISTRIBUTOR: u8 = 0x92;
-/// As above.
+/// GICR_PIDR0: a redistributor's.
 pub const REDISTRIBUTOR: u8 = 0x93;
 
 /// The identification registers, at the same offsets from 0xFFD0 on in both.

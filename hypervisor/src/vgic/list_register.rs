@@ -32,14 +32,14 @@ pub(super) fn compose(intid: u32, bank: &Bank, state: u64, linked: bool) -> u64 
     value
 }
 
-/// The same with the priority and group that the interrupt has now: of a pending one, what is acknowledged counts.
+/// Gives a list register the priority and group that its interrupt has now: when it is acknowledged, they count.
 #[inline]
 pub(super) fn with_configuration(value: u64, intid: u32, bank: &Bank) -> u64 {
     let group = if bank.group.get() & 1 << (intid % 32) != 0 { GROUP1 } else { 0 };
     value & !(PRIORITY | GROUP1) | group | u64::from(bank.priority(intid)) << 48
 }
 
-/// The same, such that the hypervisor hears of its end, until which a physical interrupt stays active.
+/// Has the hypervisor hear of the end of what is in a list register, until which a physical interrupt stays active.
 #[inline]
 pub(super) fn with_maintenance(value: u64) -> u64 {
     if value & HW != 0 { value & !LINK | EOI } else { value | EOI }

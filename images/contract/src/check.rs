@@ -51,7 +51,7 @@ impl Answer {
         let _ = write!(self, " {name}={value}");
     }
 
-    /// The same, hexadecimal.
+    /// Adds a value, hexadecimal.
     pub fn hex(&mut self, name: &str, value: impl fmt::LowerHex) {
         let _ = write!(self, " {name}={value:#x}");
     }

@@ -103,7 +103,7 @@ pub struct Figure {
     pub flash: Option<Other>,
 }
 
-/// The same figure of another flash.
+/// A figure as it is on another flash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Other {
     /// The median of its samples.

@@ -66,7 +66,7 @@ fn has(line: &Line, part: &str) -> bool {
     line.text.to_lowercase().contains(&part.to_lowercase())
 }
 
-/// The same damage, done to another image.
+/// Does the damage to another image.
 fn same_to(damage: Damage, image: Image) -> Damage {
     match damage {
         Damage::Flip(_) => Damage::Flip(image),

@@ -43,7 +43,7 @@ pub struct Question {
 pub enum Kind {
     /// A number that is the same whatever the machine does.
     Number,
-    /// The same, made of the addresses of buffers as well.
+    /// A number that the addresses of buffers are part of.
     Place,
     /// An amount of memory.
     Size,

@@ -52,7 +52,7 @@ impl Sheet {
         Self::parse(&text, file, asked, included)
     }
 
-    /// The same for a text.
+    /// Reads a sheet that is given as text.
     pub fn parse(text: &str, file: &Path, asked: &str, included: &Path) -> Result<Self> {
         let asked: Value = toml::from_str(asked).context("the checker's own questions can't be read")?;
         let given = DeTable::parse(text).map_err(|error| Error::from_toml(file, text, &error))?;

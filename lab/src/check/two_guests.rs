@@ -55,7 +55,7 @@ fn hypervisor(outcome: &Outcome) -> String {
     outcome.lines.iter().filter(|line| line.speaker == "HYP").map(|line| format!("{line}\n")).collect()
 }
 
-/// The same scripts in a VM with other memory.
+/// Plays the scripts in a VM with other memory.
 fn with_memory(scenario: &Scenario, memory: Size) -> Scenario {
     let mut scenario = scenario.clone();
     if let Some(bob) = scenario.vms.iter_mut().find(|vm| vm.name == "bob") {

@@ -138,7 +138,7 @@ impl Table {
         Ok(table)
     }
 
-    /// The same sequences for one TEE that nothing is recorded of.
+    /// Keeps the sequences, for one TEE that nothing is recorded of.
     pub fn of_one(self, tee: &str) -> Self {
         let sequences = self.sequences.into_iter().map(|sequence| Sequence { cells: BTreeMap::new(), ..sequence });
         let tees = vec![Tee { name: tee.to_owned(), features: Vec::new() }];

@@ -293,7 +293,7 @@ impl Event {
         Self::last_words(format_args!("{words}"))
     }
 
-    /// The same, of words that are still to be put together.
+    /// An event's last words, which are still to be put together.
     pub fn last_words(words: fmt::Arguments<'_>) -> Self {
         let mut text = Text { bytes: [0; 64], len: 0 };
         // What does not fit is left out.

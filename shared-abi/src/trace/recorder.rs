@@ -50,7 +50,7 @@ impl Recorder {
         self.write_encoded(time, client, &event.encode(), print);
     }
 
-    /// The same, for a writer that is out of line itself and so must not know every event.
+    /// Writes an event that is encoded: for a writer that is out of line itself and so must not know every event.
     #[inline(always)]
     pub fn write_encoded(&mut self, time: u64, client: u16, event: &Encoded, print: impl FnOnce(&[u8; LENGTH])) {
         match &mut self.sink {

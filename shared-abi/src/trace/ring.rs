@@ -78,7 +78,7 @@ impl Writer {
         self.write_words(&record.to_words());
     }
 
-    /// The same, of a record as it stands in memory.
+    /// Writes a record as it stands in memory.
     #[inline(always)]
     pub fn write_words(&mut self, record: &[u64; WORDS]) {
         if let Some(place) = self.words.get(self.next..self.next + WORDS) {

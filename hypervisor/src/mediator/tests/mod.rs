@@ -223,7 +223,7 @@ impl Guest {
         Self::of(FakeTee::new(shadow), shadow)
     }
 
-    /// The same without RPC messages behind the calls' own.
+    /// VM 3, of a TEE without RPC messages behind the calls' own.
     fn old() -> Self {
         let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
         Self::of(FakeTee { caps: 0x1F, rpc_params: 0, ..FakeTee::new(shadow) }, shadow)

@@ -16,7 +16,7 @@ enum Habit {
     Busy,
     /// It works for so long, then sleeps for so long.
     Regular { work: u64, sleep: u64 },
-    /// The same, each time for up to twice as long.
+    /// It works, then sleeps, each time for up to twice as long.
     ByChance { work: u64, sleep: u64 },
     /// It works, and sleeps for a moment so long after it got the CPU back, when others have slept and are to wake.
     Lurks { after: u64, nap: u64 },

@@ -45,7 +45,7 @@ impl Vm {
         }
     }
 
-    /// The same, with all interrupts enabled, and CPU interfaces that let all through.
+    /// A VM with all interrupts enabled, and CPU interfaces that let all through.
     fn enabled(vcpus: usize, list_registers: usize) -> Self {
         let mut vm = Self::new(vcpus, list_registers);
         vm.gicd(0, 2);

@@ -47,7 +47,7 @@ impl Snippet {
         self.run_with(skip, registers)
     }
 
-    /// The same with another way to go on from what it faults on.
+    /// Runs it with another way to go on from what it faults on.
     pub fn run_with(self, resume: Resume, registers: &[u64]) -> Ran {
         let mut x = [0; REGISTERS];
         x[..registers.len()].copy_from_slice(registers);

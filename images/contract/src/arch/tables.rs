@@ -60,7 +60,7 @@ pub static FIRST_TABLE: Table = {
     entries[1] = 0x4000_0000 | BLOCK | attribute::MEMORY | attribute::NEVER_BY_EL0;
     Table(UnsafeCell::new(entries))
 };
-/// The same for an MMU that reads its tables the other way round (SCTLR_EL1.EE), without the window.
+/// The first table for an MMU that reads its tables the other way round (SCTLR_EL1.EE), without the window.
 pub static FIRST_TABLE_BIG: Table = {
     let mut entries = [0; ENTRIES];
     let device = BLOCK | attribute::DEVICE | attribute::ACCESSED | attribute::NEVER_BY_EL1 | attribute::NEVER_BY_EL0;

@@ -65,7 +65,7 @@ fn show(answer: &mut Answer, ran: &Ran, base: u64) {
     }
 }
 
-/// The same without FAR, which some exceptions leave as it was.
+/// Says which exceptions there were, without FAR, which some leave as it was.
 fn classes(answer: &mut Answer, ran: &Ran) {
     answer.exceptions("", &ran.caught);
 }

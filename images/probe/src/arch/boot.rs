@@ -9,7 +9,7 @@ use core::arch::global_asm;
 
 /// SCTLR_EL1 with MMU and data cache off: what Armv8.0 reserves as 1, and instruction cache on (Arm ARM D24.2.118).
 const SCTLR_EL1: u64 = 0x30D0_0800 | (1 << 12);
-/// The same for EL2.
+/// SCTLR_EL2 with MMU and data cache off, and instruction cache on.
 const SCTLR_EL2: u64 = 0x30C5_0830 | (1 << 12);
 /// HCR_EL2: EL1 is AArch64; nothing is trapped.
 const HCR_EL2: u64 = 1 << 31;

@@ -29,7 +29,7 @@ coded! {
 coded! {
     /// How two numbers must be to each other.
     Relation, "relation" {
-        /// The same.
+        /// They are equal.
         Is = 0, "is";
         /// Different.
         IsNot = 1, "is-not";

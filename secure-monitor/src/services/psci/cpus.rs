@@ -23,7 +23,7 @@ const ON: u8 = AffinityInfo::On as u8;
 const OFF: u8 = AffinityInfo::Off as u8;
 /// CPU_ON was called; the CPU has not begun yet.
 const ON_PENDING: u8 = AffinityInfo::OnPending as u8;
-/// The same, but where the CPU begins is said in a moment only.
+/// CPU_ON was called, and has yet to say where the CPU begins.
 const CLAIMED: u8 = ON_PENDING | 1 << 7;
 /// What AFFINITY_INFO says of a state.
 const INFO: u8 = 0b11;

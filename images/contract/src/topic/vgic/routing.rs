@@ -27,7 +27,7 @@ fn look() {
     WORDS.set(1, gic::ack());
 }
 
-/// The same, in WFI; its own virtual timer ends that in any case.
+/// Waits in WFI, which its own virtual timer ends in any case.
 fn sleep() {
     gic::init_cpu();
     gic::open(gic::VIRTUAL_TIMER, 0xF0, 0);
