@@ -10,6 +10,7 @@ use hypervisor::address::PAGE_SIZE;
 use hypervisor::arch;
 use hypervisor::arch::aarch64::mmu::{Map, Use};
 use hypervisor::arch::aarch64::stack::Stacks;
+use hypervisor::clock;
 use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu;
 use hypervisor::entry;
@@ -141,7 +142,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     vm::publish(vms);
 
     // 7. Guests.
-    vm::clock();
+    clock::machine();
     console::lock().wire().set_receive_interrupt(true);
     GO.store(true, Ordering::Release);
     wake::kick_others();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The one console that all share: the VMs' lines and the hypervisor's, each prefixed with who speaks.
 //!
-//! A VM's output arrives in pieces ([`crate::vpl011`] gathers lines). A piece without a line end, such as a prompt,
-//! leaves its line open: the same VM may go on with it, anybody else begins a new one.
+//! A VM's output arrives in pieces ([`crate::device::pl011`] gathers lines). A piece without a line end, such as a
+//! prompt, leaves its line open: the same VM may go on with it, anybody else begins a new one.
 #![forbid(unsafe_code)]
 
 use core::fmt::{self, Write};

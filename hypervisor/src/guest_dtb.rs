@@ -6,18 +6,18 @@
 #![forbid(unsafe_code)]
 
 use crate::config::VmConfig;
+use crate::device::pl011::Pl011;
+use crate::device::{CLOCK_PHANDLE, Devices, node_name};
 use crate::memory::GUEST_RAM;
 use crate::vgic::redistributor::STRIDE;
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use shared_abi::layout::{GICD, GICR, RTC, Range, UART_NS};
+use shared_abi::layout::{GICD, GICR, Range};
 use vm_fdt::{Error, FdtWriter};
 
 const GIC_PHANDLE: u32 = 1;
-const CLOCK_PHANDLE: u32 = 2;
 // Interrupt specifiers: kind, number, flags.
-const SPI: u32 = 0;
 const PPI: u32 = 1;
 const LEVEL_HIGH: u32 = 4;
 /// PSCI 1.0 and later share one compatible string; 0.2's helps older kernels.
@@ -43,7 +43,7 @@ pub fn build(vm: &VmConfig, boot: &Boot) -> Result<Vec<u8>, Error> {
     fdt.property_u32("#address-cells", 2)?;
     fdt.property_u32("#size-cells", 2)?;
     chosen(&mut fdt, vm, boot)?;
-    node(&mut fdt, "aliases", |fdt| fdt.property_string("serial0", "/pl011@9000000"))?;
+    node(&mut fdt, "aliases", |fdt| fdt.property_string("serial0", &console()))?;
     node(&mut fdt, &format!("memory@{:x}", GUEST_RAM.0), |fdt| {
         fdt.property_string("device_type", "memory")?;
         fdt.property_array_u64("reg", &[GUEST_RAM.0, vm.memory])
@@ -66,6 +66,11 @@ pub fn build(vm: &VmConfig, boot: &Boot) -> Result<Vec<u8>, Error> {
     fdt.finish()
 }
 
+/// The path of what the guest prints on.
+fn console() -> String {
+    format!("/{}", node_name::<Pl011>())
+}
+
 fn node(fdt: &mut FdtWriter, name: &str, body: impl FnOnce(&mut FdtWriter) -> Result<(), Error>) -> Result<(), Error> {
     let node = fdt.begin_node(name)?;
     body(fdt)?;
@@ -77,7 +82,7 @@ fn chosen(fdt: &mut FdtWriter, vm: &VmConfig, boot: &Boot) -> Result<(), Error> 
         if !vm.bootargs.is_empty() {
             fdt.property_string("bootargs", &vm.bootargs)?;
         }
-        fdt.property_string("stdout-path", "/pl011@9000000")?;
+        fdt.property_string("stdout-path", &console())?;
         if let Some(initrd) = boot.initrd {
             fdt.property_u64("linux,initrd-start", initrd.base)?;
             fdt.property_u64("linux,initrd-end", initrd.end())?;
@@ -130,29 +135,12 @@ fn devices(fdt: &mut FdtWriter, vm: &VmConfig) -> Result<(), Error> {
         fdt.property_string("clock-output-names", "clk24mhz")?;
         fdt.property_phandle(CLOCK_PHANDLE)
     })?;
-    node(fdt, "pl011@9000000", |fdt| {
-        amba(fdt, "arm,pl011", UART_NS, 1)?;
-        fdt.property_array_u32("clocks", &[CLOCK_PHANDLE, CLOCK_PHANDLE])?;
-        fdt.property_string_list("clock-names", ["uartclk", "apb_pclk"].map(ToString::to_string).to_vec())
-    })?;
-    node(fdt, "pl031@9010000", |fdt| {
-        amba(fdt, "arm,pl031", RTC, 2)?;
-        fdt.property_u32("clocks", CLOCK_PHANDLE)?;
-        fdt.property_string("clock-names", "apb_pclk")
-    })
-}
-
-/// What all PrimeCell devices have.
-fn amba(fdt: &mut FdtWriter, compatible: &str, range: Range, spi: u32) -> Result<(), Error> {
-    fdt.property_string_list("compatible", [compatible, "arm,primecell"].map(ToString::to_string).to_vec())?;
-    fdt.property_array_u64("reg", &[range.base, range.size])?;
-    fdt.property_array_u32("interrupts", &[SPI, spi, LEVEL_HIGH])
+    Devices::describe(fdt)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
     use fdt::Fdt;
     use shared_abi::client::VmId;
 

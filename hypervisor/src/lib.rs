@@ -17,10 +17,10 @@
 //! 5. `vm`: a VM, from its configuration to its end
 //! 6. `guest_dtb`, `machine`, `mediator`, `refill`, `stage2`, `wake`: what a VM consists of: its device tree, its
 //!    devices, what it takes for the TEE, its images, its memory; how its vCPUs are woken
-//! 7. `config`, `vpl011`, `vpsci`, `vrtc`: what the device tree asks for; what a guest takes for hardware and firmware
+//! 7. `config`, `device`, `vpsci`: what the device tree asks for; what a guest takes for hardware and firmware
 //! 8. `loader`, `vgic`: where images go; the interrupt controller
 //! 9. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it
-//! 10. `firmware`: what is asked of EL3
+//! 10. `clock`, `firmware`: the machine's time; what is asked of EL3
 //! 11. `trace`: what the hypervisor tells about its steps, in trace builds
 //! 12. `platform`: the board: devices, and memory by physical address
 //! 13. `console`, `lock`: the shared console; how CPUs wait for each other
@@ -37,9 +37,11 @@ extern crate alloc;
 
 pub mod address;
 pub mod arch;
+pub mod clock;
 pub mod config;
 pub mod console;
 pub mod cpu;
+pub mod device;
 #[cfg(target_os = "none")]
 pub mod entry;
 pub mod firmware;
@@ -63,9 +65,7 @@ pub mod trap;
 pub mod vcpu;
 pub mod vgic;
 pub mod vm;
-pub mod vpl011;
 pub mod vpsci;
-pub mod vrtc;
 pub mod wake;
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //! A virtual machine: from its configuration to its end.
 
 use crate::address::Ipa;
-use crate::arch::{cpu, mmu, one_per_machine, timer};
+use crate::arch::{cpu, mmu, one_per_machine};
 use crate::config::VmConfig;
+use crate::device::Effect;
+use crate::device::pl011::Pl011;
 use crate::firmware;
 use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
@@ -18,9 +20,7 @@ use crate::scheduler::Place;
 use crate::stage2::Tables;
 use crate::trace::{self, Client};
 use crate::vgic::{MAX_VCPUS, VcpuMask};
-use crate::vpl011::Pl011;
 use crate::vpsci::Start;
-use crate::vrtc::Clock;
 use crate::wake;
 use alloc::boxed::Box;
 use alloc::format;
@@ -199,7 +199,7 @@ impl Vm {
         trace::memory::ram(Client::of(self.config.id), Owner::Vm, &self.ram);
         // What CPUs remember of an earlier life is wrong now.
         mmu::flush_guest(self.vttbr());
-        self.machine.reset(self.config.id, start);
+        self.machine.reset(start);
         self.ending.store(false, Ordering::Release);
     }
 
@@ -351,34 +351,38 @@ impl Vm {
     /// Takes what is to be printed out of the UART and prints it, while the guest goes on with the device.
     pub fn print(&self) {
         let _printer = self.printer.lock();
-        let (text, _) = self.machine.with_uart(Pl011::take);
+        let (text, _) = self.machine.devices.uart.with(&self.machine.vgic, Pl011::take);
         if let Some(text) = text {
             text.print(&mut platform::console::lock());
         }
     }
 
-    /// When an incomplete line has waited for its end long enough.
-    pub fn line_due(&self) -> Option<u64> {
-        self.machine.with_uart(|uart| uart.due(timer::frequency())).0
+    /// Does what one of its devices calls for. When they have to be looked at, if it calls for that.
+    #[cold]
+    pub fn act(&self, effect: Effect) -> Option<u64> {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Due => return self.machine.devices.deadline(),
+            Effect::Text => self.print(),
+            Effect::Lost => {
+                let (lost, _) = self.machine.devices.uart.with(&self.machine.vgic, Pl011::take_lost);
+                if lost != 0 {
+                    log::info!("{}: {lost} bytes typed for it are lost", self.config.id);
+                }
+            }
+        }
+        None
     }
 
     /// Looks after its devices: prints a line that has waited for its end long enough, raises an alarm that is due.
     /// When to look again.
     pub fn look_at_devices(&self, now: u64) -> Option<u64> {
-        let mut line = self.line_due();
-        if line.is_some_and(|line| line <= now) {
-            // Its end may have come meanwhile, and another one begun.
-            self.print();
-            line = None;
-        }
-        let clock = clock();
-        let (alarm, vcpus) = self.machine.with_rtc(|rtc| {
-            rtc.tick(clock.seconds(now));
-            rtc.due()
+        let machine = &self.machine;
+        machine.devices.look(&machine.vgic, now, |effect, vcpus| {
+            self.notify(vcpus);
+            self.act(effect);
         });
-        self.notify(vcpus);
-        let alarm = alarm.map(|alarm| clock.count(alarm));
-        [line, alarm].into_iter().flatten().min()
+        machine.devices.deadline()
     }
 
     /// Logs a mistake of the guest, unless it has made many.
@@ -424,18 +428,4 @@ pub fn all() -> &'static [&'static Vm] {
 pub fn publish(all: alloc::vec::Vec<&'static Vm>) {
     living().store(all.len(), Ordering::Release);
     vms().call_once(|| all);
-}
-
-one_per_machine! {
-    /// Where the machine's clock is kept.
-    fn clock_once() -> &'static Once<Clock> = Once::new();
-}
-
-/// The machine's clock, which begins when this is asked first.
-pub fn clock() -> Clock {
-    *clock_once().call_once(|| Clock {
-        start: platform::rtc::seconds().into(),
-        count: timer::now(),
-        frequency: timer::frequency(),
-    })
 }

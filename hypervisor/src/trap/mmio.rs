@@ -5,14 +5,14 @@
 use super::instruction::{Element, Transfer};
 use super::syndrome::Access;
 use crate::address::Ipa;
-use crate::arch::{guest, pstate, timer};
+use crate::arch::{guest, pstate};
+use crate::device::{Devices, Effect};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use crate::vgic::{Concerned, VcpuMask};
-use crate::vm::{self, Vm};
-use crate::vpl011::{Effect, Pl011};
+use crate::vm::Vm;
 use core::sync::atomic::Ordering;
-use shared_abi::layout::{GICD, GICR, RTC, UART_NS};
+use shared_abi::layout::{GICD, GICR};
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,9 +175,8 @@ fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
 
 /// Whether a device is there.
 pub fn is_device(vcpu: &Vcpu, ipa: u64) -> bool {
-    UART_NS.holds(ipa, 1)
+    Devices::has(ipa)
         || GICD.holds(ipa, 1)
-        || RTC.holds(ipa, 1)
         || GICR.holds(ipa, 1) && vcpu.vm.machine.vgic.has_redistributor(ipa - GICR.base)
 }
 
@@ -190,14 +189,11 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
             look(vcpu, machine.vgic.distributor_holders(offset))?;
         }
         Ok(machine.vgic.read_distributor(offset, width))
-    } else if UART_NS.holds(ipa, 1) {
-        let offset = ipa - UART_NS.base;
-        let (value, vcpus) = machine.with_uart(|uart| uart.read(offset));
+    } else if Devices::is_first(ipa) {
+        let ((value, effect), vcpus) = machine.devices.read_first(&machine.vgic, ipa);
         vcpu.notify(vcpus);
-        if offset == 0 {
-            say_lost(vcpu.vm);
-        }
-        Ok(u64::from(value))
+        act(vcpu.vm, effect);
+        Ok(value.into())
     } else {
         read_other(vcpu, ipa, width)
     }
@@ -211,15 +207,12 @@ fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
         if is_state(offset & 0xFFFF) {
             look(vcpu, machine.vgic.redistributor_holders(offset))?;
         }
-        machine.vgic.read_redistributor(vcpu.index, vcpu.timers(), offset, width).ok_or(Outcome::Nobody)
-    } else if RTC.holds(ipa, 1) {
-        let now = vm::clock().seconds(timer::now());
-        let (value, vcpus) = machine.with_rtc(|rtc| rtc.read(ipa - RTC.base, now));
-        vcpu.notify(vcpus);
-        Ok(u64::from(value))
-    } else {
-        Err(Outcome::Nobody)
+        return machine.vgic.read_redistributor(vcpu.index, vcpu.timers(), offset, width).ok_or(Outcome::Nobody);
     }
+    let ((value, effect), vcpus) = machine.devices.read_other(&machine.vgic, ipa).ok_or(Outcome::Nobody)?;
+    vcpu.notify(vcpus);
+    act(vcpu.vm, effect);
+    Ok(value.into())
 }
 
 /// Brings what a register of states shows up to date, where others hold it, too.
@@ -236,25 +229,13 @@ fn look(vcpu: &mut Vcpu, holders: VcpuMask) -> Result<(), Outcome> {
     Ok(())
 }
 
-/// Says how much of what was typed is lost before what the guest has just read.
-#[cold]
-fn say_lost(vm: &Vm) {
-    let (lost, _) = vm.machine.with_uart(Pl011::take_lost);
-    if lost != 0 {
-        log::info!("{}: {lost} bytes typed for it are lost", vm.config.id);
-    }
-}
-
 #[inline(always)]
 fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
     let machine = &vcpu.vm.machine;
-    if UART_NS.holds(ipa, 1) {
-        let (effect, vcpus) = machine.with_uart(|uart| uart.write(ipa - UART_NS.base, value as u32, timer::now));
+    if Devices::is_first(ipa) {
+        let (effect, vcpus) = machine.devices.write_first(&machine.vgic, ipa, value as u32);
         vcpu.notify(vcpus);
-        if effect != Effect::Nothing {
-            return wrote(vcpu.vm, effect);
-        }
-        Outcome::Done
+        act(vcpu.vm, effect)
     } else {
         write_other(vcpu, ipa, width, value)
     }
@@ -266,20 +247,16 @@ fn write_other(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
     if GICD.holds(ipa, 1) {
         let concerned = machine.vgic.write_distributor(ipa - GICD.base, width, value);
         return settle(vcpu, concerned);
-    } else if GICR.holds(ipa, 1) {
+    }
+    if GICR.holds(ipa, 1) {
         let concerned = machine.vgic.write_redistributor(ipa - GICR.base, width, value);
         return concerned.map_or(Outcome::Nobody, |concerned| settle(vcpu, concerned));
-    } else if RTC.holds(ipa, 1) {
-        let clock = vm::clock();
-        let now = clock.seconds(timer::now());
-        let (due, vcpus) = machine.with_rtc(|rtc| {
-            rtc.write(ipa - RTC.base, value as u32, now);
-            rtc.due()
-        });
-        vcpu.notify(vcpus);
-        return due.map_or(Outcome::Done, |due| Outcome::Due(clock.count(due)));
     }
-    Outcome::Nobody
+    let Some((effect, vcpus)) = machine.devices.write_other(&machine.vgic, ipa, value as u32) else {
+        return Outcome::Nobody;
+    };
+    vcpu.notify(vcpus);
+    act(vcpu.vm, effect)
 }
 
 #[inline(always)]
@@ -287,14 +264,15 @@ fn settle(vcpu: &mut Vcpu, concerned: Concerned) -> Outcome {
     if vcpu.concern(concerned) { Outcome::DoneLater } else { Outcome::Done }
 }
 
-/// A line of output is complete, or has been begun.
+/// Does what a device calls for.
+#[inline(always)]
+fn act(vm: &Vm, effect: Effect) -> Outcome {
+    if effect == Effect::Nothing { Outcome::Done } else { act_on(vm, effect) }
+}
+
 #[cold]
-fn wrote(vm: &Vm, effect: Effect) -> Outcome {
-    if effect == Effect::Line {
-        vm.print();
-        return Outcome::Done;
-    }
-    vm.line_due().map_or(Outcome::Done, Outcome::Due)
+fn act_on(vm: &Vm, effect: Effect) -> Outcome {
+    vm.act(effect).map_or(Outcome::Done, Outcome::Due)
 }
 
 /// GICx_ISPENDR to GICx_ICACTIVER: what they show may have changed in the list registers.

@@ -7,11 +7,16 @@
 //! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
 #![forbid(unsafe_code)]
 
+use super::{CLOCK_PHANDLE, Device, Effect, primecell};
+use crate::arch::timer;
 use crate::console::{Console, Wire};
 use crate::vgic::MAX_VCPUS;
 use alloc::boxed::Box;
+use alloc::string::String;
 use heapless::{Deque, Vec};
 use shared_abi::client::VmId;
+use shared_abi::layout::{Range, UART_NS};
+use vm_fdt::{Error, FdtWriter};
 
 /// Bytes of the receive FIFO when FIFOs are enabled; 1 otherwise.
 const FIFO: usize = 32;
@@ -57,15 +62,48 @@ pub struct Pl011 {
     dma: u32,
 }
 
-/// What a written byte calls for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
-    Nothing,
-    /// A line has been begun, which is not to wait for its end for ever: [`Pl011::due`].
-    Begun,
-    /// A line is complete, or as long as is held back: [`Pl011::take`].
-    Line,
+impl Device for Pl011 {
+    const NAME: &'static str = "pl011";
+    const RANGE: Range = UART_NS;
+    const SPI: u32 = 1;
+
+    fn new(vm: VmId) -> Self {
+        Self::of(vm)
+    }
+
+    fn reset(&mut self) {
+        *self = Self::of(self.vm);
+    }
+
+    #[inline(always)]
+    fn read(&mut self, offset: u64) -> (u32, Effect) {
+        let value = self.read_register(offset);
+        (value, if offset == 0 && self.lost != 0 { Effect::Lost } else { Effect::Nothing })
+    }
+
+    #[inline(always)]
+    fn write(&mut self, offset: u64, value: u32) -> Effect {
+        self.write_register(offset, value, timer::now)
+    }
+
+    #[inline(always)]
+    fn line(&self) -> bool {
+        self.raised & self.mask != 0
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.due(timer::frequency())
+    }
+
+    fn look(&mut self, now: u64) -> Effect {
+        if self.deadline().is_some_and(|due| due <= now) { Effect::Text } else { Effect::Nothing }
+    }
+
+    fn describe(node: &mut FdtWriter) -> Result<(), Error> {
+        primecell(node, "arm,pl011")?;
+        node.property_array_u32("clocks", &[CLOCK_PHANDLE, CLOCK_PHANDLE])?;
+        node.property_string_list("clock-names", ["uartclk", "apb_pclk"].map(String::from).to_vec())
+    }
 }
 
 /// What is to be printed.
@@ -97,8 +135,8 @@ const ECHO_WAITS: u64 = 50;
 const TYPED: u64 = 1;
 
 impl Pl011 {
-    /// The device out of reset.
-    pub fn new(vm: VmId) -> Self {
+    /// The device of this VM, out of reset.
+    fn of(vm: VmId) -> Self {
         Self {
             vm,
             line: Vec::new(),
@@ -117,15 +155,9 @@ impl Pl011 {
         }
     }
 
-    /// Whether the interrupt line is up.
-    #[inline]
-    pub fn interrupt(&self) -> bool {
-        self.raised & self.mask != 0
-    }
-
     /// Reads a register.
     #[inline]
-    pub fn read(&mut self, offset: u64) -> u32 {
+    fn read_register(&mut self, offset: u64) -> u32 {
         match offset {
             0x000 => self.take_received(),
             0x018 => self.flags(),
@@ -145,7 +177,7 @@ impl Pl011 {
 
     /// Writes a register, at the time `now`.
     #[inline]
-    pub fn write(&mut self, offset: u64, value: u32, now: impl FnOnce() -> u64) -> Effect {
+    fn write_register(&mut self, offset: u64, value: u32, now: impl FnOnce() -> u64) -> Effect {
         // Its registers take a page.
         match offset & 0xFFF {
             0x000 => return self.transmit(value as u8, now),
@@ -195,14 +227,14 @@ impl Pl011 {
         // There is room: who fills the line takes it next.
         let _ = self.line.push(byte);
         match begun {
-            _ if byte == b'\n' || self.line.len() >= LINE => Effect::Line,
-            true => Effect::Begun,
+            _ if byte == b'\n' || self.line.len() >= LINE => Effect::Text,
+            true => Effect::Due,
             false => Effect::Nothing,
         }
     }
 
     /// When the incomplete line has waited long enough, if there is one. `second` is so many counts.
-    pub fn due(&self, second: u64) -> Option<u64> {
+    fn due(&self, second: u64) -> Option<u64> {
         let typed = self.typed.is_some_and(|typed| self.since.saturating_sub(typed) < TYPED * second);
         let waits = second / if typed { ECHO_WAITS } else { WAITS };
         (!self.line.is_empty()).then(|| self.since + waits)
@@ -294,16 +326,16 @@ mod tests {
     const ICR: u64 = 0x44;
 
     fn device() -> Pl011 {
-        let mut uart = Pl011::new(VmId::new(1).unwrap());
-        uart.write(LCR, 0x70, || 0);
-        uart.write(CR, 0x301, || 0);
+        let mut uart = Pl011::of(VmId::new(1).unwrap());
+        uart.write_register(LCR, 0x70, || 0);
+        uart.write_register(CR, 0x301, || 0);
         uart
     }
 
     fn send(uart: &mut Pl011, text: &str) -> std::string::String {
         let mut console = Console::new(std::vec::Vec::new());
         for byte in text.bytes() {
-            if uart.write(DR, u32::from(byte), || 7) == Effect::Line {
+            if uart.write_register(DR, u32::from(byte), || 7) == Effect::Text {
                 uart.take().unwrap().print(&mut console);
             }
         }
@@ -313,7 +345,7 @@ mod tests {
     #[test]
     fn linux_recognises_it_by_its_identification() {
         let mut uart = device();
-        let id: std::vec::Vec<u32> = (0..8).map(|n| uart.read(0xFE0 + 4 * n)).collect();
+        let id: std::vec::Vec<u32> = (0..8).map(|n| uart.read_register(0xFE0 + 4 * n)).collect();
         assert_eq!(id, [0x11, 0x10, 0x34, 0x00, 0x0D, 0xF0, 0x05, 0xB1]);
     }
 
@@ -341,7 +373,7 @@ mod tests {
         assert_eq!(uart.due(1000), Some(27));
         uart.receive(b's', 5);
         uart.take();
-        uart.write(DR, u32::from(b'x'), || 1006);
+        uart.write_register(DR, u32::from(b'x'), || 1006);
         assert_eq!(uart.due(1000), Some(1506), "that was more than a second ago");
     }
 
@@ -349,17 +381,17 @@ mod tests {
     fn what_others_write_before_a_line_is_taken_comes_behind_it() {
         let mut uart = device();
         for byte in b"one\r\ntwo\nth" {
-            uart.write(DR, u32::from(*byte), || 7);
+            uart.write_register(DR, u32::from(*byte), || 7);
         }
         let mut console = Console::new(std::vec::Vec::new());
         uart.take().unwrap().print(&mut console);
         assert_eq!(console.wire(), b"[vm1] one\r\n[vm1] two\r\n[vm1] th");
         // All vCPUs of a VM at once find room.
         for _ in 0..LINE - 1 {
-            uart.write(DR, u32::from(b'x'), || 7);
+            uart.write_register(DR, u32::from(b'x'), || 7);
         }
         for _ in 0..=MAX_VCPUS {
-            assert_eq!(uart.write(DR, u32::from(b'y'), || 7), Effect::Line);
+            assert_eq!(uart.write_register(DR, u32::from(b'y'), || 7), Effect::Text);
         }
         assert_eq!(uart.take().unwrap().bytes.len(), ROOM);
     }
@@ -375,15 +407,15 @@ mod tests {
     #[test]
     fn a_received_byte_raises_the_interrupt_until_it_is_read() {
         let mut uart = device();
-        uart.write(IMSC, u32::from(RX | RT), || 0);
-        assert!(!uart.interrupt());
+        uart.write_register(IMSC, u32::from(RX | RT), || 0);
+        assert!(!uart.line());
         assert_eq!(uart.receive(b'a', 0), 0);
-        assert!(uart.interrupt());
-        assert_eq!(uart.read(MIS), u32::from(RT));
-        assert_eq!(uart.read(FR) & 1 << 4, 0);
-        assert_eq!(uart.read(DR), u32::from(b'a'));
-        assert!(!uart.interrupt());
-        assert_eq!(uart.read(FR) & 1 << 4, 1 << 4);
+        assert!(uart.line());
+        assert_eq!(uart.read_register(MIS), u32::from(RT));
+        assert_eq!(uart.read_register(FR) & 1 << 4, 0);
+        assert_eq!(uart.read_register(DR), u32::from(b'a'));
+        assert!(!uart.line());
+        assert_eq!(uart.read_register(FR) & 1 << 4, 1 << 4);
     }
 
     #[test]
@@ -392,28 +424,28 @@ mod tests {
         for byte in 0..16 {
             uart.receive(byte, 0);
         }
-        assert_eq!(uart.read(0x3C) & u32::from(RX | RT), u32::from(RX));
-        uart.read(DR);
-        assert_eq!(uart.read(0x3C) & u32::from(RX | RT), u32::from(RT));
+        assert_eq!(uart.read_register(0x3C) & u32::from(RX | RT), u32::from(RX));
+        uart.read_register(DR);
+        assert_eq!(uart.read_register(0x3C) & u32::from(RX | RT), u32::from(RT));
     }
 
     #[test]
     fn the_transmit_interrupt_comes_with_a_byte_and_is_cleared_by_the_guest() {
         let mut uart = device();
-        uart.write(IMSC, u32::from(TX), || 0);
-        assert!(!uart.interrupt());
+        uart.write_register(IMSC, u32::from(TX), || 0);
+        assert!(!uart.line());
         send(&mut uart, "x");
-        assert!(uart.interrupt());
-        uart.write(ICR, u32::from(TX), || 0);
-        assert!(!uart.interrupt());
+        assert!(uart.line());
+        uart.write_register(ICR, u32::from(TX), || 0);
+        assert!(!uart.line());
     }
 
     #[test]
     fn no_byte_is_received_before_the_guest_enables_it_nor_beyond_the_room() {
-        let mut uart = Pl011::new(VmId::new(1).unwrap());
-        uart.write(IMSC, u32::from(RX | RT), || 0);
+        let mut uart = Pl011::of(VmId::new(1).unwrap());
+        uart.write_register(IMSC, u32::from(RX | RT), || 0);
         uart.receive(b'a', 0);
-        assert!(!uart.interrupt());
+        assert!(!uart.line());
         let mut uart = device();
         for n in 0..QUEUE - 1 {
             assert_eq!(uart.receive(n as u8, 0), 0);
@@ -422,8 +454,9 @@ mod tests {
         assert!(lost[3] >= 2 && lost[3] == lost[2] + 1, "{lost:?}");
         let lost = lost[3];
         // What was there first stays, and the count is told once.
-        assert_eq!(uart.read(DR), 0);
+        assert_eq!(uart.read(DR), (0, Effect::Lost));
         assert_eq!((uart.take_lost(), uart.take_lost()), (lost, 0));
+        assert_eq!(uart.read(DR), (1, Effect::Nothing));
         assert_eq!(uart.receive(b'y', 0), 0);
     }
 }
