@@ -2,14 +2,14 @@
 //! Calls as a VM makes them: sessions, memory, pseudo-TAs, interrupts, and what other CPUs do meanwhile.
 
 use shared_abi::layout::{self, Range};
-use shared_abi::optee_msg::{ATTR_META, Cmd, Direction, MsgHeader, MsgParam, Param, RpcCmd, arg_size};
+use shared_abi::optee_msg::{self, ATTR_META, Cmd, Direction, MsgHeader, MsgParam, Param, RpcCmd, arg_size};
 use shared_abi::optee_smc::{self as smc, Rpc, SecureCaps};
 use shared_abi::pta::{device, rng, stats, vault};
 use shared_abi::tee::{Origin, TeeResult};
 use tee_core::app::pseudo::self_test;
 use tee_core::app::pseudo::stats::CMD_GET_TIME;
 use tee_core::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
-use tee_core::partition::layout::THREADS;
+use tee_core::partition::layout::{GUARANTEED, THREADS};
 use uuid::Uuid;
 
 const DIRECTIONS: [Direction; 3] = [Direction::In, Direction::Out, Direction::InOut];
@@ -42,6 +42,19 @@ fn without_ram_there_is_no_dynamic_shared_memory() {
     let tee = Box::new(tee_core::host::monitor::boot(RAM, &[], Range::new(layout::TEE.base, 0)));
     let [_, caps, ..] = tee.smc(&[smc::OPTEE_SMC_EXCHANGE_CAPABILITIES.0.into(), 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(caps as u32 & (SecureCaps::DYNAMIC_SHM | SecureCaps::UNREGISTERED_SHM).bits(), 0);
+}
+
+#[test]
+fn the_tee_takes_as_many_vms_as_it_says_it_has_room_for() {
+    let pages = (5 * GUARANTEED + 1) * optee_msg::PAGE_SIZE;
+    let small = Range::new(layout::TEE.base, pages as u64);
+    let small = NormalWorld { tee: Box::new(tee_core::host::monitor::boot(RAM, &[RAM], small)) };
+    assert_eq!(small.tee.room(GUARANTEED), 5);
+    for world in [small, NormalWorld::new()] {
+        let room = world.tee.room(GUARANTEED);
+        let created = (1u64..).take_while(|id| world.create(*id) == [0; 4]).count();
+        assert_eq!(created, room);
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Tee {
             if RUN && state.life == Life::Created {
                 // SAFETY: its heap's first memory is given away once: the VM is Ready then. A heap that takes none has
                 // none, and its calls are told so.
-                let _ = unsafe { (*space.partition(self.machine())).start(space.heap(self.machine())) };
+                let _ = unsafe { (*Space::partition(self.machine())).start(Space::heap(self.machine())) };
                 state.life = Life::Ready;
             }
             state.inside += 1;
@@ -116,7 +116,7 @@ impl<'t> Current<'t, '_> {
     /// Gives the partition. Its brand is this borrow: what is of another selection was left before this one was made.
     pub fn partition(&self) -> &Partition<'_> {
         // SAFETY: the space is selected here; it is not torn down while `inside` counts this CPU.
-        unsafe { &*self.space().partition(self.tee.machine()) }
+        unsafe { &*Space::partition(self.tee.machine()) }
     }
 
     /// Starts a call on a thread of the partition, and returns when it is done or suspended.
@@ -132,10 +132,6 @@ impl<'t> Current<'t, '_> {
     pub fn go_on<'s>(&'s self, thread: Resumed<'s>, answer: [u64; 4]) -> Stopped {
         // SAFETY: as above.
         unsafe { thread.go_on(self.tee.machine(), answer) }
-    }
-
-    fn space(&self) -> &'t Space {
-        &self.tee.vms().slot(self.slot).space
     }
 
     /// Leaves the partition. The last CPU to leave a destroyed VM reclaims it.
@@ -214,7 +210,7 @@ impl<'p> Inside<'p> {
     /// nothing else.
     unsafe fn new(tee: &'p Tee, slot: SlotIndex, thread: ThreadId) -> Self {
         // SAFETY: a thread runs only while its partition is selected.
-        let partition = unsafe { &*tee.vms().slot(slot).space.partition(tee.machine()) };
+        let partition = unsafe { &*Space::partition(tee.machine()) };
         // SAFETY: promised by the caller.
         Self { tee, partition, slot, thread, here: unsafe { ThisThread::new() } }
     }

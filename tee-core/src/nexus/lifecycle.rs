@@ -167,3 +167,46 @@ impl Tee {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::host::cpu;
+    use crate::host::normal_world::NormalWorld;
+    use crate::nexus::current::Work;
+    use crate::partition::threads::Stopped;
+    use shared_abi::optee_smc::ReturnCode;
+    use shared_abi::smccc::FunctionId;
+
+    const ROOM: usize = QUOTA - GUARANTEED;
+
+    /// Grows as far as it can, and asks for too much before and after, while another has the pool.
+    struct ToTheQuota;
+
+    impl Work for ToTheQuota {
+        fn run(inside: Inside<'_>, _: FunctionId, _: [u64; 3]) -> ReturnCode {
+            let tee = inside.tee();
+            let refused = |count| tee.pool.with(|_| tee.grow(&inside, count)).is_none();
+            assert!(refused(ROOM + 1));
+            assert!(tee.grow(&inside, ROOM - 1).is_some());
+            assert!(refused(2));
+            assert!(tee.grow(&inside, 1).is_some(), "the quota is what a VM may have");
+            assert!(refused(1));
+            ReturnCode::Ok
+        }
+    }
+
+    #[test]
+    fn a_vm_gets_its_quota_and_one_that_has_it_does_not_touch_the_pool_of_all() {
+        let world = NormalWorld::with_vms(&[1]);
+        let before = world.tee.figures().0;
+        cpu::in_call(|| {
+            // SAFETY: this CPU does nothing else.
+            let mut cpu = unsafe { ThisCpu::new() };
+            let current = world.tee.select_to_run(&mut cpu, VmId::new(1).unwrap()).unwrap();
+            let thread = current.partition().threads().claim().unwrap();
+            let Stopped::Done(0) = current.start::<ToTheQuota>(thread, FunctionId(0), [0; 3]) else { panic!() };
+        });
+        assert_eq!(world.tee.figures().0, before - ROOM);
+    }
+}

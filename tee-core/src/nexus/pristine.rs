@@ -72,18 +72,20 @@ pub fn prepare() {
 
 /// Finds what is not zero, if that wasn't done yet.
 fn runs() -> &'static [Range<u16>] {
-    RUNS.call_once(|| {
-        let mut runs = Runs::new();
-        for (n, _) in (0u16..).zip(words()).filter(|(_, word)| *word != 0) {
-            let full = runs.is_full();
-            match runs.last_mut() {
-                Some(run) if run.end == n || full => run.end = n + 1,
-                // There is room.
-                _ => drop(runs.push(n..n + 1)),
-            }
+    RUNS.call_once(|| runs_of(words()))
+}
+
+fn runs_of(words: impl Iterator<Item = u64>) -> Runs {
+    let mut runs = Runs::new();
+    for (n, _) in (0u16..).zip(words).filter(|(_, word)| *word != 0) {
+        let full = runs.is_full();
+        match runs.last_mut() {
+            Some(run) if run.end == n || full => run.end = n + 1,
+            // There is room.
+            _ => drop(runs.push(n..n + 1)),
         }
-        runs
-    })
+    }
+    runs
 }
 
 /// Writes a partition.
@@ -125,6 +127,15 @@ mod tests {
         let words: Vec<u64, WORDS> = words().collect();
         let needless = runs().iter().cloned().flatten().filter(|n| words[usize::from(*n)] == 0).count();
         assert!(needless == 0 || runs().len() == Runs::new().capacity(), "{needless} zeroes in {} runs", runs().len());
+    }
+
+    #[test]
+    fn neighbours_are_one_run_and_the_last_one_takes_what_is_too_much() {
+        assert_eq!(runs_of([0, 7, 8, 0, 0, 9].into_iter()), [1..3, 5..6]);
+        let every_other = (0..20).map(|n| n % 2);
+        let mut expected: Vec<Range<u16>, 8> = (0..8).map(|n| 2 * n + 1..2 * n + 2).collect();
+        expected[7].end = 20;
+        assert_eq!(runs_of(every_other), expected);
     }
 
     #[test]

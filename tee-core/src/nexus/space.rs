@@ -79,7 +79,7 @@ impl Space {
         // SAFETY: nothing else is selected.
         unsafe { self.select(machine, slot) };
         // SAFETY: the struct's pages are mapped there now, zero and writable, and nobody refers to them.
-        unsafe { pristine.write(machine, self.partition(machine).cast_mut()) };
+        unsafe { pristine.write(machine, Self::partition(machine).cast_mut()) };
         // SAFETY: nobody refers to it.
         unsafe { Self::deselect(machine) };
     }
@@ -145,7 +145,7 @@ impl Space {
     }
 
     /// Returns where the partition is while it is selected: at the same address for every VM.
-    pub fn partition<'p>(&self, machine: &Machine) -> *const Partition<'p> {
+    pub fn partition<'p>(machine: &Machine) -> *const Partition<'p> {
         machine.at(ADDRESS, size_of::<Partition<'_>>()).cast()
     }
 
@@ -154,7 +154,7 @@ impl Space {
     /// # Safety
     ///
     /// Once for each partition, while it is selected. `'p` must be its brand.
-    pub unsafe fn heap<'p>(&self, machine: &Machine) -> Memory<'p> {
+    pub unsafe fn heap<'p>(machine: &Machine) -> Memory<'p> {
         // SAFETY: `build` mapped it, for this alone.
         unsafe { memory(machine, HEAP, HEAP_PAGES) }
     }
