@@ -18,6 +18,15 @@ fn a_tee_is_found_by_asking_as_the_hypervisor() {
 }
 
 #[test]
+fn a_tee_whose_rpcs_have_more_parameters_than_there_is_room_for_has_no_messages_for_them() {
+    for (rpc_params, expected) in [(0, (0, 0x16)), (1, (1, 0x56)), (4, (4, 0x56)), (5, (0, 0x16)), (255, (0, 0x16))] {
+        let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
+        let mediator = Mediator::probe(&mut FakeTee { rpc_params, ..FakeTee::new(shadow) }).unwrap();
+        assert_eq!((mediator.rpc_params, mediator.caps.bits()), expected, "{rpc_params}");
+    }
+}
+
+#[test]
 fn what_is_no_tee_for_vms_says_why() {
     struct Answers(fn(FunctionId) -> [u64; 4]);
     impl Tee for Answers {
@@ -115,8 +124,14 @@ fn the_thread_count_is_what_the_mediator_lets_through() {
 #[test]
 fn the_vms_end_is_told_and_nothing_follows_it() {
     let mut guest = Guest::new();
+    assert_eq!(guest.register(1, 0, 0x1000, &[page(1)]), TeeResult::SUCCESS);
+    guest.tee.then(|_, _| [7, 0, 0, 0]);
+    assert!(!guest.vm.destroy(&mut guest.tee));
+    assert_eq!(guest.vm.pinned_pages(), 1, "a TEE that does not agree may still write there");
+    guest.tee.calls.clear();
     assert!(guest.vm.destroy(&mut guest.tee));
     assert_eq!(guest.tee.calls, [[u64::from(OPTEE_SMC_VM_DESTROYED.0), 3, 0, 0, 0, 0, 0, 0]]);
+    assert_eq!(guest.vm.pinned_pages(), 0);
     guest.memory.write(RAM, Cmd::CANCEL, &[]);
     assert_eq!(guest.send(RAM), 7);
     assert_eq!(guest.resume(0)[0], 7);

@@ -21,6 +21,7 @@ fn a_message_is_copied_and_only_its_results_come_back() {
             assert_eq!(seen.param(pa, n as u64), *param);
             seen.set_param(pa, n as u64, MsgParam { a: 70, b: 80, c: 90, ..*param });
         }
+        seen.set_header(pa, MsgHeader { num_params: 6, ..seen.header(pa) });
         seen.finish(&x, TeeResult::SUCCESS)
     });
     assert_eq!(guest.send(RAM), 0);
@@ -64,9 +65,11 @@ fn a_contiguous_buffer_becomes_a_list() {
         let param = seen.param(address(&x), 0);
         assert_eq!(param.attr, 0x209);
         assert_eq!(seen.list(param.a & !0xFFF, 2), [page(4), page(5)].map(machine));
+        seen.set_param(address(&x), 0, MsgParam { b: 0x20, ..param });
         seen.finish(&x, TeeResult::SUCCESS)
     });
     assert_eq!((guest.send(RAM), guest.result(RAM)), (0, TeeResult::SUCCESS));
+    assert_eq!(guest.memory.param(RAM, 0), param.to_msg(), "an input's size is not the TEE's to change");
 }
 
 #[test]

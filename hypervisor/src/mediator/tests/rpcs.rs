@@ -11,7 +11,8 @@ const BEHIND: u64 = 32;
 fn ask(cmd: RpcCmd, param: MsgParam) -> impl FnOnce(&Seen, [u64; 8]) -> [u64; 4] {
     move |seen, x| {
         let pa = if x[0] as u32 == OPTEE_SMC_CALL_RETURN_FROM_RPC.0 { seen.0.messages[0].pa().0 } else { address(&x) };
-        let header = MsgHeader { cmd: cmd.0, ret: TeeResult::GENERIC.0, num_params: 1, ..Default::default() };
+        let header =
+            MsgHeader { cmd: cmd.0, ret: TeeResult::GENERIC.0, num_params: 1, pad: 0x5EC2E7, ..Default::default() };
         seen.set_header(pa + BEHIND, header);
         seen.set_param(pa + BEHIND, 0, param);
         [Rpc::Cmd.x0(), 0, 0, 1]
@@ -30,7 +31,8 @@ fn waiting(cmd: RpcCmd, param: MsgParam) -> Guest {
     guest.memory.write(RAM, Cmd::CLOSE_SESSION, &[]);
     guest.tee.then(ask(cmd, param));
     assert_eq!(guest.send_rpc(RAM), [Rpc::Cmd.x0(), 0, 0, 1]);
-    assert_eq!(guest.memory.header(RAM + BEHIND).cmd, cmd.0);
+    let shown = guest.memory.header(RAM + BEHIND);
+    assert_eq!((shown.cmd, shown.pad), (cmd.0, 0));
     guest
 }
 
@@ -76,6 +78,8 @@ fn a_notification_goes_to_the_guest_and_its_result_comes_back() {
     let reply = reply(&mut guest, TeeResult::SUCCESS, value(Direction::InOut, [6, 6, 6]));
     assert_eq!(reply[0], 0);
     assert_eq!(answer(&guest), (TeeResult::SUCCESS, value(Direction::In, [0, 42, 0])), "an input stays what it was");
+    let message = guest.tee.seen.0.messages[0].pa().0;
+    assert_eq!(guest.tee.seen.header(message + BEHIND).ret_origin, 2, "the guest says where the result is from");
 }
 
 #[test]
