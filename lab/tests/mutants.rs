@@ -39,7 +39,9 @@ fn tests_notice_when_what_keeps_vms_apart_is_broken() {
     let program = cargo_mutants(&workspace);
     let folder = workspace.target().join("mutants");
     fs::create_dir_all(&folder).unwrap();
-    let mut command = Command::new(program);
+    // One that takes memory without end is to be noticed before it has all of the host's.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 8000000; exec \"$@\"", "sh"]).arg(program);
     command.args(["mutants", "--colors", "never"]);
     match env::var("MUTANTS") {
         Ok(part) => command.args(["--sharding", "round-robin", "--shard", &part]),
