@@ -98,6 +98,24 @@ fn when_the_tee_lacks_room_what_an_earlier_kernel_left_goes_and_it_is_asked_agai
 }
 
 #[test]
+fn a_call_makes_room_once_whoever_begins_anew_meanwhile() {
+    let mut guest = after_kexec(10, 1);
+    let (message, list) = (RAM + 4 * PAGE_SIZE, RAM + 5 * PAGE_SIZE);
+    guest.memory.list(list, [page(9)]);
+    guest.memory.write(message, Cmd::REGISTER_SHM, &[tmem(list, 1, 1)]);
+    guest.tee.then(|seen, x| seen.finish(&x, TeeResult::OUT_OF_MEMORY));
+    guest.tee.then(|seen, x| seen.finish(&x, TeeResult::SUCCESS));
+    guest.tee.then(|_, _| [Rpc::ForeignIntr.x0(), 0, 0, 2]);
+    assert_eq!(guest.send(message), Rpc::ForeignIntr.x0());
+    let pa = address(guest.tee.calls.last().unwrap());
+    assert_eq!(guest.register(20, 0, 1, &[page(9)]), TeeResult::SUCCESS);
+    begin(&mut guest);
+    guest.tee.then(move |seen, _| seen.finish(&[0, pa >> 32, pa, 0, 0, 0, 0, 0], TeeResult::OUT_OF_MEMORY));
+    assert_eq!((guest.resume(2)[0], guest.result(message)), (0, TeeResult::OUT_OF_MEMORY));
+    assert_eq!((guest.tee.calls.len(), guest.vm.pinned_pages()), (1, 1));
+}
+
+#[test]
 fn what_the_tee_does_not_let_go_of_stays_and_is_not_asked_for_again() {
     let mut guest = after_kexec(0, MAX_BUFFERS);
     tee_with_room(

@@ -118,6 +118,8 @@ fn the_tee_gets_a_list_of_the_given_memory() {
     assert_eq!(reply(&mut guest, TeeResult::SUCCESS, tmem(page(0), 0x2000, 0x77))[0], 0);
     let (ret, param) = answer(&guest);
     assert_eq!((ret, param.attr, param.b, param.c), (TeeResult::SUCCESS, 0x20a, 0x2000, 0x77));
+    let message = guest.tee.seen.0.messages[0].pa().0;
+    assert_eq!(guest.tee.seen.header(message + BEHIND).ret_origin, 2);
     assert_eq!(guest.tee.seen.list(param.a, 2), [page(5), page(2)].map(machine));
     assert_eq!(guest.vm.pinned_pages(), 2);
     // Contiguous memory, as Linux gives it for small requests.
@@ -145,6 +147,7 @@ fn memory_that_cannot_be_used_is_given_back_before_the_tee_hears_of_it() {
         assert_eq!(guest.tee.calls.len(), 0);
         let request = guest.memory.header(RAM + BEHIND);
         assert_eq!((request.cmd, request.num_params), (RpcCmd::SHM_FREE.0, 1));
+        assert_eq!(request.ret, TeeResult::GENERIC.0, "unless the guest says otherwise");
         assert_eq!(guest.memory.param(RAM + BEHIND, 0), value(Direction::In, [1, 0x77, 0]));
         guest.tee.then(|_, _| [0; 4]);
         assert_eq!(guest.resume(1)[0], 0);
@@ -192,6 +195,26 @@ fn an_rpc_that_cannot_be_shown_is_answered_for_the_guest_and_not_for_ever() {
     assert_eq!(guest.send_rpc(RAM)[0], ReturnCode::EBadCmd as u64);
     assert_eq!(guest.tee.calls.len(), 5);
     assert_eq!(guest.resume(1)[0], ReturnCode::EResume as u64);
+}
+
+#[test]
+fn memory_for_rpc_messages_takes_as_many_parameters_as_fit() {
+    for (size, fits) in [(32, 0), (63, 0), (64, 1), (95, 1), (96, 2), (160, 4), (1000, 4)] {
+        let mut guest = Guest::old();
+        guest.memory.write(RAM, Cmd::CLOSE_SESSION, &[]);
+        guest.tee.then(move |_, _| [Rpc::Alloc.x0(), size, 0, 1]);
+        assert_eq!(guest.send(RAM), Rpc::Alloc.x0());
+        for num_params in [fits + 1, fits] {
+            guest.tee.then(move |seen, _| {
+                let pa = seen.0.rpc_messages[0].pa().0;
+                seen.set_header(pa, MsgHeader { cmd: RpcCmd::GET_TIME.0, num_params, ..Default::default() });
+                [Rpc::Cmd.x0(), 7, 9, 1]
+            });
+        }
+        let ipa = page(3);
+        assert_eq!(guest.call(OPTEE_SMC_CALL_RETURN_FROM_RPC, [0, ipa, 1, 7, 9])[0], Rpc::Cmd.x0());
+        assert_eq!(guest.memory.header(ipa).num_params, fits, "{size}");
+    }
 }
 
 #[test]
