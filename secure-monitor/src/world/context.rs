@@ -209,8 +209,8 @@ mod tests {
     #[test]
     fn a_world_begins_at_its_level_with_its_arguments_and_nothing_of_before() {
         for (level, pstate) in [(Level::El1, 0x3C5), (Level::El2, 0x3C9)] {
-            let mut context =
-                Context { gpr: [0x5EC; 31], elr: 1, spsr: 2, scr: 3, cptr: 4, errors: 5, ..Context::ZERO };
+            let mut context = Context { gpr: [0x5EC; 31], elr: 1, spsr: 2, errors: 5, ..Context::ZERO };
+            context.control(3, 4);
             context.el1.ttbr0 = 0x5EC;
             context.start(0x6000_0000, level, &[7, 8]);
             assert_eq!((context.elr, context.spsr, context.scr, context.cptr), (0x6000_0000, pstate, 3, 4));

@@ -27,6 +27,7 @@ fn ready() -> (Monitor, Cpu) {
     let (monitor, mut cpu) = (monitor(), Cpu::default());
     Opteed::prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
     assert_eq!(tee_says(&monitor, &mut cpu, TEESMC_OPTEED_RETURN_ENTRY_DONE, &[TABLE]), Next::Boot);
+    assert!(monitor.tee().is_ready());
     (monitor, cpu)
 }
 
@@ -303,4 +304,11 @@ fn a_tee_that_is_not_there_is_told_of_nothing() {
         assert_eq!(monitor.tee().tell(&mut cpu, step), None);
         assert_eq!(cpu, Cpu::default(), "{step:?}");
     }
+}
+
+#[test]
+fn returns_are_called_what_the_abi_calls_them() {
+    assert_eq!(name(TEESMC_OPTEED_RETURN_CALL_DONE), "TEESMC_OPTEED_RETURN_CALL_DONE");
+    assert_eq!(name(TEESMC_OPTEED_RETURN_ENTRY_DONE), "TEESMC_OPTEED_RETURN_ENTRY_DONE");
+    assert_eq!(name(FAST), "an unknown return");
 }

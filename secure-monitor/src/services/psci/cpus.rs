@@ -106,3 +106,21 @@ impl Cpus {
         self.powers[index].state.store(OFF, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared_abi::layout::{DRAM_BASE, Range};
+
+    /// Between a caller that has won and what it says, another CPU may look at any time.
+    #[test]
+    fn a_cpu_that_is_claimed_is_about_to_be_on_and_does_not_begin_yet() {
+        let ram: Ram = [Range::new(DRAM_BASE, 4096)].into_iter().collect();
+        let cpus = Cpus::new([0, 1].into_iter().collect(), ram, 0);
+        let entry = Entry { address: DRAM_BASE, argument: 0 };
+        cpus.powers[1].state.store(CLAIMED, Ordering::Relaxed);
+        assert_eq!(cpus.affinity_info(1), Ok(AffinityInfo::OnPending as u64));
+        assert_eq!(cpus.request_on(1, entry), Err(ErrorCode::OnPending));
+        assert!(cpus.requested(1).is_none());
+    }
+}

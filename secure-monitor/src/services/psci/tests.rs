@@ -392,3 +392,10 @@ fn what_the_payload_has_had_its_part_in_goes_on() {
         assert_eq!(cpu.normal.elr, if x0 == 7 { ENTRY } else { 0 }, "{step:?}");
     }
 }
+
+#[test]
+fn the_trace_says_why_a_call_was_refused() {
+    let reasons = [ErrorCode::NotSupported, ErrorCode::InvalidParameters, ErrorCode::InvalidAddress].map(reason);
+    assert_eq!(reasons, [Refusal::UnknownFunction, Refusal::BadParameter, Refusal::BadAddress]);
+    assert_eq!([ErrorCode::AlreadyOn, ErrorCode::OnPending].map(reason), [Refusal::BadState; 2]);
+}
