@@ -42,6 +42,7 @@ const fn version(text: &str) -> u64 {
     }
     value
 }
+const _: () = assert!(version("203") == 203);
 
 const VERSION: [u64; 3] = [
     version(env!("CARGO_PKG_VERSION_MAJOR")),

@@ -92,3 +92,19 @@ impl Memref<'_> {
         if size > self.len() { Err(TeeResult::SHORT_BUFFER) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::normal_world::{NormalWorld, RAM};
+
+    #[test]
+    fn a_buffer_is_empty_when_it_has_no_bytes() {
+        let world = NormalWorld::new();
+        for len in [0, 1, 8] {
+            let buffer = Buffer::contiguous(world.tee.claim(RAM.base, 8).unwrap()).part(0, len).unwrap();
+            let Parameter::Memref(memref) = Parameter::memref(Direction::In, buffer) else { panic!() };
+            assert_eq!((memref.len() as u64, memref.is_empty(), memref.is_null()), (len, len == 0, false));
+        }
+    }
+}
