@@ -186,3 +186,29 @@ impl<'p> Buffer<'p> {
         tee.claim(pa, max.min(PAGE_SIZE - in_page) as u64).ok_or(Lost)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::normal_world::{NormalWorld, RAM};
+
+    #[test]
+    fn what_is_beyond_a_part_is_out_of_reach() {
+        let world = NormalWorld::new();
+        let part = Buffer::contiguous(world.tee.claim(RAM.base, 16).unwrap()).part(4, 4).unwrap();
+        for (at, len, is_there) in [
+            (0, 4, true),
+            (0, 5, false),
+            (3, 1, true),
+            (3, 2, false),
+            (4, 0, true),
+            (5, 0, false),
+            (usize::MAX, 1, false),
+        ] {
+            let mut bytes = vec![7; len];
+            assert_eq!(part.write(&world.tee, at, &bytes).is_ok(), is_there, "{len} at {at}");
+            assert_eq!(part.read(&world.tee, at, &mut bytes).is_ok(), is_there, "{len} at {at}");
+        }
+        assert_eq!(world.get::<[u8; 16]>(RAM.base), [0, 0, 0, 0, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
