@@ -184,3 +184,23 @@ fn a_call_too_many_is_told_and_so_is_one_of_a_vm_that_went_under_it() {
     begin();
     assert_eq!(names(&tape.take()), expected(&[(1, "Call Refused Answer")]));
 }
+
+#[test]
+fn each_step_of_a_call_says_which_thread_goes_on() {
+    let world = NormalWorld::with_vms(&[1]);
+    let session = world.open(1, &pta::stats::UUID).unwrap();
+    let time = Param::Value { dir: Direction::Out, value: [0; 3] }.to_msg();
+    let calls = [(); THREADS].map(|()| world.begin(1, Cmd::INVOKE_COMMAND, CMD_GET_TIME, session, &[time, time]));
+    let tape = Tape::begin();
+    for (n, call) in calls.iter().enumerate() {
+        // There is no memory for it.
+        world.resume(1, call, [0; 4]);
+        let told = tape.take();
+        let threads = told.iter().filter_map(|(_, event)| match event {
+            Event::ThreadResume { thread } | Event::ThreadSuspend { thread, .. } => Some(usize::from(*thread)),
+            Event::ThreadFinish { thread, .. } => Some(usize::from(*thread)),
+            _ => None,
+        });
+        assert_eq!(threads.collect::<Vec<_>>(), [n, n]);
+    }
+}

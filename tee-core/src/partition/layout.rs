@@ -24,6 +24,7 @@ pub const HEAP_PAGES: usize = 16;
 pub const STRUCT: usize = 1;
 /// Where every partition's struct stands.
 pub const ADDRESS: usize = BASE + STRUCT * PAGE_SIZE;
+const _: () = assert!(ADDRESS.is_multiple_of(PAGE_SIZE));
 /// The first stack; every stack has a guard page below it.
 const STACKS: usize = STRUCT + STRUCT_PAGES + 1;
 /// The heap, at a multiple of its guaranteed size, which makes it one block of the buddy allocator.
