@@ -23,7 +23,7 @@ pub(crate) unsafe fn begin(slot: &Slot, machine: &Machine, index: SlotIndex, id:
     unsafe { slot.space.select(machine, index) };
     event!(id => PartitionSelect { slot: index });
     // SAFETY: the partition is mapped now; its memory is given to its heap here alone.
-    let started = unsafe { (*slot.space.partition(machine)).start(slot.space.heap(machine)) };
+    let started = unsafe { (*Space::partition(machine)).start(Space::heap(machine)) };
     // SAFETY: nobody refers to it.
     unsafe { Space::deselect(machine) };
     event!(id => PartitionLeave { slot: index });
