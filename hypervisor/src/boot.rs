@@ -15,14 +15,13 @@ use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu;
 use hypervisor::entry;
 use hypervisor::firmware;
-use hypervisor::mediator::buffer::Buffers;
-use hypervisor::mediator::{BySmc, Mediator, Shadow};
 use hypervisor::memory::{BLOCK, FreeMemory};
 #[cfg(feature = "trace")]
 use hypervisor::platform;
 use hypervisor::platform::{console, gic, heap, memory};
 use hypervisor::predictor;
 use hypervisor::scheduler::Placement;
+use hypervisor::tee::{Mediator, Smc, Tee};
 use hypervisor::trace::{self, Client};
 use hypervisor::trap;
 use hypervisor::vcpu::Vcpu;
@@ -47,9 +46,8 @@ unsafe extern "C" {
 const DTB_MAGIC: [u8; 4] = dtb::MAGIC.to_be_bytes();
 /// The largest device tree that is taken: what is mapped before its size is known.
 const DTB_MAX: u64 = 2 << 20;
-/// Heap for each VM: its vCPUs, tables and device tree, the TEE's shadow pages (256 KiB) and the table of its buffers
-/// (32 KiB).
-const HEAP_PER_VM: u64 = (size_of::<Shadow>() + Buffers::HEAP) as u64 + (128 << 10);
+/// Heap for each VM: its vCPUs, tables and device tree, and what the TEE's mediator takes.
+const HEAP_PER_VM: u64 = Tee::HEAP as u64 + (128 << 10);
 
 /// The first CPU comes here from `arch::boot`: MMU off, the image relocated.
 #[unsafe(no_mangle)]
@@ -116,9 +114,9 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let started = start_cpus(&map, &machine, stacks);
 
     // 5. The TEE.
-    match Mediator::probe(&mut BySmc) {
-        Ok(mediator) => {
-            vm::mediator().call_once(|| mediator);
+    match <Tee as Mediator>::probe(&mut Smc) {
+        Ok(tee) => {
+            vm::tee().call_once(|| tee);
         }
         Err(reason) => info!("VMs boot without a TEE: {reason}"),
     }

@@ -15,8 +15,8 @@
 //! 3. `cpu`: which vCPU a CPU runs
 //! 4. `input`, `vcpu`: what is typed, and for whom; a vCPU's registers
 //! 5. `vm`: a VM, from its configuration to its end
-//! 6. `guest_dtb`, `machine`, `mediator`, `refill`, `stage2`, `wake`: what a VM consists of: its device tree, its
-//!    devices, what it takes for the TEE, its images, its memory; how its vCPUs are woken
+//! 6. `guest_dtb`, `machine`, `refill`, `stage2`, `tee`, `wake`: what a VM consists of: its device tree, its devices,
+//!    its images, its memory, what is between it and the TEE; how its vCPUs are woken
 //! 7. `config`, `device`, `vpsci`: what the device tree asks for; what a guest takes for hardware and firmware
 //! 8. `loader`, `vgic`: where images go; the interrupt controller
 //! 9. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it
@@ -52,7 +52,6 @@ pub mod interrupts;
 pub mod loader;
 pub mod lock;
 pub mod machine;
-pub mod mediator;
 pub mod memory;
 pub mod percpu;
 pub mod platform;
@@ -60,6 +59,7 @@ pub mod predictor;
 pub mod refill;
 pub mod scheduler;
 pub mod stage2;
+pub mod tee;
 pub mod trace;
 pub mod trap;
 pub mod vcpu;

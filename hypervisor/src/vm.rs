@@ -11,13 +11,13 @@ use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
 use crate::lock::{self, Counted, Lock};
 use crate::machine::{End, Machine};
-use crate::mediator::{BySmc, Mediator, Shadow, VmTee};
 use crate::memory::Ram;
 use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
 use crate::refill::{self, Piece};
 use crate::scheduler::Place;
 use crate::stage2::Tables;
+use crate::tee::{Mediation, Mediator, Shadow, Smc, Tee};
 use crate::trace::{self, Client};
 use crate::vgic::{MAX_VCPUS, VcpuMask};
 use crate::vpsci::Start;
@@ -36,7 +36,7 @@ use spin::rwlock::RwLock;
 
 one_per_machine! {
     /// The way to the TEE, if there is one.
-    pub fn mediator() -> &'static Once<Mediator> = Once::new();
+    pub fn tee() -> &'static Once<Tee> = Once::new();
 }
 
 one_per_machine! {
@@ -58,7 +58,7 @@ pub struct Vm {
     /// Its devices and power states.
     pub machine: Machine,
     /// Its share of the TEE.
-    pub tee: RwLock<Option<VmTee>, Counted<{ lock::TEE }>>,
+    pub tee: RwLock<Option<Mediation>, Counted<{ lock::TEE }>>,
     /// Where its vCPUs run.
     pub places: Vec<Place, MAX_VCPUS>,
     /// Instructions retired on its behalf: at EL2, and below.
@@ -106,7 +106,7 @@ impl Vm {
         let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
         let machine = Machine::new(config.id, config.vcpus, Start { entry: placement.entry, context: placement.dtb.0 });
-        let shadow = (config.tee && mediator().is_completed()).then(Shadow::allocate);
+        let shadow = (config.tee && tee().is_completed()).then(Tee::allocate);
         trace_memory(&config, shadow);
         Ok(Box::leak(Box::new(Self {
             config,
@@ -209,9 +209,8 @@ impl Vm {
         assert!(fits, "the placement is inside of RAM");
     }
 
-    fn create_tee(&self) -> Option<VmTee> {
-        let mediator = mediator().get()?;
-        match mediator.create_vm(self.config.id, self.shadow?, &mut BySmc) {
+    fn create_tee(&self) -> Option<Mediation> {
+        match tee().get()?.vm_made(self.config.id, self.shadow?, &mut Smc) {
             Ok(tee) => Some(tee),
             Err(error) => {
                 if let Some(line) = self.refusals.take() {
@@ -263,7 +262,7 @@ impl Vm {
     /// The last vCPU has stopped.
     pub fn finish(&self) {
         let tee = self.tee.write().take();
-        if tee.is_some_and(|tee| !tee.destroy(&mut BySmc))
+        if tee.is_some_and(|tee| !Tee::vm_gone(&tee, &mut Smc))
             && let Some(line) = self.refusals.take()
         {
             log::warn!("{}: the TEE did not let go of it{line}", self.config.id);
@@ -401,7 +400,7 @@ fn trace_memory(config: &VmConfig, shadow: Option<&'static Shadow>) {
         trace::memory::own(client, Owner::Hypervisor, module);
     }
     if let Some(shadow) = shadow {
-        trace::memory::own(client, Owner::Shadow, shadow.range());
+        trace::memory::own(client, Owner::Shadow, Tee::place(shadow));
     }
 }
 

@@ -2,7 +2,7 @@
 //! Calls to the TEE.
 
 use super::*;
-use crate::mediator::{BySmc, Mediator};
+use crate::tee::{Mediator, Smc, Tee};
 use shared_abi::optee_smc::*;
 
 /// A TEE that takes VMs, and answers every other call with what it was called with.
@@ -24,8 +24,8 @@ fn calls(function: shared_abi::smccc::FunctionId) -> Vec<[u64; 8]> {
 
 fn with_tee(vcpus: &[usize]) -> Host {
     machine::with(|machine| machine.firmware = tee);
-    let mediator = Mediator::probe(&mut BySmc).unwrap();
-    vm::mediator().call_once(|| mediator);
+    let tee = <Tee as Mediator>::probe(&mut Smc).unwrap();
+    vm::tee().call_once(|| tee);
     let mut host = Host::with(1, vcpus, |config| config.tee = config.id.get() != 2);
     host.begin(0);
     host

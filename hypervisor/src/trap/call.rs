@@ -4,8 +4,8 @@
 
 use super::Next;
 use crate::machine::End;
-use crate::mediator::BySmc;
 use crate::predictor;
+use crate::tee::{Mediator, Smc, Tee};
 use crate::trace::{Client, ON, record, refusal};
 use crate::vcpu::Vcpu;
 use crate::vpsci::{self, Outcome};
@@ -119,6 +119,6 @@ fn trusted_os(vcpu: &mut Vcpu) {
         return;
     };
     if let Some(regs) = vcpu.frame.x.first_chunk_mut::<8>() {
-        tee.handle(regs, &vm.ram, &mut BySmc);
+        Tee::call(tee, regs, &vm.ram, &mut Smc);
     }
 }

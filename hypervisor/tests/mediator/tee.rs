@@ -6,7 +6,7 @@ struct Boot {
     rpc_args: bool,
 }
 
-impl Tee for Boot {
+impl Conduit for Boot {
     fn call(&mut self, x: [u64; 8]) -> [u64; 4] {
         assert_eq!(x[7], 0);
         match FunctionId(x[0] as u32) {
@@ -24,7 +24,7 @@ struct Last {
     agreed: bool,
 }
 
-impl Tee for Last {
+impl Conduit for Last {
     fn call(&mut self, x: [u64; 8]) -> [u64; 4] {
         assert_eq!(x, [u64::from(OPTEE_SMC_VM_DESTROYED.0), ID, 0, 0, 0, 0, 0, 0]);
         self.asked = true;
@@ -34,13 +34,13 @@ impl Tee for Last {
 
 struct Nobody;
 
-impl Tee for Nobody {
+impl Conduit for Nobody {
     fn call(&mut self, x: [u64; 8]) -> [u64; 4] {
         panic!("the TEE is asked after the VM's end: {x:x?}")
     }
 }
 
-impl Tee for Question<'_> {
+impl Conduit for Question<'_> {
     fn call(&mut self, x: [u64; 8]) -> [u64; 4] {
         let world = self.world;
         world.ram.set_race(None);

@@ -5,7 +5,8 @@ use crate::draw::Draw;
 use crate::model::*;
 use crate::ram::{MACHINE, Memory, PAGES, RAM, Race, guests};
 use hypervisor::address::{PAGE_SIZE, Pa};
-use hypervisor::mediator::{Mediator, Shadow, ShadowPage, Tee, VmTee};
+use hypervisor::tee::Conduit;
+use hypervisor::tee::optee::{Mediation, Optee, Shadow, ShadowPage};
 use shared_abi::client::VmId;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param, RpcCmd};
 use shared_abi::optee_smc::*;
@@ -66,8 +67,8 @@ enum Next {
 
 pub struct World {
     pub ram: Memory,
-    vm: RefCell<Option<VmTee>>,
-    mediator: Mediator,
+    vm: RefCell<Option<Mediation>>,
+    mediator: Optee,
     shadow: &'static Shadow,
     draw: Rc<RefCell<Draw>>,
     model: RefCell<Model>,
@@ -103,7 +104,7 @@ impl World {
         let shadow = SHADOW.with(|shadow| *shadow);
         let rpc_args = draw.borrow_mut().below(4) != 3;
         let mut boot = Boot { rpc_args };
-        let mediator = Mediator::probe(&mut boot).unwrap();
+        let mediator = Optee::probe(&mut boot).unwrap();
         let vm = mediator.create_vm(VmId::new(ID as u16).unwrap(), shadow, &mut boot).unwrap();
         Self {
             ram: Memory::new(),
@@ -372,7 +373,7 @@ impl World {
     /// What holds at all times.
     fn check(&self) {
         let model = self.model.borrow();
-        let pinned = self.vm.borrow().as_ref().map_or(0, VmTee::pinned_pages);
+        let pinned = self.vm.borrow().as_ref().map_or(0, Mediation::pinned_pages);
         assert_eq!(pinned as u64, model.pinned(), "{:?}", model.buffers);
         // The guest never sees where its memory is in the machine, nor where the mediator's is.
         let shadow = self.shadow.range();

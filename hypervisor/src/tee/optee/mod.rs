@@ -18,15 +18,15 @@
 //! | [`reclaim`] | those that an earlier kernel of the VM left |
 //! | [`rpc`] | what the TEE asks of the guest, and the guest's answers |
 //! | [`shadow`] | the memory that the TEE reads instead of the guest's |
-//! | [`smc`] | the way to the TEE |
 //!
 //! # How to use it
 //!
-//! At boot, [`Mediator::probe`]. For each VM that is to have the TEE, [`Mediator::create_vm`] with a [`Shadow`] of its
-//! own; then every call that a vCPU makes to the trusted OS (SMCCC owners 50 to 63, by SMC or HVC) goes to
-//! [`VmTee::handle`]. When the VM ends: first no vCPU of it may be inside `handle` any more, then [`VmTee::destroy`],
-//! and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write to every page
-//! that the VM shared with it.
+//! At boot, [`Optee::probe`]. For each VM that is to have the TEE, [`Optee::create_vm`] with a [`Shadow`] of its own;
+//! then every call that a vCPU makes to the trusted OS (SMCCC owners 50 to 63, by SMC or HVC) goes to
+//! [`Mediation::handle`]. When the VM ends: first no vCPU of it may be inside `handle` any more, then
+//! [`Mediation::destroy`], and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may
+//! write to every page that the VM shared with it. The rest of the hypervisor does this by the operations of a
+//! [`Mediator`].
 //!
 //! # What a guest gets to see
 //!
@@ -52,24 +52,65 @@ pub mod probe;
 pub mod reclaim;
 pub mod rpc;
 pub mod shadow;
-pub mod smc;
 pub mod state;
 pub mod vm;
 
 #[cfg(test)]
 mod tests;
 
-pub use buffer::{MAX_BUFFERS, MAX_PINNED_PAGES};
+use crate::memory::GuestMemory;
+use crate::tee::conduit::Conduit;
+use crate::tee::mediator::Mediator;
+use shared_abi::client::VmId;
+use shared_abi::layout::Range;
+
+pub use buffer::{Buffers, MAX_BUFFERS, MAX_PINNED_PAGES};
 pub use call::MAX_CALLS;
 pub use page_list::MAX_BUFFER_PAGES;
-pub use probe::{CreateError, Mediator, NoTee};
+pub use probe::{CreateError, NoTee, Optee};
 pub use shadow::{Shadow, ShadowPage};
-pub use smc::BySmc;
-pub use vm::VmTee;
+pub use vm::Mediation;
 
-/// The way to the TEE.
-pub trait Tee {
-    /// One SMC to EL3 with x0 to x7; returns x0 to x3. On the CPU that it is called on, and with interrupts masked at
-    /// EL2: the TEE comes back on its own when one is pending.
-    fn call(&mut self, regs: [u64; 8]) -> [u64; 4];
+impl Mediator for Optee {
+    type Mediation = Mediation;
+    type Shadow = Shadow;
+    type Absence = NoTee;
+    type Refusal = CreateError;
+
+    const HEAP: usize = size_of::<Shadow>() + Buffers::HEAP;
+
+    fn probe<C: Conduit + ?Sized>(conduit: &mut C) -> Result<Self, NoTee> {
+        Self::probe(conduit)
+    }
+
+    fn allocate() -> &'static Shadow {
+        Shadow::allocate()
+    }
+
+    fn place(shadow: &Shadow) -> Range {
+        shadow.range()
+    }
+
+    fn vm_made<C: Conduit + ?Sized>(
+        &self,
+        id: VmId,
+        shadow: &'static Shadow,
+        conduit: &mut C,
+    ) -> Result<Mediation, CreateError> {
+        self.create_vm(id, shadow, conduit)
+    }
+
+    fn vm_gone<C: Conduit + ?Sized>(vm: &Mediation, conduit: &mut C) -> bool {
+        vm.destroy(conduit)
+    }
+
+    #[inline(always)]
+    fn call<M: GuestMemory + ?Sized, C: Conduit + ?Sized>(
+        vm: &Mediation,
+        regs: &mut [u64; 8],
+        memory: &M,
+        conduit: &mut C,
+    ) {
+        vm.handle(regs, memory, conduit);
+    }
 }

@@ -2,9 +2,10 @@
 //! One VM's side of the mediator: what it may call, and the order of things.
 
 use crate::lock::{self, Counted};
-use crate::mediator::state::{Next, State};
-use crate::mediator::{Mediator, Shadow, Tee};
 use crate::memory::GuestMemory;
+use crate::tee::conduit::Conduit;
+use crate::tee::optee::state::{Next, State};
+use crate::tee::optee::{Optee, Shadow};
 use crate::trace::{Client, refusal, refuse};
 use shared_abi::client::VmId;
 use shared_abi::optee_smc::*;
@@ -16,14 +17,14 @@ use spin::mutex::SpinMutex;
 ///
 /// Locked inside, so that all vCPUs of the VM may call at once; the lock is not held while the TEE runs. Another VM's
 /// calls share nothing with this one's.
-pub struct VmTee {
-    tee: Mediator,
+pub struct Mediation {
+    tee: Optee,
     id: VmId,
     state: SpinMutex<State, Counted<{ lock::TEE }>>,
 }
 
-impl VmTee {
-    pub(super) fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Option<Self> {
+impl Mediation {
+    pub(super) fn new(tee: Optee, id: VmId, shadow: &'static Shadow) -> Option<Self> {
         Some(Self { tee, id, state: SpinMutex::new(State::new(tee, id, shadow)?) })
     }
 
@@ -44,7 +45,7 @@ impl VmTee {
     pub fn handle<M, T>(&self, regs: &mut [u64; 8], memory: &M, tee: &mut T)
     where
         M: GuestMemory + ?Sized,
-        T: Tee + ?Sized,
+        T: Conduit + ?Sized,
     {
         // The whole ABI is SMC32: bits 63:32 are not part of any argument (SMCCC 1.4 §3.1).
         let function = FunctionId(regs[0] as u32);
@@ -72,7 +73,7 @@ impl VmTee {
     /// No vCPU of the VM may be inside [`handle`](Self::handle) any more. Yielding calls that come later answer
     /// ENOTAVAIL. Returns whether the TEE agreed; if it did not, it may still use the VM's memory and its
     /// [`Shadow`].
-    pub fn destroy<T: Tee + ?Sized>(&self, tee: &mut T) -> bool {
+    pub fn destroy<T: Conduit + ?Sized>(&self, tee: &mut T) -> bool {
         self.state.lock().close();
         let function = u64::from(OPTEE_SMC_VM_DESTROYED.0);
         let [x0, ..] = tee.call([function, u64::from(self.id.get()), 0, 0, 0, 0, 0, 0]);
@@ -84,11 +85,11 @@ impl VmTee {
     }
 
     /// A fast call of this VM.
-    fn ask<T: Tee + ?Sized>(&self, function: FunctionId, x1: u64, tee: &mut T) -> [u64; 4] {
+    fn ask<T: Conduit + ?Sized>(&self, function: FunctionId, x1: u64, tee: &mut T) -> [u64; 4] {
         tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, u64::from(self.id.get())])
     }
 
-    fn exchange_capabilities<T: Tee + ?Sized>(&self, x1: u64, tee: &mut T) -> [u64; 4] {
+    fn exchange_capabilities<T: Conduit + ?Sized>(&self, x1: u64, tee: &mut T) -> [u64; 4] {
         let caps = x1 & u64::from(NSEC_CAP_UNIPROCESSOR);
         let [x0, offered, ..] = self.ask(OPTEE_SMC_EXCHANGE_CAPABILITIES, caps, tee);
         match ReturnCode::from_x0(x0) {
@@ -103,7 +104,7 @@ impl VmTee {
     }
 
     /// The TEE names one memory for RPC messages that it kept, for the guest to free.
-    fn disable_shm_cache<T: Tee + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
+    fn disable_shm_cache<T: Conduit + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
         let [x0, high, low, _] = self.ask(OPTEE_SMC_DISABLE_SHM_CACHE, 0, tee);
         match ReturnCode::from_x0(x0) {
             Some(ReturnCode::Ok) => {
@@ -117,7 +118,7 @@ impl VmTee {
     fn yielding<M, T>(&self, regs: &[u64; 8], memory: &M, tee: &mut T) -> [u64; 4]
     where
         M: GuestMemory + ?Sized,
-        T: Tee + ?Sized,
+        T: Conduit + ?Sized,
     {
         let args = regs.map(|x| x & 0xFFFF_FFFF);
         let (call, mut next) = match self.state.lock().enter(&args, memory) {

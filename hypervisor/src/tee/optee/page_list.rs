@@ -6,9 +6,9 @@
 //! the guest need not be so in the machine.
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
-use crate::mediator::buffer::{MAX_PINNED_PAGES, MESSAGE_PAGES};
-use crate::mediator::shadow::{LIST_PAGES, ListPages, ShadowPage, WORDS};
 use crate::memory::GuestMemory;
+use crate::tee::optee::buffer::{MAX_PINNED_PAGES, MESSAGE_PAGES};
+use crate::tee::optee::shadow::{LIST_PAGES, ListPages, ShadowPage, WORDS};
 use crate::trace::memory::Pieces;
 use crate::trace::{Client, ON, refuse};
 use core::sync::atomic::{AtomicU64, Ordering};

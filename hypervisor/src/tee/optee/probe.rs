@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Is there a TEE that takes VMs, and what can it do?
 
-use crate::mediator::call::MAX_CALLS;
-use crate::mediator::message::MAX_RPC_PARAMS;
-use crate::mediator::{Shadow, Tee, VmTee};
+use crate::tee::conduit::Conduit;
+use crate::tee::optee::call::MAX_CALLS;
+use crate::tee::optee::message::MAX_RPC_PARAMS;
+use crate::tee::optee::{Mediation, Shadow};
 use core::fmt;
 use shared_abi::client::VmId;
 use shared_abi::optee_smc::{
@@ -62,7 +63,7 @@ impl fmt::Display for CreateError {
 
 /// A TEE that takes VMs, and what it can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mediator {
+pub struct Optee {
     /// Calls that one VM can have under way, at most [`MAX_CALLS`].
     pub threads: usize,
     /// What guests may use.
@@ -72,16 +73,16 @@ pub struct Mediator {
 }
 
 /// A fast call as the hypervisor itself: client 0 in x7.
-fn ask(tee: &mut (impl Tee + ?Sized), function: FunctionId, x1: u64) -> [u64; 4] {
+fn ask(tee: &mut (impl Conduit + ?Sized), function: FunctionId, x1: u64) -> [u64; 4] {
     tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, 0])
 }
 
-impl Mediator {
+impl Optee {
     /// Looks for a TEE that takes VMs.
     ///
     /// OP-TEE 3.5 and older do not say in their capabilities that they know VMs, so a harmless `VM_DESTROYED(0)` is
     /// tried: whoever knows none answers UNKNOWN_FUNCTION.
-    pub fn probe(tee: &mut (impl Tee + ?Sized)) -> Result<Self, NoTee> {
+    pub fn probe(tee: &mut (impl Conduit + ?Sized)) -> Result<Self, NoTee> {
         let uid = ask(tee, OPTEE_SMC_CALLS_UID, 0);
         if uid.map(|word| word as u32) != CALLS_UID {
             return Err(NoTee::Absent);
@@ -119,9 +120,9 @@ impl Mediator {
         &self,
         id: VmId,
         shadow: &'static Shadow,
-        tee: &mut (impl Tee + ?Sized),
-    ) -> Result<VmTee, CreateError> {
-        let vm = VmTee::new(*self, id, shadow).ok_or(CreateError::NoMemory)?;
+        tee: &mut (impl Conduit + ?Sized),
+    ) -> Result<Mediation, CreateError> {
+        let vm = Mediation::new(*self, id, shadow).ok_or(CreateError::NoMemory)?;
         let [x0, ..] = ask(tee, OPTEE_SMC_VM_CREATED, u64::from(id.get()));
         match ReturnCode::from_x0(x0) {
             Some(ReturnCode::Ok) => Ok(vm),

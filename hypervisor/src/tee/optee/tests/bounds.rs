@@ -2,8 +2,8 @@
 //! What a VM can have at a time.
 
 use super::*;
-use crate::mediator::buffer::{MAX_BUFFERS, MAX_PINNED_PAGES};
-use crate::mediator::page_list::MAX_BUFFER_PAGES;
+use crate::tee::optee::buffer::{MAX_BUFFERS, MAX_PINNED_PAGES};
+use crate::tee::optee::page_list::MAX_BUFFER_PAGES;
 
 fn suspend(thread: u64) -> impl FnOnce(&Seen, [u64; 8]) -> [u64; 4] {
     move |_, _| [Rpc::ForeignIntr.x0(), 0, 0, thread]

@@ -2,12 +2,12 @@
 //! What the TEE asks of the guest in the middle of a call, and the guest's answers.
 
 use crate::address::{Ipa, PAGE_SIZE};
-use crate::mediator::buffer::Kind;
-use crate::mediator::call::{MAX_UNDELIVERED, Place, Progress, Waiting, Wanted};
-use crate::mediator::message::{MAX_RPC_PARAMS, Message, peek, words_of};
-use crate::mediator::page_list::{Alleged, Lists, translate};
-use crate::mediator::state::{Next, State, value};
 use crate::memory::GuestMemory;
+use crate::tee::optee::buffer::Kind;
+use crate::tee::optee::call::{MAX_UNDELIVERED, Place, Progress, Waiting, Wanted};
+use crate::tee::optee::message::{MAX_RPC_PARAMS, Message, peek, words_of};
+use crate::tee::optee::page_list::{Alleged, Lists, translate};
+use crate::tee::optee::state::{Next, State, value};
 use crate::trace::{Client, record};
 use shared_abi::optee_msg::{Direction, MsgHeader, Param, RpcCmd};
 use shared_abi::optee_smc::{ReturnCode, Rpc, from_halves, to_halves};

@@ -2,7 +2,7 @@
 //! The buffers that a VM shares with the TEE for longer than one call.
 
 use crate::address::{Ipa, PAGE_SIZE};
-use crate::mediator::page_list::Translated;
+use crate::tee::optee::page_list::Translated;
 use crate::trace::memory::Pieces;
 use crate::trace::{Client, ON, record};
 use alloc::vec::Vec;

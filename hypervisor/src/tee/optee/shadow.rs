@@ -2,7 +2,7 @@
 //! The memory that the TEE reads instead of the guest's.
 
 use crate::address::{PAGE_SIZE, Pa};
-use crate::mediator::call::MAX_CALLS;
+use crate::tee::optee::call::MAX_CALLS;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout::Range;
@@ -11,7 +11,7 @@ use zerocopy::FromZeros;
 /// 64-bit words in a page.
 pub const WORDS: usize = PAGE_SIZE as usize / size_of::<u64>();
 
-/// Pages for page lists. The largest buffer takes [`MAX_LIST_PAGES`](crate::mediator::page_list::MAX_LIST_PAGES), 33,
+/// Pages for page lists. The largest buffer takes [`MAX_LIST_PAGES`](crate::tee::optee::page_list::MAX_LIST_PAGES), 33,
 /// and four of Linux's largest ones of 4 MiB take 12: this is one of the former beside some ordinary ones. A list lives
 /// as long as its call; with the messages they make 64 pages, 256 KiB for each VM.
 pub const LIST_PAGES: usize = 48;

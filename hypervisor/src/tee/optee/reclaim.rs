@@ -11,11 +11,11 @@
 //! Those calls have the place of the guest's, whose message has the same shape: an RPC in one of them goes where an RPC
 //! of the guest's own call would.
 
-use crate::mediator::buffer::Kind;
-use crate::mediator::call::Effect;
-use crate::mediator::message::{Message, words_of};
-use crate::mediator::state::{Found, Next, State};
 use crate::memory::GuestMemory;
+use crate::tee::optee::buffer::Kind;
+use crate::tee::optee::call::Effect;
+use crate::tee::optee::message::{Message, words_of};
+use crate::tee::optee::state::{Found, Next, State};
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
 use shared_abi::optee_smc::ReturnCode;
 use shared_abi::tee::TeeResult;

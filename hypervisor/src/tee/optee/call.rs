@@ -2,7 +2,7 @@
 //! The yielding calls that a VM has under way.
 
 use crate::address::Ipa;
-use crate::mediator::shadow::ListPages;
+use crate::tee::optee::shadow::ListPages;
 
 /// Most calls of a VM at a time; fewer if the TEE has fewer threads. One more is answered ETHREAD_LIMIT, and Linux
 /// waits.

@@ -11,9 +11,10 @@ mod trace;
 mod vcpus;
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
-use crate::mediator::shadow::ShadowPage;
-use crate::mediator::{Mediator, Shadow, Tee, VmTee};
 use crate::memory::GuestMemory;
+use crate::tee::conduit::Conduit;
+use crate::tee::optee::shadow::ShadowPage;
+use crate::tee::optee::{Mediation, Optee, Shadow};
 use shared_abi::client::VmId;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param};
 use shared_abi::optee_smc::*;
@@ -193,7 +194,7 @@ impl FakeTee {
     }
 }
 
-impl Tee for FakeTee {
+impl Conduit for FakeTee {
     fn call(&mut self, regs: [u64; 8]) -> [u64; 4] {
         self.calls.push(regs);
         match FunctionId(regs[0] as u32) {
@@ -213,7 +214,7 @@ impl Tee for FakeTee {
 struct Guest {
     memory: Memory,
     tee: FakeTee,
-    vm: VmTee,
+    vm: Mediation,
 }
 
 impl Guest {
@@ -230,7 +231,7 @@ impl Guest {
     }
 
     fn of(mut tee: FakeTee, shadow: &'static Shadow) -> Self {
-        let mediator = Mediator::probe(&mut tee).unwrap();
+        let mediator = Optee::probe(&mut tee).unwrap();
         let vm = mediator.create_vm(VmId::new(3).unwrap(), shadow, &mut tee).unwrap();
         tee.calls.clear();
         Self { memory: Memory::new(), tee, vm }

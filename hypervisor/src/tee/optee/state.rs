@@ -2,14 +2,14 @@
 //! What a VM's lock protects: its calls, and the way of each one's message to the TEE and back.
 
 use crate::address::{Ipa, PAGE_SIZE};
-use crate::mediator::Mediator;
-use crate::mediator::buffer::{Buffers, Kind, NoRoom};
-use crate::mediator::call::{Call, Effect, MAX_CALLS, Progress};
-use crate::mediator::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
-use crate::mediator::page_list::{Alleged, Lists, translate};
-use crate::mediator::rpc::RpcMemory;
-use crate::mediator::shadow::{ListPages, Shadow};
 use crate::memory::GuestMemory;
+use crate::tee::optee::Optee;
+use crate::tee::optee::buffer::{Buffers, Kind, NoRoom};
+use crate::tee::optee::call::{Call, Effect, MAX_CALLS, Progress};
+use crate::tee::optee::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
+use crate::tee::optee::page_list::{Alleged, Lists, translate};
+use crate::tee::optee::rpc::RpcMemory;
+use crate::tee::optee::shadow::{ListPages, Shadow};
 use crate::trace::{Client, refuse};
 use core::sync::atomic::AtomicU64;
 use shared_abi::client::VmId;
@@ -32,7 +32,7 @@ pub enum Next {
 
 /// One VM's calls, buffers and shadow pages.
 pub struct State {
-    pub(super) tee: Mediator,
+    pub(super) tee: Optee,
     pub(super) id: VmId,
     pub(super) shadow: &'static Shadow,
     pub(super) calls: [Call; MAX_CALLS],
@@ -68,7 +68,7 @@ impl From<TeeResult> for Stop {
 
 impl State {
     /// A VM that has called nothing yet; `None` if there is no memory for what it may do.
-    pub fn new(tee: Mediator, id: VmId, shadow: &'static Shadow) -> Option<Self> {
+    pub fn new(tee: Optee, id: VmId, shadow: &'static Shadow) -> Option<Self> {
         let buffers = Buffers::new(Client::of(id))?;
         Some(Self {
             tee,

@@ -8,7 +8,7 @@ use std::thread;
 /// A TEE whose threads are numbered: each call is interrupted once, then ends. Shared by all CPUs.
 struct Threads(Mutex<[bool; 4]>);
 
-impl Tee for &Threads {
+impl Conduit for &Threads {
     fn call(&mut self, x: [u64; 8]) -> [u64; 4] {
         assert_eq!(x[7], 3);
         let mut busy = self.0.lock().unwrap();
@@ -30,7 +30,7 @@ impl Tee for &Threads {
 fn all_vcpus_call_and_resume_and_nothing_is_left() {
     let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
     let mut probe = FakeTee::new(shadow);
-    let mediator = Mediator::probe(&mut probe).unwrap();
+    let mediator = Optee::probe(&mut probe).unwrap();
     let vm = mediator.create_vm(VmId::new(3).unwrap(), shadow, &mut probe).unwrap();
     let memory = Memory::new();
     let tee = Threads(Mutex::new([false; 4]));

@@ -2,7 +2,7 @@
 //! A kernel that takes another one's place, and what the other one left registered.
 
 use super::*;
-use crate::mediator::buffer::MAX_BUFFERS;
+use crate::tee::optee::buffer::MAX_BUFFERS;
 
 /// The guest's driver begins, as Linux's does.
 fn begin(guest: &mut Guest) {

@@ -2,13 +2,13 @@
 //! Fast calls, and what never reaches the TEE.
 
 use super::*;
-use crate::mediator::{CreateError, NoTee};
+use crate::tee::optee::{CreateError, NoTee};
 
 #[test]
 fn a_tee_is_found_by_asking_as_the_hypervisor() {
     let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
     let mut tee = FakeTee::new(shadow);
-    let mediator = Mediator::probe(&mut tee).unwrap();
+    let mediator = Optee::probe(&mut tee).unwrap();
     assert_eq!((mediator.threads, mediator.rpc_params), (4, 4));
     assert_eq!(mediator.caps.bits(), 0x56);
     assert!(tee.calls.iter().all(|regs| regs[7] == 0));
@@ -21,7 +21,7 @@ fn a_tee_is_found_by_asking_as_the_hypervisor() {
 fn a_tee_whose_rpcs_have_more_parameters_than_there_is_room_for_has_no_messages_for_them() {
     for (rpc_params, expected) in [(0, (0, 0x16)), (1, (1, 0x56)), (4, (4, 0x56)), (5, (0, 0x16)), (255, (0, 0x16))] {
         let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
-        let mediator = Mediator::probe(&mut FakeTee { rpc_params, ..FakeTee::new(shadow) }).unwrap();
+        let mediator = Optee::probe(&mut FakeTee { rpc_params, ..FakeTee::new(shadow) }).unwrap();
         assert_eq!((mediator.rpc_params, mediator.caps.bits()), expected, "{rpc_params}");
     }
 }
@@ -29,12 +29,12 @@ fn a_tee_whose_rpcs_have_more_parameters_than_there_is_room_for_has_no_messages_
 #[test]
 fn what_is_no_tee_for_vms_says_why() {
     struct Answers(fn(FunctionId) -> [u64; 4]);
-    impl Tee for Answers {
+    impl Conduit for Answers {
         fn call(&mut self, regs: [u64; 8]) -> [u64; 4] {
             (self.0)(FunctionId(regs[0] as u32))
         }
     }
-    let probe = |answers| Mediator::probe(&mut Answers(answers));
+    let probe = |answers| Optee::probe(&mut Answers(answers));
     assert_eq!(probe(|_| [u64::MAX, 0, 0, 0]), Err(NoTee::Absent));
     assert_eq!(
         probe(|id| match id {
@@ -58,7 +58,7 @@ fn what_is_no_tee_for_vms_says_why() {
 fn a_vm_that_the_tee_refuses_is_not_created() {
     let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
     let mut tee = FakeTee::new(shadow);
-    let mediator = Mediator::probe(&mut tee).unwrap();
+    let mediator = Optee::probe(&mut tee).unwrap();
     tee.answers.clear();
     tee.then(|_, _| [7, 0, 0, 0]);
     let error = mediator.create_vm(VmId::new(9).unwrap(), shadow, &mut tee).err();
