@@ -278,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn a_state_says_whose_it_is_and_how_many_cpus_are_inside() {
+        let table = Box::new(VmTable::new());
+        assert_eq!(table.slot(0).state.with(|state| (state.id(), state.inside())), (None, 0));
+        let used = table.slot(0).state.with(|state| {
+            (state.id, state.inside) = (Some(vm(7)), 2);
+            (state.id(), state.inside())
+        });
+        assert_eq!(used, (Some(vm(7)), 2));
+    }
+
+    #[test]
     fn a_vm_that_is_not_at_home_can_be_entered_as_well() {
         let table = Box::new(VmTable::new());
         let (first, second) = (vm(7), vm(7 + MAX_VMS as u16));
