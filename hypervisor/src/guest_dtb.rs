@@ -7,7 +7,7 @@
 
 use crate::config::VmConfig;
 use crate::device::pl011::Pl011;
-use crate::device::{CLOCK_PHANDLE, Devices, node_name};
+use crate::device::{CLOCK_PHANDLE, Devices, LEVEL_HIGH, node_name};
 use crate::memory::GUEST_RAM;
 use crate::vgic::redistributor::STRIDE;
 use alloc::format;
@@ -19,7 +19,6 @@ use vm_fdt::{Error, FdtWriter};
 const GIC_PHANDLE: u32 = 1;
 // Interrupt specifiers: kind, number, flags.
 const PPI: u32 = 1;
-const LEVEL_HIGH: u32 = 4;
 /// PSCI 1.0 and later share one compatible string; 0.2's helps older kernels.
 const PSCI: [&str; 2] = ["arm,psci-1.0", "arm,psci-0.2"];
 

@@ -37,7 +37,8 @@ pub trait Device {
     /// Resets it, in a machine that stays on.
     fn reset(&mut self);
 
-    /// Reads the register at an offset. What is to be done then.
+    /// Reads the register at an offset. What is to be done then. A read brings no deadline forward: nobody would hear
+    /// of [`Effect::Due`].
     fn read(&mut self, offset: u64) -> (u32, Effect);
 
     /// Writes the register at an offset. What is to be done then.
@@ -56,8 +57,8 @@ pub trait Device {
     fn describe(node: &mut FdtWriter) -> Result<(), Error>;
 }
 
-/// What is to be done when a device's lock has been given back. No more than its kind: what is measured is whether
-/// there is anything.
+/// What is to be done when a device's lock has been given back. No more than its kind, which is cheap to hand on: of
+/// most accesses there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
@@ -72,6 +73,8 @@ pub enum Effect {
 
 /// The node of a clock that does not stop, for devices that need one.
 pub const CLOCK_PHANDLE: u32 = 2;
+/// In an interrupt's specifier: level-sensitive, active high.
+pub const LEVEL_HIGH: u32 = 4;
 
 /// What all PrimeCells have.
 fn primecell(node: &mut FdtWriter, compatible: &str) -> Result<(), Error> {
@@ -84,9 +87,8 @@ pub fn node_name<D: Device>() -> String {
 }
 
 fn describe<D: Device>(tree: &mut FdtWriter) -> Result<(), Error> {
-    // GICv3's binding: an SPI, its number, level-sensitive and active high.
+    // GICv3's binding: an SPI's specifier begins with 0.
     const SPI: u32 = 0;
-    const LEVEL_HIGH: u32 = 4;
     let node = tree.begin_node(&node_name::<D>())?;
     D::describe(tree)?;
     tree.property_array_u64("reg", &[D::RANGE.base, D::RANGE.size])?;
@@ -119,9 +121,7 @@ impl<D: Device> Slot<D> {
         wired.up = up;
         (result, vgic.set_line(32 + D::SPI, up))
     }
-}
 
-impl<D: Device> Slot<D> {
     #[inline(always)]
     fn read(&self, vgic: &Vgic, ipa: u64) -> ((u32, Effect), VcpuMask) {
         self.with(vgic, |device| device.read(ipa - D::RANGE.base))

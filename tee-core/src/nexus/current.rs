@@ -112,7 +112,7 @@ impl Tee {
     }
 }
 
-impl<'t> Current<'t, '_> {
+impl Current<'_, '_> {
     /// Gives the partition. Its brand is this borrow: what is of another selection was left before this one was made.
     pub fn partition(&self) -> &Partition<'_> {
         // SAFETY: the space is selected here; it is not torn down while `inside` counts this CPU.

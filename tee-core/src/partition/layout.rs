@@ -29,6 +29,7 @@ const _: () = assert!(ADDRESS.is_multiple_of(PAGE_SIZE));
 const STACKS: usize = STRUCT + STRUCT_PAGES + 1;
 /// The heap, at a multiple of its guaranteed size, which makes it one block of the buddy allocator.
 pub const HEAP: usize = (STACKS + THREADS * (STACK_PAGES + 1)).next_multiple_of(HEAP_PAGES);
+const _: () = assert!(HEAP - HEAP_PAGES < stack_top(THREADS - 1), "it is the first one behind the stacks");
 
 /// Pages a partition is made of and guaranteed: its translation table, its struct, its stacks, its first heap.
 pub const GUARANTEED: usize = 1 + STRUCT_PAGES + THREADS * STACK_PAGES + HEAP_PAGES;
