@@ -39,7 +39,7 @@ fn what_linux_asks_at_probe() {
 
 #[test]
 fn without_ram_there_is_no_dynamic_shared_memory() {
-    let tee = Box::new(tee_core::host::monitor::boot(RAM, &[], Range::new(layout::TEE.base, 0)));
+    let tee = tee_core::host::monitor::boot(RAM, &[], Range::new(layout::TEE.base, 0));
     let [_, caps, ..] = tee.smc(&[smc::OPTEE_SMC_EXCHANGE_CAPABILITIES.0.into(), 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(caps as u32 & (SecureCaps::DYNAMIC_SHM | SecureCaps::UNREGISTERED_SHM).bits(), 0);
 }
@@ -48,7 +48,7 @@ fn without_ram_there_is_no_dynamic_shared_memory() {
 fn the_tee_takes_as_many_vms_as_it_says_it_has_room_for() {
     let pages = (5 * GUARANTEED + 1) * optee_msg::PAGE_SIZE;
     let small = Range::new(layout::TEE.base, pages as u64);
-    let small = NormalWorld { tee: Box::new(tee_core::host::monitor::boot(RAM, &[RAM], small)) };
+    let small = NormalWorld { tee: tee_core::host::monitor::boot(RAM, &[RAM], small) };
     assert_eq!(small.tee.room(GUARANTEED), 5);
     for world in [small, NormalWorld::new()] {
         let room = world.tee.room(GUARANTEED);

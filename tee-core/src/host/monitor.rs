@@ -11,14 +11,15 @@ use crate::partition::layout::SHAPE;
 use crate::trace;
 use shared_abi::layout::Range;
 use shared_abi::smccc::FunctionId;
+use std::sync::Arc;
 
 /// Boots a TEE on a machine with this non-secure RAM, of which it is told of `known`, and with these pages for VMs.
-pub fn boot(ram: Range, known: &[Range], pages: Range) -> Tee {
+pub fn boot(ram: Range, known: &[Range], pages: Range) -> Arc<Tee> {
     let mut alleged = AllegedRam::new();
     for range in known {
         alleged.add(*range).expect("RAM that is not secure");
     }
-    let tee = Tee::new(Machine::new(ram, SHAPE));
+    let tee = Arc::new(Tee::new(Machine::new(ram, SHAPE)));
     // SAFETY: nothing runs on the machine yet, and what it is told is so by then.
     unsafe { tee.prepare() };
     tee.machine().isb();

@@ -10,6 +10,7 @@ use shared_abi::optee_msg::{
 use shared_abi::optee_smc::{self as smc, ReturnCode, Rpc, from_halves, to_halves};
 use shared_abi::smccc::FunctionId;
 use shared_abi::tee::TeeResult;
+use std::sync::Arc;
 use uuid::Uuid;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -21,7 +22,7 @@ const IMAGE: u64 = 384 << 10;
 /// The normal world with its TEE.
 pub struct NormalWorld {
     /// The TEE.
-    pub tee: Box<Tee>,
+    pub tee: Arc<Tee>,
 }
 
 /// Returns where a VM's memory starts, of which it uses up to 64 KiB: the message in the first page, the RPC's in the
@@ -67,7 +68,7 @@ impl NormalWorld {
     /// Boots a machine.
     pub fn new() -> Self {
         let pages = Range::new(layout::TEE.base + IMAGE, layout::TEE.size - IMAGE);
-        Self { tee: Box::new(monitor::boot(RAM, &[RAM], pages)) }
+        Self { tee: monitor::boot(RAM, &[RAM], pages) }
     }
 
     /// Boots a machine with these VMs.

@@ -45,9 +45,9 @@ const _: () = assert!(HEAP + HEAP_MAX <= 512 && GUARANTEED < QUOTA);
 /// What a VM is granted, and that 48 of them have it beside the largest image.
 const _: () = assert!(QUOTA * PAGE_SIZE <= 288 << 10 && 48 * QUOTA * PAGE_SIZE + (384 << 10) <= TEE.size as usize);
 
-/// What the fake machine is told of it. All that stands before the heap is zero at first.
+/// What the fake machine is told of it. Its struct is zero at first.
 #[cfg(not(target_os = "none"))]
-pub const SHAPE: Shape = Shape { pages: HEAP + HEAP_MAX, zero: HEAP };
+pub const SHAPE: Shape = Shape { pages: HEAP + HEAP_MAX, zero: STRUCT + STRUCT_PAGES };
 
 /// Returns the page number of the end of thread `n`'s stack, where its stack pointer starts.
 pub const fn stack_top(n: usize) -> usize {

@@ -44,7 +44,7 @@ impl Draw {
 
     /// The choices since it was asked last.
     pub fn made(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.made)
+        std::mem::replace(&mut self.made, Vec::with_capacity(16))
     }
 
     /// Any number.

@@ -145,16 +145,14 @@ impl Step {
 }
 
 fn session(pair: &Pair, vm: u16, which: In) -> u32 {
-    let open = pair.sessions(vm);
-    let (open, n): (Vec<u32>, u8) = match which {
-        In::Id(id) => (vec![id], 0),
-        In::Any(n) => (open.iter().map(|(id, _)| *id).collect(), n),
-        In::Its(service, n) => {
-            let service = Service::ALL[usize::from(service) % Service::ALL.len()];
-            (open.iter().filter(|(_, other)| *other == service).map(|(id, _)| *id).collect(), n)
-        }
+    let (n, service) = match which {
+        In::Id(id) => return id,
+        In::Any(n) => (n, None),
+        In::Its(service, n) => (n, Some(Service::ALL[usize::from(service) % Service::ALL.len()])),
     };
-    open.get(usize::from(n) % open.len().max(1)).copied().unwrap_or(1)
+    let mut open = pair.sessions(vm);
+    open.retain(|(_, of)| service.is_none_or(|service| service == *of));
+    open.get(usize::from(n) % open.len().max(1)).map_or(1, |(id, _)| *id)
 }
 
 fn finish(pair: &mut Pair, which: u8) {

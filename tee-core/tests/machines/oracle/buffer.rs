@@ -5,6 +5,7 @@ use super::call::Call;
 use super::heap::Block;
 use super::nexus::PAGE;
 use std::rc::Rc;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Frames that are kept without memory from the heap.
 pub const FEW: usize = 2;
@@ -58,17 +59,25 @@ impl Buffer {
 }
 
 impl Call {
-    pub async fn read(&self, buffer: &Buffer, at: usize, len: usize) -> Result<Vec<u8>, Lost> {
-        if at.checked_add(len).is_none_or(|end| end > buffer.len) {
+    pub async fn read(&self, buffer: &Buffer, at: usize, into: &mut [u8]) -> Result<(), Lost> {
+        if at.checked_add(into.len()).is_none_or(|end| end > buffer.len) {
             return Err(Lost);
         }
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let (pa, most) = buffer.piece(at + bytes.len()).ok_or(Lost)?;
+        let mut done = 0;
+        while done < into.len() {
+            let (pa, most) = buffer.piece(at + done).ok_or(Lost)?;
+            let len = most.min(into.len() - done);
             self.world.touch(&self.signal).await;
-            bytes.extend_from_slice(self.world.ram.borrow().bytes(pa, most.min(len - bytes.len())));
+            into[done..done + len].copy_from_slice(self.world.ram.borrow().bytes(pa, len));
+            done += len;
         }
-        Ok(bytes)
+        Ok(())
+    }
+
+    pub async fn read_value<T: FromBytes + IntoBytes>(&self, buffer: &Buffer, at: usize) -> Result<T, Lost> {
+        let mut value = T::new_zeroed();
+        self.read(buffer, at, value.as_mut_bytes()).await?;
+        Ok(value)
     }
 
     pub async fn write(&self, buffer: &Buffer, at: usize, bytes: &[u8]) -> Result<(), Lost> {

@@ -8,7 +8,7 @@ use shared_abi::optee_msg::{MsgHeader, MsgParam, arg_size};
 use shared_abi::optee_smc::{from_halves, to_halves};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 const OK: u64 = 0;
 const EBADADDR: u64 = 4;
@@ -86,13 +86,13 @@ impl Call {
         if !at.is_multiple_of(8) {
             return Err(Lost);
         }
-        let header = MsgHeader::read_from_bytes(&self.read(buffer, at, arg_size(0)).await?).unwrap();
+        let header: MsgHeader = self.read_value(buffer, at).await?;
         if header.num_params > 6 {
             return Err(Lost);
         }
         let mut params = Vec::new();
         for n in 0..header.num_params as usize {
-            params.push(MsgParam::read_from_bytes(&self.read(buffer, at + arg_size(n), 32).await?).unwrap());
+            params.push(self.read_value(buffer, at + arg_size(n)).await?);
         }
         Ok(Message { header, params, out: Vec::new() })
     }

@@ -10,6 +10,7 @@ use shared_abi::optee_msg::{Direction, MsgParam, Param, uuid_of};
 use std::rc::Rc;
 use tee_core::partition::sessions::MAX_SESSIONS;
 use tee_core::partition::shm::MAX_BUFFERS;
+use zerocopy::IntoBytes;
 
 /// Results, as GlobalPlatform numbers them.
 pub mod error {
@@ -257,9 +258,10 @@ impl Call {
             let here = (count - frames.len()).min(511);
             // The TEE takes 8 addresses at a time.
             for first in (0..here).step_by(8) {
-                let bytes = self.read(&page, first * 8, 8 * (here - first).min(8)).await.map_err(|Lost| ()).ok()?;
-                for entry in bytes.chunks(8) {
-                    let pa = u64::from_le_bytes(entry.try_into().unwrap());
+                let mut entries = [0u64; 8];
+                let entries = &mut entries[..(here - first).min(8)];
+                self.read(&page, first * 8, entries.as_mut_bytes()).await.map_err(|Lost| ()).ok()?;
+                for &pa in &*entries {
                     if !pa.is_multiple_of(PAGE) || !self.world.claims(pa, PAGE) {
                         return None;
                     }
@@ -267,8 +269,7 @@ impl Call {
                 }
             }
             if frames.len() < count {
-                let next = self.read(&page, 511 * 8, 8).await.map_err(|Lost| ()).ok()?;
-                list = u64::from_le_bytes(next.try_into().unwrap());
+                list = self.read_value(&page, 511 * 8).await.map_err(|Lost| ()).ok()?;
             }
         }
         Some(frames.into())

@@ -10,7 +10,6 @@ use shared_abi::layout::{Range, TEE};
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, uuid_to_value};
 use shared_abi::pta::vault;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::mem::replace;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -56,7 +55,7 @@ impl Pair {
         let size = (pages * PAGE_SIZE) as u64;
         let tee = monitor::boot(RAM, &NS_RAM, Range::new(TEE.end() - size, size));
         Self {
-            tee: Arc::new(tee),
+            tee,
             world: Rc::new(World::new(pages)),
             pages,
             calls: 0,
@@ -320,11 +319,11 @@ impl Pair {
     fn look_for_secrets(&self) {
         let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
         let parts = self.secrets.iter().flat_map(|(vm, secret)| secret.windows(8).map(|part| (word(part), *vm)));
-        let parts: HashMap<u64, u16> = parts.collect();
+        let parts: Vec<(u64, u16)> = parts.collect();
         // Most words are told from a part by their lowest bits.
         let mut known = [0u64; 1 << 10];
         let place = |word: u64| ((word as usize >> 6) % (1 << 10), 1 << (word % 64));
-        for (place, bit) in parts.keys().map(|part| place(*part)) {
+        for (place, bit) in parts.iter().map(|(part, _)| place(*part)) {
             known[place] |= bit;
         }
         let ram = self.world.ram.borrow();
@@ -333,8 +332,8 @@ impl Pair {
             for words in ram.bytes(RAM.base + page * PAGE_SIZE as u64, PAGE_SIZE).chunks_exact(128) {
                 let words = words.chunks_exact(8).map(word);
                 let maybe = words.clone().map(place).fold(0, |found, (place, bit)| found | known[place] & bit);
-                let found = words.filter(|_| maybe != 0).find_map(|word| parts.get(&word));
-                assert!(found.is_none(), "the secret of vm{} is in non-secure memory", found.unwrap());
+                let found = words.filter(|_| maybe != 0).find_map(|word| parts.iter().find(|(part, _)| *part == word));
+                assert!(found.is_none(), "the secret of vm{} is in non-secure memory", found.unwrap().1);
             }
         }
     }

@@ -8,7 +8,7 @@ use super::nexus::PAGE;
 use super::vm::Exit;
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, arg_size};
 use shared_abi::optee_smc::from_halves;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::IntoBytes;
 
 const NOTIFICATION: u32 = 4;
 const SHM_ALLOC: u32 = 6;
@@ -95,11 +95,11 @@ impl Call {
         self.write(&buffer, at + 32, param.as_bytes()).await.map_err(lost)?;
         self.signal.message.set(if let Memory::Null = buffer.memory { None } else { buffer.piece(at).map(|p| p.0) });
         self.ask(5, cookie).await;
-        let answer = MsgHeader::read_from_bytes(&self.read(&buffer, at, 32).await.map_err(lost)?).unwrap();
+        let answer: MsgHeader = self.read_value(&buffer, at).await.map_err(lost)?;
         if answer.ret != 0 {
             return Err(answer.ret);
         }
-        Ok(MsgParam::read_from_bytes(&self.read(&buffer, at + 32, 32).await.map_err(lost)?).unwrap())
+        self.read_value(&buffer, at + 32).await.map_err(lost)
     }
 
     async fn rpc_memory(&self) -> Result<RpcMemory, u32> {

@@ -145,7 +145,7 @@ impl Call {
             if self.is_cancelled(session) {
                 return Err(CANCEL);
             }
-            if self.read(buffer, at, 8).await.map_err(|Lost| COMMUNICATION)? != word(at) {
+            if self.read_value::<[u8; 8]>(buffer, at).await.map_err(|Lost| COMMUNICATION)? != word(at) {
                 return Err(COMMUNICATION);
             }
         }
@@ -216,7 +216,9 @@ impl Call {
         if !dir.reads() || buffer.len == 0 || buffer.len > most {
             return Err(BAD_PARAMETERS);
         }
-        self.read(buffer, 0, buffer.len).await.map_err(|Lost| BAD_PARAMETERS)
+        let mut bytes = vec![0; buffer.len];
+        self.read(buffer, 0, &mut bytes).await.map_err(|Lost| BAD_PARAMETERS)?;
+        Ok(bytes)
     }
 
     async fn vault(&self, function: u32, p: &mut [Parameter]) -> Result<()> {
