@@ -2,16 +2,5 @@
 //! Links the probe as a raw image that runs wherever it is loaded.
 
 fn main() {
-    println!("cargo:rerun-if-changed=link.ld");
-    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        // Cargo knows its own folder again after the checkout was copied or moved; a path to the sources it would keep.
-        let script = std::env::var("OUT_DIR").expect("cargo sets it") + "/link.ld";
-        std::fs::copy("link.ld", &script).expect("the linker script is beside this file");
-        println!("cargo:rustc-link-arg-bins=-T{script}");
-        // A static position independent executable: what is absolute in it (vtables, tables of strings) the linker
-        // lists for `arch::boot` to relocate.
-        println!("cargo:rustc-link-arg-bins=--pie");
-        println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
-        println!("cargo:rustc-link-arg-bins=-znotext");
-    }
+    firmware_link::relocatable("link.ld");
 }

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Links the worlds as a raw image that runs wherever it is loaded.
+//! Links the worlds as a raw image that runs wherever it is loaded: nothing in it is absolute.
 
 fn main() {
-    println!("cargo:rerun-if-changed=link.ld");
-    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        // Cargo knows its own folder again after the checkout was copied or moved; a path to the sources it would keep.
-        let script = std::env::var("OUT_DIR").expect("cargo sets it") + "/link.ld";
-        std::fs::copy("link.ld", &script).expect("the linker script is beside this file");
-        println!("cargo:rustc-link-arg-bins=-T{script}");
-    }
+    firmware_link::fixed("link.ld");
 }

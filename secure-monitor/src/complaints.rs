@@ -2,7 +2,7 @@
 //! What the monitor says about what lower levels do wrong.
 
 use core::fmt;
-use shared_abi::lines::Lines;
+use firmware_support::lines::Lines;
 
 /// They can do it as often as they like, and a line takes long where nothing interrupts.
 static LINES: Lines<32> = Lines::new();

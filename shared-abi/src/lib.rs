@@ -17,7 +17,6 @@
 //! | [`fip`] | the flash image: package and manifest | TF-A `firmware_image_package.h`; the manifest is ours |
 //! | [`dtb`] | the flattened device tree: what a whole one is | Devicetree Specification 0.4 §5 |
 //! | [`image`] | the arm64 `Image` header | Linux `Documentation/arch/arm64/booting.rst` |
-//! | [`lines`] | how much a layer says about what others make happen | ours |
 //! | [`trace`] | what the layers tell about themselves, for the people outside | ours |
 //! | [`layout`] | physical addresses of the machine | QEMU `hw/arm/virt.c`; ours where it leaves a choice |
 #![cfg_attr(not(test), no_std)]
@@ -29,7 +28,6 @@ pub mod dtb;
 pub mod fip;
 pub mod image;
 pub mod layout;
-pub mod lines;
 pub mod optee_msg;
 pub mod optee_smc;
 pub mod opteed;

@@ -7,10 +7,11 @@ use std::fs;
 use std::path::Path;
 
 /// What of the checkout the layers are built from.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "shared-abi",
+    "support",
     "secure-monitor",
     "tee-core",
     "hypervisor",

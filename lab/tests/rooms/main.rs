@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The rooms of the layers: `lib.rs` of each says in which order they stand, imports go down that list only, and no
-//! circle goes through more than one folder.
+//! circle goes through more than one folder. And the crates: which imports which.
 
 mod order;
 mod source;
@@ -8,9 +8,12 @@ mod source;
 use lab::workspace::Workspace;
 use order::faults;
 use source::{Crate, Texts, texts};
+use std::collections::BTreeSet;
+use std::fs;
 
 /// The crates that say an order, and the files of their programs.
-const CRATES: [(&str, &[&str]); 3] = [
+const CRATES: [(&str, &[&str]); 4] = [
+    ("support/firmware", &[]),
     ("hypervisor", &["main.rs"]),
     ("secure-monitor", &["boot/main.rs", "runtime/main.rs"]),
     ("tee-core", &["main.rs"]),
@@ -193,4 +196,60 @@ fn every_room_has_one_place_and_every_place_a_room() {
         let faults = with(&[("lib.rs", &lib(order))]);
         assert!(faults.iter().any(|found| found == fault), "{order}: {faults:?}");
     }
+}
+
+/// Which crates of the workspace a crate may import, in builds that are no tests: as HACKING.md has it.
+const IMPORTS: [(&str, &[&str]); 11] = [
+    ("shared-abi", &[]),
+    ("support/link", &[]),
+    ("support/firmware", &["shared-abi"]),
+    ("secure-monitor", &FOUNDATIONS),
+    ("tee-core", &FOUNDATIONS),
+    ("hypervisor", &FOUNDATIONS),
+    ("images/bare-guest", &FOUNDATIONS),
+    ("images/contract", &FOUNDATIONS),
+    ("images/linux-client", &FOUNDATIONS),
+    ("images/probe", &FOUNDATIONS),
+    ("images/worlds", &FOUNDATIONS),
+];
+const FOUNDATIONS: [&str; 3] = ["shared-abi", "firmware-support", "firmware-link"];
+
+/// Dependencies that a manifest names, but for its tests': `[dependencies]`, `[build-dependencies]`, and the same of a
+/// target.
+fn dependencies(manifest: &toml::Table) -> BTreeSet<String> {
+    let of_targets = manifest.get("target").and_then(|targets| targets.as_table()).into_iter().flatten();
+    let tables = of_targets.filter_map(|(_, target)| target.as_table()).chain([manifest]);
+    let named = tables.flat_map(|table| ["dependencies", "build-dependencies"].map(|kind| table.get(kind)));
+    let named = named.flatten().filter_map(|named| named.as_table());
+    named.flat_map(|named| named.keys().cloned()).collect()
+}
+
+fn manifest(folder: &str) -> toml::Table {
+    let file = Workspace::locate().unwrap().root().join(folder).join("Cargo.toml");
+    fs::read_to_string(&file).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_crate_imports_what_stands_below_it() {
+    let root = manifest("");
+    let members = root["workspace"]["members"].as_array().unwrap().iter().map(|member| member.as_str().unwrap());
+    // The lab may import everything.
+    let members: Vec<_> = members.filter(|member| !member.starts_with("lab")).collect();
+    let named: Vec<_> = IMPORTS.iter().map(|(folder, _)| *folder).collect();
+    assert_eq!(members.iter().collect::<BTreeSet<_>>(), named.iter().collect(), "each has a line in IMPORTS");
+    let ours: BTreeSet<_> =
+        members.iter().map(|member| manifest(member)["package"]["name"].as_str().unwrap().to_owned()).collect();
+    for (folder, allowed) in IMPORTS {
+        let imported = dependencies(&manifest(folder));
+        let others: Vec<_> = imported.intersection(&ours).filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(others.is_empty(), "{folder} must not import {others:?}");
+    }
+}
+
+#[test]
+fn a_dependency_is_found_wherever_a_manifest_may_name_it() {
+    let text = "[dependencies]\na.workspace = true\n[build-dependencies]\nb = \"1\"\n[dev-dependencies]\nc = \"1\"\n\
+                [target.'cfg(unix)'.dependencies]\nd = { path = \"d\" }\n[target.x.build-dependencies]\ne = \"1\"\n";
+    let found = dependencies(&text.parse().unwrap());
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b", "d", "e"]);
 }

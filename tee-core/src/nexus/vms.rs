@@ -15,10 +15,10 @@ use crate::memory::pages::Page;
 use crate::partition::layout::QUOTA;
 use crate::sync::{Lock, ReadLock, Waits};
 use core::sync::atomic::{AtomicU16, Ordering};
+use firmware_support::lines::Lines;
 use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
 use shared_abi::client::VmId;
-use shared_abi::lines::Lines;
 
 /// VMs the table has room for; the memory is gone first.
 pub const MAX_VMS: usize = 128;

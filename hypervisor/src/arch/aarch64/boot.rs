@@ -6,21 +6,12 @@
 //! tree. It was linked at 0 and finds out where it is.
 
 use core::arch::global_asm;
+use firmware_support::arch::start;
+use firmware_support::image_header;
 
 global_asm!(
+    image_header!(".quad 0, 0, 0"),
     r#"
-    .pushsection .head, "ax"
-    .global _start
-_start:
-    b       1f
-    nop
-    .quad   0                   // text_offset
-    .quad   _image_size
-    .quad   0xa                 // little-endian, 4 KiB pages, may stand anywhere in memory
-    .quad   0, 0, 0
-    .ascii  "ARM\x64"
-    .word   0
-
 1:  msr     daifset, #0xf
     mov     x19, x0             // device tree
     mrs     x1, CurrentEL
@@ -33,27 +24,8 @@ _start:
     adrp    x21, _image_end
     add     x21, x21, :lo12:_image_end
 
-    adrp    x1, _bss_start
-    add     x1, x1, :lo12:_bss_start
-2:  cmp     x1, x21
-    b.hs    3f
-    stp     xzr, xzr, [x1], #16
-    b       2b
-
-    // R_AARCH64_RELATIVE (1027) is the only relocation that a static position independent executable has.
-3:  adrp    x1, _rela_start
-    add     x1, x1, :lo12:_rela_start
-    adrp    x2, _rela_end
-    add     x2, x2, :lo12:_rela_end
-4:  cmp     x1, x2
-    b.hs    6f
-    ldp     x3, x4, [x1], #16   // r_offset, r_info
-    ldr     x5, [x1], #8        // r_addend
-    cmp     w4, #1027
-    b.ne    5f
-    add     x5, x5, x20
-    str     x5, [x20, x3]
-    b       4b
+    bl      {relocate}
+    cbz     x0, 6f
 
 5:  wfi                         // not at EL2, or not our image
     b       5b
@@ -104,6 +76,7 @@ secondary_entry:
     b       hypervisor_secondary
     .popsection
 "#,
+    relocate = sym start::relocate,
     boot_stack = sym super::stack::BOOT,
     stack_size = const super::stack::WITH_GUARD,
 );

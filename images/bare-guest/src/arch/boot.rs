@@ -11,6 +11,8 @@
 //! table at run time and in memory of an allocator: both are just what is not wanted here.
 
 use core::arch::global_asm;
+use firmware_support::arch::start;
+use firmware_support::image_header;
 
 /// Entries of a table.
 const ENTRIES: usize = 512;
@@ -42,19 +44,8 @@ const TCR: u64 = 25 | (0b01 << 8) | (0b01 << 10) | (0b11 << 12) | (1 << 23) | (0
 const SCTLR: u64 = 0x30D0_0800 | 1 | (1 << 2) | (1 << 3) | (1 << 12);
 
 global_asm!(
+    image_header!(".quad 0, 0, 0"),
     r#"
-    .pushsection .head, "ax"
-    .global _start
-_start:
-    b       1f
-    nop
-    .quad   0                               // text_offset
-    .quad   _image_end - . + 16             // image_size: from the image's start, 16 bytes back
-    .quad   0xa                             // little-endian, 4 KiB pages, may stand anywhere in memory
-    .quad   0, 0, 0
-    .ascii  "ARM\x64"
-    .word   0
-
 1:  msr     daifset, #0xf
     mov     x19, x0                         // device tree
     mrs     x1, CurrentEL
@@ -77,31 +68,8 @@ _start:
     msr     sctlr_el1, x4
     isb
 
-    // R_AARCH64_RELATIVE (1027) is the only relocation that a static position independent executable has.
-    adrp    x20, _image_start
-    add     x20, x20, :lo12:_image_start
-    adrp    x1, _rela_start
-    add     x1, x1, :lo12:_rela_start
-    adrp    x2, _rela_end
-    add     x2, x2, :lo12:_rela_end
-2:  cmp     x1, x2
-    b.hs    3f
-    ldp     x3, x4, [x1], #16               // r_offset, r_info
-    ldr     x5, [x1], #8                    // r_addend
-    cmp     w4, #1027
-    b.ne    4f
-    add     x5, x5, x20
-    str     x5, [x20, x3]
-    b       2b
-
-3:  adrp    x1, _bss_start
-    add     x1, x1, :lo12:_bss_start
-    adrp    x2, _bss_end
-    add     x2, x2, :lo12:_bss_end
-5:  cmp     x1, x2
-    b.hs    6f
-    stp     xzr, xzr, [x1], #16
-    b       5b
+    bl      {relocate}
+    cbz     x0, 6f
 
 4:  wfi                                     // not at EL1, or not our image: there is no console to say so
     b       4b
@@ -119,6 +87,7 @@ _start:
     b       guest_main
     .popsection
 "#,
+    relocate = sym start::relocate,
     table = sym LEVEL_1,
     mair = const MAIR,
     tcr = const TCR,

@@ -6,54 +6,20 @@
 
 use super::tables::{FIRST_TABLE, MAIR, SCTLR, TCR};
 use core::arch::global_asm;
+use firmware_support::arch::start;
+use firmware_support::image_header;
 
 /// Registers at a CPU's first instruction: x0 to x3, SCTLR_EL1, DAIF, CurrentEL, SPSel, CPACR_EL1.
 pub const AT_ENTRY: usize = 9;
 
 global_asm!(
+    image_header!(".quad 0, 0, 0"),
     r#"
-    .pushsection .head, "ax"
-    .global _start
-_start:
-    b       1f
-    nop
-    .quad   0                               // text_offset
-    .quad   _image_end - . + 16             // image_size: from the image's start, 16 bytes back
-    .quad   0xa                             // little-endian, 4 KiB pages, may stand anywhere in memory
-    .quad   0, 0, 0
-    .ascii  "ARM\x64"
-    .word   0
-
 1:  bl      contract_note
     bl      contract_level
-
-    // R_AARCH64_RELATIVE (1027) is the only relocation that a static position independent executable has.
-    adrp    x10, _image_start
-    add     x10, x10, :lo12:_image_start
-    adrp    x1, _rela_start
-    add     x1, x1, :lo12:_rela_start
-    adrp    x2, _rela_end
-    add     x2, x2, :lo12:_rela_end
-2:  cmp     x1, x2
-    b.hs    3f
-    ldp     x3, x4, [x1], #16               // r_offset, r_info
-    ldr     x5, [x1], #8                    // r_addend
-    cmp     w4, #1027
-    b.ne    contract_stop
-    add     x5, x5, x10
-    str     x5, [x10, x3]
-    b       2b
-
-3:  adrp    x1, _bss_start
-    add     x1, x1, :lo12:_bss_start
-    adrp    x2, _bss_end
-    add     x2, x2, :lo12:_bss_end
-4:  cmp     x1, x2
-    b.hs    5f
-    stp     xzr, xzr, [x1], #16
-    b       4b
-
-5:  mov     x9, xzr
+    bl      {relocate}
+    cbnz    x0, contract_stop
+    mov     x9, xzr
     b       contract_to_rust
 
     // A started CPU: x0 is its number, the context id of CPU_ON.
@@ -130,6 +96,7 @@ contract_stop:
     b       contract_stop
     .popsection
 "#,
+    relocate = sym start::relocate,
     table = sym FIRST_TABLE,
     mair = const MAIR,
     tcr = const TCR,

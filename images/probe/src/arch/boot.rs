@@ -6,6 +6,8 @@
 
 use crate::script::LARGEST;
 use core::arch::global_asm;
+use firmware_support::arch::start;
+use firmware_support::image_header;
 
 /// SCTLR_EL1 with MMU and data cache off: what Armv8.0 reserves as 1, and instruction cache on (Arm ARM D24.2.118).
 const SCTLR_EL1: u64 = 0x30D0_0800 | (1 << 12);
@@ -15,52 +17,19 @@ const SCTLR_EL2: u64 = 0x30C5_0830 | (1 << 12);
 const HCR_EL2: u64 = 1 << 31;
 
 global_asm!(
-    r#"
-    .pushsection .head, "ax"
-    .global _start
-_start:
-    b       1f
-    nop
-    .quad   0                               // text_offset
-    .quad   _image_end - . + 16             // image_size: from the image's start, 16 bytes back
-    .quad   0xa                             // little-endian, 4 KiB pages, may stand anywhere in memory
-    .quad   _script - . + 32                // where a script may be appended, from the image's start
+    image_header!(
+        ".quad  _script - . + 32                // where a script may be appended, from the image's start
     .quad   {room}
-    .quad   0                               // how long it is
-    .ascii  "ARM\x64"
-    .word   0
-
+    .quad   0                               // how long it is"
+    ),
+    r#"
 1:  mrs     x21, cntvct_el0                 // when we began; under real firmware CNTVOFF may be anything yet
     mov     x19, x0                         // device tree, or whatever the firmware left
     bl      probe_level
+    bl      {relocate}
+    cbnz    x0, probe_stop
 
-    // R_AARCH64_RELATIVE (1027) is the only relocation that a static position independent executable has.
-    adrp    x20, _image_start
-    add     x20, x20, :lo12:_image_start
-    adrp    x1, _rela_start
-    add     x1, x1, :lo12:_rela_start
-    adrp    x2, _rela_end
-    add     x2, x2, :lo12:_rela_end
-2:  cmp     x1, x2
-    b.hs    3f
-    ldp     x3, x4, [x1], #16               // r_offset, r_info
-    ldr     x5, [x1], #8                    // r_addend
-    cmp     w4, #1027
-    b.ne    probe_stop
-    add     x5, x5, x20
-    str     x5, [x20, x3]
-    b       2b
-
-3:  adrp    x1, _bss_start
-    add     x1, x1, :lo12:_bss_start
-    adrp    x2, _bss_end
-    add     x2, x2, :lo12:_bss_end
-4:  cmp     x1, x2
-    b.hs    5f
-    stp     xzr, xzr, [x1], #16
-    b       4b
-
-5:  mov     x0, xzr
+    mov     x0, xzr
     bl      probe_stack
     mov     x0, x19
     mov     x1, x21
@@ -134,6 +103,7 @@ probe_stop:
     b       probe_stop
     .popsection
 "#,
+    relocate = sym start::relocate,
     room = const LARGEST,
     sctlr_el1 = const SCTLR_EL1,
     sctlr_el2 = const SCTLR_EL2,
