@@ -18,7 +18,7 @@ use hypervisor::firmware;
 use hypervisor::memory::{BLOCK, FreeMemory};
 #[cfg(feature = "trace")]
 use hypervisor::platform;
-use hypervisor::platform::{console, gic, heap, memory};
+use hypervisor::platform::{DEVICES, console, gic, heap, memory};
 use hypervisor::predictor;
 use hypervisor::scheduler::Placement;
 use hypervisor::tee::{Mediator, Smc, Tee};
@@ -29,7 +29,7 @@ use hypervisor::vm::{self, Vm};
 use hypervisor::wake;
 use log::{error, info, warn};
 use shared_abi::dtb::{self, Checked};
-use shared_abi::layout::{DRAM_BASE, GICD, GICR, RTC, Range, UART_NS};
+use shared_abi::layout::{DRAM_BASE, Range};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Owner};
 #[cfg(feature = "trace")]
@@ -60,7 +60,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let mut map = Map::new();
     map_image(&mut map);
     map.add(Range::new(dtb & !(BLOCK - 1), DTB_MAX + BLOCK), Use::Data);
-    for device in [UART_NS, RTC, GICD, GICR] {
+    for device in DEVICES {
         map.add(device, Use::Device);
     }
     // SAFETY: the image is mapped where it is, and with it this code and its stack.

@@ -7,13 +7,13 @@
 
 use crate::config::VmConfig;
 use crate::device::pl011::Pl011;
-use crate::device::{CLOCK_PHANDLE, Devices, LEVEL_HIGH, node_name};
+use crate::device::{BOARD, CLOCK_PHANDLE, Devices, LEVEL_HIGH, node_name};
 use crate::memory::GUEST_RAM;
 use crate::vgic::redistributor::STRIDE;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use shared_abi::layout::{GICD, GICR, Range};
+use shared_abi::layout::Range;
 use vm_fdt::{Error, FdtWriter};
 
 const GIC_PHANDLE: u32 = 1;
@@ -117,14 +117,17 @@ fn devices(fdt: &mut FdtWriter, vm: &VmConfig) -> Result<(), Error> {
         fdt.property_array_u32("interrupts", specifiers.as_flattened())?;
         fdt.property_null("always-on")
     })?;
-    node(fdt, &format!("intc@{:x}", GICD.base), |fdt| {
+    node(fdt, &format!("intc@{:x}", BOARD.distributor.base), |fdt| {
         fdt.property_string("compatible", "arm,gic-v3")?;
         fdt.property_u32("#interrupt-cells", 3)?;
         fdt.property_u32("#address-cells", 2)?;
         fdt.property_u32("#size-cells", 2)?;
         fdt.property_null("ranges")?;
         fdt.property_null("interrupt-controller")?;
-        fdt.property_array_u64("reg", &[GICD.base, GICD.size, GICR.base, STRIDE * vm.vcpus as u64])?;
+        fdt.property_array_u64(
+            "reg",
+            &[BOARD.distributor.base, BOARD.distributor.size, BOARD.redistributors.base, STRIDE * vm.vcpus as u64],
+        )?;
         fdt.property_phandle(GIC_PHANDLE)
     })?;
     node(fdt, "apb-pclk", |fdt| {

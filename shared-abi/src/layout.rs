@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Physical addresses of the machine: QEMU's `virt` with `secure=on,virtualization=on,gic-version=3`.
+//! How the layers divide memory among themselves, by physical address, on QEMU's `virt` with
+//! `secure=on,virtualization=on,gic-version=3`.
 //!
-//! Addresses are fixed by `hw/arm/virt.c`; how the secure SRAM and the flash are divided is ours, with the TEE where
-//! OP-TEE's `qemu_armv8a` port lives so that either can stand there.
+//! Which memory there is says `hw/arm/virt.c`; how the secure SRAM and the flash are divided is ours, with the TEE
+//! where OP-TEE's `qemu_armv8a` port lives so that either can stand there. The devices are the board's:
+//! `firmware_support::board`.
 
 /// A range of physical addresses: first byte and length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,25 +52,6 @@ pub const FLASH_MANIFEST: Range = Range::new(0x1_F000, 0x1000);
 /// The firmware image package, to the end of the flash.
 pub const FLASH_FIP: Range = Range::new(0x4_0000, 64 * MIB - 0x4_0000);
 
-/// GICv3 distributor.
-pub const GICD: Range = Range::new(0x0800_0000, 64 * KIB);
-/// GICv3 redistributors, 128 KiB for each CPU.
-pub const GICR: Range = Range::new(0x080A_0000, 0xF6_0000);
-/// Size of one CPU's redistributor frames (`RD_base` and `SGI_base`).
-pub const GICR_STRIDE: u64 = 128 * KIB;
-/// PL011 of the normal world; the hypervisor's.
-pub const UART_NS: Range = Range::new(0x0900_0000, 4 * KIB);
-/// PL031 real-time clock, non-secure.
-pub const RTC: Range = Range::new(0x0901_0000, 4 * KIB);
-/// PL011 of the secure world; shared by monitor and TEE, which never run at once on one CPU and print whole lines.
-pub const UART_S: Range = Range::new(0x0904_0000, 4 * KIB);
-/// PL061 of the secure world: see [`POWER_OFF_LINE`] and [`RESET_LINE`].
-pub const GPIO_S: Range = Range::new(0x090B_0000, 4 * KIB);
-/// Line of [`GPIO_S`] whose rising edge switches the machine off.
-pub const POWER_OFF_LINE: u32 = 0;
-/// Line of [`GPIO_S`] whose rising edge resets the machine.
-pub const RESET_LINE: u32 = 1;
-
 /// Secure SRAM of the monitor.
 pub const MONITOR: Range = Range::new(0x0E00_0000, MIB);
 /// Of it, what the monitor's runtime occupies: image, data, stacks and tables.
@@ -109,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_map_do_not_overlap() {
-        let parts = [FLASH, GICD, GICR, UART_NS, RTC, UART_S, GPIO_S, MONITOR, TEE, DTB, OPTEE_RESERVED_SHM, TRACE];
+        let parts = [FLASH, MONITOR, TEE, DTB, OPTEE_RESERVED_SHM, TRACE];
         for (i, a) in parts.iter().enumerate() {
             for b in &parts[i + 1..] {
                 assert!(!a.overlaps(b), "{a:x?} overlaps {b:x?}");

@@ -18,7 +18,7 @@
 //! | [`dtb`] | the flattened device tree: what a whole one is | Devicetree Specification 0.4 §5 |
 //! | [`image`] | the arm64 `Image` header | Linux `Documentation/arch/arm64/booting.rst` |
 //! | [`trace`] | what the layers tell about themselves, for the people outside | ours |
-//! | [`layout`] | physical addresses of the machine | QEMU `hw/arm/virt.c`; ours where it leaves a choice |
+//! | [`layout`] | who has which memory of the machine | QEMU `hw/arm/virt.c`; ours where it leaves a choice |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![deny(unreachable_pub)]

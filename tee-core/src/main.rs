@@ -31,7 +31,7 @@ mod boot {
     /// Boots the TEE on the first CPU. Returns the address of the vector table.
     #[unsafe(no_mangle)]
     extern "C" fn tee_main(memory: u64, device_tree: u64) -> u64 {
-        let mut map = NexusMap::new(device_tree);
+        let mut map = NexusMap::new(console::UART, device_tree);
         // SAFETY: this is the boot CPU, and the MMU is off.
         unsafe { TEE.prepare() };
         // SAFETY: the map covers image, UART and device tree, each at its own address; this is the boot CPU.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! OP-TEE issue 7182 and its neighbours: what a hostile hypervisor or VM sends, and the exact answers.
 
+use firmware_support::board::VIRT;
 use shared_abi::layout;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
 use shared_abi::optee_smc::{self as smc, ReturnCode, Rpc, from_halves, to_halves};
@@ -169,9 +170,9 @@ fn a_message_where_none_can_be() {
             layout::TEE.base,
             layout::MONITOR.base,
             layout::FLASH.base,
-            layout::UART_NS.base,
-            layout::UART_S.base,
-            layout::GICD.base,
+            VIRT.uart.registers.base,
+            VIRT.secure_uart.base,
+            VIRT.distributor.base,
             RAM.base - 0x1000,
             RAM.end(),
             RAM.end() - 0x800,
@@ -295,7 +296,7 @@ fn memory_references_to_what_is_not_the_normal_worlds() {
         for (pa, size) in [
             (layout::TEE.base, 64),
             (RAM.end() - 32, 64),
-            (layout::UART_S.base, 4),
+            (VIRT.secure_uart.base, 4),
             (RAM.base, u64::MAX),
             (u64::MAX, 1),
         ] {

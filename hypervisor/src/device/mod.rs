@@ -16,11 +16,15 @@ use crate::lock::{self, Lock};
 use crate::vgic::{VcpuMask, Vgic};
 use alloc::format;
 use alloc::string::String;
+use firmware_support::board::{Board, VIRT};
 use pl011::Pl011;
 use pl031::Pl031;
 use shared_abi::client::VmId;
 use shared_abi::layout::Range;
 use vm_fdt::{Error, FdtWriter};
+
+/// Where a guest finds which device: the machine that it takes its VM for is QEMU's, whatever the real one is.
+pub const BOARD: Board = VIRT;
 
 /// A device, as its VM finds it. It knows neither VM nor vCPU.
 pub trait Device {

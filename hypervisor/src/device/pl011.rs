@@ -7,7 +7,7 @@
 //! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
 #![forbid(unsafe_code)]
 
-use super::{CLOCK_PHANDLE, Device, Effect, primecell};
+use super::{BOARD, CLOCK_PHANDLE, Device, Effect, primecell};
 use crate::arch::timer;
 use crate::console::{Console, Wire};
 use crate::vgic::MAX_VCPUS;
@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use heapless::{Deque, Vec};
 use shared_abi::client::VmId;
-use shared_abi::layout::{Range, UART_NS};
+use shared_abi::layout::Range;
 use vm_fdt::{Error, FdtWriter};
 
 /// Bytes of the receive FIFO when FIFOs are enabled; 1 otherwise.
@@ -64,8 +64,8 @@ pub struct Pl011 {
 
 impl Device for Pl011 {
     const NAME: &'static str = "pl011";
-    const RANGE: Range = UART_NS;
-    const SPI: u32 = 1;
+    const RANGE: Range = BOARD.uart.registers;
+    const SPI: u32 = BOARD.uart.spi;
 
     fn new(vm: VmId) -> Self {
         Self::of(vm)

@@ -5,11 +5,11 @@
 //! seconds that never wraps; the device's registers have its lower 32 bits.
 #![forbid(unsafe_code)]
 
-use super::{CLOCK_PHANDLE, Device, Effect, primecell};
+use super::{BOARD, CLOCK_PHANDLE, Device, Effect, primecell};
 use crate::arch::timer;
 use crate::clock;
 use shared_abi::client::VmId;
-use shared_abi::layout::{RTC, Range};
+use shared_abi::layout::Range;
 use vm_fdt::{Error, FdtWriter};
 
 /// RTCPeriphID and RTCPCellID, of an r1p3 as QEMU's.
@@ -32,8 +32,8 @@ pub struct Pl031 {
 
 impl Device for Pl031 {
     const NAME: &'static str = "pl031";
-    const RANGE: Range = RTC;
-    const SPI: u32 = 2;
+    const RANGE: Range = BOARD.rtc.registers;
+    const SPI: u32 = BOARD.rtc.spi;
 
     fn new(_: VmId) -> Self {
         Self::new()

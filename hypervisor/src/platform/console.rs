@@ -57,7 +57,7 @@ impl Log for Logger {
 #[cfg(target_os = "none")]
 pub unsafe fn init() {
     // SAFETY: as the caller promises.
-    begin(unsafe { Pl011::new() });
+    begin(unsafe { super::uart::open() });
 }
 
 /// Sets the console up on a device.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The board: its devices, the only home of MMIO, and its memory. Addresses are [`shared_abi::layout`]'s.
+//! The board: its devices, the only home of MMIO, and its memory. Addresses are
+//! [`firmware_support::board`]'s.
 //!
 //! Of the devices there are two sets: those of QEMU's `virt`, and on the host what the fake machine has.
 
@@ -18,4 +19,4 @@ pub mod virt;
 #[cfg(not(target_os = "none"))]
 pub use host::{gic, rtc, uart};
 #[cfg(target_os = "none")]
-pub use virt::{gic, rtc, uart};
+pub use virt::{DEVICES, gic, rtc, uart};

@@ -6,13 +6,12 @@ use super::instruction::{Element, Transfer};
 use super::syndrome::Access;
 use crate::address::Ipa;
 use crate::arch::{guest, pstate};
-use crate::device::{Devices, Effect};
+use crate::device::{BOARD, Devices, Effect};
 use crate::memory::GuestMemory;
 use crate::vcpu::Vcpu;
 use crate::vgic::{Concerned, VcpuMask};
 use crate::vm::Vm;
 use core::sync::atomic::Ordering;
-use shared_abi::layout::{GICD, GICR};
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,15 +175,15 @@ fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
 /// Whether a device is there.
 pub fn is_device(vcpu: &Vcpu, ipa: u64) -> bool {
     Devices::has(ipa)
-        || GICD.holds(ipa, 1)
-        || GICR.holds(ipa, 1) && vcpu.vm.machine.vgic.has_redistributor(ipa - GICR.base)
+        || BOARD.distributor.holds(ipa, 1)
+        || BOARD.redistributors.holds(ipa, 1) && vcpu.vm.machine.vgic.has_redistributor(ipa - BOARD.redistributors.base)
 }
 
 #[inline(always)]
 fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
     let machine = &vcpu.vm.machine;
-    if GICD.holds(ipa, 1) {
-        let offset = ipa - GICD.base;
+    if BOARD.distributor.holds(ipa, 1) {
+        let offset = ipa - BOARD.distributor.base;
         if is_state(offset) {
             look(vcpu, machine.vgic.distributor_holders(offset))?;
         }
@@ -202,8 +201,8 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
 #[inline(never)]
 fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
     let machine = &vcpu.vm.machine;
-    if GICR.holds(ipa, 1) {
-        let offset = ipa - GICR.base;
+    if BOARD.redistributors.holds(ipa, 1) {
+        let offset = ipa - BOARD.redistributors.base;
         if is_state(offset & 0xFFFF) {
             look(vcpu, machine.vgic.redistributor_holders(offset))?;
         }
@@ -244,12 +243,12 @@ fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
 #[inline(never)]
 fn write_other(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
     let machine = &vcpu.vm.machine;
-    if GICD.holds(ipa, 1) {
-        let concerned = machine.vgic.write_distributor(ipa - GICD.base, width, value);
+    if BOARD.distributor.holds(ipa, 1) {
+        let concerned = machine.vgic.write_distributor(ipa - BOARD.distributor.base, width, value);
         return settle(vcpu, concerned);
     }
-    if GICR.holds(ipa, 1) {
-        let concerned = machine.vgic.write_redistributor(ipa - GICR.base, width, value);
+    if BOARD.redistributors.holds(ipa, 1) {
+        let concerned = machine.vgic.write_redistributor(ipa - BOARD.redistributors.base, width, value);
         return concerned.map_or(Outcome::Nobody, |concerned| settle(vcpu, concerned));
     }
     let Some((effect, vcpus)) = machine.devices.write_other(&machine.vgic, ipa, value as u32) else {

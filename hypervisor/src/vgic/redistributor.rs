@@ -9,7 +9,7 @@ use crate::arch::interface::{PHYSICAL_TIMER, TIMERS, VIRTUAL_TIMER};
 use bitflags::bitflags;
 
 /// Size of a vCPU's frames: `RD_base` and `SGI_base`, 64 KiB each.
-pub const STRIDE: u64 = 0x2_0000;
+pub const STRIDE: u64 = firmware_support::board::REDISTRIBUTOR;
 const SGI_BASE: u64 = 0x1_0000;
 /// SGIs are edge-triggered, whatever one writes.
 const SGIS: u32 = 0xFFFF;

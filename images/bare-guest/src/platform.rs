@@ -7,19 +7,17 @@ use crate::story::Terminal;
 use arm_gic::IntId;
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicV3, Group};
-use arm_pl011_uart::{PL011Registers, Uart};
 use core::fmt;
 use core::ptr::NonNull;
+use firmware_support::board::VIRT;
+use firmware_support::platform::pl011::{Pl011, Printer};
 use safe_mmio::UniqueMmioPointer;
-use shared_abi::layout;
 
 /// How often a CPU that waits for a key looks for it.
 const LOOK_MS: u64 = 20;
 
 /// The console on the PL011.
-pub struct Console {
-    uart: Uart<'static>,
-}
+pub struct Console(Printer);
 
 impl Console {
     /// The console of this machine.
@@ -33,7 +31,7 @@ impl Console {
             unsafe { wake_by_timer(gicd, gicr) };
         }
         // SAFETY: as the caller promises.
-        unsafe { Self::at(machine.uart.unwrap_or(layout::UART_NS.base as usize)) }
+        unsafe { Self::at(machine.uart.map_or(VIRT.uart.registers.base, |address| address as u64)) }
     }
 
     /// The console where the guest contract has it: for who cannot read the device tree.
@@ -43,47 +41,31 @@ impl Console {
     /// As [`Console::new`].
     pub unsafe fn contract() -> Self {
         // SAFETY: as the caller promises.
-        unsafe { Self::at(layout::UART_NS.base as usize) }
+        unsafe { Self::at(VIRT.uart.registers.base) }
     }
 
     /// # Safety
     ///
     /// There is a PL011 at `address`, as [`Console::new`] says.
-    unsafe fn at(address: usize) -> Self {
-        let registers = core::ptr::with_exposed_provenance_mut::<PL011Registers>(address);
-        let registers = NonNull::new(registers).unwrap_or(NonNull::dangling());
-        // SAFETY: as the caller promises. Without a PL011 at all its address would be that of unmapped memory: an
-        // exception.
-        Self { uart: unsafe { Uart::new(UniqueMmioPointer::new(registers)) } }
-    }
-
-    fn put(&mut self, byte: u8) {
-        while self.uart.is_tx_fifo_full() {
-            core::hint::spin_loop();
-        }
-        self.uart.write_word(byte);
+    unsafe fn at(address: u64) -> Self {
+        // SAFETY: as the caller promises.
+        Self(Printer(unsafe { Pl011::at(address) }))
     }
 }
 
 impl fmt::Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            if byte == b'\n' {
-                self.put(b'\r');
-            }
-            self.put(byte);
-        }
-        Ok(())
+        self.0.write_str(text)
     }
 }
 
 impl Terminal for Console {
     fn wait_line(&mut self) {
         loop {
-            match self.uart.read_word() {
-                Ok(Some(b'\r' | b'\n')) => return,
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => timer::sleep(LOOK_MS),
+            match self.0.0.receive() {
+                Some(b'\r' | b'\n') => return,
+                Some(_) => {}
+                None => timer::sleep(LOOK_MS),
             }
         }
     }

@@ -2,13 +2,13 @@
 //! The console: a PL011 where the guest contract has it.
 
 use crate::arch::mmio::{read32, write32};
+use crate::devices::UART;
 use core::fmt;
-use shared_abi::layout::UART_NS;
 
 /// UARTDR.
-const DATA: u64 = UART_NS.base;
+const DATA: u64 = UART.base;
 /// UARTFR.
-const FLAGS: u64 = UART_NS.base + 0x18;
+const FLAGS: u64 = UART.base + 0x18;
 /// UARTFR.TXFF.
 const FULL: u32 = 1 << 5;
 

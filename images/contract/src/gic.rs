@@ -4,18 +4,19 @@
 use crate::arch::cpu::Cpu;
 use crate::arch::mmio::{read32, write8, write32, write64};
 use crate::arch::sysreg::{read, write};
+use crate::devices::GICD;
 use crate::machine;
 use core::ops::Range;
-use shared_abi::layout::{GICD, GICR, GICR_STRIDE};
+use firmware_support::board::{REDISTRIBUTOR, VIRT};
 
 /// The virtual timer's PPI.
 pub const VIRTUAL_TIMER: u32 = 27;
 /// The EL1 physical timer's PPI.
 pub const PHYSICAL_TIMER: u32 = 30;
 /// The PL011's SPI.
-pub const UART: u32 = 33;
+pub const UART: u32 = VIRT.uart.intid();
 /// The PL031's SPI.
-pub const RTC: u32 = 34;
+pub const RTC: u32 = VIRT.rtc.intid();
 /// What an acknowledge register reads when there is nothing.
 pub const NONE: u64 = 1023;
 
@@ -53,7 +54,7 @@ pub const fn distributor(offset: u64) -> u64 {
 
 /// A register of a CPU's `RD_base` frame.
 pub const fn redistributor(cpu: usize, offset: u64) -> u64 {
-    GICR.base + GICR_STRIDE * cpu as u64 + offset
+    VIRT.redistributors.base + REDISTRIBUTOR * cpu as u64 + offset
 }
 
 /// A register of a CPU's `SGI_base` frame.

@@ -11,10 +11,10 @@ use crate::arch::snippet::snippet;
 use crate::arch::sysreg::{read, write};
 use crate::arch::{catch, wait_for_interrupt};
 use crate::console::Console;
+use crate::devices::RTC;
 use crate::shared::Words;
 use crate::{clock, gic, machine};
 use core::fmt::Write;
-use shared_abi::layout::RTC;
 use shared_abi::psci::{PSCI_AFFINITY_INFO_64, PSCI_VERSION};
 
 /// Ticks, SGIs and rounds of all CPUs.

@@ -11,7 +11,7 @@ mod firmware {
     use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
     use probe::arch::{self, Cpu};
     use probe::memory;
-    use probe::platform::Console;
+    use probe::platform::console;
     use probe::player::{Machine, Player};
     use probe::script::Script;
     use probe::script::expression::Width;
@@ -84,7 +84,7 @@ mod firmware {
     #[panic_handler]
     fn panic(info: &PanicInfo<'_>) -> ! {
         // SAFETY: this CPU prints nothing else any more.
-        let mut console = unsafe { Console::open() };
+        let mut console = unsafe { console() };
         let _ = writeln!(console, "[probe] PANIC {info}");
         arch::power_off(Conduit::Smc)
     }

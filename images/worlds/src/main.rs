@@ -8,7 +8,7 @@
 mod firmware {
     use core::arch::global_asm;
     use core::panic::PanicInfo;
-    use shared_abi::layout::UART_NS;
+    use firmware_support::board::VIRT;
     use shared_abi::optee_smc::OPTEE_SMC_CALLS_UID;
     use shared_abi::opteed::{
         TEESMC_OPTEED_RETURN_CALL_DONE, TEESMC_OPTEED_RETURN_ENTRY_DONE, TEESMC_OPTEED_RETURN_SYSTEM_OFF_DONE,
@@ -189,7 +189,7 @@ of_the_tee: .asciz ", TEE 0x"
         off_done = const TEESMC_OPTEED_RETURN_SYSTEM_OFF_DONE.0,
         call = const OPTEE_SMC_CALLS_UID.0,
         power_off = const PSCI_SYSTEM_OFF.0,
-        uart = const UART_NS.base,
+        uart = const VIRT.uart.registers.base,
     );
 
     #[panic_handler]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Names that expressions may use for the numbers of specifications and of the machine.
 
+use firmware_support::board::BOARD;
 use probe::script::expression::Known;
 use shared_abi::layout::{self, Range};
 use shared_abi::optee_msg::{Cmd, PAGE_SIZE, RpcCmd};
@@ -59,12 +60,12 @@ const RESULTS: [TeeResult; 23] = [
 
 const PLACES: [(&str, Range); 10] = [
     ("FLASH", layout::FLASH),
-    ("GICD", layout::GICD),
-    ("GICR", layout::GICR),
-    ("UART_NS", layout::UART_NS),
-    ("UART_S", layout::UART_S),
-    ("RTC", layout::RTC),
-    ("GPIO_S", layout::GPIO_S),
+    ("GICD", BOARD.distributor),
+    ("GICR", BOARD.redistributors),
+    ("UART_NS", BOARD.uart.registers),
+    ("UART_S", BOARD.secure_uart),
+    ("RTC", BOARD.rtc.registers),
+    ("GPIO_S", BOARD.secure_gpio),
     ("MONITOR", layout::MONITOR),
     ("TEE", layout::TEE),
     ("DTB", layout::DTB),

@@ -198,6 +198,24 @@ fn every_room_has_one_place_and_every_place_a_room() {
     }
 }
 
+/// Which rooms of a layer know the board; all others are told. The TEE's map of memory knows which devices are no
+/// memory, the hypervisor's guests find the board's devices where QEMU has them.
+const KNOW_THE_BOARD: [(&str, &[&str]); 3] = [
+    ("hypervisor", &["device", "interrupts", "platform", "vgic"]),
+    ("secure-monitor", &["platform"]),
+    ("tee-core", &["memory", "platform"]),
+];
+
+#[test]
+fn the_board_is_known_where_devices_are_driven_alone() {
+    for (name, rooms) in KNOW_THE_BOARD {
+        let texts = of_workspace(name);
+        let knowing = texts.iter().filter(|(_, text)| text.contains("firmware_support::board"));
+        let knowing: BTreeSet<_> = knowing.map(|(file, _)| order::room(file)).collect();
+        assert_eq!(knowing, rooms.iter().copied().collect(), "{name}");
+    }
+}
+
 /// Which crates of the workspace a crate may import, in builds that are no tests: as HACKING.md has it.
 const IMPORTS: [(&str, &[&str]); 11] = [
     ("shared-abi", &[]),

@@ -18,7 +18,7 @@ pub fn lines(about: &str) -> Vec<Vec<String>> {
 }
 
 /// The room that a file belongs to: the folder or file of `src`. What a program alone has is above all of them.
-fn room(file: &str) -> &str {
+pub fn room(file: &str) -> &str {
     file.split_once('/').map_or_else(|| file.trim_end_matches(".rs"), |(room, _)| room)
 }
 

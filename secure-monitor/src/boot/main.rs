@@ -21,7 +21,7 @@ mod stage {
     use secure_monitor::boot::loader;
     use secure_monitor::fault;
     use secure_monitor::handoff::Handoff;
-    use secure_monitor::platform::{console, memory};
+    use secure_monitor::platform::{UART, console, memory};
     use shared_abi::fip::{Fip, Image, Manifest};
     use shared_abi::layout::{self, Range};
 
@@ -30,7 +30,7 @@ mod stage {
     const MAPPINGS: [(Range, Kind); 7] = [
         (Range::new(layout::FLASH.base, 2 << 20), Kind::Code),
         (Range::new(2 << 20, layout::FLASH.size - (2 << 20)), Kind::Constants),
-        (layout::UART_S, Kind::Device),
+        (UART, Kind::Device),
         (layout::MONITOR, Kind::Data),
         (layout::TEE, Kind::Data),
         (layout::DTB, Kind::NormalWorld),

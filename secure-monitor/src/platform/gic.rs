@@ -15,9 +15,10 @@ use arm_gic::gicv3::{
 };
 use arm_gic::{IntId, InterruptGroup};
 use core::ptr::NonNull;
+use firmware_support::board::BOARD;
 use heapless::Vec;
 use safe_mmio::UniqueMmioPointer;
-use shared_abi::layout::{GICD, GICR, MAX_CPUS};
+use shared_abi::layout::MAX_CPUS;
 
 /// Wakes a waiting CPU.
 const WAKE: IntId = IntId::sgi(CALL);
@@ -53,7 +54,7 @@ pub fn number(pending: Pending) -> u32 {
 ///
 /// Once, by the first CPU, with the GIC mapped as device memory.
 pub unsafe fn init_distributor() {
-    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<Gicd>(GICD.base as usize))
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<Gicd>(BOARD.distributor.base as usize))
         .expect("the GIC is not at address 0");
     // SAFETY: the caller vouches for the mapping, and this is the one use of the distributor.
     let mut distributor = GicDistributor::new(unsafe { UniqueMmioPointer::new(registers) });
@@ -70,7 +71,7 @@ pub unsafe fn init_distributor() {
 /// As for [`init_distributor`], after it.
 pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<Vec<u64, MAX_CPUS>, GicError> {
     let mut found: Vec<u64, MAX_CPUS> = Vec::new();
-    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(GICR.base as usize))
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(BOARD.redistributors.base as usize))
         .expect("the GIC is not at address 0");
     // SAFETY: the caller vouches for the mapping, and this is the one use of the redistributors.
     for mut redistributor in unsafe { GicRedistributorIterator::new(registers)? } {
@@ -98,7 +99,7 @@ pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<Vec<u64, MAX_CPUS>, Gi
 /// Makes this CPU's redistributor pass the wake-up on, whatever the TEE made of it: OP-TEE's driver puts SGIs 8 to 15
 /// into its own group on each CPU that it initialises.
 pub fn prepare_wait() {
-    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(GICR.base as usize))
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(BOARD.redistributors.base as usize))
         .expect("the GIC is not at address 0");
     // SAFETY: the redistributors are mapped. Of those that belong to other CPUs only a constant register is read; this
     // CPU's own is nobody else's while the CPU is off.

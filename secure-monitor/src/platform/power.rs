@@ -2,9 +2,9 @@
 //! The secure PL061, whose lines switch the machine off and reset it: QEMU's `gpio-pwr` acts on a rising edge.
 
 use core::ptr::NonNull;
+use firmware_support::board::BOARD;
 use safe_mmio::fields::{ReadPureWrite, ReadWrite};
 use safe_mmio::{UniqueMmioPointer, field};
-use shared_abi::layout::{GPIO_S, POWER_OFF_LINE, RESET_LINE};
 
 /// PL061 registers (Arm DDI 0190): the data register appears once for each mask of lines that an access is about.
 #[repr(C)]
@@ -15,16 +15,16 @@ struct Pl061 {
 
 /// Switches the machine off.
 pub fn off() -> ! {
-    raise(POWER_OFF_LINE)
+    raise(BOARD.power_off_line)
 }
 
 /// Resets the machine.
 pub fn reset() -> ! {
-    raise(RESET_LINE)
+    raise(BOARD.reset_line)
 }
 
 fn raise(line: u32) -> ! {
-    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<Pl061>(GPIO_S.base as usize))
+    let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<Pl061>(BOARD.secure_gpio.base as usize))
         .expect("the GPIO is not at address 0");
     // SAFETY: the range is mapped as device memory; CPUs that come here at once all do the same, and nothing else uses
     // the GPIO.

@@ -19,7 +19,7 @@ mod stage {
     use secure_monitor::handoff::{self, Handoff};
     #[cfg(tracing)]
     use secure_monitor::platform::recorder;
-    use secure_monitor::platform::{console, gic, memory};
+    use secure_monitor::platform::{DEVICES, console, gic, memory};
     use secure_monitor::runtime::handlers::Runtime;
     use secure_monitor::runtime::{self, MONITOR, conclude, tree};
     use secure_monitor::services::opteed::Opteed;
@@ -75,10 +75,10 @@ mod stage {
             (constants, Kind::Constants),
             (data, Kind::Data),
             (layout::MONITOR_BOOT, Kind::Constants),
-            (layout::GICD, Kind::Device),
-            (layout::GICR, Kind::Device),
-            (layout::UART_S, Kind::Device),
-            (layout::GPIO_S, Kind::Device),
+            (DEVICES[0], Kind::Device),
+            (DEVICES[1], Kind::Device),
+            (DEVICES[2], Kind::Device),
+            (DEVICES[3], Kind::Device),
             (Range::new(layout::DTB.base, 2 << 20), Kind::NormalWorld),
             #[cfg(tracing)]
             (trace_memory(magic, handoff), Kind::NormalWorld),

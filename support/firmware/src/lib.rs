@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What Triptych's firmware does alike at every level: how an image that runs anywhere starts, and how much a layer
-//! says about what others make happen.
+//! What Triptych's firmware does alike at every level: how an image that runs anywhere starts, its console, the
+//! board that it runs on, and how much a layer says about what others make happen.
 //!
 //! What layers agree on is `shared-abi`'s; here is what acts. A room of this crate knows no layer: it is told by who
 //! uses it what is a layer's own.
@@ -9,10 +9,11 @@
 //!
 //! Imports go down this list only, and rooms of one line do not know each other (`lab/tests/rooms` holds it).
 //!
-//! 1. `arch`: the first instructions
-//! 2. `lines`: how much a layer says about what others make happen
+//! 1. `arch`, `platform`: the first instructions; devices that more than one program drives
+//! 2. `board`: which devices there are, and where
+//! 3. `lines`: how much a layer says about what others make happen
 //!
-//! `unsafe` stands in `arch`.
+//! `unsafe` stands in `arch` and `platform`.
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 #![deny(unreachable_pub)]
@@ -20,4 +21,8 @@
 #[cfg(target_os = "none")]
 #[allow(unsafe_code)]
 pub mod arch;
+pub mod board;
 pub mod lines;
+#[cfg(target_os = "none")]
+#[allow(unsafe_code)]
+pub mod platform;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which physical addresses are non-secure RAM: all that the TEE ever reads or writes for the normal world.
 
+use firmware_support::board::BOARD;
 use heapless::Vec;
 use shared_abi::layout::{self, Range};
 
@@ -63,9 +64,9 @@ impl AllegedRam {
     /// Adds a range that the device tree names. Refused if it touches what the secure world uses, or if there are too
     /// many of them: such memory then simply isn't shared.
     pub fn add(&mut self, range: Range) -> Result<(), Range> {
-        let reserved = [layout::FLASH, layout::MONITOR, layout::TEE, layout::UART_S, layout::GPIO_S];
+        let reserved = [layout::FLASH, layout::MONITOR, layout::TEE];
         let wraps = range.base.checked_add(range.size).is_none();
-        if wraps || range.size == 0 || reserved.iter().any(|r| r.overlaps(&range)) {
+        if wraps || range.size == 0 || reserved.iter().chain(&BOARD.secure()).any(|r| r.overlaps(&range)) {
             return Err(range);
         }
         self.ranges.push(range)
@@ -136,7 +137,7 @@ mod tests {
         assert!(ram.claim(0x3FFF_FFFF, 2).is_none());
         assert!(ram.claim(u64::MAX, 2).is_none());
         assert!(ram.claim(0x4000_0000, u64::MAX).is_none());
-        for secure in [layout::FLASH, layout::MONITOR, layout::TEE, layout::UART_S, layout::GICD] {
+        for secure in [layout::FLASH, layout::MONITOR, layout::TEE, BOARD.secure_uart, BOARD.secure_gpio] {
             assert!(ram.claim(secure.base, 8).is_none());
         }
     }

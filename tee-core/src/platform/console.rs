@@ -3,28 +3,29 @@
 #![expect(unsafe_code, reason = "the home of MMIO")]
 
 use crate::sync::Lock;
-use arm_pl011_uart::{PL011Registers, Uart};
 use core::fmt::Write;
-use core::ptr::NonNull;
+use firmware_support::board::BOARD;
+use firmware_support::platform::pl011::Pl011;
 use heapless::String;
 use log::{LevelFilter, Log, Metadata, Record};
-use safe_mmio::UniqueMmioPointer;
-use shared_abi::layout::UART_S;
+use shared_abi::layout::Range;
 use shared_abi::trace::frame::LENGTH;
+
+/// What the console is on: all that the TEE drives, but for the interrupt controller's system registers.
+pub const UART: Range = BOARD.secure_uart;
 
 /// Longest line; what is longer is cut.
 const LINE: usize = 200;
 
-struct Console(Lock<Option<Uart<'static>>>);
+struct Console(Lock<Option<Pl011>>);
 
 static CONSOLE: Console = Console(Lock::new(None));
 
 /// Makes the log go to the secure UART, which the monitor has enabled. Once, at boot.
 pub fn init() {
-    let registers = NonNull::new(UART_S.base as *mut PL011Registers).expect("the UART is not at address 0");
-    // SAFETY: the address is the UART's, mapped as device memory, and this is the TEE's only pointer to it. The monitor
-    // writes to it too, but not while the TEE runs on the same CPU, and the registers that both use have no state.
-    let uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
+    // SAFETY: the address is the UART's, mapped as device memory. The monitor writes to it too, but not while the TEE
+    // runs on the same CPU, and only adds characters.
+    let uart = unsafe { Pl011::at(UART.base) };
     CONSOLE.0.with(|console| *console = Some(uart));
     if log::set_logger(&CONSOLE).is_ok() {
         log::set_max_level(LevelFilter::Info);
@@ -45,7 +46,7 @@ fn print(line: &str) {
 pub fn frame(frame: &[u8; LENGTH]) {
     CONSOLE.0.with(|console| {
         if let Some(uart) = console {
-            print_frame(uart, frame);
+            uart.send_all(frame);
         }
     });
 }
@@ -53,15 +54,8 @@ pub fn frame(frame: &[u8; LENGTH]) {
 /// Prints the last trace record, as [`last_words`] does it.
 #[cold]
 pub fn last_frame(frame: &[u8; LENGTH]) {
-    if let Some(registers) = NonNull::new(UART_S.base as *mut PL011Registers) {
-        // SAFETY: as in `last_words`.
-        let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
-        print_frame(&mut uart, frame);
-    }
-}
-
-fn print_frame(uart: &mut Uart<'_>, frame: &[u8; LENGTH]) {
-    let _ = uart.write_str(core::str::from_utf8(frame).unwrap_or_default());
+    // SAFETY: as in `last_words`.
+    unsafe { Pl011::at(UART.base) }.send_all(frame);
 }
 
 impl Log for Console {
@@ -81,9 +75,7 @@ impl Log for Console {
 
 /// Prints the last words of a TEE that cannot go on. The lock may be held by whoever panicked: a UART of its own.
 pub fn last_words(arguments: core::fmt::Arguments<'_>) {
-    if let Some(registers) = NonNull::new(UART_S.base as *mut PL011Registers) {
-        // SAFETY: as in `init`; that the pointer is a second one can only mix the bytes of two lines.
-        let mut uart = Uart::new(unsafe { UniqueMmioPointer::new(registers) });
-        let _ = write!(uart, "\r\n[TEE] {arguments}\r\n");
-    }
+    // SAFETY: as in `init`; that the pointer is a second one can only mix the bytes of two lines.
+    let mut uart = unsafe { Pl011::at(UART.base) };
+    let _ = write!(uart, "\r\n[TEE] {arguments}\r\n");
 }

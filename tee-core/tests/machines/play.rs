@@ -4,7 +4,8 @@
 use crate::oracle::{Exit, HOLE, PAGE, Pair, RAM, RAM_PAGES, Service, Suspension, scenario};
 use crate::step::Address::{self, End, Hole, Of, Secure};
 use crate::step::{How, In, List, Meanwhile, Msg, P, Reply, Shape, Step, Token, VMS};
-use shared_abi::layout::{FLASH, MONITOR, TEE, UART_NS};
+use firmware_support::board::VIRT;
+use shared_abi::layout::{FLASH, MONITOR, TEE};
 use shared_abi::optee_msg::{Direction, MsgHeader, MsgParam, Param, RpcCmd, uuid_to_value};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,7 +35,9 @@ impl Address {
             Of(vm, page, offset) => own(vm, page.into()) + u64::from(offset) % PAGE,
             End(before) => RAM.base + RAM.size - u64::from(before),
             Hole(before) => HOLE.base - u64::from(before),
-            Secure(which) => [TEE, MONITOR, FLASH, UART_NS][usize::from(which) % 4].base + u64::from(which / 16) * PAGE,
+            Secure(which) => {
+                [TEE, MONITOR, FLASH, VIRT.uart.registers][usize::from(which) % 4].base + u64::from(which / 16) * PAGE
+            }
             Address::Raw(number) => number,
         }
     }

@@ -3,13 +3,13 @@
 //!
 //! `arm-gic` sets it up. What it has no function for (a private interrupt's active state) is written here.
 
-use crate::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
+use crate::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE};
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{GicCpuInterface, GicV3, Group, SgiTarget, SgiTargetGroup};
 use arm_gic::{IntId, Trigger};
 use core::ptr::NonNull;
+use firmware_support::board::{BOARD, REDISTRIBUTOR};
 use safe_mmio::UniqueMmioPointer;
-use shared_abi::layout::{GICD, GICR, GICR_STRIDE};
 use spin::{Mutex, Once};
 
 use crate::arch::aarch64::sysreg::{isb, publish, write};
@@ -23,13 +23,13 @@ static GIC: Once<Mutex<GicV3<'static>>> = Once::new();
 ///
 /// Once only, with the devices mapped.
 pub unsafe fn init(cpus: usize) {
-    let distributor = NonNull::new(GICD.base as *mut Gicd).expect("not at 0");
-    let redistributors = NonNull::new(GICR.base as *mut GicrSgi).expect("not at 0");
+    let distributor = NonNull::new(BOARD.distributor.base as *mut Gicd).expect("not at 0");
+    let redistributors = NonNull::new(BOARD.redistributors.base as *mut GicrSgi).expect("not at 0");
     // SAFETY: the registers are there and nobody else has them, as the caller promises.
     let gic = unsafe { GicV3::new(UniqueMmioPointer::new(distributor), redistributors, cpus) };
     let mut gic = gic.expect("the GIC is a version 3");
     gic.distributor().configure_default_settings();
-    let uart = IntId::spi(UART - 32);
+    let uart = IntId::spi(BOARD.uart.spi);
     let this_cpu = crate::arch::cpu::affinity();
     let routed = gic.distributor().set_routing(uart, Some(this_cpu));
     routed.and_then(|()| gic.enable_interrupt(uart, None, true)).expect("the UART's interrupt exists");
@@ -75,7 +75,7 @@ pub fn set_timers_active(cpu: usize, active: u32) {
     const SGI_FRAME: u64 = 0x1_0000;
     const ISACTIVER0: u64 = 0x300;
     const ICACTIVER0: u64 = 0x380;
-    let frame = GICR.base + cpu as u64 * GICR_STRIDE + SGI_FRAME;
+    let frame = BOARD.redistributors.base + cpu as u64 * REDISTRIBUTOR + SGI_FRAME;
     for (register, bits) in [(ICACTIVER0, TIMERS & !active), (ISACTIVER0, TIMERS & active)] {
         let address = core::ptr::with_exposed_provenance_mut::<u32>((frame + register) as usize);
         // SAFETY: the register is this CPU's; writing a bit sets that interrupt's state and changes no other's.

@@ -6,8 +6,8 @@ use crate::arch::snippet::{Ran, run_aarch32};
 use crate::arch::sysreg::{read, write};
 use crate::arch::tables::{SCTLR, attribute, map, unmap};
 use crate::check::{Answer, Topic, check};
+use crate::devices::{GICD, RTC};
 use crate::gic::{ROUTER, distributor};
-use shared_abi::layout::{GICD, RTC};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "aarch32",

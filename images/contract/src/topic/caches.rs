@@ -7,8 +7,8 @@ use crate::arch::snippet::snippet;
 use crate::arch::sysreg::{read, write};
 use crate::arch::tables::{attribute, map, unmap};
 use crate::check::{Answer, Topic, check, check_with};
+use crate::devices::RTC;
 use crate::shared::{Words, address};
-use shared_abi::layout::RTC;
 
 pub(super) const TOPIC: Topic = Topic {
     name: "caches",

@@ -8,9 +8,9 @@ use crate::arch::others::start;
 use crate::arch::snippet::{Ran, Snippet, snippet};
 use crate::arch::sysreg::{read, write};
 use crate::check::{Answer, Topic, check, check_with};
+use crate::devices::{GICD, RTC, UART};
 use crate::gic;
 use crate::shared::Words;
-use shared_abi::layout::{GICD, RTC, UART_NS};
 use shared_abi::psci::PSCI_VERSION;
 
 pub(super) const TOPIC: Topic = Topic {
@@ -216,8 +216,8 @@ fn step_device_load(answer: &mut Answer) {
 
 fn step_device_store(answer: &mut Answer) {
     let snippet = snippet!("brk #1", "str w1, [x0]", "mov x2, #2", "str w2, [x3]", "nop", "brk #2");
-    let ran = stepped(answer, snippet, &[MATCH, 0x55, 0, UART_NS.base + 0x24]);
-    answer.say(format_args!("{:x}/{:x}/{:x}", ran.x[2], read32(MATCH), read32(UART_NS.base + 0x24)));
+    let ran = stepped(answer, snippet, &[MATCH, 0x55, 0, UART.base + 0x24]);
+    answer.say(format_args!("{:x}/{:x}/{:x}", ran.x[2], read32(MATCH), read32(UART.base + 0x24)));
 }
 
 fn step_gic(answer: &mut Answer) {

@@ -9,9 +9,9 @@ use crate::arch::sysreg::read;
 use crate::arch::tables::{attribute, map, unmap};
 use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
+use crate::devices::{GICD, RTC};
 use crate::gic::{self, ROUTER, distributor};
 use crate::shared::Words;
-use shared_abi::layout::{GICD, RTC};
 use shared_abi::psci::{PSCI_AFFINITY_INFO_64, PSCI_CPU_ON_64, PSCI_VERSION};
 
 pub(super) const TOPIC: Topic = Topic {

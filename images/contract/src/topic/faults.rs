@@ -6,8 +6,8 @@ use crate::arch::snippet::{EL0_CODE, Ran, Snippet, snippet};
 use crate::arch::sysreg::{read, write};
 use crate::arch::tables::{SCTLR, TCR, attribute, map, raw, raw_first, raw_second, unmap};
 use crate::check::{Answer, Topic, check};
+use crate::devices::{GICD, RTC, UART};
 use crate::shared::{Words, address};
-use shared_abi::layout::{GICD, RTC, UART_NS};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "faults",
@@ -279,7 +279,7 @@ fn nobodys_mmu_off(answer: &mut Answer) {
         "msr sctlr_el1, x9",
         "isb"
     )
-    .run(&[at, 0, 0, UART_NS.base + 0xFE0]);
+    .run(&[at, 0, 0, UART.base + 0xFE0]);
     show(answer, &ran, at);
     answer.hex("uart", ran.x[2]);
 }
@@ -301,7 +301,7 @@ fn behind_ram(answer: &mut Answer) {
 }
 
 fn between_devices(answer: &mut Answer) {
-    for at in [GICD.end(), UART_NS.end(), UART_NS.end() + 0x8000] {
+    for at in [GICD.end(), UART.end(), UART.end() + 0x8000] {
         show(answer, &LOAD_AND_STORE().run(&[at]), at);
     }
 }
@@ -508,7 +508,7 @@ fn traps_of_el0(answer: &mut Answer) {
 fn translate(answer: &mut Answer) {
     let page = map(10, address(&MEMORY), attribute::MEMORY | attribute::READ_ONLY);
     let nowhere = unmap(11);
-    for at in [address(&MEMORY), page, nowhere, UART_NS.base, 5 << 30] {
+    for at in [address(&MEMORY), page, nowhere, UART.base, 5 << 30] {
         let ran = snippet!(
             "at s1e1r, x0",
             "isb",

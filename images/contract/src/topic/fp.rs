@@ -9,10 +9,10 @@ use crate::arch::sysreg::{read, write};
 use crate::arch::tables::{attribute, map, unmap};
 use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
+use crate::devices::RTC;
 use crate::gic;
 use crate::machine;
 use crate::shared::Words;
-use shared_abi::layout::RTC;
 use shared_abi::psci::PSCI_VERSION;
 
 pub(super) const TOPIC: Topic = Topic {

@@ -8,8 +8,8 @@ use crate::arch::snippet::{Ran, Snippet, snippet};
 use crate::arch::sysreg::read;
 use crate::arch::tables::{attribute, map, unmap};
 use crate::check::{Answer, Topic, check};
+use crate::devices::{GICD, RTC, UART};
 use crate::gic::{self, PRIORITY, ROUTER, distributor};
-use shared_abi::layout::{GICD, RTC, UART_NS};
 
 pub(super) const TOPIC: Topic = Topic {
     name: "mmio",
@@ -320,8 +320,8 @@ fn pair_not_temporal(answer: &mut Answer) {
 fn pair_of_two(answer: &mut Answer) {
     let device = attribute::DEVICE | attribute::ACCESSED | attribute::NEVER_BY_EL0 | attribute::NEVER_BY_EL1;
     let window = map(8, RTC.base, device);
-    map(9, UART_NS.base, device);
-    write32(UART_NS.base + 4, 0);
+    map(9, UART.base, device);
+    write32(UART.base + 4, 0);
     let snippet = snippet!("ldp w1, w2, [x0]", "ldp w3, w4, [x0], #4");
     show(answer, snippet, window, &[window + 0xFFC], 1);
     let ran = snippet.run(&[window + 0xFF8]);
@@ -527,7 +527,7 @@ fn from_el0_write_back(answer: &mut Answer) {
 }
 
 fn behind(answer: &mut Answer) {
-    for (name, address) in [("rtc", RTC.base + 0xFFC), ("uart", UART_NS.base + 0xFFC), ("gicd", GICD.base + 0xFFFC)] {
+    for (name, address) in [("rtc", RTC.base + 0xFFC), ("uart", UART.base + 0xFFC), ("gicd", GICD.base + 0xFFFC)] {
         let ran = snippet!("mov x1, #-1", "ldr w1, [x0]").run(&[address]);
         answer.say(format_args!("{name}={:x}", ran.x[1]));
         answer.exceptions("", &ran.caught);
@@ -536,7 +536,7 @@ fn behind(answer: &mut Answer) {
 
 /// The first half is a device's, the second nobody's.
 fn across_the_end(answer: &mut Answer) {
-    for (name, end) in [("rtc", RTC.end()), ("uart", UART_NS.end())] {
+    for (name, end) in [("rtc", RTC.end()), ("uart", UART.end())] {
         for snippet in [
             snippet!("ldp w1, w2, [x0]"),
             snippet!("ldp w1, w2, [x0], #8"),

@@ -8,10 +8,10 @@ use crate::arch::snippet::snippet;
 use crate::check::{Answer, Topic, check};
 use crate::clock;
 use crate::console::Console;
+use crate::devices::UART;
 use crate::gic;
 use crate::shared::Words;
 use core::fmt::Write;
-use shared_abi::layout::UART_NS;
 
 pub(super) const TOPIC: Topic = Topic {
     name: "pl011",
@@ -45,7 +45,7 @@ pub(super) const TOPIC: Topic = Topic {
 };
 
 const fn register(offset: u64) -> u64 {
-    UART_NS.base + offset
+    UART.base + offset
 }
 
 const DR: u64 = register(0x00);

@@ -11,9 +11,9 @@ use crate::arch::sysreg::write;
 use crate::arch::wait_for_interrupt;
 use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
+use crate::devices;
 use crate::gic;
 use crate::shared::Words;
-use shared_abi::layout;
 
 pub(super) const TOPIC: Topic = Topic {
     name: "pl031",
@@ -47,7 +47,7 @@ pub(super) const TOPIC: Topic = Topic {
 };
 
 const fn register(offset: u64) -> u64 {
-    layout::RTC.base + offset
+    devices::RTC.base + offset
 }
 
 const DR: u64 = register(0x00);

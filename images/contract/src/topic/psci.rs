@@ -411,5 +411,5 @@ fn suspend_sgi(answer: &mut Answer) {
     answer.join(1);
     answer.say(format_args!("suspend={},iar={}", WORDS.get(1) as i64, WORDS.get(2)));
     // That the UART is still there says that nobody reset the machine.
-    answer.hex("uart", mmio::read32(shared_abi::layout::UART_NS.base + 0xFE0));
+    answer.hex("uart", mmio::read32(crate::devices::UART.base + 0xFE0));
 }

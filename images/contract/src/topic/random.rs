@@ -11,8 +11,8 @@ use crate::arch::mmio::write32;
 use crate::arch::sysreg::{read, write};
 use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
+use crate::devices::UART;
 use crate::gic::{self, CTLR};
-use shared_abi::layout::UART_NS;
 
 pub(super) const TOPIC: Topic = Topic {
     name: "random",
@@ -149,8 +149,8 @@ impl Game {
             write32(CTLR, 0b11 | 1 << 4);
             write!("icc_igrpen0_el1", 1);
         }
-        write32(UART_NS.base + 0x30, 0x301);
-        write32(UART_NS.base, b'\r'.into());
+        write32(UART.base + 0x30, 0x301);
+        write32(UART.base, b'\r'.into());
         for (n, intid) in self.intids() {
             if (32..96).contains(&intid) {
                 gic::set_edge(intid, self.dice.roll(2) == 1);
@@ -242,7 +242,7 @@ impl Game {
             }
             24 => {
                 let on = self.dice.roll(2) as u32;
-                write32(UART_NS.base + 0x38, on << 5);
+                write32(UART.base + 0x38, on << 5);
                 Said('l', on, 0)
             }
             25 => {
@@ -357,7 +357,7 @@ impl Game {
         if self.kind.timers {
             write!("cntp_ctl_el0", 0);
         }
-        write32(UART_NS.base + 0x38, 0);
+        write32(UART.base + 0x38, 0);
         write!("icc_igrpen1_el1", 1);
         if self.kind.groups {
             write!("icc_igrpen0_el1", 1);

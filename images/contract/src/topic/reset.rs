@@ -9,10 +9,10 @@ use crate::arch::sysreg::{read, write};
 use crate::arch::wait_for_interrupt;
 use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
+use crate::devices::{RTC, UART};
 use crate::gic::{self, CONFIG, PRIORITY, ROUTER, bits, distributor, private, redistributor};
 use crate::machine;
 use crate::shared::Words;
-use shared_abi::layout::{RTC, UART_NS};
 use shared_abi::psci::{PSCI_AFFINITY_INFO_64, PSCI_SYSTEM_RESET};
 
 /// What is looked at in the second life.
@@ -68,7 +68,7 @@ pub fn note() {
     words.set(12, priorities());
     words.set(13, (32..96).map(|intid| read64(distributor(ROUTER + 8 * intid))).sum());
     words.set(14, read!("cntv_ctl_el0") & 3);
-    words.set(15, u64::from(read32(distributor(CONFIG + 8))) | u64::from(read32(UART_NS.base + 0x38)) << 32);
+    words.set(15, u64::from(read32(distributor(CONFIG + 8))) | u64::from(read32(UART.base + 0x38)) << 32);
 }
 
 /// Bits of the SPIs that checks use, in one of the registers.
@@ -109,10 +109,10 @@ pub fn begin(lines: usize) {
     write!("icc_ctlr_el1", 3);
     write!("icc_bpr1_el1", 6);
     write!("icc_igrpen0_el1", 1);
-    write32(UART_NS.base + 0x30, 0x301);
-    write32(UART_NS.base + 0x2C, 0x70);
-    write32(UART_NS.base + 0x24, 0x77);
-    write32(UART_NS.base + 0x34, 0x2D);
+    write32(UART.base + 0x30, 0x301);
+    write32(UART.base + 0x2C, 0x70);
+    write32(UART.base + 0x24, 0x77);
+    write32(UART.base + 0x34, 0x2D);
     write!("cntv_cval_el0", clock::now() + clock::ms(20));
     write!("cntv_ctl_el0", 1);
     write!("cntkctl_el1", 0x303);
@@ -158,8 +158,8 @@ fn timers(answer: &mut Answer) {
 
 fn uart(answer: &mut Answer) {
     answer.hex("imsc", AT_START.words.get(15) >> 32);
-    answer.say(format_args!("ibrd={:#x},ifls={:#x}", read32(UART_NS.base + 0x24), read32(UART_NS.base + 0x34)));
-    answer.say(format_args!("cr={:#x},lcr={:#x}", read32(UART_NS.base + 0x30), read32(UART_NS.base + 0x2C)));
+    answer.say(format_args!("ibrd={:#x},ifls={:#x}", read32(UART.base + 0x24), read32(UART.base + 0x34)));
+    answer.say(format_args!("cr={:#x},lcr={:#x}", read32(UART.base + 0x30), read32(UART.base + 0x2C)));
 }
 
 fn real_time_clock(answer: &mut Answer) {

@@ -2,7 +2,7 @@
 //! Exceptions: of a guarded instruction they are an answer, all others are the probe's end.
 
 use super::{guard, power_off};
-use crate::platform::Console;
+use crate::platform::console;
 use crate::script::step::Conduit;
 use core::arch::global_asm;
 use core::fmt::Write;
@@ -49,7 +49,7 @@ probe_exception:
 #[unsafe(no_mangle)]
 extern "C" fn probe_unexpected(vector: u64, syndrome: u64, address: u64, pc: u64) -> ! {
     // SAFETY: this CPU prints nothing else any more.
-    let mut console = unsafe { Console::open() };
+    let mut console = unsafe { console() };
     let cpu = guard::cpu();
     let _ = writeln!(
         console,

@@ -7,7 +7,7 @@ pub mod guard;
 mod guarded;
 
 use crate::lock::Bakery;
-use crate::platform::Console;
+use crate::platform::console;
 use crate::player::{Fault, Machine, REGISTERS};
 use crate::script::expression::Width;
 use crate::script::step::Conduit;
@@ -165,7 +165,7 @@ impl Machine for Cpu {
     fn print(&self, line: fmt::Arguments<'_>) {
         CONSOLE.hold(self.number, || {
             // SAFETY: whoever holds the lock is the only one who prints.
-            let mut console = unsafe { Console::open() };
+            let mut console = unsafe { console() };
             let _ = writeln!(console, "{line}");
         });
     }

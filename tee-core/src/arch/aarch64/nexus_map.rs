@@ -8,7 +8,7 @@ use aarch64_paging::descriptor::{El1Attributes, PhysicalAddress};
 use aarch64_paging::paging::{Constraints, El1And0, MemoryRegion, PageTable, RootTable, Translation, VaRange};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
-use shared_abi::layout::{DTB, Range, UART_S};
+use shared_abi::layout::{DTB, Range};
 
 /// Tables there are: the root, one of level 2 and two of level 3 for the low GiB, and two for each range of RAM that
 /// doesn't end on whole GiB.
@@ -93,8 +93,8 @@ pub fn image_end() -> u64 {
 pub struct NexusMap(RootTable<El1And0, Pool>);
 
 impl NexusMap {
-    /// Maps the image, the UART, and the blocks in which the device tree lies. Runs with the MMU off.
-    pub fn new(device_tree: u64) -> Self {
+    /// Maps the image, the UART at `uart`, and the blocks in which the device tree lies. Runs with the MMU off.
+    pub fn new(uart: Range, device_tree: u64) -> Self {
         let mut map = Self(RootTable::with_va_range(Pool { used: 0 }, ROOT_LEVEL, El1And0, VaRange::Lower));
         map.add(address_of!(__text_start), address_of!(__text_end), CODE);
         map.add(address_of!(__text_end), address_of!(__rodata_end), CONSTANTS);
@@ -102,7 +102,7 @@ impl NexusMap {
         for stack in (address_of!(__stacks_start)..address_of!(__stacks_end)).step_by(STACK_STRIDE) {
             map.add(stack + STACK_GUARD, stack + STACK_STRIDE, DATA);
         }
-        map.add(UART_S.base as usize, UART_S.end() as usize, DEVICE);
+        map.add(uart.base as usize, uart.end() as usize, DEVICE);
         let tree = tree_blocks(device_tree);
         map.add(tree.base as usize, tree.end() as usize, NON_SECURE);
         map

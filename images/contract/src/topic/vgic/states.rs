@@ -5,8 +5,8 @@ use crate::arch::mmio::{read32, write32};
 use crate::arch::sysreg::write;
 use crate::check::Answer;
 use crate::clock;
+use crate::devices::{RTC, UART};
 use crate::gic::{self, CTLR, VIRTUAL_TIMER, bits, private};
-use shared_abi::layout::{RTC, UART_NS};
 
 /// An SPI without a device.
 const SPI: u32 = 40;
@@ -19,15 +19,15 @@ fn look(answer: &mut Answer, when: &str, intid: u32) {
 
 /// The PL011's line goes up: its transmit interrupt is raised by a byte and let through.
 fn raise_uart_line() {
-    write32(UART_NS.base + 0x30, 0x301);
+    write32(UART.base + 0x30, 0x301);
     // In loopback nobody sees the byte where there is loopback; where there is none it is a line's end.
-    write32(UART_NS.base, b'\r'.into());
-    write32(UART_NS.base + 0x38, 1 << 5);
+    write32(UART.base, b'\r'.into());
+    write32(UART.base + 0x38, 1 << 5);
 }
 
 fn drop_uart_line() {
-    write32(UART_NS.base + 0x38, 0);
-    write32(UART_NS.base + 0x44, 0x7FF);
+    write32(UART.base + 0x38, 0);
+    write32(UART.base + 0x44, 0x7FF);
 }
 
 pub(super) fn spi_life(answer: &mut Answer) {
