@@ -7,11 +7,11 @@
 
 use crate::arch::cpu;
 use crate::scheduler::{RunQueue, SLOTS};
-#[cfg(feature = "trace")]
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[cfg(feature = "trace")]
-use shared_abi::trace::{Event, Recorder, frame::LENGTH};
+use firmware_support::{own::Own, trace::Recorder};
+#[cfg(feature = "trace")]
+use shared_abi::trace::{Event, frame::LENGTH};
 
 /// How many kinds of locks are told apart ([`crate::lock`]).
 pub const LOCK_KINDS: usize = 3;
@@ -93,16 +93,12 @@ impl PerCpu {
 
 /// A CPU's recorder; none as long as records go nowhere.
 #[cfg(feature = "trace")]
-pub struct Sink(UnsafeCell<Option<Recorder>>);
-
-// SAFETY: only its own CPU touches it, with interrupts masked (`PerCpu::enter`, `Sink::set`).
-#[cfg(feature = "trace")]
-unsafe impl Sync for Sink {}
+pub struct Sink(Own<Option<Recorder>>);
 
 #[cfg(feature = "trace")]
 impl Sink {
     const fn new() -> Self {
-        Self(UnsafeCell::new(None))
+        Self(Own::new(None))
     }
 
     /// From now on records go there.
@@ -112,7 +108,7 @@ impl Sink {
     /// By its own CPU, which is not writing a record, or does not come back to that.
     pub unsafe fn set(&self, recorder: Option<Recorder>) -> Option<Recorder> {
         // SAFETY: as the caller promises.
-        core::mem::replace(unsafe { &mut *self.0.get() }, recorder)
+        core::mem::replace(unsafe { self.0.borrow() }, recorder)
     }
 
     /// Writes a record.
@@ -120,7 +116,7 @@ impl Sink {
     pub fn write(&self, client: u16, event: Event, print: fn(&[u8; LENGTH])) {
         // SAFETY: only the CPU to which the sink belongs comes here, with interrupts masked, and writing a record makes
         // no other. If it faults, its CPU doesn't come back to it.
-        if let Some(recorder) = unsafe { &mut *self.0.get() } {
+        if let Some(recorder) = unsafe { self.0.borrow() } {
             recorder.write(cpu::count(), client, event, print);
         }
     }

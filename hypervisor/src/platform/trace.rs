@@ -6,11 +6,10 @@ use crate::arch::{cpu, timer};
 use crate::percpu;
 use core::fmt::Write;
 use core::panic::PanicInfo;
-use core::sync::atomic::AtomicU64;
+use firmware_support::trace::Recorder;
 use shared_abi::layout::Range;
 use shared_abi::trace::frame::LENGTH;
-use shared_abi::trace::recorder::CALIBRATIONS;
-use shared_abi::trace::{Event, Layer, Recorder, Way, ring};
+use shared_abi::trace::{CALIBRATIONS, Event, Layer, Way};
 use spin::Once;
 
 /// Prints a frame. Apart, because few machines want frames and every trace point would have it.
@@ -49,11 +48,8 @@ pub unsafe fn plan(way: Way, image: Range) {
 pub fn begin() {
     let Some(Plan { way, image }) = PLAN.get().copied() else { return };
     let cpu = percpu::this();
-    let recorder = match way {
-        Way::Nowhere => None,
-        Way::Rings => ring(cpu.index),
-        Way::Frames => Some(Recorder::frames(Layer::Hypervisor, cpu.index)),
-    };
+    // SAFETY: as `plan` was promised, the memory of rings is mapped.
+    let recorder = unsafe { Recorder::open(way, Layer::Hypervisor, cpu.index, timer::frequency()) };
     // SAFETY: this CPU's, before its first record.
     unsafe { cpu.sink.set(recorder) };
     write(0, Event::Start { base: image.base, size: image.size });
@@ -65,14 +61,6 @@ pub fn begin() {
     }
     // One after the other with nothing in between, not even a loop's end.
     calibrate!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-}
-
-fn ring(cpu: usize) -> Option<Recorder> {
-    let place = ring::place(Layer::Hypervisor, cpu)?;
-    let first = core::ptr::with_exposed_provenance::<AtomicU64>(place.base as usize);
-    // SAFETY: as `plan` was promised, the place is mapped memory. Others may write there at any time, hence atomics.
-    let words = unsafe { core::slice::from_raw_parts(first, (place.size / 8) as usize) };
-    Recorder::ring(words, Layer::Hypervisor, cpu, timer::frequency())
 }
 
 /// Records the last words of this CPU and nothing after them: what they are about may be the recording itself.

@@ -172,8 +172,9 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use firmware_support::trace::ring::Writer;
     use shared_abi::layout::TRACE;
-    use shared_abi::trace::ring::{SLOT, Writer};
+    use shared_abi::trace::ring::SLOT;
     use shared_abi::trace::{Event, Record};
     use std::sync::atomic::AtomicU64;
     use std::sync::mpsc::channel;

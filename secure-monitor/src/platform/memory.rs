@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that is not Rust's own: flash, the places images are copied to, the device tree.
 
-use core::sync::atomic::AtomicU64;
 use shared_abi::layout::{DTB, FLASH_FIP, FLASH_MANIFEST, Range};
 
 /// Returns the manifest's part of the flash.
@@ -47,16 +46,4 @@ pub unsafe fn device_tree() -> &'static mut [u8] {
 pub unsafe fn left_by_boot(range: Range) -> &'static [u8] {
     // SAFETY: as the caller says.
     unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize) }
-}
-
-/// Borrows the words of a trace ring.
-///
-/// # Safety
-///
-/// The range must be mapped and aligned, and used for nothing else by the monitor.
-pub unsafe fn ring(range: Range) -> &'static [AtomicU64] {
-    // SAFETY: as the caller says; that others write there too is what the type allows.
-    unsafe {
-        core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize / 8)
-    }
 }

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the monitor's records go: a recorder for each CPU.
 
-use super::{console, memory};
+use super::console;
 use crate::arch::{self, cpus, sysreg};
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
-use shared_abi::layout::{MAX_CPUS, MONITOR_RUNTIME};
+use firmware_support::trace::{Recorder, Tracer, Tracers};
+use shared_abi::layout::MONITOR_RUNTIME;
 use shared_abi::trace::event::{Encoded, Event};
-use shared_abi::trace::recorder::CALIBRATIONS;
-use shared_abi::trace::{Layer, Recorder, Way, ring};
+use shared_abi::trace::{CALIBRATIONS, Layer, Way};
 
-/// A CPU's recorder, and about whom it tells.
-struct Tracer {
-    recorder: Recorder,
-    client: u16,
-}
-
-struct Tracers([UnsafeCell<Option<Tracer>>; MAX_CPUS]);
-
-// SAFETY: each CPU uses its own element alone (`own`).
-unsafe impl Sync for Tracers {}
-
-static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
+static TRACERS: Tracers = Tracer::none();
 
 /// A [`Way`], by number.
 static WAY: AtomicU64 = AtomicU64::new(Way::Nowhere as u64);
@@ -38,17 +26,12 @@ pub unsafe fn choose(way: Way) {
 /// Begins telling on this CPU, which has what it owns, and tells what telling costs.
 pub fn begin() {
     let Some(index) = cpus::this_cpu() else { return };
-    let recorder = match Way::from_number(WAY.load(Ordering::Relaxed)) {
-        Way::Rings => {
-            // SAFETY: `choose` demands that the memory is mapped, and what is in it is all atomic.
-            let words = ring::place(Layer::Monitor, index).map(|place| unsafe { memory::ring(place) });
-            words.and_then(|words| Recorder::ring(words, Layer::Monitor, index, arch::counter().1))
-        }
-        Way::Frames => Some(Recorder::frames(Layer::Monitor, index)),
-        Way::Nowhere => None,
-    };
-    // SAFETY: this CPU's own, and not borrowed: no reference outlives the record it is for.
-    unsafe { *TRACERS.0[index].get() = recorder.map(|recorder| Tracer { recorder, client: 0 }) };
+    let way = Way::from_number(WAY.load(Ordering::Relaxed));
+    // SAFETY: `choose` demands that the memory of rings is mapped.
+    let recorder = unsafe { Recorder::open(way, Layer::Monitor, index, arch::counter().1) };
+    if let Some(tracer) = own() {
+        *tracer = recorder.map(Tracer::new);
+    }
     write(None, &Event::Start { base: MONITOR_RUNTIME.base, size: MONITOR_RUNTIME.size }.encode());
     for round in 0..CALIBRATIONS {
         write(None, &Event::Calibration { round }.encode());
@@ -67,7 +50,7 @@ pub fn write(client: Option<u16>, event: &Encoded) {
 /// Writes a record as [`write`] does, in line.
 #[inline(always)]
 pub fn record(client: Option<u16>, event: &Encoded) {
-    if let Some(tracer) = own() {
+    if let Some(Some(tracer)) = own() {
         let time = sysreg::read!("cntpct_el0");
         tracer.client = client.unwrap_or(tracer.client);
         tracer.recorder.write_encoded(time, tracer.client, event, console::frame);
@@ -77,9 +60,9 @@ pub fn record(client: Option<u16>, event: &Encoded) {
 /// Borrows this CPU's. The reference does not outlive one record: nothing that is called while it lives tells anything,
 /// and nothing interrupts EL3.
 #[inline(always)]
-fn own() -> Option<&'static mut Tracer> {
-    let place = TRACERS.0.get(cpus::this_cpu()?)?;
+fn own() -> Option<&'static mut Option<Tracer>> {
+    let place = TRACERS.get(cpus::this_cpu()?)?;
     // SAFETY: the element is this CPU's, and it is borrowed once at a time, as said above. A fault in between ends the
     // CPU, with one more record at most.
-    unsafe { (*place.get()).as_mut() }
+    Some(unsafe { place.borrow() })
 }

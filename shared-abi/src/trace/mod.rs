@@ -23,9 +23,8 @@
 //! | [`encoding`] | how an event stands in a record |
 //! | [`refusal`] | why a layer said no |
 //! | [`record`] | an event with its time, as 80 bytes |
-//! | [`ring`] | many of them in memory: writer and reader |
+//! | [`ring`] | many of them in memory |
 //! | [`frame`] | one of them as a line of text |
-//! | [`recorder`] | a CPU's end: into a ring, or as frames |
 //!
 //! # What EL3 writes
 //!
@@ -80,14 +79,12 @@ pub mod encoding;
 pub mod event;
 pub mod frame;
 pub mod record;
-pub mod recorder;
 pub mod refusal;
 pub mod ring;
 pub mod terms;
 
 pub use event::{Event, Owner, World};
 pub use record::Record;
-pub use recorder::Recorder;
 pub use refusal::Refusal;
 
 use crate::layout::{Range, TRACE};
@@ -98,6 +95,10 @@ pub const COMPATIBLE: &str = "triptych,trace";
 pub const CHOSEN: &str = "triptych,trace";
 /// Its value: as frames on the UARTs.
 pub const CHOSEN_UART: &str = "uart";
+
+/// How many [`Calibration`](Event::Calibration) records a layer writes on each CPU, right after
+/// [`Start`](Event::Start).
+pub const CALIBRATIONS: u64 = 16;
 
 /// The way by which records leave the machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,30 +6,17 @@
 //! until the record is whole; the others are faults of the TEE, of which there is none in writing to memory that is
 //! mapped, and after which nothing goes on.
 
-#![expect(unsafe_code, reason = "memory of the trace, and what is a CPU's own")]
+#![expect(unsafe_code, reason = "what is a CPU's own")]
 
 use super::console;
 use crate::arch::aarch64::{cpu, nexus_map};
 use crate::arch::{Arguments, Masked};
-use core::cell::UnsafeCell;
-use core::sync::atomic::AtomicU64;
-use shared_abi::layout::{MAX_CPUS, TEE};
+use firmware_support::trace::{Recorder, Tracer, Tracers};
+use shared_abi::layout::TEE;
 use shared_abi::trace::event::{Conduit, Encoded, Event};
-use shared_abi::trace::recorder::CALIBRATIONS;
-use shared_abi::trace::{Layer, Recorder, Way, World, ring};
+use shared_abi::trace::{CALIBRATIONS, Layer, Way, World};
 
-/// A CPU's recorder, and about whom it tells.
-struct Tracer {
-    recorder: Recorder,
-    client: u16,
-}
-
-struct Tracers([UnsafeCell<Option<Tracer>>; MAX_CPUS]);
-
-// SAFETY: each CPU uses its own element alone (`own`).
-unsafe impl Sync for Tracers {}
-
-static TRACERS: Tracers = Tracers([const { UnsafeCell::new(None) }; MAX_CPUS]);
+static TRACERS: Tracers = Tracer::none();
 
 static WAY: spin::Once<Way> = spin::Once::new();
 
@@ -46,22 +33,14 @@ pub unsafe fn choose(way: Way) {
 pub fn begin() {
     let index = cpu::index();
     let image = nexus_map::image_end() - TEE.base;
+    let Some(place) = TRACERS.get(index) else { return };
     // SAFETY: this CPU's own, with interrupts masked: it is not in use.
-    let tracer = unsafe { &mut *TRACERS.0[index].get() };
+    let tracer = unsafe { place.borrow() };
     let first = tracer.is_none();
     if first {
-        let recorder = match WAY.get() {
-            Some(Way::Rings) => ring::place(Layer::Tee, index).and_then(|place| {
-                let words = (place.base as *const AtomicU64, place.size as usize / 8);
-                // SAFETY: the memory is mapped, as `choose` demands, and aligned. The TEE uses it for this alone; that
-                // others write to it too is what the type allows.
-                let words = unsafe { core::slice::from_raw_parts(words.0, words.1) };
-                Recorder::ring(words, Layer::Tee, index, cpu::frequency())
-            }),
-            Some(Way::Frames) => Some(Recorder::frames(Layer::Tee, index)),
-            _ => None,
-        };
-        *tracer = recorder.map(|recorder| Tracer { recorder, client: 0 });
+        let way = WAY.get().copied().unwrap_or_default();
+        // SAFETY: the memory of rings is mapped, as `choose` demands, and used for this alone.
+        *tracer = unsafe { Recorder::open(way, Layer::Tee, index, cpu::frequency()) }.map(Tracer::new);
     }
     own(|tracer| tracer.client = 0);
     write(None, &Event::Start { base: TEE.base, size: image }.encode());
@@ -101,9 +80,9 @@ pub fn write_last(event: &Encoded) {
 #[inline(always)]
 fn own(f: impl FnOnce(&mut Tracer)) {
     let _masked = Masked::all();
-    if let Some(place) = TRACERS.0.get(cpu::index()) {
+    if let Some(place) = TRACERS.get(cpu::index()) {
         // SAFETY: the element is this CPU's, and nothing comes between; see the module's documentation.
-        if let Some(tracer) = unsafe { &mut *place.get() } {
+        if let Some(tracer) = unsafe { place.borrow() } {
             f(tracer);
         }
     }
