@@ -15,23 +15,22 @@ use hypervisor::config::{self, Machine, VmConfig};
 use hypervisor::cpu;
 use hypervisor::entry;
 use hypervisor::firmware;
+use hypervisor::lifecycle;
 use hypervisor::memory::{BLOCK, FreeMemory};
 #[cfg(feature = "trace")]
 use hypervisor::platform;
 use hypervisor::platform::{DEVICES, console, gic, heap, memory};
 use hypervisor::predictor;
-use hypervisor::scheduler::Placement;
+use hypervisor::resources;
 use hypervisor::tee::{Mediator, Smc, Tee};
 use hypervisor::trace::{self, Client};
 use hypervisor::trap;
-use hypervisor::vcpu::Vcpu;
-use hypervisor::vm::{self, Vm};
+use hypervisor::vm;
 use hypervisor::wake;
 use log::{error, info, warn};
 use shared_abi::dtb::{self, Checked};
 use shared_abi::layout::{DRAM_BASE, Range};
-use shared_abi::trace::event::VmState;
-use shared_abi::trace::{Event, Owner};
+use shared_abi::trace::Owner;
 #[cfg(feature = "trace")]
 use shared_abi::{layout::TRACE, trace::Way};
 
@@ -100,6 +99,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     if machine.harden_branch_predictor {
         predictor::want();
     }
+    cpu::expect(0, arch::cpu::affinity(), stacks.top(0));
     // SAFETY: the first thing that is done on this CPU, which is the first.
     unsafe { cpu::init(0) };
     if let Some(outcome) = predictor::outcome() {
@@ -132,12 +132,11 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     for skipped in &asked.skipped {
         warn!("{} {}; skipped", skipped.node, skipped.reason);
     }
-    let vms = create_vms(asked.vms, machine, started, stacks);
-    if vms.is_empty() {
+    resources::supply(machine.free, machine.loadable, started);
+    if start_vms(asked.vms) == 0 {
         error!("no VM to run: describe one under /chosen");
         firmware::system_off();
     }
-    vm::publish(vms);
 
     // 7. Guests.
     clock::machine();
@@ -230,7 +229,7 @@ fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
     }
     for (index, affinity) in machine.cpus.iter().enumerate().skip(1) {
         let secondary = Box::leak(Box::new(map.secondary(index, stacks.top(index))));
-        cpu::expect(index, *affinity);
+        cpu::expect(index, *affinity, stacks.top(index));
         let (entry, argument) = secondary.entry();
         if let Err(error) = firmware::cpu_on(*affinity, entry, argument) {
             warn!("CPU {index} ({affinity:#x}) does not start: {error}");
@@ -242,49 +241,24 @@ fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
     started
 }
 
-/// Makes the VMs; one that does not fit is named and left out.
-fn create_vms(configs: Vec<VmConfig>, mut machine: Machine, cpus: usize, stacks: Stacks) -> Vec<&'static Vm> {
-    let mut placement = Placement::new(cpus);
-    let mut vms = Vec::new();
-    for (vmid, config) in (1u8..).zip(configs) {
-        let (node, vcpus, size) = (config.node.clone(), config.vcpus, config.memory);
-        // A VM that is skipped leaves its memory and its places to others.
-        let (free, places_before) = (machine.free.clone(), placement.clone());
-        let Some(ram) = machine.free.take_ram(size) else {
-            warn!(
-                "{node} asks for {} KiB of memory, which is not free: give it less, or the machine more; skipped",
-                size / 1024
-            );
-            continue;
-        };
-        let places: heapless::Vec<_, _> = (0..vcpus).map_while(|_| placement.place()).collect();
-        if places.len() < vcpus {
-            warn!("{node} asks for {vcpus} CPUs, more than the machine's have room for; skipped");
-            (machine.free, placement) = (free, places_before);
-            continue;
-        }
-        match Vm::new(config, ram, vmid, places) {
-            Ok(vm) => vms.push(vm),
-            Err(reason) => {
-                warn!("{node} {reason}; skipped");
-                (machine.free, placement) = (free, places_before);
-            }
+/// Makes the VMs and starts them; one that cannot be made is named and left out. How many there are.
+fn start_vms(configs: Vec<VmConfig>) -> usize {
+    let mut made = Vec::new();
+    for config in configs {
+        let node = config.node.clone();
+        match lifecycle::make(config) {
+            Ok(vm) => made.push(vm),
+            Err(reason) => warn!("{node} {reason}; skipped"),
         }
     }
-    for vm in &vms {
-        trace::record(Client::of(vm.config.id), || Event::VmState { state: VmState::Made });
-        // SAFETY: no CPU runs guests yet.
-        unsafe { vm.prepare() };
-        for (index, place) in vm.places.iter().enumerate() {
-            let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, *place, stacks.top(place.cpu))));
-            // SAFETY: no CPU runs guests yet, and this function alone gives them vCPUs.
-            unsafe { cpu::add(vcpu) };
-        }
+    let count = made.len();
+    for vm in made {
+        let vm = lifecycle::start(vm);
         let name = vm.config.name.as_deref().unwrap_or(&vm.config.node);
         let tee = if vm.tee.read().is_some() { ", with the TEE" } else { "" };
         info!("{}: {name}, {} CPUs, {} MiB{tee}", vm.config.id, vm.config.vcpus, vm.config.memory >> 20);
     }
-    vms
+    count
 }
 
 #[panic_handler]

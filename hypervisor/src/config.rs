@@ -12,6 +12,7 @@ pub mod binding;
 use crate::address::Ipa;
 use crate::loader::{DtbPlace, Wish};
 use crate::memory::{BLOCK, FreeMemory};
+use crate::resources::MAX_VMS;
 use crate::vgic::MAX_VCPUS;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -26,8 +27,6 @@ use shared_abi::layout::{DTB, MAX_CPUS, OPTEE_RESERVED_SHM, Range};
 pub const MAX_MEMORY: u64 = 63 << 30;
 /// The longest command line. Linux takes 2048 bytes; a VM's device tree has room for more.
 pub const MAX_BOOTARGS: usize = 4096;
-/// VMs the hypervisor takes: a VMID each.
-pub const MAX_VMS: usize = 64;
 
 /// The machine.
 #[derive(Default)]
@@ -35,7 +34,7 @@ pub struct Machine {
     /// Memory that nobody uses.
     pub free: FreeMemory,
     /// Memory that nobody uses, with that where modules may lie.
-    loadable: FreeMemory,
+    pub loadable: FreeMemory,
     /// All memory.
     pub memory: heapless::Vec<Range, 16>,
     /// Of it, what is not to be mapped by anybody (`no-map`).

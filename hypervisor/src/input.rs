@@ -7,7 +7,9 @@
 use crate::arch::{one_per_machine, timer};
 use crate::console::{Escape, Input};
 use crate::platform::console;
-use crate::vm::{self, Vm};
+use crate::registry;
+use crate::vm::Vm;
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
 
@@ -16,7 +18,7 @@ use spin::Mutex;
 const AT_ONCE: usize = 32;
 
 one_per_machine! {
-    /// Who gets what is typed.
+    /// Who gets what is typed: its place among the VMs.
     fn selection() -> &'static AtomicUsize = AtomicUsize::new(0);
 }
 
@@ -33,10 +35,10 @@ pub fn receive() {
         match escape.take(byte) {
             Input::Byte(byte) => {
                 if let Some(vm) = selected() {
-                    give(vm, byte);
+                    give(&vm, byte);
                 }
             }
-            Input::NextVm => select_next(),
+            Input::NextVm => drop(select_next()),
             Input::Nothing => {}
         }
     }
@@ -51,21 +53,15 @@ fn give(vm: &Vm, byte: u8) {
     }
 }
 
-/// The selected VM; if it has ended, the next one that has not.
-fn selected() -> Option<&'static Vm> {
-    let vm = *vm::all().get(selection().load(Ordering::Relaxed))?;
-    if !vm.is_alive() {
-        select_next();
-    }
-    vm::all().get(selection().load(Ordering::Relaxed)).copied().filter(|vm| vm.is_alive())
+/// The selected VM; if it is gone, the next one.
+fn selected() -> Option<Arc<Vm>> {
+    registry::get(selection().load(Ordering::Relaxed)).or_else(select_next)
 }
 
-/// Selects the next VM that has not ended.
-fn select_next() {
-    let (vms, selected) = (vm::all(), selection().load(Ordering::Relaxed));
-    let mut others = (selected + 1..vms.len()).chain(0..=selected);
-    if let Some(next) = others.find(|index| vms.get(*index).is_some_and(|vm| vm.is_alive())) {
-        selection().store(next, Ordering::Relaxed);
-        log::info!("console: {}", vms[next].config.id);
-    }
+/// Selects the next VM.
+fn select_next() -> Option<Arc<Vm>> {
+    let (place, vm) = registry::after(selection().load(Ordering::Relaxed))?;
+    selection().store(place, Ordering::Relaxed);
+    log::info!("console: {}", vm.config.id);
+    Some(vm)
 }

@@ -13,21 +13,24 @@
 //! 1. `entry`: the way out of a guest and the way in
 //! 2. `trap`: why a guest left, and what is done about it
 //! 3. `cpu`: which vCPU a CPU runs
-//! 4. `input`, `vcpu`: what is typed, and for whom; a vCPU's registers
-//! 5. `vm`: a VM, from its configuration to its end
-//! 6. `guest_dtb`, `machine`, `refill`, `stage2`, `tee`, `wake`: what a VM consists of: its device tree, its devices,
+//! 4. `input`, `lifecycle`: what is typed, and for whom; how VMs come and go
+//! 5. `arrivals`, `registry`: the vCPUs on their way to a CPU, and the VMs that there are
+//! 6. `vcpu`: a vCPU's registers
+//! 7. `vm`: a VM, what it is made of and what becomes of it
+//! 8. `guest_dtb`, `machine`, `refill`, `stage2`, `tee`, `wake`: what a VM consists of: its device tree, its devices,
 //!    its images, its memory, what is between it and the TEE; how its vCPUs are woken
-//! 7. `config`, `device`, `vpsci`: what the device tree asks for; what a guest takes for hardware and firmware
-//! 8. `loader`, `vgic`: where images go; the interrupt controller
-//! 9. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it
-//! 10. `clock`, `firmware`: the machine's time; what is asked of EL3
-//! 11. `trace`: what the hypervisor tells about its steps, in trace builds
-//! 12. `platform`: the board: devices, and memory by physical address
-//! 13. `console`, `lock`: the shared console; how CPUs wait for each other
-//! 14. `percpu`: what is a CPU's own wherever code runs
-//! 15. `arch`: assembly and system registers
-//! 16. `memory`, `scheduler`: who owns which memory; whose turn it is
-//! 17. `address`, `interrupts`: addresses of a guest; interrupts by number
+//! 9. `config`, `device`, `vpsci`: what the device tree asks for; what a guest takes for hardware and firmware
+//! 10. `loader`, `vgic`: where images go; the interrupt controller
+//! 11. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it
+//! 12. `clock`, `firmware`: the machine's time; what is asked of EL3
+//! 13. `trace`: what the hypervisor tells about its steps, in trace builds
+//! 14. `platform`: the board: devices, and memory by physical address
+//! 15. `resources`: what VMs are made of and give back
+//! 16. `console`, `lock`: the shared console; how CPUs wait for each other
+//! 17. `percpu`: what is a CPU's own wherever code runs
+//! 18. `arch`: assembly and system registers
+//! 19. `memory`, `scheduler`: who owns which memory; whose turn it is
+//! 20. `address`, `interrupts`: addresses of a guest; interrupts by number
 //!
 //! On the host there are a fake CPU and a fake board (`arch/host`, `platform/host`). The tests of all together are in
 //! `tests`: VMs whose guests do what a test says.
@@ -37,6 +40,7 @@ extern crate alloc;
 
 pub mod address;
 pub mod arch;
+pub mod arrivals;
 pub mod clock;
 pub mod config;
 pub mod console;
@@ -49,6 +53,7 @@ pub mod guest_dtb;
 pub mod id_registers;
 pub mod input;
 pub mod interrupts;
+pub mod lifecycle;
 pub mod loader;
 pub mod lock;
 pub mod machine;
@@ -57,6 +62,8 @@ pub mod percpu;
 pub mod platform;
 pub mod predictor;
 pub mod refill;
+pub mod registry;
+pub mod resources;
 pub mod scheduler;
 pub mod stage2;
 pub mod tee;

@@ -34,12 +34,29 @@ impl FreeMemory {
         Self { ranges: Vec::new() }
     }
 
-    /// Adds a range that is memory. What does not fit the table is not used.
-    pub fn add(&mut self, range: Range) {
-        if range.size != 0 {
-            let _ = self.ranges.push(range);
-            self.ranges.sort_unstable_by_key(|range| range.base);
+    /// Adds a range that is memory, and joins it to those beside it. What does not fit the table is not used.
+    pub fn add(&mut self, mut range: Range) {
+        if range.size == 0 {
+            return;
         }
+        let touches = |range: Range| move |other: &Range| range.base <= other.end() && other.base <= range.end();
+        while let Some(place) = self.ranges.iter().position(touches(range)) {
+            let other = self.ranges.remove(place);
+            let base = range.base.min(other.base);
+            range = Range::new(base, range.end().max(other.end()) - base);
+        }
+        let _ = self.ranges.push(range);
+        self.ranges.sort_unstable_by_key(|range| range.base);
+    }
+
+    /// What of a range is in here.
+    pub fn within(&self, range: Range) -> Self {
+        let mut within = Self::new();
+        for own in &self.ranges {
+            let (base, end) = (own.base.max(range.base), own.end().min(range.end()));
+            within.add(Range::new(base, end.saturating_sub(base)));
+        }
+        within
     }
 
     /// Takes out a range that somebody else uses, whole pages of it.
@@ -91,7 +108,7 @@ impl FreeMemory {
 
     /// Takes memory for a VM; if there is not enough, what was taken is lost.
     fn take_extents(&mut self, size: u64) -> Option<Ram> {
-        let mut ram = Ram { extents: Vec::new() };
+        let mut ram = Ram::none();
         let mut left = size;
         while left >= GIGABYTE {
             let Some(range) = self.take(GIGABYTE, GIGABYTE) else { break };
@@ -138,6 +155,11 @@ pub struct Ram {
 }
 
 impl Ram {
+    /// None.
+    pub const fn none() -> Self {
+        Self { extents: Vec::new() }
+    }
+
     fn push(&mut self, range: Range) -> Option<()> {
         let ipa = Ipa(GUEST_RAM.0 + self.size());
         self.extents.push(Extent { ipa, pa: Pa(range.base), size: range.size }).ok()

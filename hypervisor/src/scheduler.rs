@@ -123,6 +123,11 @@ impl Turns {
         }
     }
 
+    /// A slot has a new vCPU, of whom nothing is known: he begins as who wakes does.
+    pub fn admit(&mut self, slot: usize) {
+        self.used[slot] = self.floor;
+    }
+
     /// How long a turn is.
     pub fn set_slice(&mut self, slice: u64) {
         self.slice = slice;
@@ -276,25 +281,41 @@ impl Turns {
 /// Gives vCPUs their places: each goes to the CPU that has the fewest.
 #[derive(Clone)]
 pub struct Placement {
-    used: heapless::Vec<usize, { shared_abi::layout::MAX_CPUS }>,
+    /// For each CPU, the slots that are taken.
+    taken: heapless::Vec<u64, { shared_abi::layout::MAX_CPUS }>,
 }
 
 impl Placement {
-    /// For `cpus` CPUs that have none yet.
-    pub fn new(cpus: usize) -> Self {
-        Self { used: core::iter::repeat_n(0, cpus.min(shared_abi::layout::MAX_CPUS)).collect() }
+    /// For no CPU.
+    pub const fn none() -> Self {
+        Self { taken: heapless::Vec::new() }
     }
 
-    /// The next vCPU's place; `None` if all slots are taken.
+    /// For `cpus` CPUs that have no vCPU yet.
+    pub fn new(cpus: usize) -> Self {
+        Self { taken: core::iter::repeat_n(0, cpus.min(shared_abi::layout::MAX_CPUS)).collect() }
+    }
+
+    /// Takes a place for a vCPU; `None` if all slots are taken.
     pub fn place(&mut self) -> Option<Place> {
-        let (cpu, used) = self.used.iter_mut().enumerate().min_by_key(|(_, used)| **used)?;
-        if *used == SLOTS {
+        let (cpu, taken) = self.taken.iter_mut().enumerate().min_by_key(|(_, taken)| taken.count_ones())?;
+        let slot = taken.trailing_ones() as usize;
+        if slot == SLOTS {
             return None;
         }
-        *used += 1;
-        Some(Place { cpu, slot: *used - 1 })
+        *taken |= 1 << slot;
+        Some(Place { cpu, slot })
+    }
+
+    /// Takes a place back: nobody is there any more.
+    pub fn leave(&mut self, place: Place) {
+        if let Some(taken) = self.taken.get_mut(place.cpu) {
+            *taken &= !(1 << place.slot);
+        }
     }
 }
+
+const _: () = assert!(SLOTS == u64::BITS as usize);
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,13 @@
 //! first runs and don't change after, so no entry ever needs a break-before-make. Devices are emulated: what is not
 //! RAM faults.
 
+use crate::arch::mmu;
 use crate::memory::Ram;
+use crate::resources::Vmid;
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
 use aarch64_paging::paging::{Constraints, MemoryRegion, PageTable, RootTable, Stage2, Translation};
+use alloc::alloc::dealloc;
+use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// 39 bits of IPA: one root table at level 1, as `VTCR_EL2` says.
@@ -26,8 +30,9 @@ impl Translation<Stage2Attributes> for Heap {
         (table, PhysicalAddress(table.as_ptr().expose_provenance()))
     }
 
-    unsafe fn deallocate_table(&mut self, _: NonNull<Table>) {
-        // Tables live as long as their VM, which is as long as the hypervisor.
+    unsafe fn deallocate_table(&mut self, table: NonNull<Table>) {
+        // SAFETY: it was allocated as above, which takes a table's layout from the heap.
+        unsafe { dealloc(table.as_ptr().cast(), Layout::new::<Table>()) };
     }
 
     fn physical_to_virtual(&self, pa: PhysicalAddress) -> NonNull<Table> {
@@ -46,12 +51,17 @@ const RAM: Stage2Attributes = Stage2Attributes::VALID
 /// The tables of a VM.
 pub struct Tables {
     root: RootTable<Stage2, Heap>,
-    vmid: u8,
+    vmid: Vmid,
 }
 
+// SAFETY: nobody writes to the tables from when they are made until they are dropped.
+unsafe impl Sync for Tables {}
+// SAFETY: as above, and the heap they are from is all CPUs'.
+unsafe impl Send for Tables {}
+
 impl Tables {
-    /// Tables that map `ram`, under a VMID that no other VM has.
-    pub fn new(ram: &Ram, vmid: u8) -> Self {
+    /// Tables that map `ram`, under this VMID.
+    pub fn new(ram: &Ram, vmid: Vmid) -> Self {
         let mut root = RootTable::new(Heap, ROOT_LEVEL, Stage2);
         for extent in ram.extents() {
             let region = MemoryRegion::new(extent.ipa.0 as usize, (extent.ipa.0 + extent.size) as usize);
@@ -61,9 +71,22 @@ impl Tables {
         Self { root, vmid }
     }
 
+    /// Drops what CPUs have cached of them, and of the guest's own tables.
+    pub fn flush(&self) {
+        mmu::flush_guest(self.vmid.number());
+    }
+
     /// VTTBR_EL2: the root and the VMID.
     pub fn vttbr(&self) -> u64 {
-        u64::from(self.vmid) << 48 | self.root.to_physical().0 as u64
+        u64::from(self.vmid.number()) << 48 | self.root.to_physical().0 as u64
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        // Their memory becomes somebody else's, and the VMID as well.
+        debug_assert!(!mmu::is_current(self.vmid.number()), "a CPU may still walk the tables of a VM that is gone");
+        self.flush();
     }
 }
 
@@ -100,7 +123,9 @@ mod tests {
     #[test]
     fn all_of_ram_and_nothing_else_is_mapped_in_blocks() {
         let ram = ram(64 << 20);
-        let tables = Tables::new(&ram, 7);
+        let vmids = [(); 7].map(|()| Vmid::take().unwrap());
+        let [.., vmid] = vmids;
+        let tables = Tables::new(&ram, vmid);
         let leaves = leaves(&tables);
         assert_eq!(leaves.len(), 32);
         for (n, (ipa, pa, _)) in leaves.iter().enumerate() {
@@ -113,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_aligned_gigabyte_is_one_entry() {
-        let leaves = leaves(&Tables::new(&ram(GIGABYTE + BLOCK), 1));
+        let leaves = leaves(&Tables::new(&ram(GIGABYTE + BLOCK), Vmid::take().unwrap()));
         assert_eq!(leaves.iter().filter(|leaf| leaf.2 == GIGABYTE).count(), 1);
         assert_eq!(leaves.iter().filter(|leaf| leaf.2 == BLOCK).count(), 1);
     }

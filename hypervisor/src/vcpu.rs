@@ -14,6 +14,7 @@ use crate::vgic::lists::Lists;
 use crate::vgic::{Concerned, VcpuMask};
 use crate::vm::Vm;
 use crate::vpsci::Start;
+use alloc::sync::Arc;
 use core::mem::offset_of;
 
 /// A virtual CPU. Its place's CPU owns it.
@@ -22,7 +23,7 @@ pub struct Vcpu {
     /// Its x0 to x30, where the vectors save them.
     pub frame: Frame,
     /// Its VM.
-    pub vm: &'static Vm,
+    pub vm: Arc<Vm>,
     /// Its number there, which is also its Aff0.
     pub index: usize,
     /// Where it runs.
@@ -43,10 +44,10 @@ pub struct Vcpu {
 const _: () = assert!(offset_of!(Vcpu, frame) == 0);
 
 impl Vcpu {
-    /// A vCPU that is off.
-    pub fn new(vm: &'static Vm, index: usize, place: Place, stack: u64) -> Self {
+    /// A vCPU that is off. Its CPU gives it a stack.
+    pub fn new(vm: Arc<Vm>, index: usize, place: Place) -> Self {
         Self {
-            frame: Frame { x: [0; 31], stack },
+            frame: Frame { x: [0; 31], stack: 0 },
             vm,
             index,
             place,

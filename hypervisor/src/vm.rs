@@ -2,20 +2,18 @@
 //! A virtual machine: from its configuration to its end.
 
 use crate::address::Ipa;
-use crate::arch::{cpu, mmu, one_per_machine};
+use crate::arch::{cpu, one_per_machine};
 use crate::config::VmConfig;
 use crate::device::Effect;
 use crate::device::pl011::Pl011;
-use crate::firmware;
 use crate::guest_dtb::{self, Boot};
 use crate::loader::{self, Placement};
 use crate::lock::{self, Counted, Lock};
 use crate::machine::{End, Machine};
-use crate::memory::Ram;
 use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
 use crate::refill::{self, Piece};
-use crate::scheduler::Place;
+use crate::resources::{Image, MAX_VMS, OwnRam, Seat, Vmid};
 use crate::stage2::Tables;
 use crate::tee::{Mediation, Mediator, Shadow, Smc, Tee};
 use crate::trace::{self, Client};
@@ -25,7 +23,7 @@ use crate::wake;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use firmware_support::lines::{Line, Lines};
 use heapless::Vec;
 use shared_abi::layout::{MAX_CPUS, Range};
@@ -39,28 +37,20 @@ one_per_machine! {
     pub fn tee() -> &'static Once<Tee> = Once::new();
 }
 
-one_per_machine! {
-    /// All VMs.
-    fn vms() -> &'static Once<alloc::vec::Vec<&'static Vm>> = Once::new();
-}
-
-one_per_machine! {
-    /// VMs that have not ended.
-    fn living() -> &'static AtomicUsize = AtomicUsize::new(0);
-}
-
-/// A virtual machine.
+/// A virtual machine. Whoever lets go of it last gives back what it is made of.
 pub struct Vm {
     /// What it was asked to be.
     pub config: VmConfig,
+    /// Gone before the memory that they map.
+    tables: Tables,
     /// Its memory.
-    pub ram: Ram,
+    pub ram: OwnRam,
     /// Its devices and power states.
     pub machine: Machine,
     /// Its share of the TEE.
     pub tee: RwLock<Option<Mediation>, Counted<{ lock::TEE }>>,
     /// Where its vCPUs run.
-    pub places: Vec<Place, MAX_VCPUS>,
+    pub places: Vec<Seat, MAX_VCPUS>,
     /// Instructions retired on its behalf: at EL2, and below.
     pub instructions: [AtomicU64; 2],
     /// How often a CPU that ran it looked at a lock that another one had, by kinds of locks.
@@ -71,9 +61,13 @@ pub struct Vm {
     resets: Lines<RESETS>,
     /// and of the TEE's not taking it up, or not letting go of it.
     refusals: Lines<RESETS>,
-    tables: Tables,
     placement: Placement,
+    /// What it is started from.
+    images: Vec<Image, 2>,
+    /// For the TEE's mediator.
     shadow: Option<&'static Shadow>,
+    /// The TEE did not let go of an earlier life, and may still use its memory.
+    held: AtomicBool,
     /// Its vCPUs that are on.
     on: AtomicU8,
     /// Whoever prints for it: its text comes in the order in which it was written.
@@ -87,11 +81,6 @@ pub struct Vm {
     last_loaded: [AtomicU8; MAX_CPUS],
 }
 
-// SAFETY: `Tables` holds pointers to translation tables that nobody writes to any more; the rest is Sync by itself.
-unsafe impl Sync for Vm {}
-// SAFETY: as above.
-unsafe impl Send for Vm {}
-
 /// How many mistakes of a guest are logged.
 const COMPLAINTS: u32 = 5;
 /// How many of its resets are.
@@ -101,14 +90,28 @@ const NOBODY: u8 = u8::MAX;
 const SOMEBODY: u8 = NOBODY - 1;
 
 impl Vm {
-    /// Makes a VM, off. `vmid` must be no other VM's. The error says what is wrong with the configuration.
-    pub fn new(config: VmConfig, ram: Ram, vmid: u8, places: Vec<Place, MAX_VCPUS>) -> Result<&'static Self, String> {
+    /// Makes a VM, off. The error says what is wrong with the configuration.
+    pub fn new(config: VmConfig) -> Result<Box<Self>, String> {
+        let size = config.memory;
+        let ram = OwnRam::take(size).ok_or_else(|| {
+            format!("asks for {} KiB of memory, which is not free: give it less, or the machine more", size / 1024)
+        })?;
+        let places: Vec<Seat, MAX_VCPUS> = (0..config.vcpus).map_while(|_| Seat::take()).collect();
+        if places.len() < config.vcpus {
+            return Err(format!("asks for {} CPUs, more than the machine's have room for", config.vcpus));
+        }
+        let vmid = Vmid::take().ok_or_else(|| format!("is one VM too many: there can be {MAX_VMS}"))?;
         let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
+        let images = [Some(config.kernel), config.ramdisk].into_iter().flatten().map(Image::new).collect();
         let machine = Machine::new(config.id, config.vcpus, Start { entry: placement.entry, context: placement.dtb.0 });
-        let shadow = (config.tee && tee().is_completed()).then(Tee::allocate);
+        let shadow = if config.tee && tee().is_completed() {
+            Some(Tee::take_shadow().ok_or("asks for the TEE, and the hypervisor has no memory for its messages")?)
+        } else {
+            None
+        };
         trace_memory(&config, shadow);
-        Ok(Box::leak(Box::new(Self {
+        Ok(Box::new(Self {
             config,
             ram,
             machine,
@@ -121,7 +124,9 @@ impl Vm {
             refusals: Lines::new(),
             tables,
             placement,
+            images,
             shadow,
+            held: AtomicBool::new(false),
             on: AtomicU8::new(0),
             printer: Lock::new(()),
             ending: AtomicBool::new(false),
@@ -129,7 +134,7 @@ impl Vm {
             resetting: AtomicBool::new(false),
             prepared: AtomicU64::new(0),
             last_loaded: [const { AtomicU8::new(NOBODY) }; MAX_CPUS],
-        })))
+        }))
     }
 
     /// VTTBR_EL2 for its stage 2.
@@ -137,24 +142,20 @@ impl Vm {
         self.tables.vttbr()
     }
 
-    /// Fills its memory and resets its devices. No vCPU of it may be running.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Vm::prepare_some`].
-    pub unsafe fn prepare(&self) {
-        // SAFETY: promised by the caller.
+    /// Fills its memory and resets its devices.
+    pub fn prepare(&mut self) {
+        // SAFETY: nobody but the caller has it.
         while !unsafe { self.prepare_some() } {}
     }
 
-    /// Does a piece of [`Vm::prepare`]; whether all is done.
+    /// Does a piece of what [`Vm::prepare`] does; whether all is done.
     ///
     /// # Safety
     ///
     /// No CPU runs the VM before all is done.
     pub unsafe fn prepare_some(&self) -> bool {
         let done = self.prepared.load(Ordering::Relaxed);
-        let Some(piece) = refill::piece(done, self.ram.size(), &self.images()) else {
+        let Some(piece) = refill::piece(done, self.ram.size(), &self.pieces()) else {
             self.prepared.store(0, Ordering::Relaxed);
             self.resetting.store(false, Ordering::Relaxed);
             self.complete();
@@ -171,9 +172,9 @@ impl Vm {
     }
 
     /// Its images, and where each goes.
-    fn images(&self) -> Vec<(Ipa, Range), 2> {
-        let ramdisk = self.placement.ramdisk.zip(self.config.ramdisk);
-        [Some((self.placement.kernel, self.config.kernel)), ramdisk].into_iter().flatten().collect()
+    fn pieces(&self) -> Vec<(Ipa, Range), 2> {
+        let places = [Some(self.placement.kernel), self.placement.ramdisk];
+        places.into_iter().flatten().zip(self.images.iter().map(Image::range)).collect()
     }
 
     /// Whether its first vCPU's CPU has to prepare it anew.
@@ -198,7 +199,7 @@ impl Vm {
         *self.tee.write() = tee;
         trace::memory::ram(Client::of(self.config.id), Owner::Vm, &self.ram);
         // What CPUs remember of an earlier life is wrong now.
-        mmu::flush_guest(self.vttbr());
+        self.tables.flush();
         self.machine.reset(start);
         self.ending.store(false, Ordering::Release);
     }
@@ -221,6 +222,18 @@ impl Vm {
         }
     }
 
+    /// The TEE is told that the VM is gone.
+    fn leave_tee(&self) {
+        let tee = self.tee.write().take();
+        if tee.is_none_or(|tee| Tee::vm_gone(&tee, &mut Smc)) {
+            return;
+        }
+        self.held.store(true, Ordering::Relaxed);
+        if let Some(line) = self.refusals.take() {
+            log::warn!("{}: the TEE did not let go of it{line}", self.config.id);
+        }
+    }
+
     /// Asks all its vCPUs to stop. Only the first reason counts.
     pub fn end(&self, end: End) {
         let mut power = self.machine.power.lock();
@@ -229,7 +242,7 @@ impl Vm {
         self.ending.store(true, Ordering::Release);
         drop(power);
         for place in &self.places {
-            wake::wake(*place);
+            wake::wake(**place);
         }
     }
 
@@ -259,14 +272,9 @@ impl Vm {
         self.ending.load(Ordering::Acquire)
     }
 
-    /// The last vCPU has stopped.
-    pub fn finish(&self) {
-        let tee = self.tee.write().take();
-        if tee.is_some_and(|tee| !Tee::vm_gone(&tee, &mut Smc))
-            && let Some(line) = self.refusals.take()
-        {
-            log::warn!("{}: the TEE did not let go of it{line}", self.config.id);
-        }
+    /// The last vCPU has stopped. Whether it is over with the VM: it does not start again.
+    pub fn finish(&self) -> bool {
+        self.leave_tee();
         self.print();
         let end = self.machine.power.lock().end.take().unwrap_or(End::Off);
         // A VM ends once, and resets itself as often as it likes.
@@ -280,19 +288,15 @@ impl Vm {
                 trace::record(client, || Event::VmState { state: VmState::Reset });
                 trace::memory::ram(client, Owner::Dirty, &self.ram);
                 self.resetting.store(true, Ordering::Release);
-                wake::wake(self.places[0]);
-                return;
+                return false;
             }
             End::Off | End::Crash(_) => {}
         }
         let state = if end == End::Off { VmState::Off } else { VmState::Crashed };
         trace::record(client, || Event::VmState { state });
         trace::memory::ram(client, Owner::Free, &self.ram);
-        self.alive.store(false, Ordering::Relaxed);
-        if living().fetch_sub(1, Ordering::AcqRel) == 1 {
-            log::info!("all VMs are off");
-            firmware::system_off();
-        }
+        self.alive.store(false, Ordering::Release);
+        true
     }
 
     /// What it has cost so far, and how it ended.
@@ -313,7 +317,7 @@ impl Vm {
 
     /// Whether it still runs, or is about to.
     pub fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Relaxed)
+        self.alive.load(Ordering::Acquire)
     }
 
     /// A vCPU comes out of reset, on its CPU: translations that are left there from before are nobody's.
@@ -342,7 +346,7 @@ impl Vm {
             let vcpu = vcpus.trailing_zeros() as usize;
             vcpus &= vcpus - 1;
             if let Some(place) = self.places.get(vcpu) {
-                wake::wake(*place);
+                wake::wake(**place);
             }
         }
     }
@@ -392,6 +396,21 @@ impl Vm {
     }
 }
 
+impl Drop for Vm {
+    fn drop(&mut self) {
+        for image in &self.images {
+            trace::memory::own(Client::of(self.config.id), Owner::Free, image.range());
+        }
+        if *self.held.get_mut() {
+            // The TEE may write there for ever.
+            return self.ram.keep();
+        }
+        if let Some(shadow) = self.shadow {
+            Tee::relinquish(shadow);
+        }
+    }
+}
+
 /// What the hypervisor keeps for a VM: its modules, from which it is reset, and its shadow pages.
 fn trace_memory(config: &VmConfig, shadow: Option<&'static Shadow>) {
     let client = Client::of(config.id);
@@ -416,15 +435,4 @@ fn place(config: &VmConfig) -> Result<Placement, String> {
         return Err(format!("asks for more memory than {} KiB", crate::config::MAX_MEMORY / 1024));
     }
     Ok(placement)
-}
-
-/// All VMs, once they are set up.
-pub fn all() -> &'static [&'static Vm] {
-    vms().get().map_or(&[], |vms| vms)
-}
-
-/// Lets the VMs be known. They have been prepared.
-pub fn publish(all: alloc::vec::Vec<&'static Vm>) {
-    living().store(all.len(), Ordering::Release);
-    vms().call_once(|| all);
 }

@@ -24,8 +24,8 @@ pub trait Mediator: Sized {
     /// Looks for it, at boot.
     fn probe<C: Conduit + ?Sized>(conduit: &mut C) -> Result<Self, Self::Absence>;
 
-    /// Takes a VM's shadow memory from the heap. It is there as long as the hypervisor.
-    fn allocate() -> &'static Self::Shadow;
+    /// Takes shadow memory for a VM, if there is some.
+    fn take_shadow() -> Option<&'static Self::Shadow>;
 
     /// Says where that is.
     fn place(shadow: &Self::Shadow) -> Range;
@@ -41,6 +41,9 @@ pub trait Mediator: Sized {
     /// Tells it that the VM is gone, of which no vCPU is in a [call](Self::call) any more. Whether it has let go of the
     /// VM: if not, it may still use the VM's memory, and the shadow.
     fn vm_gone<C: Conduit + ?Sized>(vm: &Self::Mediation, conduit: &mut C) -> bool;
+
+    /// Gives a VM's shadow memory back. The trusted OS has [let go](Self::vm_gone) of the VM, or never knew it.
+    fn relinquish(shadow: &'static Self::Shadow);
 
     /// Serves one call of a vCPU to the trusted OS (SMCCC owners 50 to 63, by SMC or HVC): x0 to x7 as the guest set
     /// them; x0 to x3 are the answer. All vCPUs of the VM may call at once.

@@ -4,6 +4,7 @@
 mod devices;
 mod exits;
 mod hostile;
+mod lifecycle;
 mod power;
 mod scheduling;
 mod tee;
@@ -14,19 +15,21 @@ use crate::arch::host::smc::Off;
 use crate::arch::host::timer;
 use crate::config::VmConfig;
 use crate::cpu::{self, ThisCpu};
+use crate::lifecycle::{Made, make, start};
 use crate::loader::Wish;
 use crate::memory::{FreeMemory, GuestMemory};
 use crate::platform::{console, uart::Pl011};
-use crate::scheduler::{Placement, SLICE_PARTS};
+use crate::resources;
+use crate::scheduler::SLICE_PARTS;
 use crate::trap;
 use crate::vcpu::Vcpu;
-use crate::vm::{self, Vm};
+use crate::vm::Vm;
 use shared_abi::client::VmId;
 use shared_abi::layout::Range;
 use std::alloc::{Layout, alloc_zeroed};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 /// RAM of each VM.
 const RAM: u64 = 4 << 20;
@@ -55,15 +58,16 @@ static FREE: Mutex<Vec<Range>> = Mutex::new(Vec::new());
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let extents = self.vms.iter().flat_map(|vm| vm.ram.extents());
-        FREE.lock().unwrap().extend(extents.map(|extent| Range::new(extent.pa.0, extent.size)));
+        FREE.lock().unwrap().append(&mut self.memory);
     }
 }
 
 /// VMs on CPUs.
 struct Host {
     cpus: Vec<Option<ThisCpu>>,
-    vms: Vec<&'static Vm>,
+    vms: Vec<Arc<Vm>>,
+    /// What they were made of.
+    memory: Vec<Range>,
 }
 
 /// Memory for a VM, which is not given back to the system.
@@ -78,6 +82,26 @@ fn memory(size: u64) -> Range {
     Range::new(start.expose_provenance() as u64, size)
 }
 
+/// The configuration of a VM with so many vCPUs, whose kernel says nothing of itself.
+fn config(n: usize, vcpus: usize) -> VmConfig {
+    // SAFETY: it has a size.
+    let kernel = unsafe { alloc_zeroed(Layout::from_size_align(4096, 4096).unwrap()) };
+    // SAFETY: its last word.
+    unsafe { kernel.cast::<u64>().add(511).write(MARK) };
+    VmConfig {
+        node: format!("domU{n}"),
+        id: VmId::new(n as u16 + 1).unwrap(),
+        name: None,
+        memory: RAM,
+        vcpus,
+        tee: true,
+        kernel: Range::new(kernel.expose_provenance() as u64, 4096),
+        places: Wish::default(),
+        ramdisk: None,
+        bootargs: String::new(),
+    }
+}
+
 impl Host {
     /// VMs with so many vCPUs, on so many CPUs. None runs yet.
     fn new(cpus: usize, vcpus: &[usize]) -> Self {
@@ -86,51 +110,31 @@ impl Host {
 
     fn with(cpus: usize, vcpus: &[usize], change: impl Fn(&mut VmConfig)) -> Self {
         console::begin(Pl011);
-        let mut kernel = vec![0u64; 512];
-        kernel[511] = MARK;
-        let kernel = Vec::leak(kernel);
-        let kernel = Range::new(kernel.as_ptr().expose_provenance() as u64, 4096);
         for cpu in 0..cpus {
             machine::with(|machine| machine.current = cpu);
+            cpu::expect(cpu, cpu as u64, 0);
             // SAFETY: the first thing that is done on it.
             unsafe { cpu::init(cpu) };
         }
         machine::with(|machine| machine.current = 0);
         trap::system::init();
-        let mut placement = Placement::new(cpus);
-        let mut vms = Vec::new();
-        for (n, vcpus) in vcpus.iter().enumerate() {
-            let mut free = FreeMemory::new();
-            free.add(memory(RAM));
-            let mut config = VmConfig {
-                node: format!("domU{n}"),
-                id: VmId::new(n as u16 + 1).unwrap(),
-                name: None,
-                memory: RAM,
-                vcpus: *vcpus,
-                tee: true,
-                kernel,
-                places: Wish::default(),
-                ramdisk: None,
-                bootargs: String::new(),
-            };
+        let configs = vcpus.iter().enumerate().map(|(n, vcpus)| {
+            let mut config = config(n, *vcpus);
             change(&mut config);
-            let places = (0..*vcpus).map(|_| placement.place().unwrap()).collect();
-            vms.push(Vm::new(config, free.take_ram(RAM).unwrap(), n as u8 + 1, places).unwrap());
-        }
-        for vm in &vms {
-            // SAFETY: no CPU runs guests yet.
-            unsafe { vm.prepare() };
-            for (index, place) in vm.places.iter().enumerate() {
-                let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, *place, 0)));
-                // SAFETY: no CPU runs guests yet, and nobody else gives them vCPUs.
-                unsafe { cpu::add(vcpu) };
-            }
-        }
-        vm::publish(vms.clone());
+            config
+        });
+        let configs: Vec<VmConfig> = configs.collect();
+        // There is room for one more.
+        let memory: Vec<Range> = (0..=vcpus.len()).map(|_| memory(RAM)).collect();
+        let (mut free, mut loadable) = (FreeMemory::new(), FreeMemory::new());
+        memory.iter().for_each(|range| free.add(*range));
+        configs.iter().for_each(|config| loadable.add(config.kernel));
+        resources::supply(free, loadable, cpus);
+        let made: Vec<Made> = configs.into_iter().map(|config| make(config).unwrap()).collect();
+        let vms = made.into_iter().map(start).collect();
         // What was said about the kernels.
         printed();
-        Self { cpus: (0..cpus).map(|_| None).collect(), vms }
+        Self { cpus: (0..cpus).map(|_| None).collect(), vms, memory }
     }
 
     /// Makes a machine whose first CPU is in the first VM, which has its turn from now on.

@@ -188,7 +188,7 @@ fn a_vcpu_that_is_woken_in_vain_keeps_no_interrupt_from_its_cpu() {
                 machine.cpus[0].now += 1000;
                 core::mem::replace(&mut machine.current, 1)
             });
-            let vm = vm::all()[0];
+            let vm = crate::registry::get(0).unwrap();
             vm.notify(vm.machine.vgic.send_sgi(1, SgiRegister::Group1, 5 << 24 | 1));
             vm.notify(1);
             machine::with(|machine| machine.current = current);

@@ -2,6 +2,7 @@
 //! Calls to the TEE.
 
 use super::*;
+use crate::resources::free;
 use crate::tee::{Mediator, Smc, Tee};
 use shared_abi::optee_smc::*;
 
@@ -22,10 +23,19 @@ fn calls(function: shared_abi::smccc::FunctionId) -> Vec<[u64; 8]> {
     calls.into_iter().filter(|regs| regs[0] == u64::from(function.0)).collect()
 }
 
+/// A TEE that does not let VMs go.
+fn clinging_tee(regs: [u64; 8]) -> [u64; 4] {
+    if regs[0] == u64::from(OPTEE_SMC_VM_DESTROYED.0) { [ReturnCode::ENotAvail as u64, 0, 0, 0] } else { tee(regs) }
+}
+
 fn with_tee(vcpus: &[usize]) -> Host {
+    with(tee, vcpus)
+}
+
+fn with(tee: fn([u64; 8]) -> [u64; 4], vcpus: &[usize]) -> Host {
     machine::with(|machine| machine.firmware = tee);
     let tee = <Tee as Mediator>::probe(&mut Smc).unwrap();
-    vm::tee().call_once(|| tee);
+    crate::vm::tee().call_once(|| tee);
     let mut host = Host::with(1, vcpus, |config| config.tee = config.id.get() != 2);
     host.begin(0);
     host
@@ -66,4 +76,29 @@ fn a_vm_is_made_known_again_after_a_reset() {
     assert_eq!(host.runs(0), (1, 0));
     assert_eq!(calls(OPTEE_SMC_VM_CREATED).len(), 2);
     assert_eq!(calls(OPTEE_SMC_VM_DESTROYED).len(), 2, "the probe's, and the VM's");
+}
+
+/// Ends a VM that the TEE has; whether its memory is free then.
+fn is_free_after(tee: fn([u64; 8]) -> [u64; 4]) -> bool {
+    let mut host = with(tee, &[1, 1]);
+    host.until(0, (1, 0));
+    let (_, vmids, places) = free();
+    let ram = host.vms.remove(0).ram.extents()[0];
+    host.hvc(0, [0x8400_0008, 0, 0, 0]);
+    host.run(0, 4 * SLICE);
+    let after = free();
+    assert_eq!((after.1, after.2), (vmids + 1, places + 1));
+    after.0.iter().any(|range| range.holds(ram.pa.0, ram.size))
+}
+
+#[test]
+fn memory_that_the_tee_lets_go_of_is_free() {
+    assert!(is_free_after(tee));
+    assert!(!printed().contains("did not let go"));
+}
+
+#[test]
+fn memory_that_the_tee_does_not_let_go_of_becomes_nobodys() {
+    assert!(!is_free_after(clinging_tee));
+    assert!(printed().contains("vm1: the TEE did not let go of it\r\n"));
 }

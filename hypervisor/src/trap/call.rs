@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Next;
+use crate::lifecycle;
 use crate::machine::End;
 use crate::predictor;
 use crate::tee::{Mediator, Smc, Tee};
@@ -77,7 +78,7 @@ fn arch(function: FunctionId, argument: u64) -> i32 {
 fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let mask = if function.is_64() { u64::MAX } else { 0xFFFF_FFFF };
     let regs = [u64::from(function.0), vcpu.frame.x[1] & mask, vcpu.frame.x[2] & mask, vcpu.frame.x[3] & mask];
-    let vm = vcpu.vm;
+    let vm = &vcpu.vm;
     let is_ram = |ipa| vm.ram.translate(ipa).is_some();
     let outcome = vpsci::call(&regs, |question| vm.machine.power.lock().psci.answer(question, is_ram));
     match outcome {
@@ -92,16 +93,16 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
         Outcome::Started(other) => {
             vcpu.frame.x[0] = in_x0(SUCCESS);
             if let Some(place) = vm.places.get(other) {
-                wake::wake(*place);
+                wake::wake(**place);
             }
         }
         Outcome::Off => return Next::Off,
         Outcome::SystemOff => {
-            vm.end(End::Off);
+            lifecycle::stop(vm, End::Off);
             return Next::Stop;
         }
         Outcome::SystemReset => {
-            vm.end(End::Reset);
+            lifecycle::stop(vm, End::Reset);
             return Next::Stop;
         }
     }
@@ -110,7 +111,7 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
 
 #[inline]
 fn trusted_os(vcpu: &mut Vcpu) {
-    let vm = vcpu.vm;
+    let vm = &vcpu.vm;
     let tee = vm.tee.read();
     let Some(tee) = tee.as_ref() else {
         let value = vcpu.frame.x[0];
@@ -119,6 +120,6 @@ fn trusted_os(vcpu: &mut Vcpu) {
         return;
     };
     if let Some(regs) = vcpu.frame.x.first_chunk_mut::<8>() {
-        Tee::call(tee, regs, &vm.ram, &mut Smc);
+        Tee::call(tee, regs, &*vm.ram, &mut Smc);
     }
 }

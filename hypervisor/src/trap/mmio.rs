@@ -62,7 +62,7 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
     if !is_device(vcpu, ipa) {
         return nobody;
     }
-    let Some(transfer) = instruction(&vcpu.vm.ram).and_then(Transfer::decode) else { return nobody };
+    let Some(transfer) = instruction(&*vcpu.vm.ram).and_then(Transfer::decode) else { return nobody };
     let base = match transfer.base {
         31 => guest::stack_pointer(),
         register => vcpu.read(register),
@@ -185,13 +185,14 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
     if BOARD.distributor.holds(ipa, 1) {
         let offset = ipa - BOARD.distributor.base;
         if is_state(offset) {
-            look(vcpu, machine.vgic.distributor_holders(offset))?;
+            let holders = machine.vgic.distributor_holders(offset);
+            look(vcpu, holders)?;
         }
-        Ok(machine.vgic.read_distributor(offset, width))
+        Ok(vcpu.vm.machine.vgic.read_distributor(offset, width))
     } else if Devices::is_first(ipa) {
         let ((value, effect), vcpus) = machine.devices.read_first(&machine.vgic, ipa);
         vcpu.notify(vcpus);
-        act(vcpu.vm, effect);
+        act(&vcpu.vm, effect);
         Ok(value.into())
     } else {
         read_other(vcpu, ipa, width)
@@ -204,13 +205,19 @@ fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
     if BOARD.redistributors.holds(ipa, 1) {
         let offset = ipa - BOARD.redistributors.base;
         if is_state(offset & 0xFFFF) {
-            look(vcpu, machine.vgic.redistributor_holders(offset))?;
+            let holders = machine.vgic.redistributor_holders(offset);
+            look(vcpu, holders)?;
         }
-        return machine.vgic.read_redistributor(vcpu.index, vcpu.timers(), offset, width).ok_or(Outcome::Nobody);
+        return vcpu
+            .vm
+            .machine
+            .vgic
+            .read_redistributor(vcpu.index, vcpu.timers(), offset, width)
+            .ok_or(Outcome::Nobody);
     }
     let ((value, effect), vcpus) = machine.devices.read_other(&machine.vgic, ipa).ok_or(Outcome::Nobody)?;
     vcpu.notify(vcpus);
-    act(vcpu.vm, effect);
+    act(&vcpu.vm, effect);
     Ok(value.into())
 }
 
@@ -234,7 +241,7 @@ fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
     if Devices::is_first(ipa) {
         let (effect, vcpus) = machine.devices.write_first(&machine.vgic, ipa, value as u32);
         vcpu.notify(vcpus);
-        act(vcpu.vm, effect)
+        act(&vcpu.vm, effect)
     } else {
         write_other(vcpu, ipa, width, value)
     }
@@ -255,7 +262,7 @@ fn write_other(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
         return Outcome::Nobody;
     };
     vcpu.notify(vcpus);
-    act(vcpu.vm, effect)
+    act(&vcpu.vm, effect)
 }
 
 #[inline(always)]

@@ -22,6 +22,7 @@ pub mod system;
 
 use crate::arch::{guest, pstate};
 use crate::cpu::ThisCpu;
+use crate::lifecycle;
 use crate::machine::End;
 use crate::trace::{Client, record, refuse};
 use crate::vcpu::Vcpu;
@@ -94,7 +95,7 @@ pub fn sync(mut cpu: ThisCpu) -> ThisCpu {
 
 /// Serves an asynchronous external abort.
 pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
-    cpu.vcpu().vm.end(End::Crash("asynchronous external abort"));
+    lifecycle::stop(&cpu.vcpu().vm, End::Crash("asynchronous external abort"));
     cpu.schedule()
 }
 

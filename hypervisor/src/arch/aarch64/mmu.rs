@@ -185,11 +185,33 @@ pub fn set_stage2(vttbr: u64) {
     isb();
 }
 
-/// Drops whatever is cached of stage 1 and 2 for the VM of this VTTBR_EL2, on all CPUs. It is current afterwards.
-pub fn flush_guest(vttbr: u64) {
-    set_stage2(vttbr);
+/// Drops whatever is cached of stage 1 and 2 under a VMID, on all CPUs. What is current stays so: nobody walks the VM's
+/// tables for that.
+pub fn flush_guest(vmid: u8) {
+    let current = VTTBR_EL2.get();
+    set_stage2(u64::from(vmid) << 48 | nothing());
     // SAFETY: entries of this VMID only; they are walked again when needed.
     unsafe { core::arch::asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", "isb", options(nostack, preserves_flags)) };
+    set_stage2(current);
+}
+
+/// Whether this CPU has a VMID's stage 2 current.
+pub fn is_current(vmid: u8) -> bool {
+    VTTBR_EL2.get() >> 48 == u64::from(vmid)
+}
+
+/// Makes a stage 2 current that maps nothing, of a VMID that no VM has: what this CPU walks from here on, on
+/// speculation, is nobody's tables.
+pub fn leave_guest() {
+    set_stage2(nothing());
+}
+
+/// The address of a root table without an entry.
+fn nothing() -> u64 {
+    #[repr(align(4096))]
+    struct Table([u64; 512]);
+    static NOTHING: Table = Table([0; 512]);
+    NOTHING.0.as_ptr().expose_provenance() as u64
 }
 
 /// Drops whatever is cached of stage 1 and 2 for guests, on all CPUs: before a VMID is used for the first time.
@@ -211,5 +233,5 @@ pub fn init_stage2() {
             + VTCR_EL2::SL0::Granule4KBLevel1
             + VTCR_EL2::T0SZ.val(T0SZ),
     );
-    VTTBR_EL2.set(0);
+    leave_guest();
 }

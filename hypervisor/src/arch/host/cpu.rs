@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A CPU of the fake machine.
 
-use super::machine::{Machine, with, with_cpu};
+use super::machine::{Machine, elsewhere, with, with_cpu};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Sets it up for guests.
@@ -9,6 +9,9 @@ pub fn init(_hardened: bool) {}
 
 /// Waits for an interrupt.
 pub fn wait_for_interrupt() {
+    if with(|machine| machine.pending() == 0 && machine.wakes().is_none()) {
+        elsewhere();
+    }
     with(Machine::sleep);
 }
 

@@ -79,7 +79,8 @@ pub struct Machine {
     pub firmware: fn([u64; 8]) -> [u64; 4],
     /// How often a CPU may still look at the time before it has to be back in a guest.
     pub patience: u64,
-    /// What another CPU does whenever this one looks at the time, as long as it says that it goes on.
+    /// What another CPU does whenever this one looks at the time, or sleeps and would not wake, as long as it says that
+    /// it goes on.
     pub elsewhere: Option<fn() -> bool>,
 }
 
@@ -90,6 +91,15 @@ std::thread_local! {
 /// Does something with the machine of this thread.
 pub fn with<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
     MACHINE.with_borrow_mut(f)
+}
+
+/// Another CPU does what it is to do.
+pub(super) fn elsewhere() {
+    if let Some(act) = with(|machine| machine.elsewhere.take())
+        && act()
+    {
+        with(|machine| machine.elsewhere = Some(act));
+    }
 }
 
 /// Does something with the CPU that runs this.
@@ -146,7 +156,7 @@ impl Machine {
         }
     }
 
-    fn pending(&self) -> u64 {
+    pub(super) fn pending(&self) -> u64 {
         // The UART's goes to the first CPU.
         self.cpus[self.current].pending(self.current == 0 && !self.typed.is_empty())
     }
@@ -178,9 +188,14 @@ impl Machine {
         if self.pending() != 0 {
             return;
         }
-        let cpu = &mut self.cpus[self.current];
+        let next = self.wakes().expect("a CPU sleeps for ever");
+        self.cpus[self.current].now = next;
+    }
+
+    /// When the CPU that sleeps wakes by itself.
+    pub(super) fn wakes(&self) -> Option<u64> {
+        let cpu = &self.cpus[self.current];
         let guests = cpu.guest.timers.iter().filter(|(control, _)| control & 3 == 1).map(|(_, value)| *value);
-        let next = guests.chain(cpu.timer).filter(|next| *next > cpu.now).min();
-        cpu.now = next.expect("a CPU sleeps for ever");
+        guests.chain(cpu.timer).filter(|next| *next > cpu.now).min()
     }
 }

@@ -2,15 +2,11 @@
 //! The hypervisor's own timer, the loaded vCPU's two, and the count.
 #![forbid(unsafe_code)]
 
-use super::machine::{FREQUENCY, with, with_cpu};
+use super::machine::{FREQUENCY, elsewhere, with, with_cpu};
 
 /// The system count.
 pub fn now() -> u64 {
-    if let Some(act) = with(|machine| machine.elsewhere.take())
-        && act()
-    {
-        with(|machine| machine.elsewhere = Some(act));
-    }
+    elsewhere();
     with(|machine| {
         machine.patience = machine.patience.checked_sub(1).expect("a CPU comes back to its guests");
         machine.cpus[machine.current].now

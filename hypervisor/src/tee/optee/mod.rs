@@ -83,8 +83,8 @@ impl Mediator for Optee {
         Self::probe(conduit)
     }
 
-    fn allocate() -> &'static Shadow {
-        Shadow::allocate()
+    fn take_shadow() -> Option<&'static Shadow> {
+        Shadow::take()
     }
 
     fn place(shadow: &Shadow) -> Range {
@@ -102,6 +102,10 @@ impl Mediator for Optee {
 
     fn vm_gone<C: Conduit + ?Sized>(vm: &Mediation, conduit: &mut C) -> bool {
         vm.destroy(conduit)
+    }
+
+    fn relinquish(shadow: &'static Shadow) {
+        shadow.give_back();
     }
 
     #[inline(always)]

@@ -2,8 +2,11 @@
 //! The memory that the TEE reads instead of the guest's.
 
 use crate::address::{PAGE_SIZE, Pa};
+use crate::arch::one_per_machine;
+use crate::lock::{self, Lock};
 use crate::tee::optee::call::MAX_CALLS;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use shared_abi::layout::Range;
 use zerocopy::FromZeros;
@@ -63,9 +66,22 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// Pages on the heap, which live as long as the hypervisor. They are far larger than a stack.
-    pub fn allocate() -> &'static Self {
-        Box::leak(Self::new_box_zeroed().expect("the heap has room for every VM's"))
+    /// Pages that nobody uses, all zero, if there are any or the heap has room for them.
+    ///
+    /// They never go back to the heap, but to [those](Self::give_back) that the next VM gets. So a reference to them is
+    /// good for ever, whatever the trusted OS does with their addresses.
+    pub fn take() -> Option<&'static Self> {
+        if let Some(unused) = unused().lock().pop() {
+            unused.pages().for_each(|page| page.clear(0, WORDS));
+            return Some(unused);
+        }
+        // They are far larger than a stack.
+        Self::new_box_zeroed().ok().map(|new| &*Box::leak(new))
+    }
+
+    /// Nobody uses them any more.
+    pub fn give_back(&'static self) {
+        unused().lock().push(self);
     }
 
     /// All pages zero.
@@ -96,6 +112,11 @@ impl Default for Shadow {
     }
 }
 
+one_per_machine! {
+    /// Shadow pages of VMs that are gone.
+    fn unused() -> &'static Lock<Vec<&'static Shadow>, { lock::TEE }> = Lock::new(Vec::new());
+}
+
 /// Which list pages are free, or which ones somebody holds: a bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListPages(u64);
@@ -123,5 +144,26 @@ impl ListPages {
     pub fn give_back(&mut self, free: &mut Self) {
         free.0 |= self.0;
         self.0 = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_taken_again_with_nothing_in_them() {
+        let first = Shadow::take().unwrap();
+        let second = Shadow::take().unwrap();
+        for page in first.pages() {
+            page.words().iter().for_each(|word| word.store(7, Ordering::Relaxed));
+        }
+        let range = first.range();
+        assert!(!range.overlaps(&second.range()));
+        first.give_back();
+        let again = Shadow::take().unwrap();
+        assert_eq!(again.range(), range);
+        assert!(again.pages().flat_map(ShadowPage::words).all(|word| word.load(Ordering::Relaxed) == 0));
+        assert!(!Shadow::take().unwrap().range().overlaps(&range));
     }
 }

@@ -5,8 +5,9 @@ use super::is_plain;
 use crate::scenario::error::Fault;
 use crate::scenario::{Property, Scenario, Size, Vm};
 use bare_guest::script::Step;
-use hypervisor::config::{MAX_BOOTARGS, MAX_MEMORY, MAX_VMS};
+use hypervisor::config::{MAX_BOOTARGS, MAX_MEMORY};
 use hypervisor::memory::BLOCK;
+use hypervisor::resources::MAX_VMS;
 use hypervisor::scheduler::SLOTS;
 use hypervisor::vgic::MAX_VCPUS;
 

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What VMs are made of, and what of it is nobody's: memory, the memory of images, VMIDs, places on CPUs.
+//!
+//! Who has some of it has a value, and gives it back by dropping that. So whoever lets go of a VM gives back all that
+//! is the VM's, and a VM of which only half can be made leaves nothing behind.
+#![forbid(unsafe_code)]
+
+use crate::arch::one_per_machine;
+use crate::lock::{self, Lock};
+use crate::memory::{FreeMemory, Ram};
+use crate::scheduler::{Place, Placement};
+use alloc::vec::Vec;
+use core::mem::replace;
+use core::ops::Deref;
+use shared_abi::layout::Range;
+
+/// VMs that there can be: a VMID each.
+pub const MAX_VMS: usize = 64;
+
+/// What is nobody's.
+struct Resources {
+    memory: FreeMemory,
+    /// Where images may lie, and who has one that does.
+    loadable: FreeMemory,
+    images: Vec<Range>,
+    /// Bit n: VMID n + 1 is a VM's.
+    vmids: u64,
+    places: Placement,
+}
+
+const _: () = assert!(MAX_VMS <= u64::BITS as usize);
+
+one_per_machine! {
+    fn resources() -> &'static Lock<Resources, { lock::DEVICES }> = Lock::new(Resources {
+        memory: FreeMemory::new(),
+        loadable: FreeMemory::new(),
+        images: Vec::new(),
+        vmids: 0,
+        places: Placement::none(),
+    });
+}
+
+/// There is this memory, where images may lie in `loadable`, and so many CPUs. Before anybody asks for some of it.
+pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: usize) {
+    let mut resources = resources().lock();
+    (resources.memory, resources.loadable) = (memory, loadable);
+    resources.places = Placement::new(cpus);
+}
+
+/// What is free: the memory, how many VMIDs, how many places.
+#[cfg(test)]
+pub fn free() -> (Vec<Range>, u32, usize) {
+    let resources = resources().lock();
+    let mut places = resources.places.clone();
+    let places = core::iter::from_fn(|| places.place()).count();
+    (resources.memory.ranges().to_vec(), resources.vmids.count_zeros(), places)
+}
+
+/// A VM's memory.
+pub struct OwnRam(Ram);
+
+impl OwnRam {
+    /// Takes so many bytes. What is in them is whatever was left there.
+    pub fn take(size: u64) -> Option<Self> {
+        resources().lock().memory.take_ram(size).map(Self)
+    }
+
+    /// Never gives it back: somebody may still use it.
+    pub fn keep(&mut self) {
+        self.0 = Ram::none();
+    }
+}
+
+impl Deref for OwnRam {
+    type Target = Ram;
+
+    #[inline(always)]
+    fn deref(&self) -> &Ram {
+        &self.0
+    }
+}
+
+impl Drop for OwnRam {
+    fn drop(&mut self) {
+        let mut resources = resources().lock();
+        for extent in replace(&mut self.0, Ram::none()).extents() {
+            resources.memory.add(Range::new(extent.pa.0, extent.size));
+        }
+    }
+}
+
+/// The memory of an image, which nobody writes to for as long as somebody has it.
+pub struct Image(Range);
+
+impl Image {
+    /// An image that somebody has loaded there. Others may have the same one.
+    pub fn new(range: Range) -> Self {
+        resources().lock().images.push(range);
+        Self(range)
+    }
+
+    /// Where it is.
+    pub fn range(&self) -> Range {
+        self.0
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let mut resources = resources().lock();
+        let Some(place) = resources.images.iter().position(|image| *image == self.0) else { return };
+        resources.images.swap_remove(place);
+        let mut left = resources.loadable.within(self.0);
+        for image in &resources.images {
+            left.remove(*image);
+        }
+        for range in left.ranges() {
+            resources.memory.add(*range);
+        }
+    }
+}
+
+/// By which the CPUs tell a VM's translations from others'.
+pub struct Vmid(u8);
+
+impl Vmid {
+    /// One that is no other VM's.
+    pub fn take() -> Option<Self> {
+        let mut resources = resources().lock();
+        let free = resources.vmids.trailing_ones();
+        if free as usize >= MAX_VMS {
+            return None;
+        }
+        resources.vmids |= 1 << free;
+        Some(Self(free as u8 + 1))
+    }
+
+    /// Its number, which is not 0.
+    pub fn number(&self) -> u8 {
+        self.0
+    }
+}
+
+impl Drop for Vmid {
+    fn drop(&mut self) {
+        resources().lock().vmids &= !(1 << (self.0 - 1));
+    }
+}
+
+/// A place of a vCPU's.
+pub struct Seat(Place);
+
+impl Seat {
+    /// Takes one on the CPU that has the fewest vCPUs.
+    pub fn take() -> Option<Self> {
+        resources().lock().places.place().map(Self)
+    }
+}
+
+impl Deref for Seat {
+    type Target = Place;
+
+    #[inline(always)]
+    fn deref(&self) -> &Place {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        resources().lock().places.leave(self.0);
+    }
+}
