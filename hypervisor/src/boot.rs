@@ -11,7 +11,7 @@ use hypervisor::arch;
 use hypervisor::arch::aarch64::mmu::{Map, Use};
 use hypervisor::arch::aarch64::stack::Stacks;
 use hypervisor::clock;
-use hypervisor::config::{self, Machine, VmConfig};
+use hypervisor::config::{self, Inventory, VmConfig};
 use hypervisor::cpu;
 use hypervisor::entry;
 use hypervisor::firmware;
@@ -189,7 +189,7 @@ fn map_image(map: &mut Map) {
 }
 
 /// Maps all memory but the image, which is, the pages below the stacks, and what nobody is to map.
-fn map_memory(map: &mut Map, machine: &Machine, image: Range, stacks: Stacks) {
+fn map_memory(map: &mut Map, machine: &Inventory, image: Range, stacks: Stacks) {
     let mut memory = FreeMemory::new();
     for range in &machine.memory {
         memory.add(*range);
@@ -221,7 +221,7 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
 /// are.
 ///
 /// Waits for none: vCPUs have their places on a CPU that is still on its way, and run when it has come.
-fn start_cpus(map: &Map, machine: &Machine, stacks: Stacks) -> usize {
+fn start_cpus(map: &Map, machine: &Inventory, stacks: Stacks) -> usize {
     let mut started = 1;
     if machine.cpus.len() > 1 && !firmware::has_psci() {
         warn!("no PSCI by SMC: one CPU of {} is used", machine.cpus.len());

@@ -30,7 +30,7 @@ pub const MAX_BOOTARGS: usize = 4096;
 
 /// The machine.
 #[derive(Default)]
-pub struct Machine {
+pub struct Inventory {
     /// Memory that nobody uses.
     pub free: FreeMemory,
     /// Memory that nobody uses, with that where modules may lie.
@@ -95,8 +95,8 @@ pub struct Asked {
 
 /// Reads the machine, without a heap: there is none before it is known which memory is free. `image` is the
 /// hypervisor's own memory, `dtb` the tree's.
-pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Machine {
-    let mut machine = Machine::default();
+pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Inventory {
+    let mut machine = Inventory::default();
     for node in tree.find_all_nodes("/memory") {
         // The secure world's memory is marked so (QEMU: /secram).
         if node.property("status").is_some_and(|status| status.as_str() == Some("disabled")) {
@@ -151,7 +151,7 @@ fn domains<'b, 'a: 'b>(chosen: FdtNode<'b, 'a>) -> impl Iterator<Item = FdtNode<
 }
 
 /// Reads the VMs. `is_empty` tells whether nothing was loaded at a module's place.
-pub fn vms(tree: &Fdt<'_>, machine: &Machine, is_empty: impl Fn(Range) -> bool) -> Asked {
+pub fn vms(tree: &Fdt<'_>, machine: &Inventory, is_empty: impl Fn(Range) -> bool) -> Asked {
     let mut asked = Asked { remarks: binding::of_machine(tree), ..Asked::default() };
     let Some(chosen) = tree.find_node("/chosen") else { return asked };
     for (next_id, node) in (1..).zip(domains(chosen)) {
@@ -249,7 +249,7 @@ fn tee(node: FdtNode<'_, '_>, remarks: &mut Vec<String>) -> bool {
 fn check(
     vm: &VmConfig,
     others: &[VmConfig],
-    machine: &Machine,
+    machine: &Inventory,
     is_empty: &impl Fn(Range) -> bool,
 ) -> Result<(), String> {
     if others.len() == MAX_VMS {
@@ -291,7 +291,7 @@ fn check(
 }
 
 /// Whether a range lies in one piece of memory that nobody else uses.
-fn is_free(machine: &Machine, range: Range) -> bool {
+fn is_free(machine: &Inventory, range: Range) -> bool {
     machine.loadable.ranges().iter().any(|free| free.holds(range.base, range.size))
 }
 

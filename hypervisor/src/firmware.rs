@@ -18,7 +18,7 @@ mod recorded {
     use shared_abi::trace::Event;
     use smccc::Call;
 
-    pub struct Smc;
+    pub(super) struct Smc;
 
     impl Call for Smc {
         fn call32(function: u32, args: [u32; 7]) -> [u32; 8] {

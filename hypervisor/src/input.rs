@@ -45,8 +45,7 @@ pub fn receive() {
 }
 
 fn give(vm: &Vm, byte: u8) {
-    let machine = &vm.machine;
-    let (lost, vcpus) = machine.devices.uart.with(&machine.vgic, |uart| uart.receive(byte, timer::now()));
+    let (lost, vcpus) = vm.devices.uart.with(&vm.vgic, |uart| uart.receive(byte, timer::now()));
     vm.notify(vcpus);
     if lost == 1 {
         log::info!("{}: does not read what is typed; more of it is lost", vm.config.id);

@@ -2,7 +2,7 @@
 //! Triptych's hypervisor: NS-EL2.
 //!
 //! It divides the normal world into virtual machines: memory by stage 2, CPUs by a scheduler, interrupts by a virtual
-//! GICv3, and the TEE by a mediator. What a guest finds is written down in its device tree ([`guest_dtb`]); whatever
+//! GICv3, and the TEE by a mediator. What a guest finds is written down in its device tree ([`guest_tree`]); whatever
 //! else it touches faults into the guest.
 //!
 //! # Rooms
@@ -17,7 +17,7 @@
 //! 5. `arrivals`, `registry`: the vCPUs on their way to a CPU, and the VMs that there are
 //! 6. `vcpu`: a vCPU's registers
 //! 7. `vm`: a VM, what it is made of and what becomes of it
-//! 8. `guest_dtb`, `machine`, `refill`, `stage2`, `tee`, `wake`: what a VM consists of: its device tree, its devices,
+//! 8. `guest_tree`, `power`, `refill`, `stage2`, `tee`, `wake`: what a VM consists of: its device tree, its devices,
 //!    its images, its memory, what is between it and the TEE; how its vCPUs are woken
 //! 9. `config`, `device`, `vpsci`: what the device tree asks for; what a guest takes for hardware and firmware
 //! 10. `loader`, `vgic`: where images go; the interrupt controller
@@ -35,6 +35,7 @@
 //! On the host there are a fake CPU and a fake board (`arch/host`, `platform/host`). The tests of all together are in
 //! `tests`: VMs whose guests do what a test says.
 #![cfg_attr(target_os = "none", no_std)]
+#![deny(unreachable_pub)]
 
 extern crate alloc;
 
@@ -49,17 +50,17 @@ pub mod device;
 #[cfg(target_os = "none")]
 pub mod entry;
 pub mod firmware;
-pub mod guest_dtb;
+pub mod guest_tree;
 pub mod id_registers;
 pub mod input;
 pub mod interrupts;
 pub mod lifecycle;
 pub mod loader;
 pub mod lock;
-pub mod machine;
 pub mod memory;
 pub mod percpu;
 pub mod platform;
+pub mod power;
 pub mod predictor;
 pub mod refill;
 pub mod registry;

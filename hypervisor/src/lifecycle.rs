@@ -18,7 +18,7 @@
 use crate::arrivals;
 use crate::config::VmConfig;
 use crate::firmware;
-use crate::machine::End;
+use crate::power::End;
 use crate::registry;
 use crate::trace::{self, Client};
 use crate::vcpu::Vcpu;

@@ -2,6 +2,7 @@
 //! The hypervisor's boot, from the first Rust instruction to the first guest.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
+#![deny(unreachable_pub)]
 
 #[cfg(target_os = "none")]
 extern crate alloc;

@@ -8,7 +8,7 @@
 use crate::arch::one_per_machine;
 use crate::lock::{self, Lock};
 use crate::memory::{FreeMemory, Ram};
-use crate::scheduler::{Place, Placement};
+use crate::scheduler::{Place, Places};
 use alloc::vec::Vec;
 use core::mem::replace;
 use core::ops::Deref;
@@ -25,7 +25,7 @@ struct Resources {
     images: Vec<Range>,
     /// Bit n: VMID n + 1 is a VM's.
     vmids: u64,
-    places: Placement,
+    places: Places,
 }
 
 const _: () = assert!(MAX_VMS <= u64::BITS as usize);
@@ -36,7 +36,7 @@ one_per_machine! {
         loadable: FreeMemory::new(),
         images: Vec::new(),
         vmids: 0,
-        places: Placement::none(),
+        places: Places::none(),
     });
 }
 
@@ -44,7 +44,7 @@ one_per_machine! {
 pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: usize) {
     let mut resources = resources().lock();
     (resources.memory, resources.loadable) = (memory, loadable);
-    resources.places = Placement::new(cpus);
+    resources.places = Places::new(cpus);
 }
 
 /// What is free: the memory, how many VMIDs, how many places.

@@ -280,12 +280,12 @@ impl Turns {
 
 /// Gives vCPUs their places: each goes to the CPU that has the fewest.
 #[derive(Clone)]
-pub struct Placement {
+pub struct Places {
     /// For each CPU, the slots that are taken.
     taken: heapless::Vec<u64, { shared_abi::layout::MAX_CPUS }>,
 }
 
-impl Placement {
+impl Places {
     /// For no CPU.
     pub const fn none() -> Self {
         Self { taken: heapless::Vec::new() }

@@ -71,7 +71,7 @@ impl Vcpu {
         (self.blocked, self.asked) = (false, None);
         self.debug = Debug::default();
         self.called = false;
-        self.vm.machine.vgic.look_everywhere(self.index);
+        self.vm.vgic.look_everywhere(self.index);
         self.vm.forget_translations(self.place.cpu);
     }
 
@@ -99,13 +99,13 @@ impl Vcpu {
     /// Brings the loaded vCPU's list registers up to date.
     #[inline]
     pub fn refresh(&mut self) {
-        let others = self.lists.refresh(&self.vm.machine.vgic, self.index, &mut Interface);
+        let others = self.lists.refresh(&self.vm.vgic, self.index, &mut Interface);
         self.vm.notify(others);
     }
 
     /// Brings them up to date with all that is known of what is in them: for who reads it.
     pub fn inspect(&mut self) {
-        let others = self.lists.inspect(&self.vm.machine.vgic, self.index, &mut Interface);
+        let others = self.lists.inspect(&self.vm.vgic, self.index, &mut Interface);
         self.vm.notify(others);
     }
 
@@ -131,7 +131,7 @@ impl Vcpu {
         // PSTATE.F and I, of groups 0 and 1. Who has interrupts masked may change his mind about the timer before he
         // takes its interrupt.
         let masked = (guest::spsr() >> 6 & 3) as u8;
-        let others = self.lists.timer_fired(&self.vm.machine.vgic, self.index, intid, masked, &mut Interface);
+        let others = self.lists.timer_fired(&self.vm.vgic, self.index, intid, masked, &mut Interface);
         self.vm.notify(others);
     }
 
@@ -149,13 +149,13 @@ impl Vcpu {
 
     /// What this loaded vCPU's guest does to its CPU interface is no longer watched.
     pub fn unwatch(&mut self) {
-        let others = self.lists.unwatch(&self.vm.machine.vgic, self.index, &mut Interface);
+        let others = self.lists.unwatch(&self.vm.vgic, self.index, &mut Interface);
         self.vm.notify(others);
     }
 
     /// The guest acknowledges an interrupt while that is watched; `None` if it is to do so again, unwatched.
     pub fn acknowledge(&mut self, group: Group) -> Option<u32> {
-        let vgic = &self.vm.machine.vgic;
+        let vgic = &self.vm.vgic;
         let (intid, others) = self.lists.acknowledge(vgic, self.index, group, &mut Interface);
         self.vm.notify(others);
         intid
@@ -163,7 +163,7 @@ impl Vcpu {
 
     /// The guest ends an interrupt while that is watched.
     pub fn end_interrupt(&mut self, intid: u32) {
-        let others = self.lists.end_by_guest(&self.vm.machine.vgic, self.index, intid, &mut Interface);
+        let others = self.lists.end_by_guest(&self.vm.vgic, self.index, intid, &mut Interface);
         self.vm.notify(others);
     }
 
@@ -194,7 +194,7 @@ impl Vcpu {
 
     #[cold]
     fn ask(&mut self, holders: VcpuMask) -> bool {
-        let vgic = &self.vm.machine.vgic;
+        let vgic = &self.vm.vgic;
         vgic.ask(self.index, holders);
         // Who goes off answers whoever has asked before; who was off does not.
         let on = self.vm.on(holders);
@@ -208,7 +208,7 @@ impl Vcpu {
     /// Whether it waits for others to look.
     #[inline]
     pub fn is_blocked(&mut self) -> bool {
-        self.blocked = self.blocked && self.vm.machine.vgic.is_waiting(self.index);
+        self.blocked = self.blocked && self.vm.vgic.is_waiting(self.index);
         self.blocked
     }
 
@@ -224,13 +224,13 @@ impl Vcpu {
 
     /// The guest deactivates an interrupt by ICC_DIR. Whether it has to wait until another vCPU has done so.
     pub fn deactivate(&mut self, intid: u32) -> bool {
-        let concerned = self.lists.deactivate(&self.vm.machine.vgic, self.index, intid, &mut Interface);
+        let concerned = self.lists.deactivate(&self.vm.vgic, self.index, intid, &mut Interface);
         self.concern(concerned)
     }
 
     /// This loaded vCPU goes off: what waits in its list registers is left to others.
     pub fn give_back(&mut self) {
-        let others = self.lists.give_back(&self.vm.machine.vgic, self.index, &mut Interface);
+        let others = self.lists.give_back(&self.vm.vgic, self.index, &mut Interface);
         self.vm.notify(others);
     }
 

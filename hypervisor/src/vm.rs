@@ -4,20 +4,20 @@
 use crate::address::Ipa;
 use crate::arch::{cpu, one_per_machine};
 use crate::config::VmConfig;
-use crate::device::Effect;
 use crate::device::pl011::Pl011;
-use crate::guest_dtb::{self, Boot};
+use crate::device::{Devices, Effect};
+use crate::guest_tree::{self, Boot};
 use crate::loader::{self, Placement};
 use crate::lock::{self, Counted, Lock};
-use crate::machine::{End, Machine};
 use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
+use crate::power::{End, Power};
 use crate::refill::{self, Piece};
 use crate::resources::{Image, MAX_VMS, OwnRam, Seat, Vmid};
 use crate::stage2::Tables;
 use crate::tee::{Mediation, Mediator, Shadow, Smc, Tee};
 use crate::trace::{self, Client};
-use crate::vgic::{MAX_VCPUS, VcpuMask};
+use crate::vgic::{MAX_VCPUS, VcpuMask, Vgic};
 use crate::vpsci::Start;
 use crate::wake;
 use alloc::boxed::Box;
@@ -45,8 +45,12 @@ pub struct Vm {
     tables: Tables,
     /// Its memory.
     pub ram: OwnRam,
-    /// Its devices and power states.
-    pub machine: Machine,
+    /// Its devices.
+    pub devices: Devices,
+    /// Its interrupt controller, which needs no lock.
+    pub vgic: Vgic,
+    /// Which of its vCPUs are on.
+    pub power: Lock<Power, { lock::DEVICES }>,
     /// Its share of the TEE.
     pub tee: RwLock<Option<Mediation>, Counted<{ lock::TEE }>>,
     /// Where its vCPUs run.
@@ -104,7 +108,8 @@ impl Vm {
         let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
         let images = [Some(config.kernel), config.ramdisk].into_iter().flatten().map(Image::new).collect();
-        let machine = Machine::new(config.id, config.vcpus, Start { entry: placement.entry, context: placement.dtb.0 });
+        let (id, vcpus) = (config.id, config.vcpus);
+        let first = Start { entry: placement.entry, context: placement.dtb.0 };
         let shadow = if config.tee && tee().is_completed() {
             Some(Tee::take_shadow().ok_or("asks for the TEE, and the hypervisor has no memory for its messages")?)
         } else {
@@ -114,7 +119,9 @@ impl Vm {
         Ok(Box::new(Self {
             config,
             ram,
-            machine,
+            devices: Devices::new(id),
+            vgic: Vgic::new(Client::of(id), vcpus),
+            power: Lock::new(Power::new(vcpus, first)),
             tee: RwLock::new(None),
             places,
             instructions: [const { AtomicU64::new(0) }; 2],
@@ -193,14 +200,16 @@ impl Vm {
             tee: tee.is_some(),
             seed: core::array::from_fn(|_| cpu::random()),
         };
-        let tree = guest_dtb::build(&self.config, &boot).expect("the tree is well-formed by construction");
+        let tree = guest_tree::build(&self.config, &boot).expect("the tree is well-formed by construction");
         assert!(tree.len() <= loader::MAX_DTB);
         self.fill(self.placement.dtb, &tree);
         *self.tee.write() = tee;
         trace::memory::ram(Client::of(self.config.id), Owner::Vm, &self.ram);
         // What CPUs remember of an earlier life is wrong now.
         self.tables.flush();
-        self.machine.reset(start);
+        // As those of a machine that stays on. No vCPU is.
+        self.devices.reset(&self.vgic);
+        *self.power.lock() = Power::new(self.vgic.vcpus(), start);
         self.ending.store(false, Ordering::Release);
     }
 
@@ -236,7 +245,7 @@ impl Vm {
 
     /// Asks all its vCPUs to stop. Only the first reason counts.
     pub fn end(&self, end: End) {
-        let mut power = self.machine.power.lock();
+        let mut power = self.power.lock();
         power.end.get_or_insert(end);
         power.psci.cancel_starts();
         self.ending.store(true, Ordering::Release);
@@ -248,7 +257,7 @@ impl Vm {
 
     /// Where a vCPU is to start, if it is; it is on then.
     pub fn take_start(&self, vcpu: usize) -> Option<Start> {
-        let start = self.machine.power.lock().psci.take_start(vcpu)?;
+        let start = self.power.lock().psci.take_start(vcpu)?;
         self.on.fetch_or(1 << vcpu, Ordering::SeqCst);
         Some(start)
     }
@@ -262,8 +271,8 @@ impl Vm {
     pub fn switch_off(&self, vcpu: usize) -> bool {
         self.on.fetch_and(!(1 << vcpu), Ordering::SeqCst);
         // Who asked before it went off is answered by that.
-        self.notify(self.machine.vgic.take_askers(vcpu));
-        self.machine.power.lock().psci.switch_off(vcpu)
+        self.notify(self.vgic.take_askers(vcpu));
+        self.power.lock().psci.switch_off(vcpu)
     }
 
     /// Whether its vCPUs are to stop.
@@ -276,7 +285,7 @@ impl Vm {
     pub fn finish(&self) -> bool {
         self.leave_tee();
         self.print();
-        let end = self.machine.power.lock().end.take().unwrap_or(End::Off);
+        let end = self.power.lock().end.take().unwrap_or(End::Off);
         // A VM ends once, and resets itself as often as it likes.
         let line = if end == End::Reset { self.resets.take() } else { Some(Line::Usual) };
         if let Some(line) = line {
@@ -354,7 +363,7 @@ impl Vm {
     /// Takes what is to be printed out of the UART and prints it, while the guest goes on with the device.
     pub fn print(&self) {
         let _printer = self.printer.lock();
-        let (text, _) = self.machine.devices.uart.with(&self.machine.vgic, Pl011::take);
+        let (text, _) = self.devices.uart.with(&self.vgic, Pl011::take);
         if let Some(text) = text {
             text.print(&mut platform::console::lock());
         }
@@ -365,10 +374,10 @@ impl Vm {
     pub fn act(&self, effect: Effect) -> Option<u64> {
         match effect {
             Effect::Nothing => {}
-            Effect::Due => return self.machine.devices.deadline(),
+            Effect::Due => return self.devices.deadline(),
             Effect::Text => self.print(),
             Effect::Lost => {
-                let (lost, _) = self.machine.devices.uart.with(&self.machine.vgic, Pl011::take_lost);
+                let (lost, _) = self.devices.uart.with(&self.vgic, Pl011::take_lost);
                 if lost != 0 {
                     log::info!("{}: {lost} bytes typed for it are lost", self.config.id);
                 }
@@ -380,12 +389,11 @@ impl Vm {
     /// Looks after its devices: prints a line that has waited for its end long enough, raises an alarm that is due.
     /// When to look again.
     pub fn look_at_devices(&self, now: u64) -> Option<u64> {
-        let machine = &self.machine;
-        machine.devices.look(&machine.vgic, now, |effect, vcpus| {
+        self.devices.look(&self.vgic, now, |effect, vcpus| {
             self.notify(vcpus);
             self.act(effect);
         });
-        machine.devices.deadline()
+        self.devices.deadline()
     }
 
     /// Logs a mistake of the guest, unless it has made many.

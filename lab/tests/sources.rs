@@ -148,6 +148,18 @@ fn comments_cite_documents_that_are_in_the_tree() {
     assert!(missing.is_empty(), "by its path from the root:\n{}", missing.join("\n"));
 }
 
+/// What no other crate can reach is not called public: then its users are found by looking in the crate alone.
+#[test]
+fn every_crate_and_program_denies_pub_that_nobody_can_reach() {
+    let roots = sources().into_iter().filter(|source| {
+        let name = source.path.file_name().unwrap_or_default();
+        source.path.components().any(|part| part.as_os_str() == "src") && (name == "lib.rs" || name == "main.rs")
+    });
+    let lacking: Vec<_> = roots.filter(|root| !root.text.contains("\n#![deny(unreachable_pub)]\n")).collect();
+    let lacking: Vec<_> = lacking.iter().map(|root| root.path.display().to_string()).collect();
+    assert!(lacking.is_empty(), "without deny(unreachable_pub): {lacking:?}");
+}
+
 #[test]
 fn a_reason_why_code_is_safe_begins_in_small_letters() {
     // A register's name, or another one in capitals, stays as it is.

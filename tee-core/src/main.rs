@@ -5,6 +5,7 @@
 //! vector table, and from then on runs only when the monitor enters there (`arch/aarch64/smc.S`).
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
+#![deny(unreachable_pub)]
 
 #[cfg(not(target_os = "none"))]
 fn main() {

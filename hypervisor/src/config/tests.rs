@@ -64,7 +64,7 @@ fn vm(fdt: &mut FdtWriter, name: &str, kernel: [u64; 2], more: impl FnOnce(&mut 
     fdt.end_node(node).unwrap();
 }
 
-fn read(blob: &[u8]) -> (Machine, Vec<VmConfig>, Vec<Skipped>) {
+fn read(blob: &[u8]) -> (Inventory, Vec<VmConfig>, Vec<Skipped>) {
     let tree = Fdt::new(blob).unwrap();
     let machine = machine(&tree, IMAGE, Range::new(0x4800_0000, 0x1_0000));
     let asked = vms(&tree, &machine, |range| range.base == 0x7F00_0000);

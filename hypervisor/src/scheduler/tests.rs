@@ -403,9 +403,9 @@ fn who_wakes_is_told_from_who_was_awake() {
 
 #[test]
 fn vcpus_are_spread_over_the_cpus() {
-    let mut placement = Placement::new(2);
+    let mut placement = Places::new(2);
     let places: Vec<Place> = (0..3).map(|_| placement.place().unwrap()).collect();
     assert_eq!(places, [Place { cpu: 0, slot: 0 }, Place { cpu: 1, slot: 0 }, Place { cpu: 0, slot: 1 }]);
     assert_eq!((0..).map_while(|_| placement.place()).count(), 2 * SLOTS - 3);
-    assert_eq!(Placement::new(0).place(), None);
+    assert_eq!(Places::new(0).place(), None);
 }

@@ -189,7 +189,7 @@ fn a_vcpu_that_is_woken_in_vain_keeps_no_interrupt_from_its_cpu() {
                 core::mem::replace(&mut machine.current, 1)
             });
             let vm = crate::registry::get(0).unwrap();
-            vm.notify(vm.machine.vgic.send_sgi(1, SgiRegister::Group1, 5 << 24 | 1));
+            vm.notify(vm.vgic.send_sgi(1, SgiRegister::Group1, 5 << 24 | 1));
             vm.notify(1);
             machine::with(|machine| machine.current = current);
             assert!(machine::with(|machine| machine.cpus[0].now) < 1_000_000_000, "the CPU serves nobody else");
@@ -203,7 +203,7 @@ fn a_vcpu_that_is_woken_in_vain_keeps_no_interrupt_from_its_cpu() {
 }
 
 /// The guest takes interrupts: group 1 is on, all priorities pass, private interrupts are enabled.
-pub fn open(host: &mut Host, cpu: usize) {
+pub(super) fn open(host: &mut Host, cpu: usize) {
     machine::with(|machine| machine.cpus[cpu].interface.open());
     let index = host.vcpu(cpu).index as u64;
     let frame = 0x080A_0000 + index * 0x2_0000 + 0x1_0000;

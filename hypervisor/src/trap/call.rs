@@ -4,7 +4,7 @@
 
 use super::Next;
 use crate::lifecycle;
-use crate::machine::End;
+use crate::power::End;
 use crate::predictor;
 use crate::tee::{Mediator, Smc, Tee};
 use crate::trace::{Client, ON, record, refusal};
@@ -80,7 +80,7 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
     let regs = [u64::from(function.0), vcpu.frame.x[1] & mask, vcpu.frame.x[2] & mask, vcpu.frame.x[3] & mask];
     let vm = &vcpu.vm;
     let is_ram = |ipa| vm.ram.translate(ipa).is_some();
-    let outcome = vpsci::call(&regs, |question| vm.machine.power.lock().psci.answer(question, is_ram));
+    let outcome = vpsci::call(&regs, |question| vm.power.lock().psci.answer(question, is_ram));
     match outcome {
         Outcome::Return(code) => {
             refusal::psci(Client::of(vm.config.id), &regs, code);

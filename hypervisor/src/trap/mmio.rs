@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering;
 
 /// What became of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Served {
     /// There is no device that answers it.
     Nobody,
     /// It is done.
@@ -30,10 +30,10 @@ pub enum Outcome {
 
 /// Emulates an access.
 #[inline(always)]
-pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
+pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Served {
     // Registers lie at multiples of their size; a device answers nothing else.
     if ipa & u64::from(access.width - 1) != 0 {
-        return Outcome::Nobody;
+        return Served::Nobody;
     }
     let big_endian = guest::is_big_endian();
     if access.write {
@@ -43,7 +43,7 @@ pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
         match read(vcpu, ipa, access.width) {
             Ok(value) => {
                 vcpu.write(access.register, access.loaded(value, big_endian));
-                Outcome::Done
+                Served::Done
             }
             Err(outcome) => outcome,
         }
@@ -54,11 +54,11 @@ pub fn emulate(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
 /// looked at is the guest's memory, which the guest may have changed: another instruction is nobody's access. What
 /// became of it, and how many bytes behind the first one that was.
 #[cold]
-pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Outcome, u64) {
+pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Served, u64) {
     const WNR: u64 = 1 << 6;
     // An address may have a tag on top.
     const TAG: u64 = 0xFF << 56;
-    let nobody = (Outcome::Nobody, 0);
+    let nobody = (Served::Nobody, 0);
     if !is_device(vcpu, ipa) {
         return nobody;
     }
@@ -71,17 +71,17 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Ou
     if !is_it {
         return nobody;
     }
-    let (mut done, mut outcome) = (0, Outcome::Done);
+    let (mut done, mut outcome) = (0, Served::Done);
     for element in transfer.elements() {
         outcome = match (outcome, emulate_element(vcpu, far.wrapping_add(done), &element)) {
             // Whatever was done of it is done again then.
-            (_, Outcome::Held) => return (Outcome::Held, done),
-            (_, Outcome::Nobody) => {
+            (_, Served::Held) => return (Served::Held, done),
+            (_, Served::Nobody) => {
                 vcpu.forget_asked();
-                return (Outcome::Nobody, done);
+                return (Served::Nobody, done);
             }
-            (Outcome::Due(first), Outcome::Due(second)) => Outcome::Due(first.min(second)),
-            (outcome @ (Outcome::Due(_) | Outcome::DoneLater), Outcome::Done) => outcome,
+            (Served::Due(first), Served::Due(second)) => Served::Due(first.min(second)),
+            (outcome @ (Served::Due(_) | Served::DoneLater), Served::Done) => outcome,
             (_, outcome) => outcome,
         };
         done += u64::from(element.width());
@@ -109,12 +109,12 @@ fn instruction(ram: &impl GuestMemory) -> Option<u32> {
 }
 
 /// Emulates the access to one element, at a virtual address: what is behind the end of a page may be anywhere.
-fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Outcome {
+fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Served {
     let translate = |address| guest::translate(address, element.is_write());
     match *element {
         Element::General(access) => match translate(address) {
             Some(ipa) => emulate_part(vcpu, ipa, access),
-            None => Outcome::Nobody,
+            None => Served::Nobody,
         },
         Element::Vector { register, width, write } => {
             let (width, big_endian) = (usize::from(width), guest::is_big_endian());
@@ -122,14 +122,14 @@ fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Outcome 
             if write && big_endian {
                 bytes[..width].reverse();
             }
-            let mut outcome = Outcome::Done;
+            let mut outcome = Served::Done;
             // A device has eight bytes at once at most.
             for (n, part) in bytes[..width].chunks_mut(8).enumerate() {
                 outcome = match translate(address.wrapping_add(8 * n as u64)) {
                     Some(ipa) => emulate_bytes(vcpu, ipa, part, write),
-                    None => Outcome::Nobody,
+                    None => Served::Nobody,
                 };
-                if matches!(outcome, Outcome::Nobody | Outcome::Held) {
+                if matches!(outcome, Served::Nobody | Served::Held) {
                     return outcome;
                 }
             }
@@ -146,10 +146,10 @@ fn emulate_element(vcpu: &mut Vcpu, address: u64, element: &Element) -> Outcome 
 }
 
 /// Emulates an access to bytes as they stand in memory.
-fn emulate_bytes(vcpu: &mut Vcpu, ipa: u64, bytes: &mut [u8], is_write: bool) -> Outcome {
+fn emulate_bytes(vcpu: &mut Vcpu, ipa: u64, bytes: &mut [u8], is_write: bool) -> Served {
     let width = bytes.len() as u8;
     if ipa & u64::from(width - 1) != 0 {
-        return Outcome::Nobody;
+        return Served::Nobody;
     }
     let mut word = [0; 8];
     if is_write {
@@ -160,7 +160,7 @@ fn emulate_bytes(vcpu: &mut Vcpu, ipa: u64, bytes: &mut [u8], is_write: bool) ->
         Ok(value) => {
             word = value.to_le_bytes();
             bytes.copy_from_slice(&word[..bytes.len()]);
-            Outcome::Done
+            Served::Done
         }
         Err(outcome) => outcome,
     }
@@ -168,7 +168,7 @@ fn emulate_bytes(vcpu: &mut Vcpu, ipa: u64, bytes: &mut [u8], is_write: bool) ->
 
 /// Apart, so that the way of all others has it in one piece.
 #[inline(never)]
-fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
+fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Served {
     emulate(vcpu, ipa, access)
 }
 
@@ -176,21 +176,21 @@ fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Outcome {
 pub fn is_device(vcpu: &Vcpu, ipa: u64) -> bool {
     Devices::has(ipa)
         || BOARD.distributor.holds(ipa, 1)
-        || BOARD.redistributors.holds(ipa, 1) && vcpu.vm.machine.vgic.has_redistributor(ipa - BOARD.redistributors.base)
+        || BOARD.redistributors.holds(ipa, 1) && vcpu.vm.vgic.has_redistributor(ipa - BOARD.redistributors.base)
 }
 
 #[inline(always)]
-fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
-    let machine = &vcpu.vm.machine;
+fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Served> {
+    let vm = &vcpu.vm;
     if BOARD.distributor.holds(ipa, 1) {
         let offset = ipa - BOARD.distributor.base;
         if is_state(offset) {
-            let holders = machine.vgic.distributor_holders(offset);
+            let holders = vm.vgic.distributor_holders(offset);
             look(vcpu, holders)?;
         }
-        Ok(vcpu.vm.machine.vgic.read_distributor(offset, width))
+        Ok(vcpu.vm.vgic.read_distributor(offset, width))
     } else if Devices::is_first(ipa) {
-        let ((value, effect), vcpus) = machine.devices.read_first(&machine.vgic, ipa);
+        let ((value, effect), vcpus) = vm.devices.read_first(&vm.vgic, ipa);
         vcpu.notify(vcpus);
         act(&vcpu.vm, effect);
         Ok(value.into())
@@ -200,22 +200,17 @@ fn read(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
 }
 
 #[inline(never)]
-fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
-    let machine = &vcpu.vm.machine;
+fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Served> {
+    let vm = &vcpu.vm;
     if BOARD.redistributors.holds(ipa, 1) {
         let offset = ipa - BOARD.redistributors.base;
         if is_state(offset & 0xFFFF) {
-            let holders = machine.vgic.redistributor_holders(offset);
+            let holders = vm.vgic.redistributor_holders(offset);
             look(vcpu, holders)?;
         }
-        return vcpu
-            .vm
-            .machine
-            .vgic
-            .read_redistributor(vcpu.index, vcpu.timers(), offset, width)
-            .ok_or(Outcome::Nobody);
+        return vcpu.vm.vgic.read_redistributor(vcpu.index, vcpu.timers(), offset, width).ok_or(Served::Nobody);
     }
-    let ((value, effect), vcpus) = machine.devices.read_other(&machine.vgic, ipa).ok_or(Outcome::Nobody)?;
+    let ((value, effect), vcpus) = vm.devices.read_other(&vm.vgic, ipa).ok_or(Served::Nobody)?;
     vcpu.notify(vcpus);
     act(&vcpu.vm, effect);
     Ok(value.into())
@@ -223,9 +218,9 @@ fn read_other(vcpu: &mut Vcpu, ipa: u64, width: u8) -> Result<u64, Outcome> {
 
 /// Brings what a register of states shows up to date, where others hold it, too.
 #[cold]
-fn look(vcpu: &mut Vcpu, holders: VcpuMask) -> Result<(), Outcome> {
+fn look(vcpu: &mut Vcpu, holders: VcpuMask) -> Result<(), Served> {
     if vcpu.ask_first((guest::elr(), guest::far()), holders) {
-        return Err(Outcome::Held);
+        return Err(Served::Held);
     }
     if Access::of(guest::esr()).is_some() {
         // There is no more to it.
@@ -236,10 +231,10 @@ fn look(vcpu: &mut Vcpu, holders: VcpuMask) -> Result<(), Outcome> {
 }
 
 #[inline(always)]
-fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
-    let machine = &vcpu.vm.machine;
+fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Served {
+    let vm = &vcpu.vm;
     if Devices::is_first(ipa) {
-        let (effect, vcpus) = machine.devices.write_first(&machine.vgic, ipa, value as u32);
+        let (effect, vcpus) = vm.devices.write_first(&vm.vgic, ipa, value as u32);
         vcpu.notify(vcpus);
         act(&vcpu.vm, effect)
     } else {
@@ -248,37 +243,37 @@ fn write(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
 }
 
 #[inline(never)]
-fn write_other(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Outcome {
-    let machine = &vcpu.vm.machine;
+fn write_other(vcpu: &mut Vcpu, ipa: u64, width: u8, value: u64) -> Served {
+    let vm = &vcpu.vm;
     if BOARD.distributor.holds(ipa, 1) {
-        let concerned = machine.vgic.write_distributor(ipa - BOARD.distributor.base, width, value);
+        let concerned = vm.vgic.write_distributor(ipa - BOARD.distributor.base, width, value);
         return settle(vcpu, concerned);
     }
     if BOARD.redistributors.holds(ipa, 1) {
-        let concerned = machine.vgic.write_redistributor(ipa - BOARD.redistributors.base, width, value);
-        return concerned.map_or(Outcome::Nobody, |concerned| settle(vcpu, concerned));
+        let concerned = vm.vgic.write_redistributor(ipa - BOARD.redistributors.base, width, value);
+        return concerned.map_or(Served::Nobody, |concerned| settle(vcpu, concerned));
     }
-    let Some((effect, vcpus)) = machine.devices.write_other(&machine.vgic, ipa, value as u32) else {
-        return Outcome::Nobody;
+    let Some((effect, vcpus)) = vm.devices.write_other(&vm.vgic, ipa, value as u32) else {
+        return Served::Nobody;
     };
     vcpu.notify(vcpus);
     act(&vcpu.vm, effect)
 }
 
 #[inline(always)]
-fn settle(vcpu: &mut Vcpu, concerned: Concerned) -> Outcome {
-    if vcpu.concern(concerned) { Outcome::DoneLater } else { Outcome::Done }
+fn settle(vcpu: &mut Vcpu, concerned: Concerned) -> Served {
+    if vcpu.concern(concerned) { Served::DoneLater } else { Served::Done }
 }
 
 /// Does what a device calls for.
 #[inline(always)]
-fn act(vm: &Vm, effect: Effect) -> Outcome {
-    if effect == Effect::Nothing { Outcome::Done } else { act_on(vm, effect) }
+fn act(vm: &Vm, effect: Effect) -> Served {
+    if effect == Effect::Nothing { Served::Done } else { act_on(vm, effect) }
 }
 
 #[cold]
-fn act_on(vm: &Vm, effect: Effect) -> Outcome {
-    vm.act(effect).map_or(Outcome::Done, Outcome::Due)
+fn act_on(vm: &Vm, effect: Effect) -> Served {
+    vm.act(effect).map_or(Served::Done, Served::Due)
 }
 
 /// GICx_ISPENDR to GICx_ICACTIVER: what they show may have changed in the list registers.

@@ -23,11 +23,11 @@ pub mod system;
 use crate::arch::{guest, pstate};
 use crate::cpu::ThisCpu;
 use crate::lifecycle;
-use crate::machine::End;
+use crate::power::End;
 use crate::trace::{Client, record, refuse};
 use crate::vcpu::Vcpu;
 use exception::Exception;
-use mmio::Outcome;
+use mmio::Served;
 use shared_abi::trace::{Event, Refusal};
 use syndrome::Class;
 
@@ -114,25 +114,25 @@ fn data_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     let far = guest::far();
     let ipa = syndrome::fault_address(guest::hpfar(), far);
     let (outcome, done) = match syndrome::Access::of(esr) {
-        _ if is_walk(esr) => (Outcome::Nobody, 0),
+        _ if is_walk(esr) => (Served::Nobody, 0),
         Some(access) => (mmio::emulate(vcpu, ipa, access), 0),
         None => mmio::emulate_undescribed(vcpu, ipa, far, esr),
     };
     match outcome {
-        Outcome::Done => {
+        Served::Done => {
             skip(esr);
             Next::Resume
         }
-        Outcome::Due(time) => {
+        Served::Due(time) => {
             skip(esr);
             Next::Due(time)
         }
-        Outcome::Held => Next::Block,
-        Outcome::DoneLater => {
+        Served::Held => Next::Block,
+        Served::DoneLater => {
             skip(esr);
             Next::Block
         }
-        Outcome::Nobody => refused_access(vcpu, ipa + done, far.wrapping_add(done), esr),
+        Served::Nobody => refused_access(vcpu, ipa + done, far.wrapping_add(done), esr),
     }
 }
 

@@ -55,7 +55,7 @@ pub fn emulate(vcpu: &mut Vcpu, esr: u64) -> Done {
 
 #[inline]
 fn send_sgi(vcpu: &mut Vcpu, register: SgiRegister, rt: u8) -> Done {
-    let vcpus = vcpu.vm.machine.vgic.send_sgi(vcpu.index, register, vcpu.read(rt));
+    let vcpus = vcpu.vm.vgic.send_sgi(vcpu.index, register, vcpu.read(rt));
     vcpu.notify(vcpus);
     Done::Next
 }

@@ -6,6 +6,7 @@
 //! runtime. Whatever is wrong is named on the secure UART, and the machine stops: nothing that was not checked runs.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
+#![deny(unreachable_pub)]
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -6,6 +6,7 @@
 //! `handlers` are all there is.
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
+#![deny(unreachable_pub)]
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -14,7 +14,7 @@ pub const MAX_UNDELIVERED: u8 = 4;
 
 /// Where an RPC's message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum RpcPlace {
     /// Behind the call's own message.
     Behind,
     /// In memory that the TEE had asked for (RPC_ALLOC), by its index.
@@ -43,7 +43,7 @@ pub enum Waiting {
     /// The answer to an RPC message.
     Answer {
         /// Where the message stands.
-        place: Place,
+        place: RpcPlace,
         /// Its cookie, as in x1 and x2.
         cookie: [u64; 2],
         /// What was asked for, if it was memory.
@@ -52,7 +52,7 @@ pub enum Waiting {
     /// The guest gave memory that cannot be used, and was asked to free it. After that the TEE hears of the failure.
     Undoing {
         /// Where the TEE's message stands.
-        place: Place,
+        place: RpcPlace,
     },
 }
 
@@ -71,7 +71,7 @@ pub enum Progress {
 
 /// What a call's success changes in the mediator's own tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum ShmChange {
     /// Nothing.
     None,
     /// The buffer of this cookie is registered.
@@ -82,7 +82,7 @@ pub enum Effect {
     Reclaim(u64),
 }
 
-impl Effect {
+impl ShmChange {
     /// The cookie whose buffer comes or goes.
     pub fn changes(self) -> Option<u64> {
         match self {
@@ -107,7 +107,7 @@ pub struct Call {
     /// Whether an RPC's message stands behind it.
     pub rpc_behind: bool,
     /// What its success changes.
-    pub effect: Effect,
+    pub effect: ShmChange,
     /// Page lists of its parameters.
     pub lists: ListPages,
     /// Page list of its last answer to SHM_ALLOC. The TEE may be interrupted before it has read the list, so it stays
@@ -130,7 +130,7 @@ impl Call {
         room: 0,
         params: 0,
         rpc_behind: false,
-        effect: Effect::None,
+        effect: ShmChange::None,
         lists: ListPages::NONE,
         answer_list: ListPages::NONE,
         has_rpc_memory: false,

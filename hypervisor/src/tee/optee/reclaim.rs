@@ -13,9 +13,9 @@
 
 use crate::memory::GuestMemory;
 use crate::tee::optee::buffer::Kind;
-use crate::tee::optee::call::Effect;
+use crate::tee::optee::call::ShmChange;
 use crate::tee::optee::message::{Message, words_of};
-use crate::tee::optee::state::{Found, Next, State};
+use crate::tee::optee::state::{Forward, Found, State};
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
 use shared_abi::optee_smc::ReturnCode;
 use shared_abi::tee::TeeResult;
@@ -24,29 +24,29 @@ impl State {
     /// The TEE has answered a call that registers a buffer, or one of the mediator's own. What comes next, unless that
     /// is the guest's to hear.
     #[cold]
-    pub(super) fn reclaimed<M>(&mut self, index: usize, effect: Effect, x0: u32, memory: &M) -> Option<Next>
+    pub(super) fn reclaimed<M>(&mut self, index: usize, effect: ShmChange, x0: u32, memory: &M) -> Option<Forward>
     where
         M: GuestMemory + ?Sized,
     {
         let answered = ReturnCode::from_x0(x0.into()) == Some(ReturnCode::Ok);
         let result = TeeResult(Message::new(self.shadow.messages[index].words(), 1)?.header().ret);
         match effect {
-            Effect::Register(cookie) => {
+            ShmChange::Register(cookie) => {
                 let lacks_room = answered && result == TeeResult::OUT_OF_MEMORY;
                 if !lacks_room || self.calls[index].reclaimed || self.earlier().is_none() {
                     return None;
                 }
                 self.buffers.remove(cookie, &[Kind::Registering]);
             }
-            Effect::Reclaim(cookie) if !answered => {
+            ShmChange::Reclaim(cookie) if !answered => {
                 // It had no thread for it: the guest is told so, and comes again.
                 self.buffers.stays(cookie, false);
                 self.release(index);
-                return Some(Next::Guest([x0.into(), 0, 0, 0]));
+                return Some(Forward::Guest([x0.into(), 0, 0, 0]));
             }
-            Effect::Reclaim(cookie) if result == TeeResult::SUCCESS => self.buffers.remove(cookie, &[Kind::Leaving]),
-            Effect::Reclaim(cookie) => self.buffers.stays(cookie, true),
-            Effect::None | Effect::Unregister(_) => return None,
+            ShmChange::Reclaim(cookie) if result == TeeResult::SUCCESS => self.buffers.remove(cookie, &[Kind::Leaving]),
+            ShmChange::Reclaim(cookie) => self.buffers.stays(cookie, true),
+            ShmChange::None | ShmChange::Unregister(_) => return None,
         }
         // That call is over, for the TEE: what memory for RPC messages it has, it keeps for any other.
         self.rpc_memory_kept(index);
@@ -55,10 +55,10 @@ impl State {
             let found = Found { ipa: call.guest, room: call.room.into(), rpc_behind: call.rpc_behind };
             self.release(index);
             if let Err(code) = self.begin(index, found, true, memory) {
-                return Some(Next::Guest([code as u64, 0, 0, 0]));
+                return Some(Forward::Guest([code as u64, 0, 0, 0]));
             }
         }
-        Some(Next::Tee(self.first_question(index)))
+        Some(Forward::Tee(self.first_question(index)))
     }
 
     /// An earlier driver's buffer that the TEE could forget, and is not about to on the guest's own behalf.
@@ -72,7 +72,7 @@ impl State {
         self.buffers.leaves(cookie);
         let call = &mut self.calls[index];
         call.lists.give_back(&mut self.free_lists);
-        call.effect = Effect::Reclaim(cookie);
+        call.effect = ShmChange::Reclaim(cookie);
         call.reclaimed = true;
         let page = &self.shadow.messages[index];
         if let Some(message) = Message::new(page.words(), 1) {

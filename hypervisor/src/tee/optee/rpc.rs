@@ -4,10 +4,10 @@
 use crate::address::{Ipa, PAGE_SIZE};
 use crate::memory::GuestMemory;
 use crate::tee::optee::buffer::Kind;
-use crate::tee::optee::call::{MAX_UNDELIVERED, Place, Progress, Waiting, Wanted};
+use crate::tee::optee::call::{MAX_UNDELIVERED, Progress, RpcPlace, Waiting, Wanted};
 use crate::tee::optee::message::{MAX_RPC_PARAMS, Message, peek, words_of};
 use crate::tee::optee::page_list::{Alleged, Lists, translate};
-use crate::tee::optee::state::{Next, State, value};
+use crate::tee::optee::state::{Forward, State, value};
 use crate::trace::{Client, record};
 use shared_abi::optee_msg::{Direction, MsgHeader, Param, RpcCmd};
 use shared_abi::optee_smc::{ReturnCode, Rpc, from_halves, to_halves};
@@ -29,7 +29,7 @@ pub struct RpcMemory {
 
 impl State {
     /// The TEE suspended a call, and wants something.
-    pub(super) fn suspended<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Next
+    pub(super) fn suspended<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
     {
@@ -49,11 +49,11 @@ impl State {
             None => (Waiting::Resumption([0, 0]), [0, 0]),
         };
         self.wait(index, waiting);
-        Next::Guest([x0, shown[0], shown[1], x3])
+        Forward::Guest([x0, shown[0], shown[1], x3])
     }
 
     /// The guest resumes a call.
-    pub(super) fn resume<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Next), ReturnCode>
+    pub(super) fn resume<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Forward), ReturnCode>
     where
         M: GuestMemory + ?Sized,
     {
@@ -78,14 +78,14 @@ impl State {
                         && self.ask_to_free(index, place, kind, buffer, memory)
                     {
                         self.wait(index, Waiting::Undoing { place });
-                        return Ok((index, Next::Guest([Rpc::Cmd.x0(), cookie[0], cookie[1], u64::from(thread)])));
+                        return Ok((index, Forward::Guest([Rpc::Cmd.x0(), cookie[0], cookie[1], u64::from(thread)])));
                     }
                     self.fail(index, place, TeeResult::OUT_OF_MEMORY);
                 }
                 self.resumption(thread, 0, 0)
             }
         };
-        Ok((index, Next::Tee(question)))
+        Ok((index, Forward::Tee(question)))
     }
 
     /// Memory for RPC messages is no longer the TEE's, which says so in a call of the guest's or in none.
@@ -111,7 +111,7 @@ impl State {
     }
 
     /// Shows the guest an RPC's message.
-    fn deliver<M>(&mut self, index: usize, [x0, x1, x2, x3]: [u64; 4], memory: &M) -> Next
+    fn deliver<M>(&mut self, index: usize, [x0, x1, x2, x3]: [u64; 4], memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
     {
@@ -123,7 +123,7 @@ impl State {
         match self.show(index, place, memory) {
             Some(wanted) => {
                 self.wait(index, Waiting::Answer { place, cookie: [x1, x2], wanted });
-                Next::Guest([x0, x1, x2, x3])
+                Forward::Guest([x0, x1, x2, x3])
             }
             None => {
                 self.fail(index, place, TeeResult::GENERIC);
@@ -132,32 +132,34 @@ impl State {
         }
     }
 
-    fn undelivered(&mut self, index: usize, thread: u32) -> Next {
+    fn undelivered(&mut self, index: usize, thread: u32) -> Forward {
         self.refuse(Refusal::BadMessage, thread.into(), TeeResult::GENERIC);
         let call = &mut self.calls[index];
         call.undelivered += 1;
         if call.undelivered > MAX_UNDELIVERED {
             call.progress = Progress::Lost;
-            return Next::Guest([ReturnCode::EBadCmd as u64, 0, 0, 0]);
+            return Forward::Guest([ReturnCode::EBadCmd as u64, 0, 0, 0]);
         }
-        Next::Tee(self.resumption(thread, 0, 0))
+        Forward::Tee(self.resumption(thread, 0, 0))
     }
 
     /// Where an RPC's message stands: behind the call's, if that has room for it, as both OP-TEE and Linux have it.
-    fn rpc_place(&self, index: usize, cookie: u64) -> Option<Place> {
+    fn rpc_place(&self, index: usize, cookie: u64) -> Option<RpcPlace> {
         if self.calls[index].rpc_behind {
-            return Some(Place::Behind);
+            return Some(RpcPlace::Behind);
         }
         let named = |slot: &Option<RpcMemory>| slot.as_ref().is_some_and(|memory| memory.cookie == cookie);
-        self.rpc_memories.iter().position(named).map(Place::Memory)
+        self.rpc_memories.iter().position(named).map(RpcPlace::Memory)
     }
 
     /// An RPC's message in its shadow page: its header, read once, and as many parameters as that says.
-    fn rpc_shadow(&self, index: usize, place: Place) -> Option<(MsgHeader, Message<'static>)> {
+    fn rpc_shadow(&self, index: usize, place: RpcPlace) -> Option<(MsgHeader, Message<'static>)> {
         let call = &self.calls[index];
         let (words, room) = match place {
-            Place::Behind => (self.shadow.messages[index].words().get(words_of(call.params)..)?, self.tee.rpc_params),
-            Place::Memory(n) => {
+            RpcPlace::Behind => {
+                (self.shadow.messages[index].words().get(words_of(call.params)..)?, self.tee.rpc_params)
+            }
+            RpcPlace::Memory(n) => {
                 (self.shadow.rpc_messages.get(n)?.words().as_slice(), self.rpc_memories[n].as_ref()?.params)
             }
         };
@@ -167,21 +169,21 @@ impl State {
     }
 
     /// The guest's own copy of an RPC's message.
-    fn rpc_guest<'m, M>(&self, index: usize, place: Place, params: usize, memory: &'m M) -> Option<Message<'m>>
+    fn rpc_guest<'m, M>(&self, index: usize, place: RpcPlace, params: usize, memory: &'m M) -> Option<Message<'m>>
     where
         M: GuestMemory + ?Sized,
     {
         let call = &self.calls[index];
         let ipa = match place {
-            Place::Behind => call.guest.checked_add((words_of(call.params) * size_of::<u64>()) as u64)?,
-            Place::Memory(n) => self.rpc_memories.get(n)?.as_ref()?.ipa,
+            RpcPlace::Behind => call.guest.checked_add((words_of(call.params) * size_of::<u64>()) as u64)?,
+            RpcPlace::Memory(n) => self.rpc_memories.get(n)?.as_ref()?.ipa,
         };
         Message::new(memory.words(ipa, words_of(params))?, params)
     }
 
     /// Copies an RPC's message to the guest. `None` if that cannot be done; otherwise the memory it asks for, if it
     /// does.
-    fn show<M>(&mut self, index: usize, place: Place, memory: &M) -> Option<Option<Wanted>>
+    fn show<M>(&mut self, index: usize, place: RpcPlace, memory: &M) -> Option<Option<Wanted>>
     where
         M: GuestMemory + ?Sized,
     {
@@ -201,7 +203,7 @@ impl State {
     }
 
     /// Tells the TEE that its request failed.
-    fn fail(&self, index: usize, place: Place, result: TeeResult) {
+    fn fail(&self, index: usize, place: RpcPlace, result: TeeResult) {
         if let Some((_, shadow)) = self.rpc_shadow(index, place) {
             shadow.set_result(result, Origin::Comms);
         }
@@ -212,7 +214,7 @@ impl State {
     fn take_answer<M>(
         &mut self,
         index: usize,
-        place: Place,
+        place: RpcPlace,
         wanted: Option<Wanted>,
         memory: &M,
     ) -> Result<(), Option<Unusable>>
@@ -257,7 +259,7 @@ impl State {
 
     /// Puts a request of the mediator's own before the guest: to free a buffer that it gave and the TEE will not hear
     /// of.
-    fn ask_to_free<M>(&self, index: usize, place: Place, kind: u64, cookie: u64, memory: &M) -> bool
+    fn ask_to_free<M>(&self, index: usize, place: RpcPlace, kind: u64, cookie: u64, memory: &M) -> bool
     where
         M: GuestMemory + ?Sized,
     {

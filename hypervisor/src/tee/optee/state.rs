@@ -5,7 +5,7 @@ use crate::address::{Ipa, PAGE_SIZE};
 use crate::memory::GuestMemory;
 use crate::tee::optee::Optee;
 use crate::tee::optee::buffer::{Buffers, Kind, NoRoom};
-use crate::tee::optee::call::{Call, Effect, MAX_CALLS, Progress};
+use crate::tee::optee::call::{Call, MAX_CALLS, Progress, ShmChange};
 use crate::tee::optee::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
 use crate::tee::optee::page_list::{Alleged, Lists, translate};
 use crate::tee::optee::rpc::RpcMemory;
@@ -23,7 +23,7 @@ use shared_abi::trace::Refusal;
 const SHM_CACHED: u64 = 1;
 
 /// What comes next in a yielding call.
-pub enum Next {
+pub enum Forward {
     /// Ask the TEE: x0 to x7.
     Tee([u64; 8]),
     /// Answer the guest: x0 to x3.
@@ -106,7 +106,7 @@ impl State {
     }
 
     /// A yielding call of the guest: the call it belongs to, and what comes next.
-    pub fn enter<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Next), ReturnCode>
+    pub fn enter<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Forward), ReturnCode>
     where
         M: GuestMemory + ?Sized,
     {
@@ -117,12 +117,12 @@ impl State {
             self.resume(args, memory)
         } else {
             let index = self.start(args, memory)?;
-            Ok((index, Next::Tee(self.first_question(index))))
+            Ok((index, Forward::Tee(self.first_question(index))))
         }
     }
 
     /// The TEE has answered.
-    pub fn returned<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Next
+    pub fn returned<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
     {
@@ -191,7 +191,7 @@ impl State {
                 return Ok(());
             }
             Err(stop) => {
-                self.calls[index] = call(Effect::None);
+                self.calls[index] = call(ShmChange::None);
                 match stop {
                     Stop::Refused(result) => result,
                     Stop::NoRoom(no_room) if no_room.crowded && !reclaimed && self.reclaim(index) => return Ok(()),
@@ -230,7 +230,7 @@ impl State {
         guest: &Message<'_>,
         lists: &mut ListPages,
         memory: &M,
-    ) -> Result<Effect, Stop>
+    ) -> Result<ShmChange, Stop>
     where
         M: GuestMemory + ?Sized,
     {
@@ -241,7 +241,7 @@ impl State {
         if shm_command && header.num_params != 1 {
             return Err(self.refuse(Refusal::BadMessage, header.num_params.into(), TeeResult::BAD_PARAMETERS).into());
         }
-        let mut effect = Effect::None;
+        let mut effect = ShmChange::None;
         for (n, param) in guest.params().enumerate() {
             let malformed = |_| self.refuse(Refusal::BadMessage, param.attr, TeeResult::BAD_PARAMETERS);
             let parsed = Param::parse(&param).map_err(malformed)?;
@@ -256,14 +256,14 @@ impl State {
                     if Cmd(header.cmd) == Cmd::REGISTER_SHM {
                         let pieces = list.pieces(&self.shadow.lists, memory);
                         self.buffers.add(shm_ref, Kind::Registering, size, &list, pieces).map_err(Stop::NoRoom)?;
-                        effect = Effect::Register(shm_ref);
+                        effect = ShmChange::Register(shm_ref);
                     }
                     let tmem = Param::Tmem { dir, buf_ptr: list.buf_ptr.0, size, shm_ref, noncontig: true }.to_msg();
                     if param.is_meta() { tmem.meta() } else { tmem }
                 }
                 Param::Rmem { shm_ref, .. } if Cmd(header.cmd) == Cmd::UNREGISTER_SHM => {
                     self.change(shm_ref)?;
-                    effect = Effect::Unregister(shm_ref);
+                    effect = ShmChange::Unregister(shm_ref);
                     param
                 }
                 Param::Rmem { offs, size, shm_ref, .. } if !self.buffers.covers(shm_ref, offs, size) => {
@@ -274,7 +274,7 @@ impl State {
             };
             shadow.set_param(n, translated);
         }
-        if shm_command && effect == Effect::None {
+        if shm_command && effect == ShmChange::None {
             return Err(self.refuse(Refusal::BadMessage, header.cmd.into(), TeeResult::BAD_PARAMETERS).into());
         }
         Ok(effect)
@@ -306,12 +306,12 @@ impl State {
     }
 
     /// The TEE is done with a call: results go to the guest, and everything that the call held is free again.
-    fn finish<M>(&mut self, index: usize, x0: u32, memory: &M) -> Next
+    fn finish<M>(&mut self, index: usize, x0: u32, memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
     {
         let effect = self.calls[index].effect;
-        if let Effect::Register(_) | Effect::Reclaim(_) = effect
+        if let ShmChange::Register(_) | ShmChange::Reclaim(_) = effect
             && let Some(next) = self.reclaimed(index, effect, x0, memory)
         {
             return next;
@@ -328,15 +328,15 @@ impl State {
             }
         }
         match effect {
-            Effect::Register(cookie) if ret == TeeResult::SUCCESS => self.buffers.registered(cookie),
-            Effect::Register(cookie) => self.buffers.remove(cookie, &[Kind::Registering]),
-            Effect::Unregister(cookie) if ret == TeeResult::SUCCESS => {
+            ShmChange::Register(cookie) if ret == TeeResult::SUCCESS => self.buffers.registered(cookie),
+            ShmChange::Register(cookie) => self.buffers.remove(cookie, &[Kind::Registering]),
+            ShmChange::Unregister(cookie) if ret == TeeResult::SUCCESS => {
                 self.buffers.remove(cookie, &[Kind::Registered, Kind::Allocated]);
             }
-            Effect::None | Effect::Unregister(_) | Effect::Reclaim(_) => {}
+            ShmChange::None | ShmChange::Unregister(_) | ShmChange::Reclaim(_) => {}
         }
         self.release(index);
-        Next::Guest([code, 0, 0, 0])
+        Forward::Guest([code, 0, 0, 0])
     }
 
     /// A call is over: what it held is free.

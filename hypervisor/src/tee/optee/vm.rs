@@ -4,7 +4,7 @@
 use crate::lock::{self, Counted};
 use crate::memory::GuestMemory;
 use crate::tee::conduit::Conduit;
-use crate::tee::optee::state::{Next, State};
+use crate::tee::optee::state::{Forward, State};
 use crate::tee::optee::{Optee, Shadow};
 use crate::trace::{Client, refusal, refuse};
 use shared_abi::client::VmId;
@@ -130,8 +130,8 @@ impl Mediation {
         };
         loop {
             match next {
-                Next::Guest(answer) => return answer,
-                Next::Tee(question) => {
+                Forward::Guest(answer) => return answer,
+                Forward::Tee(question) => {
                     let answer = tee.call(question);
                     next = self.state.lock().returned(call, answer, memory);
                 }

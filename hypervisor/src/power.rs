@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which of a VM's vCPUs are on, and why the VM ends.
+#![forbid(unsafe_code)]
+
+use crate::vpsci::{Psci, Start};
+
+/// Why a VM ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It asked for it, or its last CPU went off.
+    Off,
+    /// It asked to start again.
+    Reset,
+    /// It can't go on.
+    Crash(&'static str),
+}
+
+/// The vCPUs' power states, and what becomes of them.
+pub struct Power {
+    /// Which are on.
+    pub psci: Psci,
+    /// Why the VM is about to end.
+    pub end: Option<End>,
+}
+
+impl Power {
+    /// All off but the first one, which is to start.
+    pub fn new(vcpus: usize, first: Start) -> Self {
+        Self { psci: Psci::new(vcpus, first), end: None }
+    }
+}
