@@ -105,9 +105,9 @@ impl Listener {
         Self { port, open: Vec::new(), goes_on: None, frames: Some(Frames::new(port)) }
     }
 
-    /// The trace entries that came since this was last asked, and how many were damaged in all.
-    pub fn take_entries(&mut self) -> (Vec<Entry>, u64) {
-        self.frames.as_mut().map_or((Vec::new(), 0), |frames| (frames.take(), frames.damaged()))
+    /// The trace entries that came since this was last asked.
+    pub fn take_entries(&mut self) -> Vec<Entry> {
+        self.frames.as_mut().map_or_else(Vec::new, Frames::take)
     }
 
     /// Hears more bytes; the lines that they end.
@@ -160,6 +160,39 @@ impl Listener {
             return Line { speaker: "TEE".to_owned(), text };
         }
         Line { speaker: self.port.nobody().to_owned(), text }
+    }
+}
+
+/// A listener at either port.
+#[derive(Debug)]
+pub struct Listeners {
+    non_secure: Listener,
+    secure: Listener,
+}
+
+impl Listeners {
+    /// Nothing heard yet. Layers may write trace frames on the ports.
+    pub fn new(frames: bool) -> Self {
+        let listener = if frames { Listener::traced } else { Listener::new };
+        Self { non_secure: listener(Port::NonSecure), secure: listener(Port::Secure) }
+    }
+
+    /// The one at a port.
+    pub const fn at(&mut self, port: Port) -> &mut Listener {
+        match port {
+            Port::NonSecure => &mut self.non_secure,
+            Port::Secure => &mut self.secure,
+        }
+    }
+
+    /// The lines that have not ended (yet).
+    pub fn open(&self) -> impl Iterator<Item = Line> {
+        [&self.non_secure, &self.secure].into_iter().filter_map(Listener::open)
+    }
+
+    /// How many trace frames were damaged.
+    pub fn damaged(&self) -> u64 {
+        [&self.non_secure, &self.secure].into_iter().filter_map(|at| Some(at.frames.as_ref()?.damaged())).sum()
     }
 }
 
@@ -304,8 +337,8 @@ mod tests {
         let bytes = format!("[TEE] re{frame}ady\n{}[TEE] bye\n", frame.replace('\x1e', "?"));
         let lines: Vec<_> = listener.hear(bytes.as_bytes()).iter().map(ToString::to_string).collect();
         assert_eq!(lines, ["[TEE] ready", "[TEE] bye"]);
-        let (entries, damaged) = listener.take_entries();
-        assert_eq!((entries, damaged), (vec![Entry { layer: Layer::Tee, cpu: 1, record }], 1));
+        assert_eq!(listener.take_entries(), [Entry { layer: Layer::Tee, cpu: 1, record }]);
+        assert_eq!(Listeners { secure: listener, ..Listeners::new(true) }.damaged(), 1);
         assert!(Listener::new(Port::Secure).hear(frame.as_bytes())[0].text.starts_with('1'));
     }
 

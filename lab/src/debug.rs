@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine that waits for gdb before its first instruction.
 
-use crate::console::{Listener, Port};
+use crate::console::Listeners;
 use crate::machine::{Event, Machine};
 use crate::paste;
 use crate::prepare::Prepared;
@@ -25,12 +25,11 @@ pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()>
     say!("    {}", attach(&workspace.symbols()?, &workspace.root().join(SCRIPT)));
     say!("(no gdb-multiarch? apt-get install gdb-multiarch; a gdb built for AArch64 does as well). Ctrl-C ends it.");
     let screen = Screen::new();
-    let mut listeners = Port::ALL.map(Listener::new);
+    let mut listeners = Listeners::new(false);
     loop {
         match machine.next(Instant::now() + TICK)? {
             Event::Bytes(port, bytes) => {
-                let heard = Port::ALL.iter().position(|each| *each == port);
-                for line in heard.into_iter().flat_map(|index| listeners[index].hear(&bytes)) {
+                for line in listeners.at(port).hear(&bytes) {
                     screen.print(&line);
                 }
             }

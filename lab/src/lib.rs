@@ -34,6 +34,7 @@ pub mod mishap;
 pub mod models;
 pub mod paste;
 pub mod pictures;
+pub mod plan;
 pub mod prepare;
 pub mod probe;
 pub mod progress;

@@ -7,7 +7,6 @@ use crate::gdb::Gdb;
 use crate::prepare::Prepared;
 use crate::qemu::{CommandLine, Qemu};
 use crate::qmp::{self, Ending};
-use crate::scenario;
 use anyhow::{Context, Result};
 use shared_abi::layout;
 use std::fs::File;
@@ -53,14 +52,15 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts a prepared scenario; what the ports say is kept in its folder too.
+    /// Starts a prepared run's machine, all of it at once; what the ports say is kept in its folder too.
     pub fn start(prepared: &Prepared) -> Result<Self> {
         Self::with_line(&prepared.line, &prepared.folder)
     }
 
-    /// Starts it as a scenario's machine starts: maybe with something in its secure memory, with the first CPU last, or
+    /// Starts it as its scenario describes it: maybe with something in its secure memory, with the first CPU last, or
     /// with the others held back before their first instruction until [`Machine::release`].
-    pub fn start_as(prepared: &Prepared, how: &scenario::Machine) -> Result<Self> {
+    pub fn start_as_described(prepared: &Prepared) -> Result<Self> {
+        let how = &prepared.plan.scenario.machine;
         if how.late_cpus.is_none() && how.secure_memory.is_none() {
             return Self::start(prepared);
         }

@@ -16,7 +16,8 @@ use lab::debug;
 use lab::files::{Destination, readable};
 use lab::firmware::{self, Firmware, Program};
 use lab::pictures::pictures;
-use lab::prepare::{self, Kit, Prepared, Tracing};
+use lab::plan::Plan;
+use lab::prepare::{self, Kit, ready};
 use lab::probe;
 use lab::progress::Progress;
 use lab::reproduce::reproduce;
@@ -25,6 +26,7 @@ use lab::scenario::{Chain, Scenario};
 use lab::screen::{complain, failure, print};
 use lab::shell::shell;
 use lab::stack;
+use lab::trace::Tracing;
 use lab::watch;
 use lab::workspace::Workspace;
 use std::path::PathBuf;
@@ -49,13 +51,8 @@ struct Which {
 }
 
 impl Which {
-    fn read(&self) -> Result<(Scenario, String)> {
-        let scenario = Scenario::read(&self.scenario)?;
-        let cpu = match &self.cpu {
-            Some(name) => scenario.cpu(name)?.to_owned(),
-            None => scenario.machine.cpu.clone(),
-        };
-        Ok((scenario, cpu))
+    fn plan(&self) -> Result<Plan> {
+        Plan::read(&self.scenario, self.cpu.as_deref())
     }
 }
 
@@ -226,30 +223,23 @@ fn execute(command: Command) -> Result<bool> {
     }
     match command {
         Command::Run { which, all_cpus, options } => {
-            let (scenario, cpu) = which.read()?;
-            let cpus = if all_cpus { scenario.cpus().map(str::to_owned).collect() } else { vec![cpu] };
-            return run_on(&workspace, &scenario, &cpus, &options, &progress);
+            let plan = which.plan()?;
+            let cpus =
+                if all_cpus { plan.scenario.cpus().map(str::to_owned).collect() } else { vec![plan.cpu.clone()] };
+            return run_on(&workspace, &plan, &cpus, &options, &progress);
         }
         Command::Report { options } => return command::report::report(&workspace, &options, &progress),
         Command::Trace { options } => command::trace::print(&workspace, &options)?,
         Command::Shell { which } => {
-            let (scenario, cpu) = which.read()?;
-            let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
-            shell(&prepared, &scenario.console(0))?;
+            shell(&ready(&workspace, &which.plan()?, &progress)?)?;
         }
         Command::Watch { which, icount, stack, record } => {
-            let (scenario, cpu) = which.read()?;
-            let stack = stack.stack()?;
-            let tracing = stack.tracing(Some(Tracing { icount, ..Tracing::default() }));
-            let kit = Kit::on(&stack, &workspace, &scenario, tracing, &progress)?;
-            progress.finish();
-            let prepared = prepare::prepare(&workspace, &scenario, &cpu, &kit)?;
-            return watch::watch(&scenario, &cpu, &prepared, record.as_ref());
+            let tracing = Tracing { icount, ..Tracing::default() };
+            let plan = which.plan()?.on_layers_of(&stack, Some(tracing))?;
+            return watch::watch(&ready(&workspace, &plan, &progress)?, record.as_ref());
         }
         Command::Debug { which } => {
-            let (scenario, cpu) = which.read()?;
-            let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
-            debug::wait_for_gdb(&workspace, prepared)?;
+            debug::wait_for_gdb(&workspace, ready(&workspace, &which.plan()?, &progress)?)?;
         }
         Command::Reproduce { stack, junit } => {
             let matrix = reproduce(&workspace, &stack.stack()?, &progress)?;
@@ -286,10 +276,11 @@ fn execute(command: Command) -> Result<bool> {
                 }
                 None => (Chain { tee: !no_tee, ..Chain::default() }, None),
             };
-            let kit = Kit::for_flash(&stack.stack()?, &workspace, &chain, &progress)?;
+            let stack = stack.stack()?;
+            let kit = Kit::for_flash(&stack, &workspace, &chain, &progress)?;
             let kit = kit.and_images(bl32.as_deref(), bl33.as_deref());
             let script = script.as_deref().filter(|_| bl33.is_none());
-            output.write(&prepare::flash(&chain, script, &kit)?)?;
+            output.write(&prepare::flash(&chain, script, &stack, &kit)?)?;
         }
         Command::Probe { scenario, output } => {
             let scenario = Scenario::read(&scenario)?;
@@ -298,17 +289,9 @@ fn execute(command: Command) -> Result<bool> {
             output.write(&probe::append(firmware.read(Program::Probe)?, &script)?)?;
         }
         Command::Dtb { which, output } => {
-            let (scenario, cpu) = which.read()?;
-            let prepared = ready(&workspace, &scenario, &cpu, &progress)?;
+            let prepared = ready(&workspace, &which.plan()?, &progress)?;
             output.write(&std::fs::read(prepared.tree)?)?;
         }
     }
     Ok(true)
-}
-
-/// Builds, fetches and writes what one run needs; after that the machine has the screen.
-fn ready(workspace: &Workspace, scenario: &Scenario, cpu: &str, progress: &Progress) -> Result<Prepared> {
-    let kit = Kit::of(workspace, scenario, progress)?;
-    progress.finish();
-    prepare::prepare(workspace, scenario, cpu, &kit)
 }

@@ -5,17 +5,19 @@ use crate::firmware::{Firmware, Program};
 use crate::flash::Flash;
 use crate::guests::{self, Guest};
 use crate::linux::{self, LinuxGuest, Recipe};
+use crate::plan::Plan;
 use crate::probe;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
 use crate::runs::{RunFolder, TRACED};
 use crate::scenario::{Chain, Machine, NormalWorld, Scenario, model};
-use crate::stack::{Names, Stack};
+use crate::stack::Stack;
 use crate::trace::memory::Memory;
+use crate::trace::{Traced, Tracing};
 use crate::transplant;
 use crate::tree::{self, Seeds};
 use crate::workspace::{Workspace, write_if_changed};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use shared_abi::layout::{DRAM_BASE, TRACE};
 use shared_abi::trace::Way;
 use std::fs;
@@ -25,9 +27,11 @@ use std::sync::Arc;
 /// The flash's name in a run's folder.
 const FLASH: &str = "flash.bin";
 
-/// A scenario on one CPU model, ready to start.
+/// A run that is ready to start.
 #[derive(Debug)]
 pub struct Prepared {
+    /// What is run.
+    pub plan: Plan,
     /// QEMU's arguments.
     pub line: CommandLine,
     /// Where this run keeps its flash, tree and logs.
@@ -36,44 +40,6 @@ pub struct Prepared {
     pub tree: PathBuf,
     /// How its layers' records are read, if they write any.
     pub traced: Option<Traced>,
-    /// Speakers in it that are not ours.
-    pub foreign: &'static [&'static str],
-    /// What runs in it.
-    pub names: Names,
-}
-
-/// How a run is traced.
-#[derive(Debug, Clone)]
-pub struct Tracing {
-    /// How records leave the machine. Rings become frames where the machine has no memory for them.
-    pub way: Way,
-    /// Time is the count of executed instructions, whatever the scenario says.
-    pub icount: bool,
-    /// QEMU writes its own log of exceptions.
-    pub exceptions: bool,
-    /// Features that the TEE is built with besides.
-    pub tee: Vec<String>,
-}
-
-impl Default for Tracing {
-    fn default() -> Self {
-        Self { way: Way::Rings, icount: true, exceptions: false, tee: Vec::new() }
-    }
-}
-
-/// A machine that is traced.
-#[derive(Debug)]
-pub struct Traced {
-    /// How records leave it.
-    pub way: Way,
-    /// The file behind its memory, where the rings are.
-    pub memory: Option<Arc<Memory>>,
-    /// Ticks of its counter in a second.
-    pub frequency: u64,
-    /// A tick is an instruction.
-    pub instructions: bool,
-    /// Where QEMU's log of exceptions is.
-    pub exceptions: Option<PathBuf>,
 }
 
 /// What scenarios are made of: programs and guests.
@@ -81,12 +47,10 @@ pub struct Traced {
 pub struct Kit {
     firmware: Firmware,
     linux: Option<LinuxGuest>,
-    /// Whose the layers are.
-    stack: Stack,
-    /// Another TEE than that.
-    tee: Option<PathBuf>,
     /// The layers write records.
-    tracing: Option<Tracing>,
+    traces: bool,
+    /// Another TEE than the plan's.
+    tee: Option<PathBuf>,
     /// Another runtime of the monitor.
     runtime: Option<PathBuf>,
     /// Another program in the hypervisor's place than the probe.
@@ -94,35 +58,20 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// Builds what changed for a scenario, and fetches what it names.
-    pub fn of(workspace: &Workspace, scenario: &Scenario, progress: &Progress) -> Result<Self> {
-        Self::on(&Stack::Ours, workspace, scenario, None, progress)
-    }
-
-    /// Builds and fetches for a scenario, with layers that write records.
-    pub fn traced(workspace: &Workspace, scenario: &Scenario, tracing: Tracing, progress: &Progress) -> Result<Self> {
-        Self::on(&Stack::Ours, workspace, scenario, Some(tracing), progress)
-    }
-
-    /// Builds and fetches for a scenario on layers of a user's own; ours trace if that is asked for.
-    pub fn on(
-        stack: &Stack,
-        workspace: &Workspace,
-        scenario: &Scenario,
-        tracing: Option<Tracing>,
-        progress: &Progress,
-    ) -> Result<Self> {
+    /// Builds what changed of that which a plan needs, and fetches what it names.
+    pub fn of(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Self> {
+        let Plan { scenario, stack, tracing, .. } = plan;
         stack.check(scenario)?;
         let (layers, others) = (layers(&scenario.chain, stack), others(scenario));
         let untraced = if tracing.is_none() { [layers.clone(), others].concat() } else { others };
         let mut kit = Self::build(workspace, &untraced, guests::needs_linux(scenario), progress)?;
-        if let Some(tracing) = &tracing {
+        if let Some(tracing) = tracing {
             for layer in layers {
                 let features = tracing.tee.iter().map(String::as_str).filter(|_| layer == Program::Tee);
                 kit.firmware.trace(workspace, layer, &features.collect::<Vec<_>>(), progress)?;
             }
         }
-        Ok(Self { tracing, stack: stack.clone(), ..kit })
+        Ok(Self { traces: tracing.is_some(), ..kit })
     }
 
     /// For a flash alone.
@@ -132,7 +81,7 @@ impl Kit {
             programs.push(Program::Probe);
         }
         let firmware = Firmware::build(workspace, &programs, progress)?;
-        let mut kit = Self { stack: stack.clone(), ..Self::made_of(&firmware) };
+        let mut kit = Self::made_of(&firmware);
         if let Stack::Featured(features) = stack {
             let features: Vec<_> = features.iter().map(String::as_str).collect();
             let name = features.join("-");
@@ -164,20 +113,7 @@ impl Kit {
 
     /// What was built, and nothing else.
     pub fn made_of(firmware: &Firmware) -> Self {
-        Self {
-            firmware: firmware.clone(),
-            linux: None,
-            stack: Stack::Ours,
-            tee: None,
-            runtime: None,
-            normal_world: None,
-            tracing: None,
-        }
-    }
-
-    /// Takes layers of a user's own.
-    pub fn and_stack(self, stack: Stack) -> Self {
-        Self { stack, ..self }
+        Self { firmware: firmware.clone(), linux: None, traces: false, tee: None, runtime: None, normal_world: None }
     }
 
     /// Takes another TEE.
@@ -211,11 +147,11 @@ impl Kit {
     }
 
     /// What stands at BL32.
-    fn tee(&self, chain: &Chain) -> Result<Option<Vec<u8>>> {
+    fn tee(&self, chain: &Chain, stack: &Stack) -> Result<Option<Vec<u8>>> {
         if !chain.tee {
             return Ok(None);
         }
-        Ok(Some(match (&self.tee, &self.stack) {
+        Ok(Some(match (&self.tee, stack) {
             (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
             (None, Stack::Tee(tee)) => tee.bytes.clone(),
             (None, _) => self.firmware.read(Program::Tee)?,
@@ -223,12 +159,12 @@ impl Kit {
     }
 
     /// The flash with this normal world.
-    fn flash(&self, chain: &Chain, normal_world: Vec<u8>) -> Result<Vec<u8>> {
-        if let Stack::Flash(flash) = &self.stack {
+    fn flash(&self, chain: &Chain, stack: &Stack, normal_world: Vec<u8>) -> Result<Vec<u8>> {
+        if let Stack::Flash(flash) = stack {
             return transplant::with_normal_world(&flash.bytes, &normal_world)
                 .with_context(|| format!("cannot put our normal world into {}", flash.name));
         }
-        let mut images = Flash::of(&self.firmware, self.tee(chain)?, normal_world)?;
+        let mut images = Flash::of(&self.firmware, self.tee(chain, stack)?, normal_world)?;
         if let Some(runtime) = &self.runtime {
             images = images.with_runtime(runtime)?;
         }
@@ -277,47 +213,50 @@ pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result
     Ok(())
 }
 
-/// Writes flash and tree for a scenario on a CPU model, and QEMU's command line.
-pub fn prepare(workspace: &Workspace, scenario: &Scenario, cpu: &str, kit: &Kit) -> Result<Prepared> {
-    let traced = if kit.tracing.is_some() { TRACED } else { "" };
-    let folder = workspace.fresh_run(&format!("{}{}/{}{traced}", scenario.name, kit.stack.suffix(), model(cpu)))?;
+/// Builds, fetches and writes what one run needs; after that the machine has the screen.
+pub fn ready(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Prepared> {
+    let kit = Kit::of(workspace, plan, progress)?;
+    progress.finish();
+    prepare(workspace, plan, &kit)
+}
+
+/// Writes flash and tree for a plan, and QEMU's command line.
+pub fn prepare(workspace: &Workspace, plan: &Plan, kit: &Kit) -> Result<Prepared> {
+    let Plan { scenario, cpu, stack, tracing } = plan;
+    ensure!(kit.traces == tracing.is_some(), "{}: the layers were built for another way of tracing", scenario.name);
+    let traced = if kit.traces { TRACED } else { "" };
+    let folder = workspace.fresh_run(&format!("{}{}/{}{traced}", scenario.name, stack.suffix(), model(cpu)))?;
     let mut script = scenario.script.as_deref();
-    let flash = if let Stack::Flash(_) = kit.stack {
+    let flash = if let Stack::Flash(_) = stack {
         // Another monitor may hand another tree on, so the steps are in the image.
         script = None;
-        flash(&scenario.chain, scenario.script.as_deref(), kit)?
+        flash(&scenario.chain, scenario.script.as_deref(), stack, kit)?
     } else {
-        kit.flash(&scenario.chain, kit.normal_world(&scenario.chain)?)?
+        kit.flash(&scenario.chain, stack, kit.normal_world(&scenario.chain)?)?
     };
     write_if_changed(&folder.join(FLASH), &flash)?;
     let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
-    with_tree(scenario, cpu, folder, &guests, script, kit)
+    with_tree(plan, folder, &guests, script)
 }
 
 /// A chain's flash by itself: with the steps that a probe in the hypervisor's place plays in the probe's image.
-pub fn flash(chain: &Chain, script: Option<&[u8]>, kit: &Kit) -> Result<Vec<u8>> {
+pub fn flash(chain: &Chain, script: Option<&[u8]>, stack: &Stack, kit: &Kit) -> Result<Vec<u8>> {
     let normal_world = kit.normal_world(chain)?;
     let normal_world = match script {
         Some(script) => probe::append(normal_world, script)?,
         None => normal_world,
     };
-    kit.flash(chain, normal_world)
+    kit.flash(chain, stack, normal_world)
 }
 
 /// Writes the tree for the flash in `folder`, and QEMU's command line.
-fn with_tree(
-    scenario: &Scenario,
-    cpu: &str,
-    folder: RunFolder,
-    guests: &[Guest<'_>],
-    script: Option<&[u8]>,
-    kit: &Kit,
-) -> Result<Prepared> {
-    let tracing = kit.tracing.as_ref();
+fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Option<&[u8]>) -> Result<Prepared> {
+    let Plan { scenario, cpu, .. } = plan;
+    let tracing = plan.tracing.as_ref();
     let flash = folder.join(FLASH);
     let mut machine = scenario.machine.clone();
     machine.icount |= tracing.is_some_and(|tracing| tracing.icount);
-    let traced = tracing.map(|tracing| Traced::new(tracing, &machine, &folder)).transpose()?;
+    let traced = tracing.map(|tracing| traced(tracing, &machine, &folder)).transpose()?;
     let seeds = if machine.icount { Seeds::Fixed } else { Seeds::Random };
     let tree = folder.join("tree.dtb");
     let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, guests, seeds)?;
@@ -342,22 +281,19 @@ fn with_tree(
     if let Some(traced) = &traced {
         line.trace(&machine, traced);
     }
-    let (foreign, names) = (kit.stack.foreign(), kit.stack.names(scenario));
-    Ok(Prepared { line, folder, tree, traced, foreign, names })
+    Ok(Prepared { plan: plan.clone(), line, folder, tree, traced })
 }
 
-impl Traced {
-    /// What tracing comes to on a machine.
-    fn new(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Self> {
-        let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
-        let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };
-        let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0).map(Arc::new)).transpose()?;
-        Ok(Self {
-            way,
-            memory,
-            frequency: qemu::frequency(machine),
-            instructions: machine.icount,
-            exceptions: tracing.exceptions.then(|| folder.join("exceptions.txt")),
-        })
-    }
+/// What tracing comes to on a machine.
+fn traced(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Traced> {
+    let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
+    let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };
+    let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0).map(Arc::new)).transpose()?;
+    Ok(Traced {
+        way,
+        memory,
+        frequency: qemu::frequency(machine),
+        instructions: machine.icount,
+        exceptions: tracing.exceptions.then(|| folder.join("exceptions.txt")),
+    })
 }

@@ -6,7 +6,6 @@ use crate::judge::Verdict;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
 use crate::runs::RunFolder;
-use crate::scenario::Scenario;
 use crate::stack::Names;
 use crate::trace::Trace;
 use crate::witness::Witness;
@@ -44,13 +43,14 @@ pub struct Outcome {
 
 impl Outcome {
     /// Of a run that ended like this; nothing if the user ended it.
-    fn of(scenario: &Scenario, prepared: &Prepared, witness: Witness, end: Option<Verdict>) -> Self {
+    fn of(prepared: &Prepared, witness: Witness, end: Option<Verdict>) -> Self {
         let interrupted = end.is_none();
         let verdicts = [witness.verdicts(), end.into_iter().collect()].concat();
         let duration = witness.elapsed();
         let (lines, trace) = witness.finish();
-        let (folder, names) = (prepared.folder.clone(), prepared.names.clone());
-        Self { name: scenario.name.clone(), verdicts, lines, folder, interrupted, trace, names, duration }
+        let (name, folder) = (prepared.plan.scenario.name.clone(), prepared.folder.clone());
+        let names = prepared.plan.names();
+        Self { name, verdicts, lines, folder, interrupted, trace, names, duration }
     }
 
     /// Whether everything holds.
@@ -125,24 +125,19 @@ fn is_figure(line: &Line) -> bool {
         && ["runtime ", "image "].iter().any(|word| line.text.starts_with(word))
 }
 
-/// Boots a prepared scenario and watches it to its end. `screen` gets every line as it comes.
-pub fn run(scenario: &Scenario, cpu: &str, prepared: &Prepared, screen: &mut dyn FnMut(&Line)) -> Result<Outcome> {
-    let mut witness = Witness::new(scenario, cpu, prepared, None)?;
-    let mut machine = Machine::start_as(prepared, &scenario.machine)?;
+/// Boots what is prepared and watches it to its end. `screen` gets every line as it comes.
+pub fn run(prepared: &Prepared, screen: &mut dyn FnMut(&Line)) -> Result<Outcome> {
+    let mut witness = Witness::new(prepared, None)?;
+    let mut machine = Machine::start_as_described(prepared)?;
     let end = watch(&mut witness, &mut machine, screen)?;
     drop(machine);
-    Ok(Outcome::of(scenario, prepared, witness, end))
+    Ok(Outcome::of(prepared, witness, end))
 }
 
-/// Runs a scenario without a screen, while `read` reads what QEMU logs.
-pub fn run_logged<T: Send>(
-    scenario: &Scenario,
-    cpu: &str,
-    prepared: &Prepared,
-    read: impl FnOnce(File) -> T + Send,
-) -> Result<(Outcome, T)> {
-    let mut witness = Witness::new(scenario, cpu, prepared, None)?;
-    let mut machine = Machine::start_as(prepared, &scenario.machine)?;
+/// Boots it without a screen, while `read` reads what QEMU logs.
+pub fn run_logged<T: Send>(prepared: &Prepared, read: impl FnOnce(File) -> T + Send) -> Result<(Outcome, T)> {
+    let mut witness = Witness::new(prepared, None)?;
+    let mut machine = Machine::start_as_described(prepared)?;
     let log = machine.log().context("QEMU was not told to log")?;
     let (end, read) = thread::scope(|scope| {
         let reader = scope.spawn(|| read(log));
@@ -152,7 +147,7 @@ pub fn run_logged<T: Send>(
         (end, reader.join())
     });
     let Ok(read) = read else { bail!("the reader of QEMU's log panicked") };
-    Ok((Outcome::of(scenario, prepared, witness, end?), read))
+    Ok((Outcome::of(prepared, witness, end?), read))
 }
 
 /// Watches until the machine ends, is as it should be, or can't get there any more. How it ended; nothing if the user
@@ -162,12 +157,7 @@ fn watch(witness: &mut Witness, machine: &mut Machine, screen: &mut dyn FnMut(&L
         let (time, silence) = witness.patience();
         let end = match machine.next_until(time)? {
             Event::Bytes(port, bytes) => {
-                for key in witness.hear(machine.time(), port, &bytes, screen) {
-                    machine.type_in(&key);
-                }
-                if witness.lets_cpus_go() {
-                    machine.release()?;
-                }
+                witness.hear(machine, port, &bytes, screen)?;
                 continue;
             }
             Event::Ended(ending) => Some(witness.ended(&ending)),

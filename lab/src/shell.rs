@@ -24,8 +24,8 @@ const KEY_TICK: Duration = Duration::from_millis(20);
 /// What the keys after Ctrl-A do.
 const HELP: &str = "Ctrl-A n: next VM   Ctrl-A x: quit   Ctrl-A Ctrl-A: a Ctrl-A for the VM   Ctrl-A ?: this";
 
-/// Runs until the machine ends, the user quits, or what was piped in is answered. The keyboard is the `first` VM's.
-pub fn shell(prepared: &Prepared, first: &str) -> Result<()> {
+/// Runs until the machine ends, the user quits, or what was piped in is answered. The keyboard is the first VM's.
+pub fn shell(prepared: &Prepared) -> Result<()> {
     let typed = isatty(stdin());
     if typed {
         say!("{HELP}");
@@ -35,7 +35,7 @@ pub fn shell(prepared: &Prepared, first: &str) -> Result<()> {
     let keys = read_keys();
     let mut keyboard = Keyboard::default();
     let mut out = Display::new(typed, typed && isatty(stdout()));
-    let mut feeder = (!typed).then(|| Feeder::new(first));
+    let mut feeder = (!typed).then(|| Feeder::new(&prepared.plan.scenario.console(0)));
     // In the machine's time: on a busy host it may be in the midst of a word for long.
     let mut last = Duration::ZERO;
     let said = loop {

@@ -4,9 +4,9 @@
 //! A scenario says how the chain is joined (`[chain]`); this says which monitor, which TEE and which normal world stand
 //! in it. It is the one place that knows, for what is built, for what is judged and for what is told of a run.
 
-use crate::prepare::Tracing;
 use crate::scenario::{NormalWorld, Scenario};
 use crate::tee_image;
+use crate::trace::Tracing;
 use crate::transplant;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;

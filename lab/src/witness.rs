@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who watches a run: hears its consoles, types what the scenario sends, keeps its records, and knows when it is over.
 
-use crate::console::{Line, Listener, Port};
+use crate::console::{Line, Listeners, Port};
 use crate::judge::{Judge, Verdict};
+use crate::machine::Machine;
+use crate::plan::Plan;
 use crate::prepare::Prepared;
 use crate::qmp::Ending;
-use crate::scenario::{Cue, End, Scenario};
+use crate::scenario::{Cue, End};
 use crate::trace::recording::Recording;
 use crate::trace::{Entry, Trace};
 use crate::typist::Typist;
@@ -28,12 +30,10 @@ pub struct Witness {
     pub lines: Vec<Line>,
     judge: Judge,
     typist: Typist,
-    listeners: [Listener; 2],
+    listeners: Listeners,
     recording: Option<Recording>,
     /// When the other CPUs may begin, and the line that was it.
     late_cpus: Option<(Cue, Option<Line>)>,
-    /// Trace frames of either port that were damaged.
-    damaged: [u64; 2],
     end: End,
     begin: Instant,
     /// In the machine's time, as all that follows.
@@ -46,18 +46,19 @@ pub struct Witness {
 
 impl Witness {
     /// Before anything was said. Trace records go to `live` as they come.
-    pub fn new(scenario: &Scenario, cpu: &str, prepared: &Prepared, live: Option<Sender<Entry>>) -> Result<Self> {
-        let frames = prepared.traced.as_ref().is_some_and(|traced| traced.way == Way::Frames);
-        let recording = Recording::start(prepared, live)?;
+    pub fn new(prepared: &Prepared, live: Option<Sender<Entry>>) -> Result<Self> {
+        let Plan { scenario, cpu, stack, .. } = &prepared.plan;
+        let traced = prepared.traced.as_ref();
+        let frames = traced.is_some_and(|traced| traced.way == Way::Frames);
+        let recording = traced.map(|traced| Recording::start(traced, live)).transpose()?;
         let patience = if recording.is_some() { TRACED } else { 1 };
         Ok(Self {
             lines: Vec::new(),
-            judge: Judge::new(scenario, cpu, prepared.foreign)?,
+            judge: Judge::new(scenario, cpu, stack.foreign())?,
             typist: Typist::new(&scenario.sends, scenario.console(0)),
-            listeners: Port::ALL.map(if frames { Listener::traced } else { Listener::new }),
+            listeners: Listeners::new(frames),
             recording,
             late_cpus: scenario.machine.late_cpus.clone().map(|cue| (cue, None)),
-            damaged: [0; 2],
             end: scenario.end,
             begin: Instant::now(),
             timeout: scenario.timeout() * patience,
@@ -66,13 +67,27 @@ impl Witness {
         })
     }
 
-    /// Takes in bytes of a port that were heard at a [`time`] of the machine; what to type because of them.
-    ///
-    /// [`time`]: crate::machine::Machine::time
-    pub fn hear(&mut self, time: Duration, port: Port, bytes: &[u8], screen: &mut dyn FnMut(&Line)) -> Vec<Vec<u8>> {
+    /// Takes in bytes of a port, and does to the machine what they are waited for with: types, lets CPUs go.
+    pub fn hear(
+        &mut self,
+        machine: &mut Machine,
+        port: Port,
+        bytes: &[u8],
+        screen: &mut dyn FnMut(&Line),
+    ) -> Result<()> {
+        for keys in self.keys(machine.time(), port, bytes, screen) {
+            machine.type_in(&keys);
+        }
+        if self.late_cpus.as_ref().is_some_and(|(_, seen)| seen.is_some()) {
+            machine.release()?;
+        }
+        Ok(())
+    }
+
+    /// Takes in bytes of a port that were heard at a time of the machine; what to type because of them.
+    fn keys(&mut self, time: Duration, port: Port, bytes: &[u8], screen: &mut dyn FnMut(&Line)) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
-        let Some(index) = Port::ALL.iter().position(|each| *each == port) else { return keys };
-        for line in self.listeners[index].hear(bytes) {
+        for line in self.listeners.at(port).hear(bytes) {
             self.judge.hear(&line);
             keys.push(self.typist.hear(&line));
             if let Some((cue, seen)) = &mut self.late_cpus
@@ -85,12 +100,10 @@ impl Witness {
             self.lines.push(line);
         }
         if let Some(recording) = &mut self.recording {
-            let (entries, damaged) = self.listeners[index].take_entries();
-            recording.hear(entries);
-            self.damaged[index] = damaged;
+            recording.hear(self.listeners.at(port).take_entries());
         }
         // A prompt is an answer, too, though no line yet.
-        if let Some(open) = self.listeners[index].open() {
+        if let Some(open) = self.listeners.at(port).open() {
             keys.push(self.typist.glimpse(&open));
         }
         self.heard = time;
@@ -101,11 +114,6 @@ impl Witness {
         keys
     }
 
-    /// Whether CPUs that were held back may begin.
-    pub fn lets_cpus_go(&self) -> bool {
-        self.late_cpus.as_ref().is_some_and(|(_, seen)| seen.is_some())
-    }
-
     /// A user presses keys for a VM; what to type now.
     pub fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
         self.typist.press(vm, keys)
@@ -113,18 +121,16 @@ impl Witness {
 
     /// Lines that will not be finished any more count as they stand.
     pub fn flush(&mut self, screen: &mut dyn FnMut(&Line)) {
-        for listener in &self.listeners {
-            if let Some(line) = listener.open() {
-                self.judge.hear(&line);
-                screen(&line);
-                self.lines.push(line);
-            }
+        for line in self.listeners.open() {
+            self.judge.hear(&line);
+            screen(&line);
+            self.lines.push(line);
         }
     }
 
     /// The lines that have not ended yet: prompts.
     pub fn open_lines(&self) -> impl Iterator<Item = Line> {
-        self.listeners.iter().filter_map(Listener::open)
+        self.listeners.open()
     }
 
     /// Until when, in its time, a machine is waited for that says nothing more, and what its silence means then.
@@ -178,7 +184,7 @@ impl Witness {
 
     /// Every line, and the trace if the layers tell one. The machine has ended.
     pub fn finish(self) -> (Vec<Line>, Option<Trace>) {
-        let damaged = self.damaged.iter().sum();
+        let damaged = self.listeners.damaged();
         (self.lines, self.recording.map(|recording| recording.finish(damaged)))
     }
 }

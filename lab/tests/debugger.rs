@@ -6,10 +6,11 @@
 //! does then is real.
 
 use anyhow::{Context, Result, ensure};
-use lab::console::Listener;
+use lab::console::Listeners;
 use lab::firmware::Program;
 use lab::gdb::Gdb;
 use lab::machine::{Event, Machine};
+use lab::plan::Plan;
 use lab::prepare::{Kit, prepare};
 use lab::progress::Progress;
 use lab::qmp::Ending;
@@ -78,8 +79,9 @@ impl Stage {
         let workspace = Workspace::locate()?;
         let text = SCENARIO.replace("NAME", name).replace("CPU", cpu);
         let scenario = Scenario::parse(&text, Path::new("debugger.toml"))?;
-        let kit = Kit::of(&workspace, &scenario, &Progress::silent())?;
-        let prepared = prepare(&workspace, &scenario, cpu, &kit)?;
+        let plan = Plan::of(scenario);
+        let kit = Kit::of(&workspace, &plan, &Progress::silent())?;
+        let prepared = prepare(&workspace, &plan, &kit)?;
         let (machine, gdb) = Machine::start_halted(&prepared)?;
         let [at_entry, at_exit] =
             ["errors_at_entry", "errors_at_exit"].map(|name| address(&kit.firmware().elf(Program::Runtime), name));
@@ -121,13 +123,12 @@ impl Stage {
     fn finish(mut self) -> Result<Vec<String>> {
         self.gdb.detach()?;
         let deadline = Instant::now() + Duration::from_secs(120);
-        let mut listeners = lab::console::Port::ALL.map(Listener::new);
+        let mut listeners = Listeners::new(false);
         let mut lines = Vec::new();
         loop {
             match self.machine.next(deadline)? {
                 Event::Bytes(port, bytes) => {
-                    let at = lab::console::Port::ALL.iter().position(|each| *each == port).context("a port")?;
-                    lines.extend(listeners[at].hear(&bytes).iter().map(ToString::to_string));
+                    lines.extend(listeners.at(port).hear(&bytes).iter().map(ToString::to_string));
                 }
                 Event::Ended(Ending::PoweredOff) => return Ok(lines),
                 other => anyhow::bail!("{other:?} after {lines:#?}"),

@@ -4,6 +4,7 @@
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lab::firmware::Program;
+use lab::plan::Plan;
 use lab::prepare::{Kit, prepare};
 use lab::progress::Progress;
 use lab::run::run;
@@ -116,9 +117,7 @@ fn kernels_start_as_they_come() {
         "[[expect]]\nfrom = 'HYP'\nline = 'vm1: its kernel'\nabsent = true\n".into(),
     ];
     let scenario = Scenario::parse(&text.concat(), &folder.path().join("kernels.toml")).unwrap();
-    let cpu = scenario.machine.cpu.clone();
-    let prepared = prepare(&workspace, &scenario, &cpu, &kit).unwrap();
-    let outcome = run(&scenario, &cpu, &prepared, &mut |_| {}).unwrap();
+    let outcome = run(&prepare(&workspace, &Plan::of(scenario), &kit).unwrap(), &mut |_| {}).unwrap();
     assert!(outcome.passed(), "{}", outcome.report());
 }
 
@@ -132,7 +131,7 @@ fn a_kernel_that_cannot_start_is_named_before_anything_boots() {
         let text = "name = 'kernel'\nsummary = 'One.'\n[[vm]]\nname = 'one'\nkernel = 'file'\nmemory = '16M'\n\
                     [[expect]]\nfrom = 'vm1'\nline = 'x'\n";
         let scenario = Scenario::parse(text, &folder.path().join("kernel.toml")).unwrap();
-        format!("{:#}", prepare(&workspace, &scenario, &scenario.machine.cpu, &kit).unwrap_err())
+        format!("{:#}", prepare(&workspace, &Plan::of(scenario), &kit).unwrap_err())
     };
     let said = refusal(b"BZh91AY&SY");
     assert!(said.contains("the VM one cannot start") && said.ends_with("unpack it to an arm64 Image"), "{said}");

@@ -2,11 +2,11 @@
 //! The lab with a machine that it doesn't build: nineteen instructions that print to both serial ports and power off.
 //! What fails here is the lab, not a layer.
 
+use lab::plan::Plan;
 use lab::prepare::Prepared;
 use lab::qemu::{self, CommandLine};
 use lab::run::{Outcome, run};
 use lab::scenario::Scenario;
-use lab::stack::Names;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -62,9 +62,8 @@ fn boot_saying(program: [u32; 19], lines: &[u8], scenario: &str) -> Outcome {
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
     line.load(&tree, &[]);
     let run_folder = folder.path().to_path_buf().into();
-    let names = Names::default();
-    let prepared = Prepared { line, folder: run_folder, tree, traced: None, foreign: &[], names };
-    let outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
+    let prepared = Prepared { plan: Plan::of(scenario), line, folder: run_folder, tree, traced: None };
+    let outcome = run(&prepared, &mut |_| {}).unwrap();
     let log = fs::read_to_string(folder.path().join("secure-world.txt")).unwrap();
     assert!(log.contains("[EL3]"), "{log}");
     outcome

@@ -3,12 +3,12 @@
 
 use lab::command::run::keep;
 use lab::console::Line;
-use lab::prepare::{Kit, Tracing, prepare};
+use lab::plan::Plan;
+use lab::prepare::ready;
 use lab::progress::Progress;
 use lab::run::{Outcome, run};
-use lab::scenario::Scenario;
 use lab::trace::text::kind;
-use lab::trace::{Entry, Trace, file};
+use lab::trace::{Entry, Trace, Tracing, file};
 use lab::workspace::Workspace;
 use shared_abi::optee_smc::{OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES};
 use shared_abi::trace::{Event, Layer, Way, World};
@@ -24,17 +24,13 @@ const TOLERANCE: i64 = 10;
 /// Runs a scenario whose layers trace, if asked to.
 fn boot(name: &str, tracing: Option<Tracing>) -> Outcome {
     let workspace = Workspace::locate().unwrap();
-    let mut scenario = Scenario::read(&workspace.scenarios().join(name).with_extension("toml")).unwrap();
-    let kit = match tracing {
-        Some(tracing) => Kit::traced(&workspace, &scenario, tracing, &Progress::silent()),
-        None => Kit::of(&workspace, &scenario, &Progress::silent()),
-    };
+    let plan = Plan::read(&workspace.scenarios().join(name).with_extension("toml"), None).unwrap();
+    let mut plan = Plan { tracing, ..plan };
     // A folder of its own: the scenario is also a test.
-    scenario.name = format!("trace/{name}");
-    let cpu = &scenario.machine.cpu;
-    let prepared = prepare(&workspace, &scenario, cpu, &kit.unwrap()).unwrap();
-    let mut outcome = run(&scenario, cpu, &prepared, &mut |_| {}).unwrap();
-    keep(&mut outcome, &scenario, &prepared).unwrap();
+    plan.scenario.name = format!("trace/{name}");
+    let prepared = ready(&workspace, &plan, &Progress::silent()).unwrap();
+    let mut outcome = run(&prepared, &mut |_| {}).unwrap();
+    keep(&mut outcome, &prepared).unwrap();
     assert!(outcome.passed(), "\n{}", outcome.report());
     outcome
 }

@@ -8,6 +8,7 @@ mod terminal;
 
 use anyhow::{Result, ensure};
 use lab::watch::keys::HELP;
+use lab::workspace::Workspace;
 use std::process::Command;
 use terminal::{Heard, Terminal};
 
@@ -44,6 +45,20 @@ fn the_view_is_shown_and_left_with_q() -> Result<()> {
     watched.press(b"xq")?;
     let after = watched.end()?.text();
     ensure!(after.contains("PASS second-vm"), "{after}");
+    Ok(())
+}
+
+#[test]
+fn the_machine_that_is_watched_is_the_one_that_the_scenario_describes() -> Result<()> {
+    let output = Command::new(program::lab())
+        .args(["watch", "scenarios/late-cpus.toml"])
+        .current_dir(Workspace::locate()?.root())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{said}");
+    let found = |what: &str| said.lines().position(|line| line.contains(what));
+    let (asked, came) = (found("PSCI_CPU_ON_64 x1=0x3"), found("CPU3 [EL3] EL3          starts"));
+    ensure!(asked.is_some() && asked < came, "CPU 3 comes in line {came:?}, and is held back in {asked:?}:\n{said}");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub use table::{Check, Entry, Run, Source, Table, Unit};
 
 use crate::console::Line;
 use crate::guests::needs_linux;
+use crate::plan::Plan;
 use crate::prepare::{Kit, prepare};
 use crate::progress::Progress;
 use crate::run::run;
@@ -117,9 +118,7 @@ fn figure(entry: &Entry, lines: &[Line], logged: &Logged) -> Option<Measured> {
 
 /// Runs one scenario: all that was said.
 fn play(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> Result<Vec<Line>> {
-    let cpu = &scenario.machine.cpu;
-    let prepared = prepare(workspace, scenario, cpu, kit)?;
-    let outcome = run(scenario, cpu, &prepared, &mut |_| {})?;
+    let outcome = run(&prepare(workspace, &Plan::of(scenario.clone()), kit)?, &mut |_| {})?;
     if !outcome.passed() {
         bail!("the benchmark's scenario fails:\n{}", outcome.report());
     }

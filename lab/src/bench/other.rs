@@ -4,6 +4,7 @@
 use super::measured::{self, Measured};
 use super::table::Run;
 use crate::console::Line;
+use crate::plan::Plan;
 use crate::prepare::{Kit, prepare};
 use crate::run::{Outcome, run};
 use crate::scenario::Scenario;
@@ -24,11 +25,9 @@ pub(super) fn figures(
     flash: &Foreign,
     ours: &[Line],
 ) -> Result<HashMap<String, Found>> {
-    let cpu = &scenario.machine.cpu;
-    let stack = Stack::Flash(flash.clone());
-    stack.check(scenario)?;
-    let prepared = prepare(workspace, scenario, cpu, &kit.clone().and_stack(stack))?;
-    let outcome = run(scenario, cpu, &prepared, &mut |_| {})?;
+    let plan = Plan::of(scenario.clone()).on_stack(Stack::Flash(flash.clone()));
+    plan.stack.check(scenario)?;
+    let outcome = run(&prepare(workspace, &plan, kit)?, &mut |_| {})?;
     ensure!(
         outcome.lines.iter().any(|line| line.speaker == "probe"),
         "{} does not start the probe as its BL33:\n{}",

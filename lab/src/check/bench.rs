@@ -4,6 +4,7 @@
 use super::grade::contradictions;
 use super::verdict;
 use crate::judge::Verdict;
+use crate::plan::Plan;
 use crate::prepare::{Kit, prepare};
 use crate::progress::Progress;
 use crate::run::{Outcome, run};
@@ -59,18 +60,17 @@ impl<'b> Bench<'b> {
     /// What all machines of an exercise are made of; built once.
     fn kit(&self, scenario: &Scenario) -> Result<&Kit> {
         if self.kit.get().is_none() {
-            let kit = Kit::of(self.workspace, scenario, self.progress)?;
+            let kit = Kit::of(self.workspace, &Plan::of(scenario.clone()), self.progress)?;
             return Ok(self.kit.get_or_init(|| kit));
         }
         self.kit.get().context("the kit is gone")
     }
 
     fn run(&self, scenario: &Scenario, name: &str, kit: &Kit) -> Result<Outcome> {
-        let mut scenario = scenario.clone();
-        scenario.name = format!("check/{}/{name}", self.number);
+        let mut plan = Plan::of(scenario.clone());
+        plan.scenario.name = format!("check/{}/{name}", self.number);
         self.progress.step(&format!("booting: {name}"));
-        let prepared = prepare(self.workspace, &scenario, &scenario.machine.cpu, kit)?;
-        let outcome = run(&scenario, &scenario.machine.cpu, &prepared, &mut |_| {})?;
+        let outcome = run(&prepare(self.workspace, &plan, kit)?, &mut |_| {})?;
         ensure!(!outcome.interrupted, "interrupted");
         Ok(outcome)
     }

@@ -8,6 +8,7 @@ use crate::machine::interrupted;
 use crate::reproduce::build;
 use crate::reproduce::play::Bench as Player;
 use crate::reproduce::table::{Cell, Table};
+use crate::stack::Stack;
 use anyhow::{Result, ensure};
 use std::sync::atomic::Ordering;
 
@@ -15,7 +16,7 @@ use std::sync::atomic::Ordering;
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let table = Table::parse(sheet.text.clone(), &sheet.file)?;
     let (firmware, images) = build(bench.workspace, &table, bench.progress)?;
-    let player = Player { workspace: bench.workspace, table: &table, firmware: &firmware };
+    let player = Player { workspace: bench.workspace, table: &table, stack: &Stack::Ours, firmware: &firmware };
     let mut verdicts = Vec::new();
     for sequence in &table.sequences {
         for (tee, image) in table.tees.iter().zip(&images) {

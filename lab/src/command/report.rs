@@ -3,7 +3,8 @@
 
 use super::run::keep;
 use crate::files::Destination;
-use crate::prepare::{Kit, Tracing, prepare};
+use crate::plan::Plan;
+use crate::prepare::ready;
 use crate::progress::Progress;
 use crate::qemu;
 use crate::report::kept::Kept;
@@ -12,10 +13,9 @@ use crate::report::perfetto::{self, Timeline};
 use crate::report::story::Story;
 use crate::run::run;
 use crate::say;
-use crate::scenario::{Scenario, model};
 use crate::screen::{Screen, print};
 use crate::stack;
-use crate::trace::{Trace, file};
+use crate::trace::{Trace, Tracing, file};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -75,19 +75,15 @@ fn traced(
     progress: &Progress,
 ) -> Result<(Kept, Trace, PathBuf)> {
     let screen = Screen::new();
-    let scenario = Scenario::read(path)?;
-    let cpu = options.cpu.as_deref().map_or(Ok(scenario.machine.cpu.as_str()), |name| scenario.cpu(name))?;
-    let stack = options.stack.stack()?;
-    let kit = Kit::on(&stack, workspace, &scenario, stack.tracing(Some(Tracing::default())), progress)?;
-    progress.finish();
-    let prepared = prepare(workspace, &scenario, cpu, &kit)?;
-    say!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
-    let mut outcome = run(&scenario, cpu, &prepared, &mut |line| screen.print(line))?;
-    keep(&mut outcome, &scenario, &prepared)?;
+    let plan = Plan::read(path, options.cpu.as_deref())?.on_layers_of(&options.stack, Some(Tracing::default()))?;
+    let prepared = ready(workspace, &plan, progress)?;
+    say!("{}", plan.title());
+    let mut outcome = run(&prepared, &mut |line| screen.print(line))?;
+    keep(&mut outcome, &prepared)?;
     say!();
     print(outcome.report());
-    let tee = if stack.is_ours() { String::new() } else { prepared.names.tee.clone() };
-    let kept = Kept::of(&scenario, cpu, &tee, versions(workspace), &outcome);
+    let tee = if plan.stack.is_ours() { String::new() } else { plan.names().tee };
+    let kept = Kept::of(&plan.scenario, &plan.cpu, &tee, versions(workspace), &outcome);
     kept.write(&prepared.folder)?;
     let trace = outcome.trace.context("the layers of this scenario do not trace")?;
     Ok((kept, trace, prepared.folder.to_path_buf()))

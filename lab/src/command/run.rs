@@ -4,15 +4,16 @@
 use crate::files::Destination;
 use crate::judge::Verdict;
 use crate::junit;
-use crate::prepare::{Kit, Prepared, Tracing, prepare};
+use crate::plan::Plan;
+use crate::prepare::{Kit, Prepared, prepare};
 use crate::progress::Progress;
 use crate::run::{Outcome, run};
 use crate::say;
-use crate::scenario::{NormalWorld, Scenario, model};
+use crate::scenario::{NormalWorld, model};
 use crate::screen::{Screen, print};
 use crate::stack;
-use crate::trace::file;
 use crate::trace::verify::verify;
+use crate::trace::{Tracing, file};
 use crate::workspace::Workspace;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -59,23 +60,23 @@ impl Options {
     }
 }
 
-/// Runs a scenario on CPU models until one fails, and prints what comes of it. Whether all passed.
+/// Runs a plan on CPU models until one fails, and prints what comes of it. Whether all passed.
 pub fn run_on(
     workspace: &Workspace,
-    scenario: &Scenario,
+    plan: &Plan,
     cpus: &[String],
     options: &Options,
     progress: &Progress,
 ) -> Result<bool> {
     let mut suites = Vec::new();
-    let passed = run_all(workspace, scenario, cpus, options, progress, &mut suites);
+    let passed = run_all(workspace, plan, cpus, options, progress, &mut suites);
     if let Some(file) = &options.junit {
         let ran = suites.len();
         let why = match &passed {
             Err(error) => format!("{error:#}"),
             Ok(_) => "an earlier one failed".to_owned(),
         };
-        suites.extend(cpus.iter().skip(ran).map(|cpu| junit::unrun(&scenario.name, model(cpu), &why)));
+        suites.extend(cpus.iter().skip(ran).map(|cpu| junit::unrun(&plan.scenario.name, model(cpu), &why)));
         file.write(junit::file(&suites).as_bytes())?;
     }
     passed
@@ -83,21 +84,21 @@ pub fn run_on(
 
 fn run_all(
     workspace: &Workspace,
-    scenario: &Scenario,
+    plan: &Plan,
     cpus: &[String],
     options: &Options,
     progress: &Progress,
     suites: &mut Vec<String>,
 ) -> Result<bool> {
     let screen = Screen::new();
-    let stack = options.stack.stack()?;
-    let kit = Kit::on(&stack, workspace, scenario, stack.tracing(options.tracing()), progress)?;
+    let plan = plan.clone().on_layers_of(&options.stack, options.tracing())?;
+    let kit = Kit::of(workspace, &plan, progress)?;
     progress.finish();
     for cpu in cpus {
-        let prepared = prepare(workspace, scenario, cpu, &kit)?;
-        say!("{} on {}: {}", scenario.name, model(cpu), scenario.summary);
-        let mut outcome = run(scenario, cpu, &prepared, &mut |line| screen.print(line))?;
-        keep(&mut outcome, scenario, &prepared)?;
+        let prepared = prepare(workspace, &plan.clone().on_cpu(cpu), &kit)?;
+        say!("{}", prepared.plan.title());
+        let mut outcome = run(&prepared, &mut |line| screen.print(line))?;
+        keep(&mut outcome, &prepared)?;
         say!();
         print(outcome.report());
         suites.push(junit::suite(&outcome, model(cpu)));
@@ -109,11 +110,11 @@ fn run_all(
 }
 
 /// Writes a run's trace into its folder, and judges it by QEMU's log if there is one.
-pub fn keep(outcome: &mut Outcome, scenario: &Scenario, prepared: &Prepared) -> Result<()> {
+pub fn keep(outcome: &mut Outcome, prepared: &Prepared) -> Result<()> {
     let (Some(trace), Some(traced)) = (&outcome.trace, &prepared.traced) else { return Ok(()) };
     trace.write(&prepared.folder.join(file::NAME))?;
     if let Some(log) = traced.exceptions.as_ref().filter(|_| !outcome.interrupted) {
-        let hypervisor = scenario.chain.normal_world == NormalWorld::Hypervisor;
+        let hypervisor = prepared.plan.scenario.chain.normal_world == NormalWorld::Hypervisor;
         let found = verify(trace, log, hypervisor);
         let evidence = match &found {
             Ok(agreement) => agreement.to_string(),

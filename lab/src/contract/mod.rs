@@ -8,10 +8,11 @@ pub mod compare;
 pub mod lists;
 pub mod said;
 
-use crate::console::{Listener, Port};
+use crate::console::{Listeners, Port};
 use crate::firmware::Program;
 use crate::machine::{Event, Machine};
-use crate::prepare::{Kit, Prepared, prepare};
+use crate::plan::Plan;
+use crate::prepare::{Kit, prepare};
 use crate::qemu::CommandLine;
 use crate::qmp::Ending;
 use crate::scenario::{Scenario, Size, model};
@@ -76,7 +77,7 @@ impl Place {
 /// Builds what both machines need.
 pub fn kit(workspace: &Workspace, progress: &crate::progress::Progress) -> Result<Kit> {
     let place = Place { cpu: CPUS[0].into(), cpus: 1, beside_noise: false };
-    Kit::of(workspace, &scenario(&place, &[])?, progress)
+    Kit::of(workspace, &plan(&place, &[])?, progress)
 }
 
 /// Runs it on plain QEMU.
@@ -98,13 +99,12 @@ pub fn on_plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[Strin
 
 /// Runs it as our guest.
 pub fn as_guest(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
-    let scenario = scenario(place, topics)?;
-    let prepared: Prepared = prepare(workspace, &scenario, &place.cpu, kit)?;
-    hear(Machine::start(&prepared)?, "vm1")
+    let prepared = prepare(workspace, &plan(place, topics)?, kit)?;
+    hear(Machine::start_as_described(&prepared)?, "vm1")
 }
 
 /// The chain with the program as its first VM.
-fn scenario(place: &Place, topics: &[String]) -> Result<Scenario> {
+fn plan(place: &Place, topics: &[String]) -> Result<Plan> {
     let Place { cpu, cpus, beside_noise } = place;
     let vm = |name: &str, bootargs: &str| {
         format!(
@@ -120,16 +120,16 @@ fn scenario(place: &Place, topics: &[String]) -> Result<Scenario> {
     );
     let mut scenario = Scenario::parse(&text, Path::new("contract.toml"))?;
     scenario.name = format!("contract-{}", place.folder());
-    Ok(scenario)
+    Ok(Plan::of(scenario))
 }
 
 /// Listens to a machine until its program has ended.
 fn hear(mut machine: Machine, speaker: &str) -> Result<Said> {
-    let (mut said, mut listener) = (Said::default(), Listener::new(Port::NonSecure));
+    let (mut said, mut listeners) = (Said::default(), Listeners::new(false));
     while said.end.is_none() {
         match machine.next_until(PATIENCE)? {
             Event::Bytes(Port::NonSecure, bytes) => {
-                for line in listener.hear(&bytes).iter().filter(|line| line.speaker == speaker) {
+                for line in listeners.at(Port::NonSecure).hear(&bytes).iter().filter(|line| line.speaker == speaker) {
                     match line.text.as_str() {
                         ASKS => machine.type_in(TYPED),
                         text => said.hear(text),

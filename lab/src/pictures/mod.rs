@@ -10,13 +10,14 @@ mod steps;
 mod svg;
 
 use crate::command::run::keep;
-use crate::prepare::{Kit, Tracing, prepare};
+use crate::plan::Plan;
+use crate::prepare::{Kit, prepare};
 use crate::progress::Progress;
 use crate::reproduce::reproduce;
 use crate::run::run;
 use crate::scenario::Scenario;
 use crate::stack::Stack;
-use crate::trace::Trace;
+use crate::trace::{Trace, Tracing};
 use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result, ensure};
 use svg::Drawing;
@@ -140,11 +141,12 @@ fn write(workspace: &Workspace, name: &str, title: &str, drawing: Drawing) -> Re
 fn record(workspace: &Workspace, picture: &Picture, progress: &Progress) -> Result<Trace> {
     let scenario = Scenario::read(&workspace.root().join(picture.scenario))?;
     let tee = picture.tee.iter().map(|feature| (*feature).to_owned()).collect();
-    let kit = Kit::traced(workspace, &scenario, Tracing { tee, ..Tracing::default() }, progress)?;
+    let plan = Plan::of(scenario).traced(Tracing { tee, ..Tracing::default() });
+    let kit = Kit::of(workspace, &plan, progress)?;
     progress.step(&format!("drawing {}", picture.name));
-    let prepared = prepare(workspace, &scenario, &scenario.machine.cpu, &kit)?;
-    let mut outcome = run(&scenario, &scenario.machine.cpu, &prepared, &mut |_| {})?;
-    keep(&mut outcome, &scenario, &prepared)?;
+    let prepared = prepare(workspace, &plan, &kit)?;
+    let mut outcome = run(&prepared, &mut |_| {})?;
+    keep(&mut outcome, &prepared)?;
     ensure!(
         outcome.passed() || !picture.tee.is_empty(),
         "{} is no picture of what it should show:\n{}",

@@ -63,7 +63,7 @@ pub fn reproduce(workspace: &Workspace, stack: &Stack, progress: &Progress) -> R
         vec![kit]
     };
     let Some(first) = kits.first() else { bail!("{} names no TEE", file.display()) };
-    let bench = Bench { workspace, table: &table, firmware: first.firmware() };
+    let bench = Bench { workspace, table: &table, stack, firmware: first.firmware() };
     let mut played = Vec::new();
     for sequence in &table.sequences {
         let mut row = Vec::new();

@@ -2,20 +2,19 @@
 //! One TEE, one sequence, one machine.
 
 use super::table::{Cell, Table};
-use crate::console::{Line, Listener, Port};
+use crate::console::Line;
 use crate::firmware::Firmware;
-use crate::machine::{Event, Machine};
 use crate::mishap;
+use crate::plan::Plan;
 use crate::prepare::{Kit, prepare};
+use crate::run::run;
 use crate::scenario::{Chain, End, NormalWorld, Scenario};
+use crate::stack::Stack;
 use crate::workspace::Workspace;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// What a TEE still says after its panic.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What the report's TEE says of a VM that it accepts.
 const ACCEPTED: &str = "Added guest";
 /// The figure that says what became of a sequence.
@@ -27,6 +26,8 @@ pub struct Bench<'b> {
     pub workspace: &'b Workspace,
     /// The sequences.
     pub table: &'b Table,
+    /// Whose the layers are.
+    pub stack: &'b Stack,
     /// The programs.
     pub firmware: &'b Firmware,
 }
@@ -69,30 +70,10 @@ impl Bench<'_> {
             script: Some(self.table.script(list)?),
             folder: PathBuf::new(),
         };
-        let prepared = prepare(self.workspace, &scenario, &scenario.machine.cpu, kit)?;
-        let lines = watch(&mut Machine::start(&prepared)?, scenario.timeout())?;
-        Ok(Played::of(lines))
+        let plan = Plan::of(scenario).on_stack(self.stack.clone());
+        let outcome = run(&prepare(self.workspace, &plan, kit)?, &mut |_| {})?;
+        Ok(Played::of(outcome.lines))
     }
-}
-
-/// What is said until the machine ends, or shortly after the TEE's panic.
-fn watch(machine: &mut Machine, timeout: Duration) -> Result<Vec<Line>> {
-    let mut listeners = Port::ALL.map(Listener::new);
-    let mut lines = Vec::new();
-    let mut until = timeout;
-    while let Event::Bytes(port, bytes) = machine.next_until(until)? {
-        let heard: Vec<_> = listeners
-            .iter_mut()
-            .zip(Port::ALL)
-            .filter(|(_, of)| *of == port)
-            .flat_map(|(l, _)| l.hear(&bytes))
-            .collect();
-        if heard.iter().any(is_panic) {
-            until = until.min(machine.time() + LAST_WORDS);
-        }
-        lines.extend(heard);
-    }
-    Ok(lines)
 }
 
 /// Whether the TEE says that it stops: an assertion of the report's kind, or its own panic.

@@ -14,6 +14,7 @@
 //! | [`mod@file`] | a trace as a file |
 //! | [`text`] | records as lines of a log |
 //! | [`summary`] | how much there is of it, and its end |
+//! | [`Tracing`], [`Traced`] | how a run is traced |
 //! | [`verify`] | whether QEMU saw the same |
 
 pub mod collector;
@@ -25,8 +26,10 @@ pub mod recording;
 pub mod summary;
 pub mod text;
 pub mod verify;
+mod way;
 
 pub use collector::Collector;
+pub use way::{Traced, Tracing};
 
 use shared_abi::trace::{Event, Layer, Record};
 

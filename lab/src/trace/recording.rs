@@ -2,8 +2,7 @@
 //! A trace in the making, by whichever way the records leave the machine.
 
 use super::collector::Collector;
-use super::{Entry, Trace, merge};
-use crate::prepare::Prepared;
+use super::{Entry, Trace, Traced, merge};
 use anyhow::Result;
 use shared_abi::trace::{Layer, Way};
 use std::collections::{BTreeMap, VecDeque};
@@ -20,10 +19,9 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins to collect, if the machine is one that traces. Entries go to `live` as they come. The machine may start
-    /// before or after.
-    pub fn start(prepared: &Prepared, live: Option<Sender<Entry>>) -> Result<Option<Self>> {
-        let Some(traced) = &prepared.traced else { return Ok(None) };
+    /// Begins to collect from a machine that traces. Entries go to `live` as they come. The machine may start before or
+    /// after.
+    pub fn start(traced: &Traced, live: Option<Sender<Entry>>) -> Result<Self> {
         let mut recording = Self {
             rings: None,
             frames: BTreeMap::new(),
@@ -37,7 +35,7 @@ impl Recording {
             }
             _ => recording.live = live,
         }
-        Ok(Some(recording))
+        Ok(recording)
     }
 
     /// Takes entries that were found on a console.

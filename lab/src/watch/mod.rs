@@ -30,16 +30,15 @@ pub mod view;
 
 use crate::files::Destination;
 use crate::prepare::Prepared;
-use crate::scenario::Scenario;
 use crate::screen::is_clever;
 use anyhow::Result;
 use session::Session;
 use std::io::{IsTerminal, stdin, stdout};
 
-/// Watches a prepared scenario to its end, or until the user has seen enough. Whether all that it expects holds; true
+/// Watches what is prepared to its end, or until the user has seen enough. Whether all that it expects holds; true
 /// if the user left before that could be known.
-pub fn watch(scenario: &Scenario, cpu: &str, prepared: &Prepared, record: Option<&Destination>) -> Result<bool> {
-    let session = Session::start(scenario, cpu, prepared)?;
+pub fn watch(prepared: &Prepared, record: Option<&Destination>) -> Result<bool> {
+    let session = Session::start(prepared)?;
     if let Some(file) = record {
         recorder::watch(session, file)
     } else if is_clever(&stdout()) && stdin().is_terminal() {

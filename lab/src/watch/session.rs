@@ -2,17 +2,17 @@
 //! The machine, its consoles and its records, as they come.
 
 use super::history::History;
-use crate::console::{Line, Port};
+use crate::console::Line;
 use crate::judge::Verdict;
 use crate::machine::{Event, Machine};
 use crate::prepare::Prepared;
-use crate::scenario::{Scenario, model};
+use crate::scenario::model;
 use crate::trace::{Entry, Trace, file};
 use crate::witness::Witness;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Records that are taken in at once, so that the picture is drawn in between.
 const MOUTHFUL: usize = 50_000;
@@ -61,18 +61,19 @@ pub struct Verdicts {
 
 impl Session {
     /// Starts the machine. It must be one that traces.
-    pub fn start(scenario: &Scenario, cpu: &str, prepared: &Prepared) -> Result<Self> {
+    pub fn start(prepared: &Prepared) -> Result<Self> {
         let (sender, entries) = channel();
         let traced = prepared.traced.as_ref().context("the machine is not prepared for tracing")?;
-        let witness = Witness::new(scenario, cpu, prepared, Some(sender))?;
+        let witness = Witness::new(prepared, Some(sender))?;
+        let (scenario, cpu) = (&prepared.plan.scenario, model(&prepared.plan.cpu));
         Ok(Self {
-            title: match &prepared.names {
-                names if names.are_ours() => format!("{} on {}", scenario.name, model(cpu)),
-                names => format!("{} on {} with {names}", scenario.name, model(cpu)),
+            title: match &prepared.plan.names() {
+                names if names.are_ours() => format!("{} on {cpu}", scenario.name),
+                names => format!("{} on {cpu} with {names}", scenario.name),
             },
             history: History::new(traced.frequency),
             ended: None,
-            machine: Some(Machine::start(prepared)?),
+            machine: Some(Machine::start_as_described(prepared)?),
             witness,
             entries,
             folder: prepared.folder.to_path_buf(),
@@ -85,8 +86,9 @@ impl Session {
         while let Some(machine) = &mut self.machine {
             match machine.next(deadline) {
                 Ok(Event::Bytes(port, bytes)) => {
-                    let time = machine.time();
-                    self.hear(time, port, &bytes);
+                    if let Err(error) = self.witness.hear(machine, port, &bytes, &mut |_| {}) {
+                        self.break_off(&error);
+                    }
                 }
                 Ok(Event::Silence) => break,
                 Ok(Event::Interrupted) => return Err(Interrupted),
@@ -94,10 +96,7 @@ impl Session {
                     let (verdict, words) = (self.witness.ended(&ending), ending.to_string());
                     self.end_with(Ended { verdict, words });
                 }
-                Err(error) => {
-                    let words = format!("{error:#}");
-                    self.end_with(Ended { verdict: self.witness.about_the_end(false, &words), words });
-                }
+                Err(error) => self.break_off(&error),
             }
             if Instant::now() >= deadline {
                 break;
@@ -123,21 +122,17 @@ impl Session {
         self.ended = Some(ended);
     }
 
-    fn hear(&mut self, time: Duration, port: Port, bytes: &[u8]) {
-        for keys in self.witness.hear(time, port, bytes, &mut |_| {}) {
-            self.send(&keys);
-        }
+    /// Ends a machine that can't be watched any more.
+    fn break_off(&mut self, error: &anyhow::Error) {
+        let words = format!("{error:#}");
+        self.end_with(Ended { verdict: self.witness.about_the_end(false, &words), words });
     }
 
     /// Types into a VM's console, once the keyboard is its.
     pub fn type_in(&mut self, vm: &str, keys: &[u8]) {
         let now = self.witness.press(vm, keys);
-        self.send(&now);
-    }
-
-    fn send(&mut self, keys: &[u8]) {
-        if let Some(machine) = self.machine.as_mut().filter(|_| !keys.is_empty()) {
-            machine.type_in(keys);
+        if let Some(machine) = self.machine.as_mut().filter(|_| !now.is_empty()) {
+            machine.type_in(&now);
         }
     }
 

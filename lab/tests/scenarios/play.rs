@@ -3,6 +3,7 @@
 
 use anyhow::{Result, anyhow};
 use lab::guests::needs_linux;
+use lab::plan::Plan;
 use lab::prepare::{Kit, prepare};
 use lab::progress::Progress;
 use lab::run::run;
@@ -36,8 +37,8 @@ pub fn kit(linux: bool, layers: Layers) -> Result<&'static Kit> {
 /// Runs one; its report is the failure's message.
 pub fn judge(scenario: &Scenario, cpu: &str, layers: Layers) -> Result<(), Failed> {
     let outcome = (|| {
-        let prepared = prepare(&Workspace::locate()?, scenario, cpu, kit(needs_linux(scenario), layers)?)?;
-        run(scenario, cpu, &prepared, &mut |_| {})
+        let plan = Plan::of(scenario.clone()).on_cpu(cpu);
+        run(&prepare(&Workspace::locate()?, &plan, kit(needs_linux(scenario), layers)?)?, &mut |_| {})
     })();
     match outcome {
         Ok(outcome) if outcome.passed() => Ok(()),

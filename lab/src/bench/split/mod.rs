@@ -16,6 +16,7 @@ use super::measured::{self, Measured};
 use super::table::{Run, Unit};
 use crate::console::{Line, is_vm};
 use crate::firmware::{Firmware, Program};
+use crate::plan::Plan;
 use crate::prepare::{Kit, prepare};
 use crate::run::run_logged;
 use crate::scenario::{NormalWorld, Scenario};
@@ -156,19 +157,18 @@ pub fn log(
     all: bool,
 ) -> Result<Logged> {
     let scenario = Scenario { timeout: scenario.timeout * SLOWER, ..scenario.clone() };
-    let cpu = &scenario.machine.cpu;
     let world = World::of(&scenario, kit.firmware(), lines)?;
-    let mut prepared = prepare(workspace, &scenario, cpu, kit)?;
+    let mut prepared = prepare(workspace, &Plan::of(scenario), kit)?;
     prepared.line.log_instructions(&world.ranges(all)?)?;
     let reader = Reader::new(&world, of, lines, all)?;
-    let (outcome, logged) = run_logged(&scenario, cpu, &prepared, |log| reader.read(log))?;
+    let (outcome, logged) = run_logged(&prepared, |log| reader.read(log))?;
     ensure!(outcome.passed(), "with QEMU's log of instructions the scenario fails:\n{}", outcome.report());
     ensure!(
         figures(&outcome.lines).eq(figures(lines)),
         "{}: with QEMU's log of instructions the figures are others",
-        scenario.name
+        outcome.name
     );
-    logged.with_context(|| format!("in QEMU's log of {}", scenario.name))
+    logged.with_context(|| format!("in QEMU's log of {}", outcome.name))
 }
 
 /// The figures that a probe prints: names and values.
