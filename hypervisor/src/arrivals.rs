@@ -31,8 +31,14 @@ pub fn take(cpu: usize) -> Vec<Box<Vcpu>> {
 
 /// A VM is over: its vCPUs that no CPU has taken in yet need not come.
 pub fn withdraw(vm: &Arc<Vm>) {
+    let next = |arrivals: &Arrivals| {
+        let mut arrivals = arrivals.lock();
+        let place = arrivals.iter().position(|vcpu| Arc::ptr_eq(&vcpu.vm, vm))?;
+        Some(arrivals.swap_remove(place))
+    };
     for arrivals in arrivals() {
-        let gone: Vec<_> = arrivals.lock().extract_if(.., |vcpu| Arc::ptr_eq(&vcpu.vm, vm)).collect();
-        drop(gone);
+        while let Some(vcpu) = next(arrivals) {
+            drop(vcpu);
+        }
     }
 }

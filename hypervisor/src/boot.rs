@@ -132,6 +132,9 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     for skipped in &asked.skipped {
         warn!("{} {}; skipped", skipped.node, skipped.reason);
     }
+    for own in [others, heap] {
+        machine.loadable.remove(own);
+    }
     resources::supply(machine.free, machine.loadable, started);
     if start_vms(asked.vms) == 0 {
         error!("no VM to run: describe one under /chosen");

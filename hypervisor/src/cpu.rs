@@ -79,14 +79,18 @@ pub unsafe fn init(index: usize) {
 
 /// Sleeps until the first CPU has set `flag` and kicked this one.
 pub fn sleep_until(flag: &AtomicBool) {
-    while !flag.load(Ordering::Acquire) {
+    loop {
+        // It may have been kicked before, for a vCPU that it was given, and not have heard of it. Who does not kick it
+        // any more has set the flag by then.
+        percpu::this().kicked.swap(false, Ordering::SeqCst);
+        if flag.load(Ordering::Acquire) {
+            return;
+        }
         crate::arch::cpu::wait_for_interrupt();
         while let Some(intid) = interrupt::acknowledge() {
             interrupt::end(intid);
             interrupt::deactivate(intid);
         }
-        // It may have been kicked before, for a vCPU that it was given. Who kicks no more has set the flag by then.
-        percpu::this().kicked.swap(false, Ordering::SeqCst);
     }
 }
 

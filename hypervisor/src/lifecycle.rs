@@ -44,10 +44,11 @@ pub fn start(made: Made) -> Arc<Vm> {
     trace::record(Client::of(vm.config.id), || Event::VmState { state: VmState::Made });
     vm.prepare();
     let vm: Arc<Vm> = vm.into();
+    // A CPU may take them in, and the VM end, before all are there.
+    registry::add(Arc::clone(&vm));
     for (index, place) in vm.places.iter().enumerate() {
         arrivals::leave(Box::new(Vcpu::new(Arc::clone(&vm), index, **place)));
     }
-    registry::add(Arc::clone(&vm));
     wake::wake(*vm.places[0]);
     vm
 }

@@ -5,6 +5,7 @@
 //! is the VM's, and a VM of which only half can be made leaves nothing behind.
 #![forbid(unsafe_code)]
 
+use crate::address::PAGE_SIZE;
 use crate::arch::one_per_machine;
 use crate::lock::{self, Lock};
 use crate::memory::{FreeMemory, Ram};
@@ -20,7 +21,7 @@ pub const MAX_VMS: usize = 64;
 /// What is nobody's.
 struct Resources {
     memory: FreeMemory,
-    /// Where images may lie, and who has one that does.
+    /// Where images may lie, which is no VM's memory, and those that VMs have.
     loadable: FreeMemory,
     images: Vec<Range>,
     /// Bit n: VMID n + 1 is a VM's.
@@ -40,7 +41,8 @@ one_per_machine! {
     });
 }
 
-/// There is this memory, where images may lie in `loadable`, and so many CPUs. Before anybody asks for some of it.
+/// There is this memory, and so many CPUs. Images that have been loaded, and nothing else, lie in what of `loadable` is
+/// not in it. Before anybody asks for some of it.
 pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: usize) {
     let mut resources = resources().lock();
     (resources.memory, resources.loadable) = (memory, loadable);
@@ -62,7 +64,12 @@ pub struct OwnRam(Ram);
 impl OwnRam {
     /// Takes so many bytes. What is in them is whatever was left there.
     pub fn take(size: u64) -> Option<Self> {
-        resources().lock().memory.take_ram(size).map(Self)
+        let mut resources = resources().lock();
+        let ram = resources.memory.take_ram(size)?;
+        for extent in ram.extents() {
+            resources.loadable.remove(Range::new(extent.pa.0, extent.size));
+        }
+        Some(Self(ram))
     }
 
     /// Never gives it back: somebody may still use it.
@@ -110,7 +117,10 @@ impl Drop for Image {
         let mut resources = resources().lock();
         let Some(place) = resources.images.iter().position(|image| *image == self.0) else { return };
         resources.images.swap_remove(place);
-        let mut left = resources.loadable.within(self.0);
+        // Whole pages of it were nobody else's.
+        let start = self.0.base & !(PAGE_SIZE - 1);
+        let end = self.0.end().checked_next_multiple_of(PAGE_SIZE).unwrap_or(u64::MAX);
+        let mut left = resources.loadable.within(Range::new(start, end - start));
         for image in &resources.images {
             left.remove(*image);
         }
@@ -169,5 +179,34 @@ impl Deref for Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         resources().lock().places.leave(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_go_back_by_whole_pages_and_with_the_last_that_has_them() {
+        let all = Range::new(0x4000_0000, 0x10_0000);
+        let mut loadable = FreeMemory::new();
+        loadable.add(all);
+        let mut memory = loadable.clone();
+        // A page is of two of them, and one is had twice.
+        let ranges = [(0x800, 0x2000), (0x2900, 0x123), (0x5000, 0x10)];
+        let ranges = ranges.map(|(start, size)| Range::new(all.base + start, size));
+        ranges.iter().for_each(|range| memory.remove(*range));
+        let before = memory.ranges().to_vec();
+        supply(memory, loadable, 1);
+        let [first, second, third] = ranges.map(Image::new);
+        let again = Image::new(ranges[2]);
+        drop(third);
+        assert_eq!(free().0, before);
+        drop(again);
+        assert_eq!(free().0, [Range::new(all.base + 0x3000, all.size - 0x3000)]);
+        drop(first);
+        assert_eq!(free().0.len(), 2, "the page that the second one begins in is not free");
+        drop(second);
+        assert_eq!(free().0, [all]);
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Every vCPU belongs to one CPU for good, the one with the fewest when its VM is set up. So a vCPU's state has one
 //! owner and needs no lock, its list registers and timers stay where they are, and no CPU waits for another's queue;
-//! the price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that are placed once and
-//! stay.
+//! the price is that a CPU may idle while another one has two vCPUs to run, which suits VMs that stay where
+//! they were placed.
 //!
 //! Time is charged to whom it was spent on, with what the hypervisor did for him, the switch to him and the VM's
 //! devices among that. Those that are ready share the CPU in turns of [`SLICE_PARTS`] of a second. Who wakes runs at

@@ -107,7 +107,6 @@ impl Vm {
         let vmid = Vmid::take().ok_or_else(|| format!("is one VM too many: there can be {MAX_VMS}"))?;
         let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
-        let images = [Some(config.kernel), config.ramdisk].into_iter().flatten().map(Image::new).collect();
         let (id, vcpus) = (config.id, config.vcpus);
         let first = Start { entry: placement.entry, context: placement.dtb.0 };
         let shadow = if config.tee && tee().is_completed() {
@@ -116,6 +115,8 @@ impl Vm {
             None
         };
         trace_memory(&config, shadow);
+        // Last: a VM that cannot be made leaves them loaded.
+        let images = [Some(config.kernel), config.ramdisk].into_iter().flatten().map(Image::new).collect();
         Ok(Box::new(Self {
             config,
             ram,
@@ -303,7 +304,9 @@ impl Vm {
         }
         let state = if end == End::Off { VmState::Off } else { VmState::Crashed };
         trace::record(client, || Event::VmState { state });
-        trace::memory::ram(client, Owner::Free, &self.ram);
+        if !self.held.load(Ordering::Relaxed) {
+            trace::memory::ram(client, Owner::Free, &self.ram);
+        }
         self.alive.store(false, Ordering::Release);
         true
     }
@@ -414,6 +417,7 @@ impl Drop for Vm {
             return self.ram.keep();
         }
         if let Some(shadow) = self.shadow {
+            trace::memory::own(Client::HYPERVISOR, Owner::Hypervisor, Tee::place(shadow));
             Tee::relinquish(shadow);
         }
     }

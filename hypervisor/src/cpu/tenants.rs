@@ -28,16 +28,21 @@ impl ThisCpu {
     #[cold]
     fn may_run_now(&mut self, number: usize) -> bool {
         let Some((vm, index)) = self.tenant(number) else { return false };
+        let is_on = self.local().slots[number].on;
+        if !is_on {
+            // Asleep first, then the looks: whoever changes what is looked at wakes it afterwards.
+            percpu::this().queue.sleep(number);
+        }
         if !vm.is_alive() {
             self.let_go(number);
             return false;
         }
         if index == 0 && vm.is_resetting() {
+            percpu::this().queue.wake(number);
             self.reset_some(&vm);
             return false;
         }
-        if !self.local().slots[number].on {
-            percpu::this().queue.sleep(number);
+        if !is_on {
             self.local().account();
             let start = vm.take_start(index);
             charge_waits(&vm);

@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 use shared_abi::layout::Range;
 use spin::Mutex;
 
-/// Used while VMs are set up, and when one starts again, from what its earlier life gave back.
+/// Used when VMs come, start again and go, on whatever CPU.
 struct HypervisorHeap(Mutex<Heap<32>>);
 
 #[global_allocator]

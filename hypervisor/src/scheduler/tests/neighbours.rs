@@ -203,7 +203,11 @@ fn habit() -> impl Strategy<Value = Habit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { ProptestConfig::default().cases },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     /// Each does its work at least as fast as on a CPU of its own that is slower by their number: what it has while it
     /// has something to do is less than an equal part by a tenth at most: who works for some microseconds at a time is
