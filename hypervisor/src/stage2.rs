@@ -85,7 +85,7 @@ impl Tables {
 impl Drop for Tables {
     fn drop(&mut self) {
         // Their memory becomes somebody else's, and the VMID as well.
-        debug_assert!(!mmu::is_current(self.vmid.number()), "a CPU may still walk the tables of a VM that is gone");
+        assert!(!mmu::is_current(self.vmid.number()), "a CPU may still walk the tables of a VM that is gone");
         self.flush();
     }
 }

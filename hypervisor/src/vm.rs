@@ -105,8 +105,8 @@ impl Vm {
             return Err(format!("asks for {} CPUs, more than the machine's have room for", config.vcpus));
         }
         let vmid = Vmid::take().ok_or_else(|| format!("is one VM too many: there can be {MAX_VMS}"))?;
-        let tables = Tables::new(&ram, vmid);
         let placement = place(&config)?;
+        let tables = Tables::new(&ram, vmid);
         let (id, vcpus) = (config.id, config.vcpus);
         let first = Start { entry: placement.entry, context: placement.dtb.0 };
         let shadow = if config.tee && tee().is_completed() {
