@@ -209,4 +209,18 @@ mod tests {
         drop(second);
         assert_eq!(free().0, [all]);
     }
+
+    #[test]
+    fn what_is_a_vms_memory_is_no_images() {
+        let all = Range::new(0x4000_0000, 4 << 20);
+        let mut memory = FreeMemory::new();
+        memory.add(all);
+        supply(memory.clone(), memory, 1);
+        let ram = OwnRam::take(2 << 20).unwrap();
+        let left = free().0;
+        drop(Image::new(Range::new(ram.extents()[0].pa.0, 2 << 20)));
+        assert_eq!(free().0, left);
+        drop(ram);
+        assert_eq!(free().0, [all]);
+    }
 }
