@@ -152,7 +152,7 @@ mod tests {
     fn flash(chain: &Chain) -> Result<Vec<u8>> {
         let images = [(Image::Bl31, b"runtime".to_vec()), (Image::Bl33, vec![7; 3000])];
         let mut flash = Flash { boot: b"boot".to_vec(), images: images.to_vec() };
-        if chain.tee {
+        if chain.tee.is_some() {
             flash.images.insert(1, (Image::Bl32, vec![5; 1000]));
         }
         flash.bytes(chain)
@@ -182,7 +182,7 @@ mod tests {
         let bytes = flash(&Chain::default()).unwrap();
         assert_eq!(&bytes[..4], b"boot");
         assert_eq!(whole(&bytes), Image::ALL);
-        let bytes = flash(&Chain { tee: false, ..Chain::default() }).unwrap();
+        let bytes = flash(&Chain { tee: None, ..Chain::default() }).unwrap();
         assert_eq!(whole(&bytes), [Image::Bl31, Image::Bl33]);
     }
 
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn damage_to_an_image_that_is_not_there_is_an_error() {
-        assert!(flash(&Chain { tee: false, damage: Some(Damage::Flip(Name::Bl32)), ..Chain::default() }).is_err());
+        assert!(flash(&Chain { tee: None, damage: Some(Damage::Flip(Name::Bl32)), ..Chain::default() }).is_err());
     }
 
     #[test]

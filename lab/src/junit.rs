@@ -3,106 +3,78 @@
 
 use crate::judge::Verdict;
 use crate::run::Outcome;
-use std::fmt::Write;
+use anyhow::{Context, Result};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::time::Duration;
 
-/// One suite with a case for each expectation, in the format that Apache Ant's `junitreport` defined and its readers
-/// accept.
-pub fn suite(outcome: &Outcome, cpu: &str) -> String {
-    let count = |of: fn(&Verdict) -> bool| outcome.verdicts.iter().filter(|verdict| of(verdict)).count();
-    let (failures, skipped) = (count(|verdict| !verdict.holds), count(|verdict| !verdict.judged));
-    let (tests, time) = (outcome.verdicts.len(), outcome.duration.as_millis());
-    let errors = usize::from(outcome.interrupted);
-    let mut text = head(&outcome.name, [tests + errors, failures, errors, skipped], time as u64);
-    text += "  <properties>\n";
+/// One suite with a case for each expectation.
+pub fn suite(outcome: &Outcome, cpu: &str) -> TestSuite {
+    let mut suite = TestSuite::new(fit(&outcome.name));
+    suite.set_time(outcome.duration);
     let names = &outcome.names;
     let layers = [("monitor", &names.monitor), ("tee", &names.tee), ("normal-world", &names.normal_world)];
     for (layer, name) in [("cpu", &cpu.to_owned())].into_iter().chain(layers) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "    <property name=\"{layer}\" value=\"{}\"/>", escaped(name));
+        suite.add_property((layer, fit(name).as_str()));
     }
-    text += "  </properties>\n";
     let on = if names.are_ours() { String::new() } else { format!(" on {names}") };
-    let class = escaped(&format!("{}.{cpu}{on}", outcome.name));
-    for verdict in &outcome.verdicts {
-        let (claim, evidence) = (escaped(&verdict.claim), escaped(&verdict.evidence));
-        let time = seconds(verdict.millis.unwrap_or(0));
-        let _ = writeln!(text, "  <testcase classname=\"{class}\" name=\"{claim}\" time=\"{time}\">");
-        let _ = match (verdict.holds, verdict.judged) {
-            (true, true) => writeln!(text, "    <system-out>{evidence}</system-out>"),
-            (true, false) => writeln!(text, "    <skipped message=\"{evidence}\"/>"),
-            (false, _) => writeln!(text, "    <failure message=\"{evidence}\"/>"),
-        };
-        text += "  </testcase>\n";
-    }
+    let class = format!("{}.{cpu}{on}", outcome.name);
+    suite.add_test_cases(outcome.verdicts.iter().map(|verdict| case(verdict, &class)));
     if outcome.interrupted {
-        text += &not_run(&class, "the run was interrupted, so nothing of it is judged");
+        suite.add_test_case(not_run(&class, "the run was interrupted, so nothing of it is judged"));
     }
-    text += "  <system-out>";
-    for line in &outcome.lines {
-        text += &escaped(&line.to_string());
-        text.push('\n');
-    }
-    text += "</system-out>\n</testsuite>\n";
-    text
+    suite.set_system_out(outcome.lines.iter().map(|line| fit(&line.to_string()) + "\n").collect::<String>());
+    suite
 }
 
 /// A suite of a scenario that did not run, and why: what isn't written down would be taken for passed.
-pub fn unrun(name: &str, cpu: &str, why: &str) -> String {
-    head(name, [1, 0, 1, 0], 0) + &not_run(&escaped(&format!("{name}.{cpu}")), why) + "</testsuite>\n"
-}
-
-fn head(name: &str, [tests, failures, errors, skipped]: [usize; 4], millis: u64) -> String {
-    format!(
-        "<testsuite name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" \
-         time=\"{}\">\n",
-        escaped(name),
-        seconds(millis)
-    )
-}
-
-fn not_run(class: &str, why: &str) -> String {
-    let why = escaped(why);
-    format!(
-        "  <testcase classname=\"{class}\" name=\"it runs\" time=\"0.000\">\n    \
-         <error message=\"{why}\"/>\n  </testcase>\n"
-    )
-}
-
-fn seconds(millis: u64) -> String {
-    format!("{}.{:03}", millis / 1000, millis % 1000)
+pub fn unrun(name: &str, cpu: &str, why: &str) -> TestSuite {
+    let mut suite = TestSuite::new(fit(name));
+    suite.set_time(Duration::ZERO).add_test_case(not_run(&format!("{name}.{cpu}"), why));
+    suite
 }
 
 /// A file with the suites of several runs.
-pub fn file(suites: &[String]) -> String {
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
-    text += &suites.concat();
-    text + "</testsuites>\n"
+pub fn file(suites: Vec<TestSuite>) -> Result<String> {
+    let mut report = Report::unnamed();
+    report.add_test_suites(suites).to_string().context("cannot write the expectations as XML")
 }
 
-/// Text as XML 1.0 §2.2 and §2.4 allow it, in elements and attributes.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\n' | '\t' => {
-                let _ = write!(out, "&#{};", letter as u32);
-            }
-            letter if letter < ' ' || ['\u{fffe}', '\u{ffff}'].contains(&letter) => out.push('\u{fffd}'),
-            letter => out.push(letter),
-        }
+fn case(verdict: &Verdict, class: &str) -> TestCase {
+    let evidence = fit(&verdict.evidence);
+    let mut status = match (verdict.holds, verdict.judged) {
+        (true, true) => TestCaseStatus::success(),
+        (true, false) => TestCaseStatus::skipped(),
+        (false, _) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+    };
+    let passed = verdict.holds && verdict.judged;
+    if !passed {
+        status.set_message(&evidence);
     }
-    out
+    let mut case = TestCase::new(fit(&verdict.claim), status);
+    case.set_classname(fit(class)).set_time(Duration::from_millis(verdict.millis.unwrap_or(0)));
+    if passed {
+        case.set_system_out(evidence);
+    }
+    case
+}
+
+fn not_run(class: &str, why: &str) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_message(fit(why));
+    let mut case = TestCase::new("it runs", status);
+    case.set_classname(fit(class)).set_time(Duration::ZERO);
+    case
+}
+
+/// Text without the two letters that XML 1.0 §2.2 leaves out and `quick_junit`, which drops controls, does not know of.
+fn fit(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::console::Line;
-    use std::time::Duration;
 
     #[test]
     fn every_expectation_is_a_case_with_its_evidence_and_its_time() {
@@ -112,53 +84,51 @@ mod tests {
                 Verdict { millis: Some(1234), ..Verdict::new(true, "vm1 says \"a<b\"", "[vm1] a<b & c") },
                 Verdict::new(false, "EL3 says /x/", "NOT SEEN"),
             ],
-            lines: vec![Line { speaker: "vm1".into(), text: "a<b & c\u{1}".into() }],
+            lines: vec![Line { speaker: "vm1".into(), text: "a<b & c\u{1}\u{ffff}".into() }],
             duration: Duration::from_millis(2005),
             ..Outcome::default()
         };
-        let expected = "\
-<?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<testsuites>
-<testsuite name=\"two-guests\" tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\" time=\"2.005\">
-  <properties>
-    <property name=\"cpu\" value=\"max\"/>
-    <property name=\"monitor\" value=\"Triptych\"/>
-    <property name=\"tee\" value=\"Triptych\"/>
-    <property name=\"normal-world\" value=\"hypervisor\"/>
-  </properties>
-  <testcase classname=\"two-guests.max\" name=\"vm1 says &quot;a&lt;b&quot;\" time=\"1.234\">
-    <system-out>[vm1] a&lt;b &amp; c</system-out>
-  </testcase>
-  <testcase classname=\"two-guests.max\" name=\"EL3 says /x/\" time=\"0.000\">
-    <failure message=\"NOT SEEN\"/>
-  </testcase>
-  <system-out>[vm1] a&lt;b &amp; c\u{fffd}
+        let expected = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="2" skipped="0" failures="1" errors="0">
+    <testsuite name="two-guests" tests="2" skipped="0" errors="0" failures="1" time="2.005">
+        <properties>
+            <property name="cpu" value="max"/>
+            <property name="monitor" value="Triptych"/>
+            <property name="tee" value="Triptych"/>
+            <property name="normal-world" value="hypervisor"/>
+        </properties>
+        <testcase name="vm1 says &quot;a&lt;b&quot;" classname="two-guests.max" time="1.234">
+            <system-out>[vm1] a&lt;b &amp; c</system-out>
+        </testcase>
+        <testcase name="EL3 says /x/" classname="two-guests.max" time="0.000">
+            <failure message="NOT SEEN"/>
+        </testcase>
+        <system-out>[vm1] a&lt;b &amp; c�
 </system-out>
-</testsuite>
+    </testsuite>
 </testsuites>
-";
-        assert_eq!(file(&[suite(&outcome, "max")]), expected);
+"#;
+        assert_eq!(file(vec![suite(&outcome, "max")]).unwrap(), expected);
 
         outcome.names.tee = "my<tee>.bin".into();
         outcome.verdicts[1] = Verdict { judged: false, ..Verdict::new(true, "TEE says /x/", "not judged") };
-        let foreign = suite(&outcome, "max");
-        assert!(foreign.contains("failures=\"0\" errors=\"0\" skipped=\"1\""), "{foreign}");
+        let foreign = file(vec![suite(&outcome, "max")]).unwrap();
+        assert!(foreign.contains("skipped=\"1\" errors=\"0\" failures=\"0\""), "{foreign}");
         assert!(foreign.contains("<property name=\"tee\" value=\"my&lt;tee&gt;.bin\"/>"), "{foreign}");
-        assert!(
-            foreign.contains("classname=\"two-guests.max on my&lt;tee&gt;.bin\" name=\"TEE says /x/\""),
-            "{foreign}"
-        );
-        assert!(foreign.contains("    <skipped message=\"not judged\"/>"), "{foreign}");
+        let class = "name=\"TEE says /x/\" classname=\"two-guests.max on my&lt;tee&gt;.bin\"";
+        assert!(foreign.contains(class), "{foreign}");
+        assert!(foreign.contains("<skipped message=\"not judged\"/>"), "{foreign}");
     }
 
     #[test]
     fn what_did_not_run_is_an_error_and_not_nothing() {
-        let text = unrun("two-guests", "max", "QEMU is \"missing\"");
-        assert!(text.starts_with("<testsuite name=\"two-guests\" tests=\"1\" failures=\"0\" errors=\"1\""), "{text}");
-        assert!(text.contains("classname=\"two-guests.max\" name=\"it runs\""), "{text}");
+        let text = file(vec![unrun("two-guests", "max", "QEMU is \"missing\"")]).unwrap();
+        assert!(text.contains("<testsuite name=\"two-guests\" tests=\"1\" skipped=\"0\" errors=\"1\""), "{text}");
+        assert!(text.contains("name=\"it runs\" classname=\"two-guests.max\""), "{text}");
         assert!(text.contains("<error message=\"QEMU is &quot;missing&quot;\"/>"), "{text}");
         let interrupted = suite(&Outcome { name: "a".into(), interrupted: true, ..Outcome::default() }, "max");
-        assert!(interrupted.contains("tests=\"1\" failures=\"0\" errors=\"1\""), "{interrupted}");
+        assert_eq!((interrupted.tests, interrupted.errors), (1, 1));
+        let interrupted = file(vec![interrupted]).unwrap();
         assert!(interrupted.contains("<error message=\"the run was interrupted"), "{interrupted}");
     }
 }

@@ -22,7 +22,7 @@ use lab::probe;
 use lab::progress::Progress;
 use lab::reproduce::reproduce;
 use lab::say;
-use lab::scenario::{Chain, Scenario};
+use lab::scenario::{Chain, Owner, Scenario};
 use lab::screen::{complain, failure, print};
 use lab::shell::shell;
 use lab::stack;
@@ -246,7 +246,7 @@ fn execute(command: Command) -> Result<bool> {
             progress.finish();
             print(matrix.report());
             if let Some(file) = junit {
-                file.write(matrix.junit().as_bytes())?;
+                file.write(matrix.junit()?.as_bytes())?;
             }
             return Ok(matrix.passed());
         }
@@ -274,7 +274,7 @@ fn execute(command: Command) -> Result<bool> {
                     let scenario = Scenario::read(&file)?;
                     (scenario.chain, scenario.script)
                 }
-                None => (Chain { tee: !no_tee, ..Chain::default() }, None),
+                None => (Chain { tee: (!no_tee).then(Owner::default), ..Chain::default() }, None),
             };
             let stack = stack.stack()?;
             let kit = Kit::for_flash(&stack, &workspace, &chain, &progress)?;

@@ -148,7 +148,7 @@ impl Kit {
 
     /// What stands at BL32.
     fn tee(&self, chain: &Chain, stack: &Stack) -> Result<Option<Vec<u8>>> {
-        if !chain.tee {
+        if chain.tee.is_none() {
             return Ok(None);
         }
         Ok(Some(match (&self.tee, stack) {

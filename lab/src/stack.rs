@@ -95,7 +95,10 @@ impl Stack {
         };
         let (chain, name) = (&scenario.chain, &scenario.name);
         let option = format!("--{what} {}", foreign.name);
-        ensure!(chain.tee, "{option}: {name} leaves the TEE out (`tee` of its [chain]), so this would not run");
+        ensure!(
+            chain.tee.is_some(),
+            "{option}: {name} leaves the TEE out (`tee` of its [chain]), so this would not run"
+        );
         if let Self::Flash(_) = self {
             let ours = [
                 ("damage", chain.damage.is_some()),
@@ -163,7 +166,7 @@ impl Stack {
     /// What a scenario runs on, in words.
     pub fn names(&self, scenario: &Scenario) -> Names {
         let tee = match self {
-            _ if !scenario.chain.tee => NONE.to_owned(),
+            _ if scenario.chain.tee.is_none() => NONE.to_owned(),
             Self::Ours => OURS.to_owned(),
             Self::Featured(features) => features.join(", "),
             Self::Tee(tee) => tee.name.clone(),

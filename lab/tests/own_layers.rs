@@ -62,7 +62,7 @@ fn another_tee_gets_a_verdict_with_its_name() {
     assert!(said(&failed).contains("FAIL  no layer panics\n        [TEE] E/TC:0 0   Panic at"), "{}", said(&failed));
     assert!(said(&failed).ends_with("FAIL second-vm on bad.bin\n"), "{}", said(&failed));
     let xml = fs::read_to_string(&junit).unwrap();
-    assert!(xml.contains("on bad.bin\" name=\"no layer panics\""), "{xml}");
+    assert!(xml.contains("name=\"no layer panics\" classname=\"second-vm.cortex-a57 on bad.bin\""), "{xml}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let mut verdicts = grade(sheet, &whole, bench.numbers);
     if super::passed(&verdicts) {
         let mut without = scenario;
-        without.chain.tee = false;
+        without.chain.tee = None;
         let without = bench.boot(&without, "without-tee")?;
         verdicts.push(refuted("without a TEE in the flash the machine contradicts you", &without));
     }

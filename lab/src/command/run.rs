@@ -17,6 +17,7 @@ use crate::trace::{Tracing, file};
 use crate::workspace::Workspace;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use quick_junit::TestSuite;
 use shared_abi::trace::Way;
 
 /// What a run leaves behind beside its verdict.
@@ -77,7 +78,7 @@ pub fn run_on(
             Ok(_) => "an earlier one failed".to_owned(),
         };
         suites.extend(cpus.iter().skip(ran).map(|cpu| junit::unrun(&plan.scenario.name, model(cpu), &why)));
-        file.write(junit::file(&suites).as_bytes())?;
+        file.write(junit::file(suites)?.as_bytes())?;
     }
     passed
 }
@@ -88,7 +89,7 @@ fn run_all(
     cpus: &[String],
     options: &Options,
     progress: &Progress,
-    suites: &mut Vec<String>,
+    suites: &mut Vec<TestSuite>,
 ) -> Result<bool> {
     let screen = Screen::new();
     let plan = plan.clone().on_layers_of(&options.stack, options.tracing())?;

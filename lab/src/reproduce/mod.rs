@@ -137,7 +137,7 @@ impl Matrix {
     }
 
     /// Every cell as JUnit XML: a suite for each TEE.
-    pub fn junit(&self) -> String {
+    pub fn junit(&self) -> Result<String> {
         let suite = |tee: &table::Tee| {
             let cells = self.cells().filter(|(_, of, _)| of.name == tee.name);
             let verdicts = cells.map(|(sequence, tee, played)| {
@@ -152,7 +152,7 @@ impl Matrix {
                 Outcome { name: self.table.name.clone(), verdicts: verdicts.collect(), names, ..Outcome::default() };
             junit::suite(&outcome, model(&self.table.machine.cpu))
         };
-        junit::file(&self.table.tees.iter().map(suite).collect::<Vec<_>>())
+        junit::file(self.table.tees.iter().map(suite).collect())
     }
 
     /// The panic's own log, the matrix, its evidence, what the remedies cost, and the verdict.

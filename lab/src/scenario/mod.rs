@@ -6,9 +6,11 @@
 mod check;
 mod error;
 mod implied;
+mod layer;
 
 pub use error::Error;
 pub(crate) use error::{Fault, distance};
+pub use layer::Owner;
 
 use crate::models;
 use crate::probe;
@@ -137,12 +139,17 @@ pub struct Cue {
     pub line: String,
 }
 
-/// What is in the flash beside the monitor.
+/// What is in the flash.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Chain {
-    /// Whether a TEE is.
-    pub tee: bool,
+    /// Whose the monitor is.
+    pub monitor: Owner,
+    /// Whose the TEE is, if there is one.
+    #[serde(deserialize_with = "layer::optional")]
+    pub tee: Option<Owner>,
+    /// Whose the hypervisor is, where it is the normal world.
+    pub hypervisor: Owner,
     /// What the normal world is.
     pub normal_world: NormalWorld,
     /// Bytes of all images together: the normal world's is filled up with zeros.
@@ -156,7 +163,9 @@ pub struct Chain {
 impl Default for Chain {
     fn default() -> Self {
         Self {
-            tee: true,
+            monitor: Owner::default(),
+            tee: Some(Owner::default()),
+            hypervisor: Owner::default(),
             normal_world: NormalWorld::default(),
             images: None,
             damage: None,

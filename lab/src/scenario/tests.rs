@@ -45,13 +45,30 @@ fn a_scenario_is_read_with_its_defaults() {
     let scenario = parse(GOOD).unwrap();
     assert_eq!(scenario.vms[0].memory, Size(256 << 20));
     assert_eq!(scenario.machine.cpus, 2);
-    assert!(scenario.chain.tee && !scenario.slow);
+    assert!(scenario.chain.tee.is_some() && !scenario.slow);
     assert_eq!(scenario.end, End::PowersOff);
     assert_eq!(scenario.cpu("max").unwrap(), "max,pauth-impdef=on");
     // One more is implied of each guest.
     assert_eq!(scenario.expects_on("cortex-a57").len(), 1 + 1);
     assert_eq!(scenario.expects_on("max,pauth-impdef=on").len(), 2 + 1);
     assert!(scenario.cpu("cortex-a72").unwrap_err().to_string().contains("max, cortex-a57"));
+}
+
+#[test]
+fn layers_are_named_and_the_tee_may_be_left_out() {
+    let with = |key: &str| parse(&format!("{GOOD}[chain]\n{key}\n"));
+    for (value, tee) in [("true", true), ("'ours'", true), ("false", false)] {
+        let chain = with(&format!("tee = {value}")).unwrap().chain;
+        assert_eq!(chain.tee, tee.then_some(Owner::Ours), "{value}");
+    }
+    let chain = with("monitor = 'ours'\nhypervisor = 'ours'").unwrap().chain;
+    assert_eq!((chain.monitor, chain.hypervisor), (Owner::Ours, Owner::Ours));
+    for key in ["monitor", "tee", "hypervisor"] {
+        let said = with(&format!("{key} = 'theirs'")).unwrap_err().to_string();
+        assert!(said.contains("unknown variant `theirs`, expected `ours`"), "{key}: {said}");
+    }
+    let said = with("tee = 1").unwrap_err().to_string();
+    assert!(said.contains("expected the name of a layer, `ours`, or false for none"), "{said}");
 }
 
 #[test]

@@ -113,10 +113,15 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Keys with which a machine does not do what two-guests.toml expects: scenarios of their own have them, with each
-/// value that there is. Without a TEE Linux boots, too; the others are machines without guests, or whose firmware
-/// stops.
-const ELSEWHERE: [(&str, bool); 3] = [("chain.tee", true), ("chain.normal-world", false), ("chain.damage", false)];
+/// Keys that scenarios of their own have, with each value that there is; those that are marked so leave Linux booting.
+/// The others are machines without guests, or whose firmware stops.
+const ELSEWHERE: [(&str, bool); 5] = [
+    ("chain.monitor", true),
+    ("chain.tee", true),
+    ("chain.hypervisor", true),
+    ("chain.normal-world", false),
+    ("chain.damage", false),
+];
 
 /// A test for each row and model, and one for the list.
 pub fn trials(files: &[PathBuf]) -> Result<Vec<Trial>> {
@@ -190,7 +195,7 @@ fn all(files: &[PathBuf]) -> Result<()> {
         let fitting = texts.iter().zip(&scenarios).filter(|(_, scenario)| !with_linux || needs_linux(scenario));
         let found: BTreeSet<_> = fitting.filter_map(|(text, _)| text.get(table)?.get(name).and_then(word)).collect();
         let values = match key {
-            "chain.tee" => vec!["false".to_owned()],
+            "chain.tee" => ["false", "ours"].map(str::to_owned).to_vec(),
             _ => expected(&format!("[{table}]\n{name} = 'no-such-value'"))?,
         };
         // The hypervisor is there without being asked for.

@@ -42,7 +42,7 @@ fn mistake(key: &'static str, message: impl Into<String>) -> Result<(), Mistake>
 /// Who speaks in a scenario's machine.
 pub(super) fn speakers(scenario: &Scenario) -> Vec<String> {
     let hypervisor = scenario.chain.normal_world == NormalWorld::Hypervisor;
-    let layers = [("EL3", true), ("TEE", scenario.chain.tee), ("HYP", hypervisor), ("probe", !hypervisor)];
+    let layers = [("EL3", true), ("TEE", scenario.chain.tee.is_some()), ("HYP", hypervisor), ("probe", !hypervisor)];
     let layers = layers.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.to_owned());
     layers.chain((0..scenario.vms.len()).map(|vm| scenario.console(vm))).collect()
 }

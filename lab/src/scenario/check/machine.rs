@@ -73,7 +73,7 @@ fn chain(scenario: &Scenario) -> Result<(), Fault> {
         ) => Some(image),
         Some(Damage::CutToc | Damage::NoManifest) | None => None,
     };
-    if damaged == Some(Image::Bl32) && !chain.tee {
+    if damaged == Some(Image::Bl32) && chain.tee.is_none() {
         return fault("damage", "there is no BL32 to damage: `tee` is false");
     }
     if chain.harden_branch_predictor && chain.normal_world == NormalWorld::Probe {

@@ -119,7 +119,7 @@ fn kernel(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
 
 /// The steps in its command line: that they are some, that somebody plays them, and that there is what they need.
 fn steps(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
-    let has_tee = vm.tee && scenario.chain.tee;
+    let has_tee = vm.tee && scenario.chain.tee.is_some();
     let why = if vm.tee { "`[chain] tee` is false" } else { "`tee` is not true" };
     match vm.kernel.as_deref() {
         Some("bare-guest") => {
