@@ -174,17 +174,22 @@ pub fn vms(tree: &Fdt<'_>, machine: &Inventory, is_empty: impl Fn(Range) -> bool
 /// Our own properties of a VM's node.
 const OURS: [&str; 6] = [
     "triptych,tee",
-    "triptych,vmid",
+    "triptych,id",
     "triptych,name",
     "triptych,dtb",
     "triptych,kernel-address",
     "triptych,kernel-entry",
 ];
+/// What some of them were called before, and what they are called now.
+const RENAMED: [[&str; 2]; 1] = [["triptych,vmid", "triptych,id"]];
 
 /// A VM as its node says, and what it asks for beside that.
 fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<(VmConfig, Vec<String>), String> {
     if let Some(unknown) = node.properties().find(|p| p.name.starts_with("triptych,") && !OURS.contains(&p.name)) {
-        return Err(format!("has an unknown property {}: there are {}", unknown.name, OURS.join(", ")));
+        return Err(match RENAMED.iter().find(|[old, _]| *old == unknown.name) {
+            Some([old, new]) => format!("has a property {old}, which is called {new} now"),
+            None => format!("has an unknown property {}: there are {}", unknown.name, OURS.join(", ")),
+        });
     }
     let mut remarks = binding::of_domain(node, &OURS);
     let kib = number(node, "memory")?.ok_or("has no memory property: give its size as a 64-bit number of KiB")?;
@@ -198,7 +203,7 @@ fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<(VmConfig, Vec<String>),
         remarks.push(format!("asks for {kib} KiB of memory, and gets {}: it comes in pieces of 2048", memory / 1024));
     }
     let vcpus = number(node, "cpus")?.unwrap_or(1);
-    let id = match number(node, "triptych,vmid")? {
+    let id = match number(node, "triptych,id")? {
         None => VmId::new(next_id),
         Some(id) => u32::try_from(id).ok().and_then(VmId::from_argument),
     };
@@ -208,7 +213,7 @@ fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<(VmConfig, Vec<String>),
     let bootargs = text(kernel, "bootargs").or_else(|| text(node, "bootargs")).unwrap_or_default();
     let config = VmConfig {
         node: node.name.to_string(),
-        id: id.ok_or("has a triptych,vmid that is no VM's id: use 1 to 65535")?,
+        id: id.ok_or("has a triptych,id that no VM can have: use 1 to 65535")?,
         name: text(node, "triptych,name"),
         memory,
         vcpus: usize::try_from(vcpus)
@@ -256,7 +261,7 @@ fn check(
         return Err(format!("is one VM too many: there can be {MAX_VMS}"));
     }
     if let Some(other) = others.iter().find(|other| other.id == vm.id) {
-        return Err(format!("has the id {} of {}: give it another triptych,vmid", vm.id.get(), other.node));
+        return Err(format!("has the id {} of {}: give it another triptych,id", vm.id.get(), other.node));
     }
     if vm.bootargs.len() > MAX_BOOTARGS || vm.bootargs.contains('\0') {
         return Err(format!("has bootargs that are no command line: one string of at most {MAX_BOOTARGS} bytes"));

@@ -130,10 +130,11 @@ impl Drop for Image {
     }
 }
 
-/// By which the CPUs tell a VM's translations from others'.
-pub struct Vmid(u8);
+/// A VM's VMID, by which the CPUs tell its translations from others'. The TEE, the console and the configuration know
+/// the VM by its id ([`VmId`](shared_abi::client::VmId)), which is another number.
+pub struct OwnVmid(u8);
 
-impl Vmid {
+impl OwnVmid {
     /// One that is no other VM's.
     pub fn take() -> Option<Self> {
         let mut resources = resources().lock();
@@ -151,7 +152,7 @@ impl Vmid {
     }
 }
 
-impl Drop for Vmid {
+impl Drop for OwnVmid {
     fn drop(&mut self) {
         resources().lock().vmids &= !(1 << (self.0 - 1));
     }

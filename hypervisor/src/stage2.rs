@@ -7,7 +7,7 @@
 
 use crate::arch::mmu;
 use crate::memory::Ram;
-use crate::resources::Vmid;
+use crate::resources::OwnVmid;
 use aarch64_paging::descriptor::{PhysicalAddress, Stage2Attributes};
 use aarch64_paging::paging::{Constraints, MemoryRegion, PageTable, RootTable, Stage2, Translation};
 use alloc::alloc::dealloc;
@@ -51,7 +51,7 @@ const RAM: Stage2Attributes = Stage2Attributes::VALID
 /// The tables of a VM.
 pub struct Tables {
     root: RootTable<Stage2, Heap>,
-    vmid: Vmid,
+    vmid: OwnVmid,
 }
 
 // SAFETY: nobody writes to the tables from when they are made until they are dropped.
@@ -61,7 +61,7 @@ unsafe impl Send for Tables {}
 
 impl Tables {
     /// Tables that map `ram`, under this VMID.
-    pub fn new(ram: &Ram, vmid: Vmid) -> Self {
+    pub fn new(ram: &Ram, vmid: OwnVmid) -> Self {
         let mut root = RootTable::new(Heap, ROOT_LEVEL, Stage2);
         for extent in ram.extents() {
             let region = MemoryRegion::new(extent.ipa.0 as usize, (extent.ipa.0 + extent.size) as usize);
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn all_of_ram_and_nothing_else_is_mapped_in_blocks() {
         let ram = ram(64 << 20);
-        let vmids = [(); 7].map(|()| Vmid::take().unwrap());
+        let vmids = [(); 7].map(|()| OwnVmid::take().unwrap());
         let [.., vmid] = vmids;
         let tables = Tables::new(&ram, vmid);
         let leaves = leaves(&tables);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_aligned_gigabyte_is_one_entry() {
-        let leaves = leaves(&Tables::new(&ram(GIGABYTE + BLOCK), Vmid::take().unwrap()));
+        let leaves = leaves(&Tables::new(&ram(GIGABYTE + BLOCK), OwnVmid::take().unwrap()));
         assert_eq!(leaves.iter().filter(|leaf| leaf.2 == GIGABYTE).count(), 1);
         assert_eq!(leaves.iter().filter(|leaf| leaf.2 == BLOCK).count(), 1);
     }

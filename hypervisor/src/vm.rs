@@ -13,7 +13,7 @@ use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
 use crate::power::{End, Power};
 use crate::refill::{self, Piece};
-use crate::resources::{Image, MAX_VMS, OwnRam, Seat, Vmid};
+use crate::resources::{Image, MAX_VMS, OwnRam, OwnVmid, Seat};
 use crate::stage2::Tables;
 use crate::tee::{Mediation, Mediator, Shadow, Smc, Tee};
 use crate::trace::{self, Client};
@@ -104,7 +104,7 @@ impl Vm {
         if places.len() < config.vcpus {
             return Err(format!("asks for {} CPUs, more than the machine's have room for", config.vcpus));
         }
-        let vmid = Vmid::take().ok_or_else(|| format!("is one VM too many: there can be {MAX_VMS}"))?;
+        let vmid = OwnVmid::take().ok_or_else(|| format!("is one VM too many: there can be {MAX_VMS}"))?;
         let placement = place(&config)?;
         let tables = Tables::new(&ram, vmid);
         let (id, vcpus) = (config.id, config.vcpus);

@@ -104,8 +104,8 @@ fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
     if vm.tee {
         put(&mut domain, "triptych,tee", Vec::<u8>::new())?;
     }
-    if let Some(vmid) = vm.vmid {
-        put(&mut domain, "triptych,vmid", vmid)?;
+    if let Some(id) = vm.id {
+        put(&mut domain, "triptych,id", id)?;
     }
     if vm.dtb == Some(DtbPlace::AfterKernel) {
         put(&mut domain, "triptych,dtb", "after-kernel")?;
@@ -173,7 +173,7 @@ mod tests {
             cpus: 2,
             bootargs: "console=ttyAMA0".into(),
             tee: true,
-            vmid: Some(7),
+            id: Some(7),
             kernel_ballast: Size(0),
             kernel_module: Placement::default(),
             dtb: None,
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(of("compatible"), b"xen,domain\0");
         assert_eq!(of("memory"), (256u64 << 10).to_be_bytes());
         assert_eq!(of("cpus"), 2u32.to_be_bytes());
-        assert_eq!(of("triptych,vmid"), 7u32.to_be_bytes());
+        assert_eq!(of("triptych,id"), 7u32.to_be_bytes());
         assert_eq!(of("triptych,tee"), b"");
         let of = |name| value(&tree, "/chosen/domU1/module@70000000", name).unwrap();
         assert_eq!(of("compatible"), b"multiboot,kernel\0multiboot,module\0");

@@ -106,7 +106,7 @@ fn a_vm_has_what_its_node_says() {
             fdt.property_null("triptych,tee").unwrap();
             fdt.property_string("triptych,name", "linux").unwrap();
         });
-        vm(fdt, "domU2", [0x7800_0000, 0x1000], |fdt| fdt.property_u32("triptych,vmid", 40).unwrap());
+        vm(fdt, "domU2", [0x7800_0000, 0x1000], |fdt| fdt.property_u32("triptych,id", 40).unwrap());
     });
     let (machine, vms, skipped) = read(&blob);
     assert!(skipped.is_empty());
@@ -181,16 +181,22 @@ fn every_mistake_is_told() {
     assert!(reason([0x6000_1000, 0x1000], |_| {}).contains("overlaps the hypervisor"));
     assert!(reason(KERNEL, |fdt| fdt.property_u32("cpus", 9).unwrap()).contains("asks for 9 CPUs"));
     assert!(reason(KERNEL, |fdt| fdt.property_u32("cpus", 0).unwrap()).contains("asks for 0 CPUs"));
-    assert!(reason(KERNEL, |fdt| fdt.property_u32("triptych,vmid", 0).unwrap()).contains("no VM's id"));
-    assert!(reason(KERNEL, |fdt| fdt.property_u32("triptych,vmid", 0x1_0001).unwrap()).contains("no VM's id"));
+    assert!(reason(KERNEL, |fdt| fdt.property_u32("triptych,id", 0).unwrap()).contains("that no VM can have"));
+    assert!(reason(KERNEL, |fdt| fdt.property_u32("triptych,id", 0x1_0001).unwrap()).contains("that no VM can have"));
     assert!(reason(KERNEL, |fdt| fdt.property_null("triptych,te").unwrap()).contains("unknown property triptych,te"));
     assert!(reason(KERNEL, |fdt| fdt.property("cpus", &[1, 2, 3]).unwrap()).contains("3 bytes"));
 }
 
 #[test]
+fn a_property_that_is_renamed_says_its_new_name() {
+    let said = reason(KERNEL, |fdt| fdt.property_u32("triptych,vmid", 40).unwrap());
+    assert_eq!(said, "has a property triptych,vmid, which is called triptych,id now");
+}
+
+#[test]
 fn two_vms_cannot_have_one_id() {
     let blob = tree(|fdt| {
-        vm(fdt, "domU1", KERNEL, |fdt| fdt.property_u32("triptych,vmid", 2).unwrap());
+        vm(fdt, "domU1", KERNEL, |fdt| fdt.property_u32("triptych,id", 2).unwrap());
         vm(fdt, "domU2", [0x7800_0000, 0x1000], |_| {});
     });
     let (_, vms, skipped) = read(&blob);

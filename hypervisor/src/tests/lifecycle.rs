@@ -164,7 +164,7 @@ fn what_cannot_be_made_leaves_nothing() {
     assert_eq!(change(|_| ()), "asks for 8 CPUs, more than the machine's have room for");
     drop(taken);
     assert_eq!(free(), before);
-    let vmids: Vec<_> = std::iter::from_fn(resources::Vmid::take).collect();
+    let vmids: Vec<_> = std::iter::from_fn(resources::OwnVmid::take).collect();
     assert_eq!(change(|_| ()), "is one VM too many: there can be 64");
     drop(vmids);
     assert_eq!(free(), before);

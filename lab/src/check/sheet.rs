@@ -7,7 +7,7 @@
 use super::question::{Answer, Fault, HOLE, Question, is_hole, written};
 use super::verdict;
 use crate::judge::Verdict;
-use crate::scenario::{Error, Scenario};
+use crate::scenario::{Error, Scenario, new_name};
 use anyhow::{Context, Result};
 use std::fs;
 use std::ops::Range;
@@ -198,7 +198,11 @@ impl<'t> Reader<'t> {
         for (key, value) in given {
             let Some(asked) = asked.get(key.get_ref().as_ref()) else {
                 let claim = format!("{} stands in the exercise", place.key(key.get_ref()).path);
-                self.fault(&key.span(), &claim, format!("it does not; only what is \"{HOLE}\" is to be filled in"));
+                let evidence = match new_name(key.get_ref()).filter(|new| asked.contains_key(*new)) {
+                    Some(new) => format!("it is called `{new}` now"),
+                    None => format!("it does not; only what is \"{HOLE}\" is to be filled in"),
+                };
+                self.fault(&key.span(), &claim, evidence);
                 continue;
             };
             self.value(asked, value, &place.key(key.get_ref()))?;

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_vm_that_was_skipped_has_not_played_though_another_has_its_console() {
         let text = "name = 'x'\nsummary = ''\n\
-                    [[vm]]\nname = 'bob'\nkernel = 'probe'\nplay = 'bob'\nmemory = '32M'\nvmid = 2\n\
+                    [[vm]]\nname = 'bob'\nkernel = 'probe'\nplay = 'bob'\nmemory = '32M'\nid = 2\n\
                     [[steps.bob]]\nread = 0\nfaults = {}\n";
         let scenario = Scenario::parse(text, Path::new("x.toml")).unwrap();
         let played = |said: &[(&str, &str)]| {

@@ -265,7 +265,7 @@ fn steps_that_nobody_plays_are_a_mistake() {
 fn each_vm_plays_its_own_list() {
     let text = "name = 'a'\nsummary = 'b'\n\
                 [[vm]]\nname = 'one'\nkernel = 'probe'\nmemory = '16M'\n\
-                [[vm]]\nname = 'two'\nkernel = 'probe'\nmemory = '32M'\nvmid = 9\nplay = 'other'\n\
+                [[vm]]\nname = 'two'\nkernel = 'probe'\nmemory = '32M'\nid = 9\nplay = 'other'\n\
                 [[step]]\nwait-ms = 1\n[[steps.other]]\nread = 'RAM_END - 8'\n";
     let scenario = Scenario::parse(text, Path::new("a.toml")).unwrap();
     assert!(scenario.script.is_none());

@@ -55,7 +55,7 @@ impl Kept {
     /// Of a run that has just ended.
     pub fn of(scenario: &Scenario, cpu: &str, tee: &str, versions: Vec<(String, String)>, outcome: &Outcome) -> Self {
         let vm = |(index, vm): (usize, &crate::scenario::Vm)| KeptVm {
-            id: vm.vmid.and_then(|id| u16::try_from(id).ok()).unwrap_or(index as u16 + 1),
+            id: vm.id.and_then(|id| u16::try_from(id).ok()).unwrap_or(index as u16 + 1),
             name: vm.name.clone(),
             kernel: vm.kernel.clone().unwrap_or_default(),
         };

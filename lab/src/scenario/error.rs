@@ -18,12 +18,11 @@ impl Error {
     /// What the TOML reader found.
     pub(crate) fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message().trim().to_owned();
-        Self {
-            file: file.to_path_buf(),
-            line: error.span().map(|span| line_of(text, span)),
-            nearest: nearest_of(&message),
-            message,
-        }
+        let (message, nearest) = match renamed_of(&message) {
+            Some(message) => (message, None),
+            None => (message.clone(), nearest_of(&message)),
+        };
+        Self { file: file.to_path_buf(), line: error.span().map(|span| line_of(text, span)), nearest, message }
     }
 }
 
@@ -86,6 +85,22 @@ impl Fault {
 /// The line, from 1, in which a span starts.
 fn line_of(text: &str, span: Range<usize>) -> usize {
     text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// Keys that had another name once: that, and what they are called now.
+const RENAMED: [(&str, &str); 1] = [("vmid", "id")];
+
+/// What a key is called now that had this name once.
+pub(crate) fn new_name(key: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
+}
+
+/// What to say instead of serde's ``unknown field `a`, expected one of `b`, `c` ``, if one of these was called so once.
+fn renamed_of(message: &str) -> Option<String> {
+    let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
+    let given = quoted.next()?;
+    let new = new_name(given)?;
+    quoted.any(|known| known == new).then(|| format!("`{given}` is called `{new}` now"))
 }
 
 /// serde says ``unknown field `a`, expected one of `b`, `c` ``: which of them is the likeliest.

@@ -9,7 +9,7 @@ mod implied;
 mod layer;
 
 pub use error::Error;
-pub(crate) use error::{Fault, distance};
+pub(crate) use error::{Fault, distance, new_name};
 pub use layer::Owner;
 
 use crate::models;
@@ -239,8 +239,8 @@ pub struct Vm {
     /// Whether it gets the TEE.
     #[serde(default)]
     pub tee: bool,
-    /// Its number; else its place in the order, from 1.
-    pub vmid: Option<u32>,
+    /// Its id, which the TEE knows it by and its console is named after; else its place in the order, from 1.
+    pub id: Option<u32>,
     /// So many zeroes make its kernel larger.
     #[serde(default)]
     pub kernel_ballast: Size,
@@ -450,7 +450,7 @@ impl Scenario {
 
     /// The console prefix of the VM with this index.
     pub fn console(&self, index: usize) -> String {
-        let number = self.vms.get(index).and_then(|vm| vm.vmid).unwrap_or(index as u32 + 1);
+        let number = self.vms.get(index).and_then(|vm| vm.id).unwrap_or(index as u32 + 1);
         format!("vm{number}")
     }
 }

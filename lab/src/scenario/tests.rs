@@ -79,6 +79,15 @@ fn an_unknown_key_is_named_with_file_line_and_the_nearest_one() {
 }
 
 #[test]
+fn a_key_that_is_renamed_says_its_new_name() {
+    let said = complaint("memory = '16M'", "memory = '16M'\nvmid = 7");
+    assert_eq!(said, "scenarios/two.toml:18: `vmid` is called `id` now");
+    // Elsewhere it was never a key.
+    let said = complaint("[machine]", "[machine]\nvmid = 7");
+    assert!(said.starts_with("scenarios/two.toml:5: unknown field `vmid`"), "{said}");
+}
+
+#[test]
 fn every_table_refuses_unknown_keys() {
     for (old, new, line, nearest) in [
         ("summary", "sumary", 2, "summary"),

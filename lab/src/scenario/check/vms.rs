@@ -42,8 +42,8 @@ fn itself(vm: &Vm) -> Result<(), Mistake> {
     if !(1..=MAX_VCPUS as u32).contains(&vm.cpus) {
         return mistake("cpus", format!("{} CPUs; a VM has 1 to {MAX_VCPUS}", vm.cpus));
     }
-    if let Some(id) = vm.vmid.filter(|id| !(1..=0xFFFF).contains(id)) {
-        return mistake("vmid", format!("{id}; a VM's number is 1 to 65535"));
+    if let Some(id) = vm.id.filter(|id| !(1..=0xFFFF).contains(id)) {
+        return mistake("id", format!("{id}; a VM's id is 1 to 65535"));
     }
     if vm.bootargs.len() > MAX_BOOTARGS {
         let length = vm.bootargs.len();
@@ -170,8 +170,8 @@ fn among_others(index: usize, scenario: &Scenario) -> Result<(), Mistake> {
     }
     if let Some(other) = (0..index).find(|other| scenario.console(*other) == scenario.console(index)) {
         let (console, name) = (scenario.console(index), &before[other].name);
-        let key = if vm.vmid.is_some() { "vmid" } else { "name" };
-        return mistake(key, format!("it is {console}, and so is `{name}`: give one of them another `vmid`"));
+        let key = if vm.id.is_some() { "id" } else { "name" };
+        return mistake(key, format!("it is {console}, and so is `{name}`: give one of them another `id`"));
     }
     let memory: u64 = scenario.vms[..=index].iter().map(|vm| vm.memory.0).sum();
     let machine = scenario.machine.memory;
