@@ -23,7 +23,7 @@ pub struct Start {
 
 /// A vCPU's power state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Power {
+enum PowerState {
     Off,
     OnPending(Start),
     On,
@@ -120,37 +120,38 @@ fn serve(
 
 /// The power states of a VM's vCPUs.
 pub struct Psci {
-    power: Vec<Power, MAX_VCPUS>,
+    power: Vec<PowerState, MAX_VCPUS>,
 }
 
 impl Psci {
     /// The first vCPU is about to start, the others are off.
     pub fn new(vcpus: usize, first: Start) -> Self {
-        let states = (0..vcpus.min(MAX_VCPUS)).map(|vcpu| if vcpu == 0 { Power::OnPending(first) } else { Power::Off });
+        let states = (0..vcpus.min(MAX_VCPUS))
+            .map(|vcpu| if vcpu == 0 { PowerState::OnPending(first) } else { PowerState::Off });
         Self { power: states.collect() }
     }
 
     /// A vCPU's CPU asks where it is to start, which turns it on.
     pub fn take_start(&mut self, vcpu: usize) -> Option<Start> {
         let power = self.power.get_mut(vcpu)?;
-        let Power::OnPending(start) = *power else { return None };
-        *power = Power::On;
+        let PowerState::OnPending(start) = *power else { return None };
+        *power = PowerState::On;
         Some(start)
     }
 
     /// Switches a vCPU off. Whether none is left.
     pub fn switch_off(&mut self, vcpu: usize) -> bool {
         if let Some(power) = self.power.get_mut(vcpu) {
-            *power = Power::Off;
+            *power = PowerState::Off;
         }
-        self.power.iter().all(|power| *power == Power::Off)
+        self.power.iter().all(|power| *power == PowerState::Off)
     }
 
     /// Forgets the vCPUs that have not started yet: the VM ends.
     pub fn cancel_starts(&mut self) {
         for power in &mut self.power {
-            if matches!(power, Power::OnPending(_)) {
-                *power = Power::Off;
+            if matches!(power, PowerState::OnPending(_)) {
+                *power = PowerState::Off;
             }
         }
     }
@@ -172,10 +173,10 @@ impl Psci {
             return Err(ErrorCode::InvalidAddress);
         }
         match self.power[vcpu] {
-            Power::On => Err(ErrorCode::AlreadyOn),
-            Power::OnPending(_) => Err(ErrorCode::OnPending),
-            Power::Off => {
-                self.power[vcpu] = Power::OnPending(start);
+            PowerState::On => Err(ErrorCode::AlreadyOn),
+            PowerState::OnPending(_) => Err(ErrorCode::OnPending),
+            PowerState::Off => {
+                self.power[vcpu] = PowerState::OnPending(start);
                 Ok(Outcome::Started(vcpu))
             }
         }
@@ -188,9 +189,9 @@ impl Psci {
         }
         let vcpu = self.vcpu(target).ok_or(ErrorCode::InvalidParameters)?;
         Ok(match self.power[vcpu] {
-            Power::On => AffinityInfo::On,
-            Power::OnPending(_) => AffinityInfo::OnPending,
-            Power::Off => AffinityInfo::Off,
+            PowerState::On => AffinityInfo::On,
+            PowerState::OnPending(_) => AffinityInfo::OnPending,
+            PowerState::Off => AffinityInfo::Off,
         })
     }
 

@@ -211,12 +211,12 @@ pub const fn to_halves(value: u64) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smccc::Owner;
+    use crate::smccc::OwningEntity;
 
     #[test]
     fn every_call_belongs_to_the_trusted_os_and_is_smc32() {
         for (id, name) in NAMES {
-            assert_eq!(id.owner(), Owner::TrustedOs, "{name}");
+            assert_eq!(id.owner(), OwningEntity::TrustedOs, "{name}");
             assert!(!id.is_64(), "{name}");
         }
     }

@@ -10,7 +10,7 @@ pub struct FunctionId(pub u32);
 
 /// Who answers a call: bits 29:24 of its function id (SMCCC 1.4 §6, table 6-2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum OwningEntity {
     /// Arm architecture calls.
     Arch,
     /// CPU service calls.
@@ -47,19 +47,19 @@ impl FunctionId {
     }
 
     /// The owning entity, bits 29:24.
-    pub const fn owner(self) -> Owner {
+    pub const fn owner(self) -> OwningEntity {
         match (self.0 >> 24) & 0x3F {
-            0 => Owner::Arch,
-            1 => Owner::Cpu,
-            2 => Owner::Sip,
-            3 => Owner::Oem,
-            4 => Owner::Standard,
-            5 => Owner::StandardHypervisor,
-            6 => Owner::VendorHypervisor,
-            7 => Owner::VendorMonitor,
-            48..=49 => Owner::TrustedApp,
-            50..=63 => Owner::TrustedOs,
-            _ => Owner::Reserved,
+            0 => OwningEntity::Arch,
+            1 => OwningEntity::Cpu,
+            2 => OwningEntity::Sip,
+            3 => OwningEntity::Oem,
+            4 => OwningEntity::Standard,
+            5 => OwningEntity::StandardHypervisor,
+            6 => OwningEntity::VendorHypervisor,
+            7 => OwningEntity::VendorMonitor,
+            48..=49 => OwningEntity::TrustedApp,
+            50..=63 => OwningEntity::TrustedOs,
+            _ => OwningEntity::Reserved,
         }
     }
 
@@ -228,16 +228,16 @@ mod tests {
     fn the_fields_of_an_id_are_where_the_convention_puts_them() {
         let created = crate::optee_smc::OPTEE_SMC_VM_CREATED;
         assert!(created.is_fast() && !created.is_64());
-        assert_eq!(created.owner(), Owner::TrustedOs);
+        assert_eq!(created.owner(), OwningEntity::TrustedOs);
         assert_eq!(created.number(), 13);
         assert!(!crate::optee_smc::OPTEE_SMC_CALL_WITH_ARG.is_fast());
-        assert_eq!(crate::psci::PSCI_CPU_ON_64.owner(), Owner::Standard);
+        assert_eq!(crate::psci::PSCI_CPU_ON_64.owner(), OwningEntity::Standard);
         assert!(crate::psci::PSCI_CPU_ON_64.is_64());
-        assert_eq!(SMCCC_ARCH_WORKAROUND_1.owner(), Owner::Arch);
-        assert_eq!(FunctionId(0x8800_0000).owner(), Owner::Reserved);
+        assert_eq!(SMCCC_ARCH_WORKAROUND_1.owner(), OwningEntity::Arch);
+        assert_eq!(FunctionId(0x8800_0000).owner(), OwningEntity::Reserved);
         for owner in 0..64 {
             for id in [FunctionId(owner << 24), FunctionId(0xC0FF_FFFF | owner << 24)] {
-                assert_eq!(id.is_of_trusted_os(), id.owner() == Owner::TrustedOs, "{id}");
+                assert_eq!(id.is_of_trusted_os(), id.owner() == OwningEntity::TrustedOs, "{id}");
             }
         }
     }

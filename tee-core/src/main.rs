@@ -24,15 +24,15 @@ mod boot {
     use tee_core::arch::aarch64::{boot, cpu};
     use tee_core::entry::monitor::TEE;
     use tee_core::memory::ns_ram::AllegedRam;
-    use tee_core::nexus::{device_tree, pristine};
+    use tee_core::nexus::{pristine, tree};
     use tee_core::partition::layout::GUARANTEED;
     use tee_core::platform::{self, console, recorder};
     use tee_core::trace;
 
     /// Boots the TEE on the first CPU. Returns the address of the vector table.
     #[unsafe(no_mangle)]
-    extern "C" fn tee_main(memory: u64, device_tree: u64) -> u64 {
-        let mut map = NexusMap::new(console::UART, device_tree);
+    extern "C" fn tee_main(memory: u64, dtb: u64) -> u64 {
+        let mut map = NexusMap::new(console::UART, dtb);
         // SAFETY: this is the boot CPU, and the MMU is off.
         unsafe { TEE.prepare() };
         // SAFETY: the map covers image, UART and device tree, each at its own address; this is the boot CPU.
@@ -44,9 +44,9 @@ mod boot {
         let mut shared = AllegedRam::new();
         // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody else looks at it: the
         // normal world does not run yet.
-        let tree = unsafe { read_device_tree(device_tree) };
-        for range in tree.map(device_tree::ns_ram).iter().flat_map(AllegedRam::ranges) {
-            if map.add_ns_ram(*range, device_tree) && shared.add(*range).is_ok() {
+        let tree = unsafe { read_tree(dtb) };
+        for range in tree.map(tree::ns_ram).iter().flat_map(AllegedRam::ranges) {
+            if map.add_ns_ram(*range, dtb) && shared.add(*range).is_ok() {
                 log::info!("non-secure RAM {:#x}..{:#x}", range.base, range.end());
             }
         }
@@ -54,7 +54,7 @@ mod boot {
             log::warn!("no non-secure RAM is known: no shared memory");
         }
         if trace::ON {
-            let way = tree.map_or(Way::Nowhere, |tree| device_tree::trace(tree, shared.ranges()));
+            let way = tree.map_or(Way::Nowhere, |tree| tree::trace(tree, shared.ranges()));
             // SAFETY: it asks for rings only in RAM that has just been mapped, where the tree reserves their memory.
             unsafe { recorder::choose(way) };
             recorder::begin();
@@ -85,7 +85,7 @@ mod boot {
     /// # Safety
     ///
     /// The tree is there, mapped, and nobody else reads or changes it for now.
-    unsafe fn read_device_tree(address: u64) -> Option<Checked<'static>> {
+    unsafe fn read_tree(address: u64) -> Option<Checked<'static>> {
         if address == 0 {
             log::warn!("there is no device tree");
             return None;

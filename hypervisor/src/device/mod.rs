@@ -4,8 +4,8 @@
 //! A device is a file that says all there is to say of it ([`Device`]), and a line of the table at the end of this one.
 //! From the table come the dispatch of accesses, the guest's device tree, reset, and what is done when a time has come.
 //!
-//! Whoever does something with a device has its lock ([`Slot::with`]). Its line goes to the interrupt controller before
-//! the lock is given back, so that lines change in the order in which the device did; what takes long is done
+//! Whoever does something with a device has its lock ([`Wired::with`]). Its line goes to the interrupt controller
+//! before the lock is given back, so that lines change in the order in which the device did; what takes long is done
 //! afterwards ([`Effect`]).
 #![forbid(unsafe_code)]
 
@@ -101,28 +101,28 @@ fn describe<D: Device>(tree: &mut FdtWriter) -> Result<(), Error> {
 }
 
 /// A device in its place: its lock, and its line as it was left last.
-pub struct Slot<D>(Lock<Wired<D>, { lock::DEVICES }>);
+pub struct Wired<D>(Lock<DeviceAndLine<D>, { lock::DEVICES }>);
 
-struct Wired<D> {
+struct DeviceAndLine<D> {
     device: D,
     up: bool,
 }
 
-impl<D: Device> Slot<D> {
+impl<D: Device> Wired<D> {
     fn new(vm: VmId) -> Self {
-        Self(Lock::new(Wired { device: D::new(vm), up: false }))
+        Self(Lock::new(DeviceAndLine { device: D::new(vm), up: false }))
     }
 
     /// Does something with the device. The vCPUs that have to look at the interrupt controller then.
     #[inline(always)]
     pub fn with<T>(&self, vgic: &Vgic, f: impl FnOnce(&mut D) -> T) -> (T, VcpuMask) {
-        let mut wired = self.0.lock();
-        let result = f(&mut wired.device);
-        let up = wired.device.line();
-        if up == wired.up {
+        let mut guarded = self.0.lock();
+        let result = f(&mut guarded.device);
+        let up = guarded.device.line();
+        if up == guarded.up {
             return (result, 0);
         }
-        wired.up = up;
+        guarded.up = up;
         (result, vgic.set_line(32 + D::SPI, up))
     }
 
@@ -137,7 +137,7 @@ impl<D: Device> Slot<D> {
     }
 }
 
-impl<D: Device> Wired<D> {
+impl<D: Device> DeviceAndLine<D> {
     fn reset(&mut self) {
         self.device.reset();
         self.up = false;
@@ -149,14 +149,14 @@ macro_rules! devices {
         /// The devices of a VM.
         pub struct Devices {
             $(#[$first_doc])*
-            pub $first: Slot<$first_device>,
-            $($(#[$doc])* pub $name: Slot<$device>,)*
+            pub $first: Wired<$first_device>,
+            $($(#[$doc])* pub $name: Wired<$device>,)*
         }
 
         impl Devices {
             /// All out of reset.
             pub fn new(vm: VmId) -> Self {
-                Self { $first: Slot::new(vm), $($name: Slot::new(vm),)* }
+                Self { $first: Wired::new(vm), $($name: Wired::new(vm),)* }
             }
 
             /// Resets them and the interrupt controller, which no line as it was before reaches then.

@@ -12,7 +12,8 @@ use crate::vcpu::Vcpu;
 use crate::vpsci::{self, Outcome};
 use crate::wake;
 use shared_abi::smccc::{
-    self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_VERSION, SUCCESS, in_x0,
+    self, FunctionId, NOT_SUPPORTED, OwningEntity, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_VERSION,
+    SUCCESS, in_x0,
 };
 use shared_abi::trace::{Event, Refusal};
 
@@ -27,12 +28,12 @@ pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
         return Next::Resume;
     }
     match function.owner() {
-        Owner::Standard if is_psci(function) => psci(vcpu, function),
-        Owner::TrustedApp | Owner::TrustedOs => {
+        OwningEntity::Standard if is_psci(function) => psci(vcpu, function),
+        OwningEntity::TrustedApp | OwningEntity::TrustedOs => {
             trusted_os(vcpu);
             Next::Resume
         }
-        Owner::Arch => {
+        OwningEntity::Arch => {
             let code = arch(function, vcpu.frame.x[1]);
             if ON && code == NOT_SUPPORTED && function != SMCCC_ARCH_FEATURES {
                 unknown(vcpu, function);

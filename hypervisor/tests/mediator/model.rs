@@ -50,7 +50,7 @@ pub struct Call {
     pub room: u64,
     pub params: u64,
     pub behind: bool,
-    pub effect: Effect,
+    pub effect: BufferChange,
     /// Pages of lists that it holds: for its parameters, and for its last answer to SHM_ALLOC.
     pub lists: u64,
     pub answer_lists: u64,
@@ -58,7 +58,7 @@ pub struct Call {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum BufferChange {
     None,
     Register(u64),
     Unregister(u64),
@@ -109,8 +109,8 @@ impl Model {
     /// Whether a call is under way that registers this cookie, or ends that.
     fn is_changing(&self, cookie: u64) -> bool {
         let changes = |call: &Call| match call.effect {
-            Effect::None => false,
-            Effect::Register(its) | Effect::Unregister(its) | Effect::Reclaim(its) => its == cookie,
+            BufferChange::None => false,
+            BufferChange::Register(its) | BufferChange::Unregister(its) | BufferChange::Reclaim(its) => its == cookie,
         };
         self.calls.iter().any(changes)
     }
@@ -184,7 +184,7 @@ impl Model {
             room,
             params,
             behind,
-            effect: Effect::None,
+            effect: BufferChange::None,
             lists: 0,
             answer_lists: 0,
             reclaimed,
@@ -234,7 +234,7 @@ impl Model {
                             earlier: false,
                         };
                         self.add(shm_ref, buffer, call.reclaimed)?;
-                        call.effect = Effect::Register(shm_ref);
+                        call.effect = BufferChange::Register(shm_ref);
                     }
                     let shown = MsgParam { attr: param.attr | 1 << 9, ..param };
                     all.push(Translated::List(shown, pages));
@@ -244,7 +244,7 @@ impl Model {
                     if self.is_changing(shm_ref) {
                         return Err(Refused::Result(TeeResult::BUSY));
                     }
-                    call.effect = Effect::Unregister(shm_ref);
+                    call.effect = BufferChange::Unregister(shm_ref);
                 }
                 Param::Rmem { offs, size, shm_ref, .. } => {
                     let inside = |buffer: &mut Buffer| offs.checked_add(size).is_some_and(|end| end <= buffer.size);
@@ -256,7 +256,7 @@ impl Model {
             }
             all.push(Translated::As(param));
         }
-        if about_memory && call.effect == Effect::None { Err(bad) } else { Ok(all) }
+        if about_memory && call.effect == BufferChange::None { Err(bad) } else { Ok(all) }
     }
 
     /// Adds a buffer, if there is room.

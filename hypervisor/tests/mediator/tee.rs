@@ -50,7 +50,7 @@ impl Conduit for Question<'_> {
         if function.is_fast() {
             return self.fast(function, x);
         }
-        let next = std::mem::replace(&mut self.next, Next::Open);
+        let next = std::mem::replace(&mut self.next, Forecast::Open);
         if function == OPTEE_SMC_CALL_RETURN_FROM_RPC { self.resumed(x, next) } else { self.begun(x, next) }
         let depth = world.depth.get();
         if depth < DEEPEST {
@@ -68,10 +68,10 @@ impl Conduit for Question<'_> {
 impl Question<'_> {
     fn fast(&mut self, function: FunctionId, x: [u64; 8]) -> [u64; 4] {
         let world = self.world;
-        assert!(matches!(self.next, Next::Resume(expected) if expected == x), "{:?}, but {x:x?}", self.next);
+        assert!(matches!(self.next, Forecast::Resume(expected) if expected == x), "{:?}, but {x:x?}", self.next);
         let answer = [0, world.below(8), world.below(4), 0];
         let rpc_args = world.model.borrow().rpc_args;
-        self.next = Next::Guest(match function {
+        self.next = Forecast::Guest(match function {
             OPTEE_SMC_EXCHANGE_CAPABILITIES => {
                 world.model.borrow_mut().buffers.values_mut().for_each(|buffer| buffer.earlier = true);
                 let (caps, params) = if rpc_args { (0x56, 4) } else { (0x16, 0) };
@@ -81,7 +81,7 @@ impl Question<'_> {
                 // Not one in which a message waits for its answer.
                 let cookie = answer[1] << 32 | answer[2];
                 if world.is_awaited(cookie) {
-                    self.next = Next::Guest([7, 0, 0, 0]);
+                    self.next = Forecast::Guest([7, 0, 0, 0]);
                     return [7, 1, 2, 3];
                 }
                 world.rpc_memories.borrow_mut().retain(|memory| memory.cookie != cookie);
@@ -93,7 +93,7 @@ impl Question<'_> {
     }
 
     /// A new question: the message is one that the TEE may see, and what was expected.
-    fn begun(&mut self, x: [u64; 8], next: Next) {
+    fn begun(&mut self, x: [u64; 8], next: Forecast) {
         let world = self.world;
         let behind = FunctionId(x[0] as u32) == OPTEE_SMC_CALL_WITH_RPC_ARG;
         assert!(behind || FunctionId(x[0] as u32) == OPTEE_SMC_CALL_WITH_ARG);
@@ -114,7 +114,7 @@ impl Question<'_> {
         });
         let reclaims = header.cmd == Cmd::UNREGISTER_SHM.0 && self.cmd == Cmd::REGISTER_SHM.0;
         match next {
-            Next::Exactly(Expected::Message { header: expected, params: translated, behind: expected_behind }) => {
+            Forecast::Exactly(Expected::Message { header: expected, params: translated, behind: expected_behind }) => {
                 assert_eq!((header, behind), (expected, expected_behind));
                 assert_eq!(params.len(), translated.len());
                 for ((param, list), expected) in params.iter().zip(&lists).zip(translated) {
@@ -128,11 +128,11 @@ impl Question<'_> {
                     }
                 }
             }
-            Next::Exactly(Expected::Reclaim) => {
+            Forecast::Exactly(Expected::Reclaim) => {
                 assert_eq!(header.cmd, Cmd::UNREGISTER_SHM.0);
                 self.reclaims(params[0].c);
             }
-            Next::Open => {
+            Forecast::Open => {
                 let mut model = world.model.borrow_mut();
                 if !model.calls.iter().any(|call| call.id == self.id) {
                     // What reached the TEE is what counts.
@@ -143,7 +143,7 @@ impl Question<'_> {
                         room: 0,
                         params: params.len() as u64,
                         behind,
-                        effect: Effect::None,
+                        effect: BufferChange::None,
                         lists: lists.iter().flatten().map(|pages| (pages.len() as u64).div_ceil(511)).sum(),
                         answer_lists: 0,
                         // It has been tried, if this is the guest's question once more.
@@ -155,10 +155,10 @@ impl Question<'_> {
                         let (offset, size) = (params[0].a % PAGE_SIZE, params[0].b);
                         let buffer = Buffer { known: Known::Registering, offset, size, pages, earlier: false };
                         assert!(model.buffers.insert(params[0].c, buffer).is_none(), "a cookie twice");
-                        model.call(self.id).effect = Effect::Register(params[0].c);
+                        model.call(self.id).effect = BufferChange::Register(params[0].c);
                     }
                     if header.cmd == Cmd::UNREGISTER_SHM.0 && !reclaims {
-                        model.call(self.id).effect = Effect::Unregister(params[0].c);
+                        model.call(self.id).effect = BufferChange::Unregister(params[0].c);
                     }
                     for param in &params {
                         if let Ok(Param::Rmem { shm_ref, .. }) = Param::parse(param)
@@ -185,7 +185,7 @@ impl Question<'_> {
         let mut model = self.world.model.borrow_mut();
         model.leaves(cookie);
         let call = model.call(self.id);
-        (call.effect, call.lists, call.reclaimed) = (Effect::Reclaim(cookie), 0, true);
+        (call.effect, call.lists, call.reclaimed) = (BufferChange::Reclaim(cookie), 0, true);
     }
 
     /// A parameter that the TEE sees: its pages, if it has some.
@@ -210,9 +210,9 @@ impl Question<'_> {
         }
     }
 
-    fn resumed(&mut self, x: [u64; 8], next: Next) {
+    fn resumed(&mut self, x: [u64; 8], next: Forecast) {
         let world = self.world;
-        let Next::Resume(expected) = next else { panic!("{next:?}, but {x:x?}") };
+        let Forecast::Resume(expected) = next else { panic!("{next:?}, but {x:x?}") };
         if expected[1] == u64::MAX {
             // Memory for RPC messages: a page of the shadow's that nobody else has.
             let pa = x[1] << 32 | x[2];
@@ -241,7 +241,7 @@ impl Question<'_> {
                 let size = world.of(&[160, 64, 32, 16, 0, 4096, 4097, 100]);
                 ([Rpc::Alloc.x0(), size, 0], [Rpc::Alloc.x0(), size, 0], Waiting::Memory(size))
             }),
-            12 if !matches!(effect, Effect::Reclaim(_)) => {
+            12 if !matches!(effect, BufferChange::Reclaim(_)) => {
                 let id = self.id;
                 let cookie = world.cookie();
                 if world.is_awaited(cookie) {
@@ -257,7 +257,7 @@ impl Question<'_> {
                 })
             }
             13 => self.suspend(|_| ([0xFFFF_0009, 5, 6], [0xFFFF_0009, 0, 0], Waiting::Resumption([0, 0]))),
-            14 | 15 if !matches!(effect, Effect::Reclaim(_)) => self.ask_the_guest(),
+            14 | 15 if !matches!(effect, BufferChange::Reclaim(_)) => self.ask_the_guest(),
             7 => self.over(world.of(&[1, 2, 4, 5, 6, 7]), TeeResult::GENERIC),
             _ => {
                 let result = match world.below(8) {
@@ -278,7 +278,7 @@ impl Question<'_> {
         world.threads.borrow_mut().insert(thread);
         world.model.borrow_mut().call(self.id).thread = Some(thread);
         world.wait(self.id, waiting);
-        self.next = Next::Guest([shown[0], shown[1], shown[2], thread.into()]);
+        self.next = Forecast::Guest([shown[0], shown[1], shown[2], thread.into()]);
         [x[0], x[1], x[2], thread.into()]
     }
 
@@ -363,7 +363,7 @@ impl Question<'_> {
         let params: Vec<MsgParam> = (0..call.params).map(|n| transmute!(world.read(pa + 32 + 32 * n))).collect();
         let output = |param: &MsgParam| MsgParam { a: param.a ^ 5, b: world.below(64), ..*param };
         let outputs: Vec<MsgParam> = params.iter().map(output).collect();
-        let plain = !matches!(call.effect, Effect::Register(_) | Effect::Reclaim(_));
+        let plain = !matches!(call.effect, BufferChange::Register(_) | BufferChange::Reclaim(_));
         if plain {
             outputs.iter().enumerate().for_each(|(n, param)| {
                 if !matches!(Param::parse(param), Ok(Param::Tmem { .. } | Param::Rmem { .. })) || world.below(2) == 0 {
@@ -378,22 +378,22 @@ impl Question<'_> {
         let mut model = world.model.borrow_mut();
         let mut registered = world.registered.borrow_mut();
         self.next = match call.effect {
-            Effect::Register(cookie) if ok => {
+            BufferChange::Register(cookie) if ok => {
                 registered.insert(cookie);
                 model.buffers.get_mut(&cookie).expect("it is registering").known = Known::Registered;
-                Next::Guest([code, 0, 0, 0])
+                Forecast::Guest([code, 0, 0, 0])
             }
-            Effect::Register(cookie) => {
+            BufferChange::Register(cookie) => {
                 model.buffers.remove(&cookie);
                 if code == 0 && result == TeeResult::OUT_OF_MEMORY && !call.reclaimed && model.has_earlier() {
                     model.call(self.id).lists = 0;
                     drop((model, registered));
-                    self.next = Next::Exactly(Expected::Reclaim);
+                    self.next = Forecast::Exactly(Expected::Reclaim);
                     return [code, 0, 0, 0];
                 }
-                Next::Guest([code, 0, 0, 0])
+                Forecast::Guest([code, 0, 0, 0])
             }
-            Effect::Unregister(cookie) => {
+            BufferChange::Unregister(cookie) => {
                 let known = model.buffers.get(&cookie).map(|buffer| buffer.known);
                 if ok {
                     registered.remove(&cookie);
@@ -401,9 +401,9 @@ impl Question<'_> {
                         model.buffers.remove(&cookie);
                     }
                 }
-                Next::Guest([code, 0, 0, 0])
+                Forecast::Guest([code, 0, 0, 0])
             }
-            Effect::Reclaim(cookie) => {
+            BufferChange::Reclaim(cookie) => {
                 let left = model.buffers.get_mut(&cookie).filter(|buffer| buffer.known == Known::Leaving);
                 match left {
                     Some(_) if ok => {
@@ -417,17 +417,17 @@ impl Question<'_> {
                     None => {}
                 }
                 if code != 0 {
-                    Next::Guest([code, 0, 0, 0])
+                    Forecast::Guest([code, 0, 0, 0])
                 } else if model.has_earlier() {
                     drop((model, registered));
-                    self.next = Next::Exactly(Expected::Reclaim);
+                    self.next = Forecast::Exactly(Expected::Reclaim);
                     return [0; 4];
                 } else if call.message == 0 {
                     // Its message was changed while it was read: what comes of it now nobody can say.
                     model.end(self.id);
                     drop((model, registered));
                     // Nothing is reclaimed for it once more.
-                    (self.next, self.cmd) = (Next::Open, 0);
+                    (self.next, self.cmd) = (Forecast::Open, 0);
                     return [0; 4];
                 } else {
                     // The guest's own question, once more.
@@ -436,11 +436,11 @@ impl Question<'_> {
                     let (expected, again) = model.begin(found, &world.ram, self.id, true);
                     model.calls.extend(again);
                     drop((model, registered));
-                    self.next = Next::Exactly(expected);
+                    self.next = Forecast::Exactly(expected);
                     return [0; 4];
                 }
             }
-            Effect::None => Next::Guest([code, 0, 0, 0]),
+            BufferChange::None => Forecast::Guest([code, 0, 0, 0]),
         };
         model.end(self.id);
         [code, 0, 0, 0]

@@ -55,7 +55,7 @@ struct RpcMemory {
 
 /// What the mediator is about to say, to the TEE or to the guest.
 #[derive(Debug)]
-enum Next {
+enum Forecast {
     /// Nobody can say: the guest changed memory while it was looked at.
     Open,
     Exactly(Expected),
@@ -92,7 +92,7 @@ thread_local! {
 struct Question<'w> {
     world: &'w World,
     id: u64,
-    next: Next,
+    next: Forecast,
     cmd: u32,
     /// What the guest is to find at an address, when it is answered.
     results: Option<(u64, Vec<[u64; 4]>)>,
@@ -268,11 +268,11 @@ impl World {
         let regs = [u64::from(function.0), at >> 32, at & 0xFFFF_FFFF, offset, 5, 6, 7, self.below(4)];
         let cmd = if Memory::holds(at & !7, 8) { self.ram.get(at & !7) as u32 } else { 0 };
         if function != OPTEE_SMC_CALL_WITH_ARG && !self.model.borrow().rpc_args {
-            return self.ask(regs, 0, cmd, Next::Guest([u64::MAX, 0, 0, 0]));
+            return self.ask(regs, 0, cmd, Forecast::Guest([u64::MAX, 0, 0, 0]));
         }
         let id = self.calls.get() + 1;
         let race = function != OPTEE_SMC_CALL_WITH_REGD_ARG && at.is_multiple_of(PAGE_SIZE) && self.race(at);
-        let next = if race { Next::Open } else { self.expect(&regs, id) };
+        let next = if race { Forecast::Open } else { self.expect(&regs, id) };
         self.ask(regs, id, cmd, next);
     }
 
@@ -292,23 +292,23 @@ impl World {
         true
     }
 
-    fn expect(&self, regs: &[u64; 8], id: u64) -> Next {
+    fn expect(&self, regs: &[u64; 8], id: u64) -> Forecast {
         let (expected, call) = self.model.borrow_mut().start(regs, &self.ram, id, false);
         self.model.borrow_mut().calls.extend(call);
-        Next::Exactly(expected)
+        Forecast::Exactly(expected)
     }
 
     /// Asks, and holds the answer against what is expected.
-    fn ask(&self, mut regs: [u64; 8], id: u64, cmd: u32, next: Next) {
+    fn ask(&self, mut regs: [u64; 8], id: u64, cmd: u32, next: Forecast) {
         self.calls.set(self.calls.get() + 1);
         let calls = self.calls.get();
         self.disturbed.set(false);
         let before = regs;
         let mut question = Question { world: self, id, next, cmd, results: None };
-        let ram =
-            (self.calls.get().is_multiple_of(16) && !matches!(question.next, Next::Open)).then(|| self.ram.snapshot());
+        let ram = (self.calls.get().is_multiple_of(16) && !matches!(question.next, Forecast::Open))
+            .then(|| self.ram.snapshot());
         let mut messages = self.messages();
-        if let Next::Exactly(Expected::Result(_, at)) = question.next {
+        if let Forecast::Exactly(Expected::Result(_, at)) = question.next {
             messages.push(at);
         }
         let vm = self.vm.borrow();
@@ -332,14 +332,14 @@ impl World {
             assert_eq!(there, blocks, "at {at:#x}");
         }
         match question.next {
-            Next::Guest(expected) => assert_eq!(answer, expected),
-            Next::Exactly(Expected::Code(code)) => assert_eq!(answer, [code as u64, 0, 0, 0]),
-            Next::Exactly(Expected::Result(result, at)) => {
+            Forecast::Guest(expected) => assert_eq!(answer, expected),
+            Forecast::Exactly(Expected::Code(code)) => assert_eq!(answer, [code as u64, 0, 0, 0]),
+            Forecast::Exactly(Expected::Result(result, at)) => {
                 assert_eq!(answer, [0; 4]);
                 let header: MsgHeader = transmute!(self.ram.block(at));
                 assert_eq!((header.ret, header.ret_origin), (result.0, 2));
             }
-            Next::Open => assert!(answer[0] < 8, "{answer:x?}"),
+            Forecast::Open => assert!(answer[0] < 8, "{answer:x?}"),
             other => {
                 let at = before[1] << 32 | before[2];
                 let message = Memory::holds(at, 64).then(|| [self.ram.block(at), self.ram.block(at + 32)]);
@@ -392,12 +392,12 @@ impl World {
                 [RETURN, 0, 0, thread, 0, 0, 0, 0],
                 0,
                 0,
-                Next::Guest([ReturnCode::EResume as u64, 0, 0, 0]),
+                Forecast::Guest([ReturnCode::EResume as u64, 0, 0, 0]),
             );
         };
         let thread = self.model.borrow_mut().call(id).thread.expect("it is suspended");
         let mut regs = [RETURN, self.below(3), self.number() & 0xFFFF_FFFF, thread.into(), 1, self.cookie(), 0, 9];
-        let plain = |x1, x2| Next::Resume([RETURN, x1, x2, thread.into(), 0, 0, 0, ID]);
+        let plain = |x1, x2| Forecast::Resume([RETURN, x1, x2, thread.into(), 0, 0, 0, ID]);
         let next = match what {
             Waiting::Resumption([x1, x2]) => plain(x1, x2),
             Waiting::Memory(size) => self.give_rpc_memory(id, size, &mut regs),
@@ -407,7 +407,7 @@ impl World {
                 Some(true) => {
                     let Waiting::Answer { cookie, .. } = what else { unreachable!() };
                     self.wait(id, Waiting::Undoing { memory });
-                    let asked = Next::Guest([Rpc::Cmd.x0(), cookie[0], cookie[1], thread.into()]);
+                    let asked = Forecast::Guest([Rpc::Cmd.x0(), cookie[0], cookie[1], thread.into()]);
                     self.ask(regs, id, 0, asked);
                     let header: MsgHeader = transmute!(self.ram.block(self.rpc_message(id, memory).0));
                     assert_eq!((header.cmd, header.num_params), (RpcCmd::SHM_FREE.0, 1));
@@ -418,7 +418,7 @@ impl World {
         };
         self.waiting.borrow_mut().retain(|(other, _)| *other != id);
         self.model.borrow_mut().call(id).thread = None;
-        let cmd = if self.model.borrow_mut().call(id).effect == Effect::None { 0 } else { Cmd::REGISTER_SHM.0 };
+        let cmd = if self.model.borrow_mut().call(id).effect == BufferChange::None { 0 } else { Cmd::REGISTER_SHM.0 };
         self.ask(regs, id, cmd, next);
     }
 
@@ -458,7 +458,7 @@ impl World {
     }
 
     /// The guest's answer to RPC_ALLOC, and what the TEE is to hear.
-    fn give_rpc_memory(&self, id: u64, size: u64, regs: &mut [u64; 8]) -> Next {
+    fn give_rpc_memory(&self, id: u64, size: u64, regs: &mut [u64; 8]) -> Forecast {
         let thread = regs[3];
         let ipa = RAM + (MESSAGES + LISTS + self.below(3)) * PAGE_SIZE + self.below(4) * 8;
         let ipa = if self.below(8) == 7 { self.number() } else { ipa };
@@ -466,17 +466,17 @@ impl World {
         let cookie = regs[5];
         let mut memories = self.rpc_memories.borrow_mut();
         if memories.iter().any(|memory| memory.cookie == cookie) {
-            return Next::Resume([RETURN, 0, 0, thread, 0, 0, 0, ID]);
+            return Forecast::Resume([RETURN, 0, 0, thread, 0, 0, 0, ID]);
         }
         let fits =
             ipa != 0 && size >= 32 && (ipa % PAGE_SIZE).saturating_add(size) <= PAGE_SIZE && ipa.is_multiple_of(8);
         if !fits || !Memory::holds(ipa, size.next_multiple_of(8)) || memories.len() == 8 {
-            return Next::Resume([RETURN, 0, 0, thread, 0, cookie, 0, ID]);
+            return Forecast::Resume([RETURN, 0, 0, thread, 0, cookie, 0, ID]);
         }
         let params = ((size / 8 - 4) / 4).min(4);
         memories.push(RpcMemory { cookie, call: Some(id), ipa, params, pa: 0 });
         // Its place is one of the shadow's; which one, the TEE is told.
-        Next::Resume([RETURN, u64::MAX, u64::MAX, thread, 0, cookie, 0, ID])
+        Forecast::Resume([RETURN, u64::MAX, u64::MAX, thread, 0, cookie, 0, ID])
     }
 
     /// The guest answers an RPC's message. Whether that is refused; then whether it is asked to free what it gave.
@@ -513,7 +513,7 @@ impl World {
             FunctionId(0xB2000000 | self.below(32) as u32),
         ]);
         let regs = [u64::from(function.0), self.below(5), 2, 3, 4, 5, 6, self.below(5)];
-        let to_tee = |x1| Next::Resume([u64::from(function.0), x1, 0, 0, 0, 0, 0, ID]);
+        let to_tee = |x1| Forecast::Resume([u64::from(function.0), x1, 0, 0, 0, 0, 0, ID]);
         let next = match function {
             OPTEE_SMC_CALLS_COUNT
             | OPTEE_SMC_CALLS_UID
@@ -522,9 +522,9 @@ impl World {
             | OPTEE_SMC_CALL_GET_OS_REVISION
             | OPTEE_SMC_ENABLE_SHM_CACHE
             | OPTEE_SMC_DISABLE_SHM_CACHE => to_tee(0),
-            OPTEE_SMC_GET_THREAD_COUNT => Next::Guest([0, THREADS as u64, 0, 0]),
+            OPTEE_SMC_GET_THREAD_COUNT => Forecast::Guest([0, THREADS as u64, 0, 0]),
             OPTEE_SMC_EXCHANGE_CAPABILITIES => return self.begin_anew(),
-            _ => Next::Guest([u64::MAX, 0, 0, 0]),
+            _ => Forecast::Guest([u64::MAX, 0, 0, 0]),
         };
         self.ask(regs, 0, 0, next);
     }
@@ -532,7 +532,7 @@ impl World {
     fn begin_anew(&self) {
         let regs = [u64::from(OPTEE_SMC_EXCHANGE_CAPABILITIES.0), self.below(4), 0, 0, 0, 0, 0, 0];
         let to_tee = [regs[0], regs[1] & 1, 0, 0, 0, 0, 0, ID];
-        self.ask(regs, 0, 0, Next::Resume(to_tee));
+        self.ask(regs, 0, 0, Forecast::Resume(to_tee));
     }
 
     /// The VM ends, whatever of it is suspended, and begins again.

@@ -32,7 +32,7 @@
 
 #[cfg(target_os = "none")]
 pub mod arch;
-pub mod machine;
+pub mod inventory;
 pub mod optee;
 #[cfg(target_os = "none")]
 pub mod platform;

@@ -7,7 +7,7 @@
 #[cfg(target_os = "none")]
 mod firmware {
     use bare_guest::arch::{self, Tee};
-    use bare_guest::machine::Machine;
+    use bare_guest::inventory::Inventory;
     use bare_guest::optee::{PAGES, Page};
     use bare_guest::platform::Console;
     use bare_guest::story;
@@ -20,28 +20,28 @@ mod firmware {
 
     /// From `arch::boot`: MMU and caches on, x0 as the loader left it.
     #[unsafe(no_mangle)]
-    extern "C" fn guest_main(device_tree: usize) -> ! {
+    extern "C" fn guest_main(dtb: usize) -> ! {
         // SAFETY: the boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to
         // it.
-        let tree = unsafe { Fdt::from_ptr(device_tree as *const u8) };
+        let tree = unsafe { Fdt::from_ptr(dtb as *const u8) };
         let Ok(tree) = tree else {
             // SAFETY: nothing else uses the console yet.
             let mut console = unsafe { Console::contract() };
-            let _ = writeln!(console, "bare-guest: FAIL: x0 = {device_tree:#x} is no device tree");
+            let _ = writeln!(console, "bare-guest: FAIL: x0 = {dtb:#x} is no device tree");
             arch::power_off();
         };
-        let machine = Machine::read(&tree);
-        arch::set_psci(machine.psci);
+        let inventory = Inventory::read(&tree);
+        arch::set_psci(inventory.psci);
         // SAFETY: as above; this one is used from here on.
-        let mut console = unsafe { Console::new(&machine) };
-        let (base, size) = machine.memory.unwrap_or((0, 0));
+        let mut console = unsafe { Console::new(&inventory) };
+        let (base, size) = inventory.memory.unwrap_or((0, 0));
         let _ = writeln!(console, "bare-guest: EL{}, {} MiB RAM from {base:#x}", arch::level(), size >> 20);
-        match machine.optee {
+        match inventory.optee {
             None => {
                 let _ = writeln!(console, "bare-guest: no /firmware/optee in the device tree: there is no TEE for me");
             }
             Some(conduit) => {
-                let failures = story::tell(&mut console, Tee::new(conduit), &PAGES_FOR_THE_TEE, machine.bootargs);
+                let failures = story::tell(&mut console, Tee::new(conduit), &PAGES_FOR_THE_TEE, inventory.bootargs);
                 let _ = match failures {
                     0 => writeln!(console, "bare-guest: PASS"),
                     n => writeln!(console, "bare-guest: FAIL {n}"),

@@ -2,7 +2,7 @@
 //! The devices: PL011 and what the GIC needs for a sleeping CPU to wake.
 
 use crate::arch::timer;
-use crate::machine::Machine;
+use crate::inventory::Inventory;
 use crate::story::Terminal;
 use arm_gic::IntId;
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
@@ -25,13 +25,13 @@ impl Console {
     /// # Safety
     ///
     /// `machine` tells the truth, device memory is mapped one to one, and no other console is used from here on.
-    pub unsafe fn new(machine: &Machine<'_>) -> Self {
-        if let Some([gicd, gicr]) = machine.gic {
+    pub unsafe fn new(inventory: &Inventory<'_>) -> Self {
+        if let Some([gicd, gicr]) = inventory.gic {
             // SAFETY: the addresses are the GIC's, and nothing else uses it.
             unsafe { wake_by_timer(gicd, gicr) };
         }
         // SAFETY: as the caller promises.
-        unsafe { Self::at(machine.uart.map_or(VIRT.uart.registers.base, |address| address as u64)) }
+        unsafe { Self::at(inventory.uart.map_or(VIRT.uart.registers.base, |address| address as u64)) }
     }
 
     /// The console where the guest contract has it: for who cannot read the device tree.

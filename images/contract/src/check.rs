@@ -6,7 +6,7 @@ use crate::arch::exceptions::Exception;
 use crate::arch::others::{self, Outcome};
 use crate::arch::{cpu, mask};
 use crate::console::Console;
-use crate::{devices, gic, machine};
+use crate::{devices, gic, inventory};
 use core::fmt::{self, Write};
 
 /// A topic of the contract.
@@ -102,7 +102,7 @@ impl Topic {
     /// Looks at all of it that this machine has the CPUs for. How many lines that makes.
     pub fn look(&self) -> usize {
         let mut lines = 0;
-        for check in self.checks.iter().filter(|check| check.cpus <= machine::cpus()) {
+        for check in self.checks.iter().filter(|check| check.cpus <= inventory::cpus()) {
             let mut answer = Answer::new();
             devices::init();
             gic::init();

@@ -5,7 +5,7 @@ use crate::arch::cpu::Cpu;
 use crate::arch::mmio::{read32, write8, write32, write64};
 use crate::arch::sysreg::{read, write};
 use crate::devices::GICD;
-use crate::machine;
+use crate::inventory;
 use core::ops::Range;
 use firmware_support::board::{REDISTRIBUTOR, VIRT};
 
@@ -225,7 +225,7 @@ fn init_frame(frame: u64, intids: Range<u32>) {
 /// SPIs routed to CPU 0.
 pub fn init() {
     write32(CTLR, 0);
-    for cpu in 0..machine::cpus() {
+    for cpu in 0..inventory::cpus() {
         init_frame(private(cpu, 0), 0..32);
     }
     init_frame(GICD.base, SPIS);

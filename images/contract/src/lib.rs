@@ -24,7 +24,7 @@ mod devices;
 #[cfg(target_os = "none")]
 pub mod gic;
 #[cfg(target_os = "none")]
-pub mod machine;
+pub mod inventory;
 #[cfg(target_os = "none")]
 pub mod noise;
 #[cfg(target_os = "none")]

@@ -10,7 +10,7 @@ mod firmware {
     use contract::arch::cpu::Cpu;
     use contract::arch::{others, psci};
     use contract::console::Console;
-    use contract::machine;
+    use contract::inventory;
     use contract::noise;
     use contract::topic::{TOPICS, reset};
     use core::fmt::Write;
@@ -30,7 +30,7 @@ mod firmware {
             let _ = writeln!(Console, "contract: x0 = {:#x} is no device tree", registers[0]);
             psci::power_off();
         };
-        let (smc, bootargs) = machine::read(&tree);
+        let (smc, bootargs) = inventory::read(&tree);
         psci::set_conduit(smc);
         if bootargs == "noise" {
             noise::make();

@@ -13,7 +13,7 @@ use crate::arch::{catch, wait_for_interrupt};
 use crate::console::Console;
 use crate::devices::RTC;
 use crate::shared::Words;
-use crate::{clock, gic, machine};
+use crate::{clock, gic, inventory};
 use core::fmt::Write;
 use shared_abi::psci::{PSCI_AFFINITY_INFO_64, PSCI_VERSION};
 
@@ -24,7 +24,7 @@ const SGI: u32 = 7;
 /// Makes noise for ever.
 pub fn make() -> ! {
     gic::init();
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         start(cpu, || work(false));
     }
     work(true);

@@ -29,7 +29,7 @@ mod firmware {
     #[unsafe(no_mangle)]
     extern "C" fn probe_main(x0: u64, began: u64) -> ! {
         let mut cpu = Cpu::new(0, Conduit::Smc);
-        let tree = memory::device_tree(&mut cpu, x0);
+        let tree = memory::find_tree(&mut cpu, x0);
         let psci = tree.as_ref().map_or(Conduit::Smc, tree::psci);
         let mut cpu = Cpu::new(0, psci);
         PSCI.store(psci as usize, SeqCst);

@@ -14,7 +14,7 @@ use shared_abi::layout;
 const FDT_MAGIC: u64 = 0xEDFE_0DD0;
 
 /// The device tree: at x0, or where it lies when the firmware puts something else there (TF-A: the CPU's MPIDR).
-pub fn device_tree(machine: &mut impl Machine, x0: u64) -> Option<Fdt<'static>> {
+pub fn find_tree(machine: &mut impl Machine, x0: u64) -> Option<Fdt<'static>> {
     let address = [x0, layout::DTB.base]
         .into_iter()
         .find(|address| address.is_multiple_of(8) && machine.load(Width::Bits32, *address) == Ok(FDT_MAGIC))?;

@@ -10,7 +10,7 @@ use shared_abi::optee_msg::{Cmd, RpcCmd};
 use shared_abi::optee_smc::{self, Rpc, from_halves};
 use shared_abi::opteed;
 use shared_abi::psci;
-use shared_abi::smccc::{self, FunctionId, Owner};
+use shared_abi::smccc::{self, FunctionId, OwningEntity};
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::{Event, Layer};
 
@@ -190,7 +190,7 @@ fn argument(id: FunctionId, register: usize) -> &'static str {
         (opteed::TEESMC_OPTEED_RETURN_CALL_DONE, 2) => "x1 of the answer",
         (opteed::TEESMC_OPTEED_RETURN_CALL_DONE, 3) => "x2 of the answer",
         (opteed::TEESMC_OPTEED_RETURN_CALL_DONE, 4) => "x3 of the answer",
-        (id, 7) if id.owner() == Owner::TrustedOs && !is_from_tee(id) => "client id",
+        (id, 7) if id.owner() == OwningEntity::TrustedOs && !is_from_tee(id) => "client id",
         _ => "",
     }
 }
@@ -269,19 +269,19 @@ fn results(x: &[u64; 4], asked: Option<Request>) -> Vec<Field> {
     out
 }
 
-const fn owner_words(owner: Owner) -> &'static str {
+const fn owner_words(owner: OwningEntity) -> &'static str {
     match owner {
-        Owner::Arch => "Arm architecture",
-        Owner::Cpu => "CPU service",
-        Owner::Sip => "silicon partner",
-        Owner::Oem => "OEM",
-        Owner::Standard => "standard secure service",
-        Owner::StandardHypervisor => "standard hypervisor service",
-        Owner::VendorHypervisor => "vendor's hypervisor service",
-        Owner::VendorMonitor => "vendor's monitor service",
-        Owner::TrustedApp => "trusted application",
-        Owner::TrustedOs => "trusted OS",
-        Owner::Reserved => "reserved",
+        OwningEntity::Arch => "Arm architecture",
+        OwningEntity::Cpu => "CPU service",
+        OwningEntity::Sip => "silicon partner",
+        OwningEntity::Oem => "OEM",
+        OwningEntity::Standard => "standard secure service",
+        OwningEntity::StandardHypervisor => "standard hypervisor service",
+        OwningEntity::VendorHypervisor => "vendor's hypervisor service",
+        OwningEntity::VendorMonitor => "vendor's monitor service",
+        OwningEntity::TrustedApp => "trusted application",
+        OwningEntity::TrustedOs => "trusted OS",
+        OwningEntity::Reserved => "reserved",
     }
 }
 

@@ -6,7 +6,7 @@ use super::story::esr::Esr;
 use crate::trace::Entry;
 use shared_abi::optee_msg::{Cmd, RpcCmd};
 use shared_abi::optee_smc::{self, ReturnCode, Rpc};
-use shared_abi::smccc::{self, FunctionId, Owner};
+use shared_abi::smccc::{self, FunctionId, OwningEntity};
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::event::{Conduit, VmState};
 use shared_abi::trace::{self, Event, World};
@@ -195,12 +195,12 @@ pub const fn answers_with_words(id: FunctionId) -> bool {
 pub fn answer(asked: Request, x0: u64) -> String {
     match asked {
         Request::Function(id) if answers_with_words(id) => format!("{x0:#x}"),
-        Request::Function(id) if id.owner() == Owner::TrustedOs => ReturnCode::from_x0(x0)
+        Request::Function(id) if id.owner() == OwningEntity::TrustedOs => ReturnCode::from_x0(x0)
             .map(|code| code.name())
             .or_else(|| Rpc::from_x0(x0).map(Rpc::name))
             .map_or_else(|| format!("{x0:#x}"), |name| name.trim_start_matches("OPTEE_SMC_RETURN_").to_owned()),
-        Request::Function(id) if id.owner() == Owner::Standard && x0 as i32 == -1 => "NOT_SUPPORTED (-1)".into(),
-        Request::Function(id) if id.owner() == Owner::Standard => match x0 as i32 {
+        Request::Function(id) if id.owner() == OwningEntity::Standard && x0 as i32 == -1 => "NOT_SUPPORTED (-1)".into(),
+        Request::Function(id) if id.owner() == OwningEntity::Standard => match x0 as i32 {
             0 => "SUCCESS (0)".into(),
             -2 => "INVALID_PARAMETERS (-2)".into(),
             -3 => "DENIED (-3)".into(),

@@ -4,7 +4,7 @@
 use super::Entry;
 use shared_abi::optee_msg::{Cmd, RpcCmd};
 use shared_abi::optee_smc::{ReturnCode, Rpc};
-use shared_abi::smccc::{FunctionId, Owner as FunctionOwner};
+use shared_abi::smccc::{FunctionId, OwningEntity};
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::event::{Conduit, ERRANDS};
 use shared_abi::trace::{Event, Layer, World};
@@ -164,7 +164,7 @@ impl Log {
 
     fn answer(&self, entry: &Entry, x: &[u64; 4]) -> String {
         let called = self.called.get(&(entry.layer, entry.cpu));
-        registers(x, |x0| called.filter(|id| id.owner() == FunctionOwner::TrustedOs).and_then(|_| name_of(x0)))
+        registers(x, |x0| called.filter(|id| id.owner() == OwningEntity::TrustedOs).and_then(|_| name_of(x0)))
     }
 }
 

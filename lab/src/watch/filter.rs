@@ -2,7 +2,7 @@
 //! Which records are shown.
 
 use crate::trace::Entry;
-use shared_abi::smccc::{FunctionId, Owner};
+use shared_abi::smccc::{FunctionId, OwningEntity};
 use shared_abi::trace::{Event, Layer};
 use std::collections::BTreeMap;
 
@@ -80,7 +80,7 @@ impl News {
 }
 
 fn is_news(function: FunctionId) -> bool {
-    matches!(function.owner(), Owner::TrustedOs | Owner::TrustedApp | Owner::Standard)
+    matches!(function.owner(), OwningEntity::TrustedOs | OwningEntity::TrustedApp | OwningEntity::Standard)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::report::story::place::{Follower, Place};
 use crate::report::story::vm::Heap;
 use crate::trace::Entry;
-use shared_abi::smccc::{FunctionId, Owner};
+use shared_abi::smccc::{FunctionId, OwningEntity};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Layer};
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl Status {
                 vm.exits += 1;
                 vm.recent[0] += 1;
                 if let Event::Call { x, .. } = entry.record.event
-                    && FunctionId(x[0] as u32).owner() == Owner::TrustedOs
+                    && FunctionId(x[0] as u32).owner() == OwningEntity::TrustedOs
                 {
                     vm.calls += 1;
                 }

@@ -6,10 +6,10 @@ use dtoolkit::{Node, Property};
 use fdt::Fdt;
 use fdt::node::FdtNode;
 use hypervisor::config;
-use secure_monitor::boot::devicetree::{Tree, complete};
+use secure_monitor::boot::tree::{Tree, complete};
 use shared_abi::dtb::Checked;
 use shared_abi::layout::Range;
-use tee_core::nexus::device_tree;
+use tee_core::nexus;
 
 /// The hypervisor's image and the place of its tree.
 const IMAGE: Range = Range::new(0x6000_0000, 0x8_0000);
@@ -32,7 +32,7 @@ pub fn read(bytes: &[u8]) -> bool {
     let mut area = bytes.to_vec();
     area.resize(bytes.len() + 0x1000, 0xAA);
     let Ok(tree) = Tree::parse(&mut area) else { return taken };
-    let Ok(machine) = tree.machine() else { return taken };
+    let Ok(machine) = tree.inventory() else { return taken };
     let _ = tree.trace(&machine);
     for with_tee in [false, true] {
         let mut room = vec![0; bytes.len() + 0x2000];
@@ -47,8 +47,8 @@ pub fn read(bytes: &[u8]) -> bool {
 }
 
 fn tee(tree: Checked<'_>) {
-    let ram = device_tree::ns_ram(tree);
-    let _ = device_tree::trace(tree, ram.ranges());
+    let ram = nexus::tree::ns_ram(tree);
+    let _ = nexus::tree::trace(tree, ram.ranges());
 }
 
 fn normal_world(tree: Checked<'_>) {

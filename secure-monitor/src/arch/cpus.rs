@@ -17,12 +17,12 @@ unsafe impl Sync for Mpidrs {}
 /// See [`Mpidrs`].
 pub(super) static MPIDRS: Mpidrs = Mpidrs(UnsafeCell::new([u64::MAX; MAX_CPUS]));
 
-struct Cpus(UnsafeCell<[Cpu; MAX_CPUS]>);
+struct PerCpu(UnsafeCell<[Cpu; MAX_CPUS]>);
 
 // SAFETY: `claim` hands each CPU its own element, once.
-unsafe impl Sync for Cpus {}
+unsafe impl Sync for PerCpu {}
 
-static CPUS: Cpus = Cpus(UnsafeCell::new([Cpu::ZERO; MAX_CPUS]));
+static CPUS: PerCpu = PerCpu(UnsafeCell::new([Cpu::ZERO; MAX_CPUS]));
 
 /// Tells the CPUs that will come from the pen who they are.
 ///

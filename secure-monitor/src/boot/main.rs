@@ -18,8 +18,8 @@ mod stage {
     use secure_monitor::arch::boot_entry::{self, Stage};
     use secure_monitor::arch::vectors::Fault;
     use secure_monitor::arch::{self, cache, mmu, mmu::Kind, sha256};
-    use secure_monitor::boot::devicetree::{self, Tree};
     use secure_monitor::boot::loader;
+    use secure_monitor::boot::tree::{self, Tree};
     use secure_monitor::fault;
     use secure_monitor::handoff::Handoff;
     use secure_monitor::platform::{UART, console, memory};
@@ -74,10 +74,9 @@ mod stage {
 
         let scratch = (&raw const __scratch_start).addr()..(&raw const __scratch_end).addr();
         // SAFETY: the one borrow of each: the tree's memory, and SRAM that boot.ld leaves to nothing else.
-        let (area, scratch) =
-            unsafe { (memory::device_tree(), memory::destination(scratch.start as u64, scratch.len())) };
+        let (area, scratch) = unsafe { (memory::dtb(), memory::destination(scratch.start as u64, scratch.len())) };
         let tree = Tree::parse(area).unwrap_or_else(|error| refuse("device tree", &error));
-        let machine = tree.machine().unwrap_or_else(|error| refuse("device tree", &error));
+        let machine = tree.inventory().unwrap_or_else(|error| refuse("device tree", &error));
         let manifest = Manifest::parse(memory::manifest()).unwrap_or_else(|error| refuse("manifest", &error));
         let package = Fip::parse(memory::package()).unwrap_or_else(|error| refuse("package", &error));
 
@@ -125,7 +124,7 @@ mod stage {
 
     /// Writes the complete tree to `room`, and says how long it is.
     fn complete(tree: &[u8], tee: bool, room: &mut [u8]) -> usize {
-        devicetree::complete(tree, tee, room).unwrap_or_else(|error| refuse("device tree", &error))
+        tree::complete(tree, tee, room).unwrap_or_else(|error| refuse("device tree", &error))
     }
 
     fn required(image: Image, place: Option<Range>) -> Range {

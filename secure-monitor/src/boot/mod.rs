@@ -2,5 +2,5 @@
 //! What the boot stage decides: whether an image may run, and what the device tree says. `main.rs` beside it is the
 //! stage itself.
 
-pub mod devicetree;
 pub mod loader;
+pub mod tree;

@@ -33,7 +33,7 @@ pub unsafe fn destination(place: u64, len: usize) -> &'static mut [u8] {
 /// # Safety
 ///
 /// Mapped, and borrowed once at a time.
-pub unsafe fn device_tree() -> &'static mut [u8] {
+pub unsafe fn dtb() -> &'static mut [u8] {
     // SAFETY: as the caller says.
     unsafe { destination(DTB.base, DTB.size as usize) }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a decision becomes what the CPU does.
 
-use super::{MONITOR, tree};
+use super::{MONITOR, tree_with_tee};
 use crate::arch::switch::{self, Transition};
 use crate::arch::{self, el2};
 use crate::dispatch::Power;
@@ -105,7 +105,7 @@ fn park(cpu: &mut Cpu) {
 fn announce() {
     if MONITOR.tee().is_ready() {
         log::info!("TEE ready");
-        tree::put();
+        tree_with_tee::put();
     } else {
         log::warn!("no TEE: calls to it answer -1");
     }

@@ -22,7 +22,7 @@ mod stage {
     use secure_monitor::platform::recorder;
     use secure_monitor::platform::{DEVICES, console, gic, memory};
     use secure_monitor::runtime::handlers::Runtime;
-    use secure_monitor::runtime::{self, MONITOR, conclude, tree};
+    use secure_monitor::runtime::{self, MONITOR, conclude, tree_with_tee};
     use secure_monitor::services::opteed::Opteed;
     use secure_monitor::services::psci::Cpus;
     use secure_monitor::trace;
@@ -100,7 +100,7 @@ mod stage {
             let with_tee = unsafe { memory::left_by_boot(with_tee) };
             // SAFETY: mapped, and borrowed here alone; nobody else uses it before the normal world begins, but the TEE,
             // which has had its look when the tree is put there.
-            tree::keep(with_tee, unsafe { memory::device_tree() });
+            tree_with_tee::keep(with_tee, unsafe { memory::dtb() });
         }
 
         let boot = learn_cpus(handoff);

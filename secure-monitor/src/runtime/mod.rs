@@ -4,7 +4,7 @@
 
 pub mod conclude;
 pub mod handlers;
-pub mod tree;
+pub mod tree_with_tee;
 
 use crate::dispatch::Monitor;
 use crate::platform::gic;

@@ -13,8 +13,8 @@ use crate::world::cpu::Cpu;
 use crate::world::next::Next;
 use crate::world::predictor::Predictor;
 use shared_abi::smccc::{
-    self, FunctionId, NOT_SUPPORTED, Owner, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_3,
-    SMCCC_VERSION, SUCCESS, in_x0,
+    self, FunctionId, NOT_SUPPORTED, OwningEntity, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1,
+    SMCCC_ARCH_WORKAROUND_3, SMCCC_VERSION, SUCCESS, in_x0,
 };
 
 /// What SMCCC_VERSION answers: 1.4.
@@ -26,7 +26,7 @@ pub struct Arch;
 impl Service for Arch {
     #[inline(always)]
     fn owns(id: FunctionId) -> bool {
-        id.is_fast() && id.owner() == Owner::Arch
+        id.is_fast() && id.owner() == OwningEntity::Arch
     }
 
     /// Answers the version, by which everybody measures a monitor.

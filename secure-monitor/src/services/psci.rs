@@ -16,7 +16,7 @@ use arm_psci::{
 };
 pub use cpus::Cpus;
 use shared_abi::psci as abi;
-use shared_abi::smccc::{FunctionId, Owner};
+use shared_abi::smccc::{FunctionId, OwningEntity};
 use spin::Once;
 
 /// What PSCI_VERSION answers: 1.1.
@@ -52,7 +52,7 @@ impl<P: SecurePayload> Service for Psci<P> {
     /// Takes the standard services' first numbers; what follows (SDEI, TRNG, …) is not PSCI's to refuse.
     #[inline(always)]
     fn owns(id: FunctionId) -> bool {
-        id.is_fast() && id.owner() == Owner::Standard && id.number() < 0x20
+        id.is_fast() && id.owner() == OwningEntity::Standard && id.number() < 0x20
     }
 
     /// Answers the version, by which everybody measures a monitor.

@@ -7,8 +7,8 @@ use crate::call::rpc::Shm;
 use crate::heap::{Figures, OwnedBlock};
 use crate::msg::params::Memref;
 use crate::partition::mutex::Guard;
+use crate::partition::secrets::Secrets;
 use crate::partition::sessions::SessionId;
-use crate::partition::vault::Vault;
 use core::time::Duration;
 use shared_abi::tee::TeeResult;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
@@ -71,8 +71,8 @@ impl<'c, 'p> Reach<'c, 'p> {
     }
 
     /// Takes the VM's secrets, for as long as the guard lives.
-    pub fn vault(self) -> Result<Guard<'c, Vault, Call<'c, 'p>>, TeeResult> {
-        self.call.partition().vault().lock(self.call)
+    pub fn secrets(self) -> Result<Guard<'c, Secrets, Call<'c, 'p>>, TeeResult> {
+        self.call.partition().secrets().lock(self.call)
     }
 
     /// Gives the machine, to be asked what it has.

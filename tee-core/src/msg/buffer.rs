@@ -41,7 +41,7 @@ impl<'p> Listed<'p> {
     }
 }
 
-enum Memory<'p> {
+enum Backing<'p> {
     Null,
     Contiguous(NsRange),
     Listed(Listed<'p>),
@@ -50,7 +50,7 @@ enum Memory<'p> {
 
 /// Bytes of the normal world. They can be copied in and out, never referred to.
 pub struct Buffer<'p> {
-    memory: Memory<'p>,
+    memory: Backing<'p>,
     /// Where in the memory the buffer starts.
     at: usize,
     len: usize,
@@ -63,22 +63,22 @@ pub struct Lost;
 impl<'p> Buffer<'p> {
     /// Makes a buffer of no bytes, and no address either.
     pub const fn null() -> Self {
-        Self { memory: Memory::Null, at: 0, len: 0 }
+        Self { memory: Backing::Null, at: 0, len: 0 }
     }
 
     /// Makes a buffer of bytes that follow each other in memory.
     pub const fn contiguous(range: NsRange) -> Self {
-        Self { memory: Memory::Contiguous(range), at: 0, len: range.len() }
+        Self { memory: Backing::Contiguous(range), at: 0, len: range.len() }
     }
 
     /// Makes a buffer of bytes in listed pages.
     pub fn listed(pages: Listed<'p>) -> Self {
-        Self { at: 0, len: pages.len, memory: Memory::Listed(pages) }
+        Self { at: 0, len: pages.len, memory: Backing::Listed(pages) }
     }
 
     /// Makes a buffer of registered memory.
     pub fn registered(memory: InUse<'p, 'p>) -> Self {
-        Self { at: 0, len: memory.len(), memory: Memory::Registered(memory) }
+        Self { at: 0, len: memory.len(), memory: Backing::Registered(memory) }
     }
 
     /// Gives `len` of its bytes from offset `at`.
@@ -102,7 +102,7 @@ impl<'p> Buffer<'p> {
 
     /// Says whether there is no memory behind it at all.
     pub fn is_null(&self) -> bool {
-        matches!(self.memory, Memory::Null)
+        matches!(self.memory, Backing::Null)
     }
 
     /// Gives what is alleged to stand at offset `at`.
@@ -122,7 +122,7 @@ impl<'p> Buffer<'p> {
         self.check(at, into.len())?;
         match &self.memory {
             // All messages are: one piece, of a length that the compiler knows.
-            Memory::Contiguous(range) => {
+            Backing::Contiguous(range) => {
                 tee.machine().read(range.part(self.at + at, into.len()).ok_or(Lost)?, into);
                 Ok(())
             }
@@ -145,7 +145,7 @@ impl<'p> Buffer<'p> {
     pub fn write(&self, tee: &Tee, at: usize, from: &[u8]) -> Result<(), Lost> {
         self.check(at, from.len())?;
         match &self.memory {
-            Memory::Contiguous(range) => {
+            Backing::Contiguous(range) => {
                 tee.machine().write(range.part(self.at + at, from.len()).ok_or(Lost)?, from);
                 Ok(())
             }
@@ -171,16 +171,16 @@ impl<'p> Buffer<'p> {
     fn piece(&self, tee: &Tee, at: usize, max: usize) -> Result<NsRange, Lost> {
         let at = self.at + at;
         let offset = match &self.memory {
-            Memory::Null => return Err(Lost),
-            Memory::Contiguous(range) => return range.part(at, max).ok_or(Lost),
-            Memory::Listed(pages) => pages.offset,
-            Memory::Registered(memory) => memory.offset(),
+            Backing::Null => return Err(Lost),
+            Backing::Contiguous(range) => return range.part(at, max).ok_or(Lost),
+            Backing::Listed(pages) => pages.offset,
+            Backing::Registered(memory) => memory.offset(),
         };
         let (page, in_page) = ((offset + at) / PAGE_SIZE, (offset + at) % PAGE_SIZE);
         let frame = match &self.memory {
-            Memory::Listed(pages) => frame(pages.frames.as_slice(), page),
-            Memory::Registered(memory) => memory.frame(page),
-            Memory::Null | Memory::Contiguous(_) => None,
+            Backing::Listed(pages) => frame(pages.frames.as_slice(), page),
+            Backing::Registered(memory) => memory.frame(page),
+            Backing::Null | Backing::Contiguous(_) => None,
         };
         let pa = u64::from(frame.ok_or(Lost)?) * PAGE_SIZE as u64 + in_page as u64;
         tee.claim(pa, max.min(PAGE_SIZE - in_page) as u64).ok_or(Lost)

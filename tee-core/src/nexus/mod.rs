@@ -2,7 +2,6 @@
 //! What exists without any VM: no heap, only fixed tables and the page pool, so that no VM can exhaust it.
 
 pub mod current;
-pub mod device_tree;
 pub mod lifecycle;
 pub mod peephole;
 #[cfg_attr(as_reported, path = "../as_reported/template.rs")]
@@ -11,4 +10,5 @@ pub mod space;
 #[cfg_attr(as_reported, path = "../as_reported/start.rs")]
 mod start;
 pub mod tee;
+pub mod tree;
 pub mod vms;

@@ -3,20 +3,20 @@
 
 pub mod layout;
 pub mod mutex;
+pub mod secrets;
 pub mod sessions;
 pub mod shm;
 pub mod shm_cache;
 pub mod threads;
-pub mod vault;
 
 use crate::heap::{self, Damaged, Heap, Memory};
 use crate::sync::Waits;
 use mutex::Mutex;
+use secrets::Secrets;
 use sessions::Sessions;
 use shm::SharedMemory;
 use shm_cache::ShmCache;
 use threads::Threads;
-use vault::Vault;
 
 /// Everything a VM has in the TEE.
 ///
@@ -40,7 +40,7 @@ pub struct Partition<'p> {
     /// Memory for what has no fixed size.
     heap: Heap<'p>,
     /// Its secrets.
-    vault: Mutex<Vault>,
+    secrets: Mutex<Secrets>,
     /// What the heap's allocator keeps apart from the heap.
     pub(crate) apart: heap::Apart,
 }
@@ -61,7 +61,7 @@ impl<'p> Partition<'p> {
             shm: SharedMemory::new(),
             shm_cache: ShmCache::new(),
             heap,
-            vault: Mutex::new(Vault::new()),
+            secrets: Mutex::new(Secrets::new()),
             apart: heap::apart(),
         }
     }
@@ -98,8 +98,8 @@ impl<'p> Partition<'p> {
 
     /// Gives the VM's secrets.
     #[inline(always)]
-    pub fn vault(&self) -> &Mutex<Vault> {
-        &self.vault
+    pub fn secrets(&self) -> &Mutex<Secrets> {
+        &self.secrets
     }
 
     /// Counts how often calls of the VM waited for each other's locks here.
@@ -110,7 +110,7 @@ impl<'p> Partition<'p> {
             self.shm.waits(),
             self.shm_cache.waits(),
             self.heap.waits(),
-            self.vault.waits(),
+            self.secrets.waits(),
         ];
         locks.map(Waits::get).iter().fold(0, |sum, waits| sum.wrapping_add(*waits))
     }
@@ -136,7 +136,7 @@ mod tests {
         partition.shm_cache.waits().count();
         partition.heap.waits().count();
         assert_eq!(partition.lock_waits(), 5);
-        partition.vault.waits().count();
+        partition.secrets.waits().count();
         assert_eq!(partition.lock_waits(), 6);
     }
 }

@@ -6,7 +6,7 @@ use crate::finding;
 use crate::generate::{again, sequence};
 use crate::play::Sequence;
 use crate::step::Step;
-use shared_abi::smccc::{FunctionId, Owner};
+use shared_abi::smccc::{FunctionId, OwningEntity};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ fn a_sequence_for_the_probe() {
     steps.retain(|step| {
         let text = format!("{step:?}");
         let elsewhere = ["Interrupt(", "After(", "Random(", "End(", "Hole(", "func: 4,", "8388608"];
-        let the_monitors = matches!(step, Step::Smc(x) if FunctionId(x.0[0]).owner() != Owner::TrustedOs);
+        let the_monitors = matches!(step, Step::Smc(x) if FunctionId(x.0[0]).owner() != OwningEntity::TrustedOs);
         !the_monitors && !elsewhere.iter().any(|what| text.contains(what))
     });
     println!("{}", Sequence { pages: 3700, steps }.scenario(&format!("sequence-{seed}")));

@@ -256,10 +256,10 @@ impl Saved {
 }
 
 /// How to read and how to write a register.
-type Access = (fn() -> u64, fn(u64));
+type Accessors = (fn() -> u64, fn(u64));
 
 /// Goes over the active priority registers that the CPU has: 1, 2 or 4 per group, for 5, 6 or 7 bits of preemption.
-fn active_priorities(mut each: impl FnMut(Access, Access, usize)) {
+fn active_priorities(mut each: impl FnMut(Accessors, Accessors, usize)) {
     macro_rules! access {
         ($name:literal) => {
             (|| read!($name), |value| write!($name, value))

@@ -47,7 +47,7 @@ pub struct Translated {
 }
 
 /// Where shadow lists come from.
-pub struct Lists<'a> {
+pub struct ShadowLists<'a> {
     /// The pages.
     pub pages: &'static [ShadowPage; LIST_PAGES],
     /// Which of them are free.
@@ -58,7 +58,7 @@ pub struct Lists<'a> {
     pub client: Client,
 }
 
-impl Lists<'_> {
+impl ShadowLists<'_> {
     fn take(&mut self) -> Result<&'static ShadowPage, TeeResult> {
         self.held
             .take_from(self.free)
@@ -71,7 +71,7 @@ impl Lists<'_> {
 pub fn translate<M: GuestMemory + ?Sized>(
     alleged: Alleged,
     memory: &M,
-    lists: &mut Lists<'_>,
+    lists: &mut ShadowLists<'_>,
 ) -> Result<Translated, TeeResult> {
     let client = lists.client;
     let offset = alleged.buf_ptr % PAGE_SIZE;
@@ -185,7 +185,7 @@ struct ShadowList {
 }
 
 impl ShadowList {
-    fn push(&mut self, pa: Pa, lists: &mut Lists<'_>) -> Result<(), TeeResult> {
+    fn push(&mut self, pa: Pa, lists: &mut ShadowLists<'_>) -> Result<(), TeeResult> {
         if self.used == PageList::ENTRIES {
             let next = lists.take()?;
             self.write(next.pa());

@@ -6,7 +6,7 @@ use crate::memory::GuestMemory;
 use crate::tee::optee::buffer::Kind;
 use crate::tee::optee::call::{MAX_UNDELIVERED, Progress, RpcPlace, Waiting, Wanted};
 use crate::tee::optee::message::{MAX_RPC_PARAMS, Message, peek, words_of};
-use crate::tee::optee::page_list::{Alleged, Lists, translate};
+use crate::tee::optee::page_list::{Alleged, ShadowLists, translate};
 use crate::tee::optee::state::{Forward, State, value};
 use crate::trace::{Client, record};
 use shared_abi::optee_msg::{Direction, MsgHeader, Param, RpcCmd};
@@ -243,7 +243,7 @@ impl State {
         let held = &mut self.calls[index].answer_list;
         held.give_back(&mut self.free_lists);
         let (client, free) = (Client::of(self.id), &mut self.free_lists);
-        let mut lists = Lists { pages: &self.shadow.lists, free, held, client };
+        let mut lists = ShadowLists { pages: &self.shadow.lists, free, held, client };
         let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists).map_err(|_| unusable)?;
         let pieces = list.pieces(&self.shadow.lists, memory);
         let added = self.buffers.add(shm_ref, Kind::Allocated, size, &list, pieces);

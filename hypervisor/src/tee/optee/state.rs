@@ -7,7 +7,7 @@ use crate::tee::optee::Optee;
 use crate::tee::optee::buffer::{Buffers, Kind, NoRoom};
 use crate::tee::optee::call::{Call, MAX_CALLS, Progress, ShmChange};
 use crate::tee::optee::message::{MAX_PARAMS, Message, peek, words_of, words_to_page_end};
-use crate::tee::optee::page_list::{Alleged, Lists, translate};
+use crate::tee::optee::page_list::{Alleged, ShadowLists, translate};
 use crate::tee::optee::rpc::RpcMemory;
 use crate::tee::optee::shadow::{ListPages, Shadow};
 use crate::trace::{Client, refuse};
@@ -251,7 +251,7 @@ impl State {
                         self.change(shm_ref)?;
                     }
                     let (client, free) = (Client::of(self.id), &mut self.free_lists);
-                    let mut lists = Lists { pages: &self.shadow.lists, free, held: lists, client };
+                    let mut lists = ShadowLists { pages: &self.shadow.lists, free, held: lists, client };
                     let list = translate(Alleged { buf_ptr, size, noncontig }, memory, &mut lists)?;
                     if Cmd(header.cmd) == Cmd::REGISTER_SHM {
                         let pieces = list.pieces(&self.shadow.lists, memory);

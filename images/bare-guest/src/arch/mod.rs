@@ -5,7 +5,7 @@ mod boot;
 mod exceptions;
 pub mod timer;
 
-use crate::machine::Conduit;
+use crate::inventory::Conduit;
 use crate::optee::World;
 use aarch64_cpu::asm::wfi;
 use aarch64_cpu::registers::{CurrentEL, Readable};

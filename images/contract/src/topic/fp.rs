@@ -11,7 +11,7 @@ use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
 use crate::devices::RTC;
 use crate::gic;
-use crate::machine;
+use crate::inventory;
 use crate::shared::Words;
 use shared_abi::psci::PSCI_VERSION;
 
@@ -287,19 +287,19 @@ fn of_each_cpu(answer: &mut Answer) {
         let me = Cpu::this().number();
         let code = kept_over!("mov x12, #0x20000", "12: yield", "subs x12, x12, #1", "b.ne 12b");
         WORDS.add(8, 1);
-        WORDS.wait(8, machine::cpus() as u64);
+        WORDS.wait(8, inventory::cpus() as u64);
         let ran = code.run(&[PATTERN + 0x1000 * me as u64]);
         WORDS.set(me, ran.x[1]);
     }
     WORDS.clear();
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         start(cpu, job);
     }
     job();
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         answer.join(cpu);
     }
-    let lost: u64 = (0..machine::cpus()).map(|cpu| WORDS.get(cpu)).sum();
+    let lost: u64 = (0..inventory::cpus()).map(|cpu| WORDS.get(cpu)).sum();
     answer.put("lost", lost);
 }
 

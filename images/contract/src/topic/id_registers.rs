@@ -5,7 +5,7 @@ use crate::arch::snippet::snippet;
 use crate::arch::sysreg::{read, write};
 use crate::check::{Answer, Topic, check, check_with};
 use crate::shared::Words;
-use crate::{arch::others::start, machine};
+use crate::{arch::others::start, inventory};
 
 /// The eight registers of a CRm.
 macro_rules! row {
@@ -109,7 +109,7 @@ fn mpidr(answer: &mut Answer) {
 fn mpidr_of_others(answer: &mut Answer) {
     static WORDS: Words = Words::new();
     WORDS.clear();
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         start(cpu, || {
             let mpidr = read!("mpidr_el1");
             WORDS.set((mpidr & 7) as usize, mpidr);

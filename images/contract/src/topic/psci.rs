@@ -10,7 +10,7 @@ use crate::arch::{mmio, wait_for_interrupt};
 use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
 use crate::gic;
-use crate::machine;
+use crate::inventory;
 use crate::shared::Words;
 use shared_abi::psci::*;
 use shared_abi::smccc::{FunctionId, SMCCC_ARCH_FEATURES, SMCCC_VERSION};
@@ -181,7 +181,7 @@ fn entry_state(answer: &mut Answer) {
 }
 
 fn affinity_info(answer: &mut Answer) {
-    for cpu in 0..machine::cpus() as u64 {
+    for cpu in 0..inventory::cpus() as u64 {
         answer.put("cpu", ask(PSCI_AFFINITY_INFO_64, [cpu, 0, 0]));
     }
     answer.put("by-32", ask(PSCI_AFFINITY_INFO_32, [0, 0, 0]));
@@ -211,7 +211,7 @@ fn on_nobody(answer: &mut Answer) {
     for cpu in NOBODY {
         answer.say(format_args!("{cpu:#x}:{}", ask(PSCI_CPU_ON_64, [cpu, entry(), 0])));
     }
-    answer.put("next", ask(PSCI_CPU_ON_64, [machine::cpus() as u64, entry(), 0]));
+    answer.put("next", ask(PSCI_CPU_ON_64, [inventory::cpus() as u64, entry(), 0]));
 }
 
 /// Bits 63:32 of an SMC32's arguments are none.
@@ -326,14 +326,14 @@ fn on_from_other(answer: &mut Answer) {
 
 fn on_all(answer: &mut Answer) {
     WORDS.clear();
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         start(cpu, || {
             WORDS.add(0, 1);
-            WORDS.wait(0, machine::cpus() as u64 - 1);
+            WORDS.wait(0, inventory::cpus() as u64 - 1);
             WORDS.add(1, 1 << (8 * (read!("mpidr_el1") & 7)));
         });
     }
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         answer.join(cpu);
     }
     answer.say(format_args!("{}/{:#x}", WORDS.get(0), WORDS.get(1)));

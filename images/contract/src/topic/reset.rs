@@ -11,7 +11,7 @@ use crate::check::{Answer, Topic, check, check_with};
 use crate::clock;
 use crate::devices::{RTC, UART};
 use crate::gic::{self, CONFIG, PRIORITY, ROUTER, bits, distributor, private, redistributor};
-use crate::machine;
+use crate::inventory;
 use crate::shared::Words;
 use shared_abi::psci::{PSCI_AFFINITY_INFO_64, PSCI_SYSTEM_RESET};
 
@@ -84,7 +84,7 @@ fn priorities() -> u64 {
 /// Puts everything into a state that is none out of reset, and resets the machine. Comes back only if that fails.
 pub fn begin(lines: usize) {
     gic::init();
-    if machine::cpus() > 1 {
+    if inventory::cpus() > 1 {
         // Another CPU is at work, with its timer armed.
         start(1, || {
             gic::init_cpu();
@@ -176,7 +176,7 @@ fn memory_management(answer: &mut Answer) {
 }
 
 fn others_off(answer: &mut Answer) {
-    for cpu in 1..machine::cpus() as u64 {
+    for cpu in 1..inventory::cpus() as u64 {
         answer.put("cpu", ask(PSCI_AFFINITY_INFO_64, [cpu, 0, 0]));
     }
     answer.hex("pending", read32(private(1, bits::SET_PENDING)));

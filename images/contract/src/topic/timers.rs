@@ -11,7 +11,7 @@ use crate::arch::wait_for_interrupt;
 use crate::check::{Answer, Check, Topic, check, check_with};
 use crate::clock;
 use crate::gic::{self, bits, private};
-use crate::machine;
+use crate::inventory;
 use crate::shared::Words;
 
 pub(super) const TOPIC: Topic = Topic { name: "timers", checks: &CHECKS };
@@ -518,14 +518,14 @@ fn each_cpu(answer: &mut Answer, timer: &Timer) {
     }
     WORDS.clear();
     WORDS.set(15, timer.intid.into());
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         start(cpu, job);
     }
     job();
-    for cpu in 1..machine::cpus() {
+    for cpu in 1..inventory::cpus() {
         answer.join(cpu);
     }
-    for cpu in 0..machine::cpus() {
+    for cpu in 0..inventory::cpus() {
         answer.hex("cpu", WORDS.get(cpu));
     }
 }

@@ -8,7 +8,7 @@ use crate::shared::{State, Tally};
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::optee_smc::{OPTEE_SMC_CALL_RETURN_FROM_RPC, Rpc};
 use shared_abi::psci;
-use shared_abi::smccc::{FunctionId, Owner, SUCCESS};
+use shared_abi::smccc::{FunctionId, OwningEntity, SUCCESS};
 
 /// Argument registers that are 0 unless a step says otherwise: those of SMC32 calls, x7 the client id among them.
 const ZERO: core::ops::RangeInclusive<usize> = 1..=7;
@@ -21,7 +21,9 @@ const fn pattern(register: usize) -> u64 {
 /// Whether the answer to a yielding call of the trusted OS is that an interrupt of the normal world is pending.
 fn was_interrupted(sent: &[u64; REGISTERS], results: &[u64; REGISTERS]) -> bool {
     let function = FunctionId(sent[0] as u32);
-    !function.is_fast() && function.owner() == Owner::TrustedOs && Rpc::from_x0(results[0]) == Some(Rpc::ForeignIntr)
+    !function.is_fast()
+        && function.owner() == OwningEntity::TrustedOs
+        && Rpc::from_x0(results[0]) == Some(Rpc::ForeignIntr)
 }
 
 impl<'a, M: Machine> Player<'a, '_, M> {

@@ -7,7 +7,7 @@ use crate::report::names::{self, answers_with_words};
 use crate::trace::Entry;
 use shared_abi::optee_msg::Cmd;
 use shared_abi::optee_smc::{ReturnCode, Rpc};
-use shared_abi::smccc::{FunctionId, Owner};
+use shared_abi::smccc::{FunctionId, OwningEntity};
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::event::ERRANDS;
 use shared_abi::trace::{Event, Layer, Refusal};
@@ -57,7 +57,7 @@ impl Request {
     /// Whether it is the TEE's business.
     pub const fn is_for_tee(self) -> bool {
         match self {
-            Self::Function(id) => matches!(id.owner(), Owner::TrustedOs | Owner::TrustedApp),
+            Self::Function(id) => matches!(id.owner(), OwningEntity::TrustedOs | OwningEntity::TrustedApp),
             Self::Errand(_) => true,
             Self::Exit(_) | Self::Interrupt(_) => false,
         }
@@ -184,7 +184,7 @@ impl Call {
                 _ if self.reply.is_some_and(|result| result != TeeResult::SUCCESS) => Mood::Bad,
                 Request::Errand(_) | Request::Exit(_) | Request::Interrupt(_) => Mood::Good,
                 Request::Function(id) if answers_with_words(id) => Mood::Good,
-                Request::Function(id) if id.owner() == Owner::TrustedOs => match ReturnCode::from_x0(x[0]) {
+                Request::Function(id) if id.owner() == OwningEntity::TrustedOs => match ReturnCode::from_x0(x[0]) {
                     Some(ReturnCode::Ok) => Mood::Good,
                     Some(_) => Mood::Bad,
                     None if Rpc::from_x0(x[0]).is_some() => Mood::Waiting,

@@ -12,7 +12,7 @@ use shared_abi::layout::MAX_CPUS;
 /// own.
 ///
 /// A CPU that has not come from the pen yet is off like any other: what it is to do it finds when it comes.
-struct Power {
+struct CpuPower {
     mpidr: u64,
     state: AtomicU8,
     address: AtomicU64,
@@ -30,14 +30,14 @@ const INFO: u8 = 0b11;
 
 /// The CPUs of the device tree, and the RAM in which they may begin.
 pub struct Cpus {
-    powers: Vec<Power, MAX_CPUS>,
+    powers: Vec<CpuPower, MAX_CPUS>,
     ram: Ram,
 }
 
 impl Cpus {
     /// Takes the machine's CPUs, all off but the one that boots.
     pub fn new(mpidrs: Vec<u64, MAX_CPUS>, ram: Ram, boot: usize) -> Self {
-        let power = |(index, mpidr)| Power {
+        let power = |(index, mpidr)| CpuPower {
             mpidr,
             state: AtomicU8::new(if index == boot { ON } else { OFF }),
             address: AtomicU64::new(0),
@@ -53,7 +53,7 @@ impl Cpus {
 
     /// Finds a CPU; where they are numbered from 0, at once.
     #[inline(always)]
-    fn power(&self, mpidr: u64) -> Result<&Power, ErrorCode> {
+    fn power(&self, mpidr: u64) -> Result<&CpuPower, ErrorCode> {
         let likely = self.powers.get(mpidr as usize % MAX_CPUS).filter(|power| power.mpidr == mpidr);
         let found = likely.or_else(|| self.powers.iter().find(|power| power.mpidr == mpidr));
         found.ok_or(ErrorCode::InvalidParameters)

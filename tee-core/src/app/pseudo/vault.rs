@@ -4,7 +4,7 @@
 use crate::app::Application;
 use crate::app::reach::Reach;
 use crate::msg::params::{Memref, Parameter, Parameters};
-use crate::partition::vault::{Full, Text};
+use crate::partition::secrets::{Full, Text};
 use shared_abi::optee_msg::Direction;
 use shared_abi::pta::vault::{CMD_DELETE, CMD_GET, CMD_PUT, UUID};
 use shared_abi::tee::TeeResult;
@@ -26,13 +26,13 @@ impl Application for Vault {
         match (function, params) {
             (CMD_PUT, [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None]) => {
                 let (name, value) = (text(reach, name)?, text(reach, value)?);
-                reach.vault()?.put(&name, &value).map_err(|Full| TeeResult::STORAGE_NO_SPACE)
+                reach.secrets()?.put(&name, &value).map_err(|Full| TeeResult::STORAGE_NO_SPACE)
             }
             (CMD_GET, [Parameter::Memref(name), Parameter::Memref(value), Parameter::None, Parameter::None])
                 if value.dir() == Direction::Out =>
             {
                 let name = text(reach, name)?;
-                let vault = reach.vault()?;
+                let vault = reach.secrets()?;
                 let secret = vault.get(&name).ok_or(TeeResult::ITEM_NOT_FOUND)?;
                 value.announce(secret.len())?;
                 // From its place straight to the caller, so that no stack keeps a copy of the secret.
@@ -40,7 +40,7 @@ impl Application for Vault {
             }
             (CMD_DELETE, [Parameter::Memref(name), Parameter::None, Parameter::None, Parameter::None]) => {
                 let name = text(reach, name)?;
-                if reach.vault()?.delete(&name) { Ok(()) } else { Err(TeeResult::ITEM_NOT_FOUND) }
+                if reach.secrets()?.delete(&name) { Ok(()) } else { Err(TeeResult::ITEM_NOT_FOUND) }
             }
             (CMD_PUT | CMD_GET | CMD_DELETE, _) => Err(TeeResult::BAD_PARAMETERS),
             _ => Err(TeeResult::NOT_SUPPORTED),

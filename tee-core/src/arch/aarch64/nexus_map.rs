@@ -94,7 +94,7 @@ pub struct NexusMap(RootTable<El1And0, Pool>);
 
 impl NexusMap {
     /// Maps the image, the UART at `uart`, and the blocks in which the device tree lies. Runs with the MMU off.
-    pub fn new(uart: Range, device_tree: u64) -> Self {
+    pub fn new(uart: Range, dtb: u64) -> Self {
         let mut map = Self(RootTable::with_va_range(Pool { used: 0 }, ROOT_LEVEL, El1And0, VaRange::Lower));
         map.add(address_of!(__text_start), address_of!(__text_end), CODE);
         map.add(address_of!(__text_end), address_of!(__rodata_end), CONSTANTS);
@@ -103,18 +103,18 @@ impl NexusMap {
             map.add(stack + STACK_GUARD, stack + STACK_STRIDE, DATA);
         }
         map.add(uart.base as usize, uart.end() as usize, DEVICE);
-        let tree = tree_blocks(device_tree);
+        let tree = tree_blocks(dtb);
         map.add(tree.base as usize, tree.end() as usize, NON_SECURE);
         map
     }
 
     /// Adds a range of non-secure RAM, except for the blocks that already are mapped for the device tree. Nothing that
     /// is mapped changes, so this may be done while the map is in use. False if the range cannot be mapped.
-    pub fn add_ns_ram(&mut self, range: Range, device_tree: u64) -> bool {
+    pub fn add_ns_ram(&mut self, range: Range, dtb: u64) -> bool {
         if range.end() > LIMIT || (range.base | range.size) & 0xFFF != 0 {
             return false;
         }
-        let tree = tree_blocks(device_tree);
+        let tree = tree_blocks(dtb);
         let (before, after) = if tree.overlaps(&range) {
             ((range.base, tree.base.max(range.base)), (tree.end().min(range.end()), range.end()))
         } else {
@@ -145,10 +145,10 @@ impl NexusMap {
 }
 
 /// Returns the whole blocks that hold the device tree, which has at most 1 MiB; none if there is no tree.
-fn tree_blocks(device_tree: u64) -> Range {
-    if device_tree == 0 || device_tree > LIMIT - 2 * BLOCK {
+fn tree_blocks(dtb: u64) -> Range {
+    if dtb == 0 || dtb > LIMIT - 2 * BLOCK {
         return Range::new(0, 0);
     }
-    let base = device_tree & !(BLOCK - 1);
-    Range::new(base, (device_tree + DTB.size).next_multiple_of(BLOCK) - base)
+    let base = dtb & !(BLOCK - 1);
+    Range::new(base, (dtb + DTB.size).next_multiple_of(BLOCK) - base)
 }

@@ -7,7 +7,7 @@ use crate::arch::snippet::snippet;
 use crate::arch::sysreg::{read, write};
 use crate::check::Answer;
 use crate::gic::{self, CONFIG, CTLR, PRIORITY, ROUTER, bits, distributor, private, redistributor};
-use crate::machine;
+use crate::inventory;
 
 /// GICx_PIDR and CIDR.
 fn ids(frame: u64) -> [u32; 12] {
@@ -40,7 +40,7 @@ pub(super) fn control(answer: &mut Answer) {
 const LPIS: u64 = 1 | 1 << 1 | 1 << 3 | 3 << 24;
 
 pub(super) fn redistributors(answer: &mut Answer) {
-    for cpu in 0..machine::cpus() {
+    for cpu in 0..inventory::cpus() {
         let typer = redistributor(cpu, 8);
         let (whole, low, high) = (read64(typer) & !LPIS, u64::from(read32(typer)) & !LPIS, read32(typer + 4));
         answer.say(format_args!("{whole:#x}/{low:#x}/{high:#x}"));
@@ -298,7 +298,7 @@ pub(super) fn system_registers(answer: &mut Answer) {
 }
 
 pub(super) fn beyond(answer: &mut Answer) {
-    let beyond = redistributor(machine::cpus(), 0);
+    let beyond = redistributor(inventory::cpus(), 0);
     for (name, address) in [("rd", beyond), ("sgi", beyond + 0x1_0000), ("far", beyond + 0x20_0000)] {
         let read = snippet!("mov w1, #-1", "ldr w1, [x0]").run(&[address]);
         let write = snippet!("str w1, [x0]", "dsb sy").run(&[address]);

@@ -10,7 +10,7 @@ use crate::arch::wait_for_interrupt;
 use crate::check::Answer;
 use crate::clock;
 use crate::gic::{self, bits, private};
-use crate::machine;
+use crate::inventory;
 use crate::shared::Words;
 
 const SPI: u32 = 40;
@@ -306,7 +306,7 @@ pub(super) fn active_over_cpu_off(answer: &mut Answer) {
 }
 
 pub(super) fn to_last(answer: &mut Answer) {
-    let last = machine::cpus() - 1;
+    let last = inventory::cpus() - 1;
     WORDS.clear();
     gic::open(SPI, PRIORITY, last as u64);
     start(last, look);
@@ -326,7 +326,7 @@ pub(super) fn one_of_n(answer: &mut Answer) {
 }
 
 pub(super) fn to_nobody(answer: &mut Answer) {
-    for affinity in [0x0F, 0xFF, 0x100, 0x1_0000, 0x1_0000_0000, machine::cpus() as u64] {
+    for affinity in [0x0F, 0xFF, 0x100, 0x1_0000, 0x1_0000_0000, inventory::cpus() as u64] {
         gic::open(SPI, PRIORITY, affinity);
         gic::pend(SPI);
         answer.say(format_args!("{:#x}:{},{}", affinity, gic::ack(), gic::state(SPI)));

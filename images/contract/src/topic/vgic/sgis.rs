@@ -10,7 +10,7 @@ use crate::arch::wait_for_interrupt;
 use crate::check::Answer;
 use crate::clock;
 use crate::gic::{self, CTLR, bits, private};
-use crate::machine;
+use crate::inventory;
 use crate::shared::Words;
 
 const PRIORITY: u8 = 0x80;
@@ -196,7 +196,7 @@ pub(super) fn to_other(answer: &mut Answer) {
 }
 
 pub(super) fn to_others(answer: &mut Answer) {
-    let others = machine::cpus() - 1;
+    let others = inventory::cpus() - 1;
     listeners(answer, others);
     open(2);
     gic::send(2, 1 << 40);
@@ -214,7 +214,7 @@ pub(super) fn to_others(answer: &mut Answer) {
 }
 
 pub(super) fn to_all_cpus(answer: &mut Answer) {
-    let cpus = machine::cpus();
+    let cpus = inventory::cpus();
     listeners(answer, cpus - 1);
     open(7);
     gic::send(7, (1 << cpus) - 1);

@@ -44,7 +44,7 @@ struct Entry {
 }
 
 /// The secrets.
-pub struct Vault {
+pub struct Secrets {
     entries: [Entry; MAX_ENTRIES],
 }
 
@@ -52,7 +52,7 @@ pub struct Vault {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
 
-impl Vault {
+impl Secrets {
     /// Makes a vault without secrets.
     pub const fn new() -> Self {
         Self { entries: [Entry { name: Text::EMPTY, value: Text::EMPTY }; MAX_ENTRIES] }
@@ -82,7 +82,7 @@ impl Vault {
     }
 }
 
-impl Default for Vault {
+impl Default for Secrets {
     fn default() -> Self {
         Self::new()
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_name_has_one_secret_until_it_is_deleted() {
-        let mut vault = Box::new(Vault::new());
+        let mut vault = Box::new(Secrets::new());
         let (name, other) = (text("name"), text("name2"));
         assert_eq!(vault.get(&name), None);
         vault.put(&name, &text("first")).unwrap();
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn there_is_a_bound_on_secrets_and_on_their_lengths() {
-        let mut vault = Box::new(Vault::new());
+        let mut vault = Box::new(Secrets::new());
         for n in 0..MAX_ENTRIES {
             vault.put(&text(&n.to_string()), &text("value")).unwrap();
         }

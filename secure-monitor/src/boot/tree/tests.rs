@@ -37,7 +37,7 @@ fn trace_records_go_where_the_tree_reserves_memory_for_them_or_says_how() {
     let way = |tree: &DeviceTree| {
         let mut bytes = tree.to_dtb();
         let tree = Tree::parse(&mut bytes).unwrap();
-        tree.trace(&tree.machine().unwrap())
+        tree.trace(&tree.inventory().unwrap())
     };
     let mut tree = machine(&[0]);
     assert_eq!(way(&tree), trace::Way::Nowhere);
@@ -59,8 +59,8 @@ fn trace_records_go_where_the_tree_reserves_memory_for_them_or_says_how() {
     assert_eq!(way(&tree), trace::Way::Rings);
 }
 
-fn read(area: &[u8]) -> Result<Machine, Error> {
-    Tree::parse(&mut area.to_vec())?.machine()
+fn read(area: &[u8]) -> Result<Inventory, Error> {
+    Tree::parse(&mut area.to_vec())?.inventory()
 }
 
 /// The complete tree, in the form with a TEE if `tee`.

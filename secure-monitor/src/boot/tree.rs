@@ -62,7 +62,7 @@ impl From<Malformed> for Error {
 
 /// What the monitor needs to know.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct Inventory {
     /// Affinities of the CPUs.
     pub cpus: heapless::Vec<u64, MAX_CPUS>,
     /// CPUs there are besides.
@@ -91,8 +91,8 @@ impl<'a> Tree<'a> {
     }
 
     /// Reads what it says of the machine.
-    pub fn machine(&self) -> Result<Machine, Error> {
-        let mut machine = Machine { cpus: heapless::Vec::new(), left_out: 0, ram: Ram::new() };
+    pub fn inventory(&self) -> Result<Inventory, Error> {
+        let mut machine = Inventory { cpus: heapless::Vec::new(), left_out: 0, ram: Ram::new() };
         for node in self.fdt.root().children() {
             match node.name_without_address() {
                 "cpus" => {
@@ -127,7 +127,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Finds the way by which trace records are to leave the machine.
-    pub fn trace(&self, machine: &Machine) -> trace::Way {
+    pub fn trace(&self, machine: &Inventory) -> trace::Way {
         let root = self.fdt.root();
         let reserved = root.child("reserved-memory").and_then(|memory| {
             let node = memory.children().find(|node| is_compatible(node, trace::COMPATIBLE))?;

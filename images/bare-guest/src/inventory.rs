@@ -16,7 +16,7 @@ pub enum Conduit {
 
 /// The parts of the machine that the guest uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine<'a> {
+pub struct Inventory<'a> {
     /// Address of the PL011.
     pub uart: Option<usize>,
     /// Address of the GICv3's distributor, and of the first redistributor.
@@ -31,7 +31,7 @@ pub struct Machine<'a> {
     pub bootargs: &'a str,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> Inventory<'a> {
     /// Reads the device tree. What is not in it is `None` or empty.
     pub fn read(tree: &Fdt<'a>) -> Self {
         let first = |compatible| tree.find_compatible(&[compatible]).and_then(registers).map(|[first, _]| first);

@@ -110,11 +110,11 @@ impl Firmware<'_> {
         loop {
             let token = Token::read(structure, at)?;
             at += token.length;
-            if matches!(token.kind, Kind::Begin(_) | Kind::End) && core::mem::take(&mut cpu) {
+            if matches!(token.kind, TokenKind::Begin(_) | TokenKind::End) && core::mem::take(&mut cpu) {
                 out.property(enable_method, b"psci\0");
             }
             match token.kind {
-                Kind::Begin(name) => {
+                TokenKind::Begin(name) => {
                     depth += 1;
                     if depth == 2 {
                         top = name;
@@ -129,9 +129,9 @@ impl Firmware<'_> {
                     }
                     cpu = depth == 3 && top == b"cpus" && (name == b"cpu" || name.starts_with(b"cpu@"));
                 }
-                Kind::Property(name) if cpu && self.name(name) == Some(b"enable-method") => continue,
-                Kind::Property(_) => {}
-                Kind::End => {
+                TokenKind::Property(name) if cpu && self.name(name) == Some(b"enable-method") => continue,
+                TokenKind::Property(_) => {}
+                TokenKind::End => {
                     let in_firmware = depth == 2 && top == b"firmware";
                     if (in_firmware || depth == 1) && !core::mem::replace(&mut tee, true) {
                         if !in_firmware {
@@ -158,7 +158,7 @@ impl Firmware<'_> {
                         continue;
                     }
                 }
-                Kind::Last => {
+                TokenKind::Last => {
                     out.word(END);
                     return if depth == 0 { Ok(()) } else { Err(Error::Unreadable) };
                 }
@@ -177,13 +177,13 @@ impl Firmware<'_> {
 
 /// A token of the structure block (Devicetree Specification 0.4 §5.4.1).
 struct Token<'a> {
-    kind: Kind<'a>,
+    kind: TokenKind<'a>,
     /// All of it, padded.
     bytes: &'a [u8],
     length: usize,
 }
 
-enum Kind<'a> {
+enum TokenKind<'a> {
     /// A node of this name begins.
     Begin(&'a [u8]),
     /// A property whose name stands there.
@@ -198,11 +198,11 @@ impl<'a> Token<'a> {
         let (kind, length) = match word(rest, 0)? {
             BEGIN_NODE => {
                 let name = rest[4..].split(|byte| *byte == 0).next().unwrap_or(&[]);
-                (Kind::Begin(name), 4 + name.len() + 1)
+                (TokenKind::Begin(name), 4 + name.len() + 1)
             }
-            PROP => (Kind::Property(word(rest, 8)?), (word(rest, 4)? as usize).saturating_add(12)),
-            END_NODE => (Kind::End, 4),
-            END => (Kind::Last, 4),
+            PROP => (TokenKind::Property(word(rest, 8)?), (word(rest, 4)? as usize).saturating_add(12)),
+            END_NODE => (TokenKind::End, 4),
+            END => (TokenKind::Last, 4),
             _ => return Err(Error::Unreadable),
         };
         let length = length.checked_next_multiple_of(4).ok_or(Error::Unreadable)?;
