@@ -51,7 +51,7 @@ install cc gcc gcc gcc gcc gcc
 have cargo || die "please install Rust: https://rustup.rs"
 install qemu-system-aarch64 qemu-system-arm qemu qemu-system-aarch64-core qemu qemu-system-aarch64
 
-# In the checkout, whatever CARGO_TARGET_DIR says, unless the checkout can only be read: as lab/src/workspace.rs.
+# In the checkout, whatever CARGO_TARGET_DIR says, unless the checkout can only be read: as lab/run/src/workspace.rs.
 kept=target
 if ! { mkdir -p target && [ -w target ]; } 2>/dev/null; then
     kept=${CARGO_TARGET_DIR:-}

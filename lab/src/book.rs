@@ -4,9 +4,9 @@
 //! mdBook makes the pages. Links out of `docs/`, to sources and scenarios, it leaves as they are, though the pages
 //! stand in another folder; they are mended here, and every link of every page is followed once.
 
-use crate::progress::Progress;
-use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
+use lab_run::progress::Progress;
+use lab_run::workspace::Workspace;
 use regex::{Captures, Regex};
 use std::fs;
 use std::path::{Component, Path, PathBuf};

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A machine that waits for gdb before its first instruction.
 
-use crate::console::Listeners;
-use crate::machine::{Event, Machine};
-use crate::paste;
-use crate::prepare::Prepared;
-use crate::say;
-use crate::screen::Screen;
-use crate::workspace::Workspace;
 use anyhow::Result;
+use lab_run::console::Listeners;
+use lab_run::machine::{Event, Machine};
+use lab_run::paste;
+use lab_run::prepare::Prepared;
+use lab_run::say;
+use lab_run::screen::Screen;
+use lab_run::workspace::Workspace;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,8 @@ mod tests {
     fn the_command_can_be_pasted_wherever_the_checkout_is() {
         let [symbols, script] = ["/some where/it's/symbols", "/some where/it's/triptych.gdb"];
         let command = attach(Path::new(symbols), Path::new(script));
-        assert_eq!(paste::tests::words(&command), ["gdb-multiarch", "-cd", symbols, "-x", script]);
+        // What words a shell makes of that is a test of `paste`'s.
+        let [symbols, script] = [r"'/some where/it'\''s/symbols'", r"'/some where/it'\''s/triptych.gdb'"];
+        assert_eq!(command, format!("gdb-multiarch -cd {symbols} -x {script}"));
     }
 }

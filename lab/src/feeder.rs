@@ -7,7 +7,7 @@
 //!
 //! Once all of it is typed and answered nobody can type any more, and the machine would wait without end.
 
-use crate::console::{Listener, Port, is_vm};
+use lab_run::console::{Listener, Port, is_vm};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 

@@ -1,59 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lab: builds Triptych's layers, puts them into a machine, watches it and judges what it saw.
 //!
-//! The machine is QEMU's `virt`. A *scenario* (`scenarios/*.toml`) says what boots, what is sent to it and what must be
-//! seen; [`run`] is the way from that file to a verdict, and every other module is one station of it.
+//! Each of its stations is a crate. [`lab_run`] is the way from a scenario to a verdict; [`lab_script`] and
+//! [`lab_trace`] are below it, [`lab_report`], [`lab_bench`], [`lab_reproduce`] and [`lab_course`] above. Here is what
+//! people call.
+//!
+//! # Rooms
+//!
+//! From the highest to the lowest. Imports go down this list only, and rooms of one line do not know each other
+//! (`lab/tests/rooms` holds it).
+//!
+//! 1. `pictures`: what the documents show, drawn from runs
+//! 2. `command`, `shell`: what a command line asks for; typing into a machine
+//! 3. `book`, `contract`, `debug`, `feeder`, `watch`: the documents as a book; a guest's hardware against QEMU's; a
+//!    machine that waits for gdb; what goes into a machine's console; a run on the screen, live
 #![forbid(unsafe_code)]
-// They panic where nobody reads any more; `screen` does not.
+// They panic where nobody reads any more; `lab_run::screen` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 #![deny(unreachable_pub)]
 
-pub mod bench;
 pub mod book;
-pub mod check;
-pub mod clock;
 pub mod command;
-pub mod console;
 pub mod contract;
 pub mod debug;
-pub mod elf;
 pub mod feeder;
-pub mod files;
-pub mod firmware;
-pub mod flash;
-pub mod gdb;
-pub mod guests;
-pub mod judge;
-pub mod junit;
-pub mod keeper;
-pub mod kernel;
-pub mod linux;
-pub mod lock;
-pub mod machine;
-pub mod mishap;
-pub mod models;
-pub mod paste;
 pub mod pictures;
-pub mod plan;
-pub mod prepare;
-pub mod probe;
-pub mod progress;
-pub mod qemu;
-pub mod qmp;
-pub mod report;
-pub mod reproduce;
-pub mod run;
-pub mod runs;
-pub mod scenario;
-pub mod screen;
 pub mod shell;
-pub mod stack;
-pub mod tee_image;
-pub mod toolchain;
-pub mod trace;
-pub mod transplant;
-pub mod tree;
-pub mod typist;
 pub mod watch;
-pub mod witness;
-pub mod workspace;

@@ -7,28 +7,25 @@
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Parser, Subcommand};
-use lab::bench;
 use lab::book::book;
-use lab::check;
 use lab::command;
 use lab::command::run::run_on;
 use lab::debug;
-use lab::files::{Destination, readable};
-use lab::firmware::{self, Firmware, Program};
 use lab::pictures::pictures;
-use lab::plan::Plan;
-use lab::prepare::{self, Kit, ready};
-use lab::probe;
-use lab::progress::Progress;
-use lab::reproduce::reproduce;
-use lab::say;
-use lab::scenario::{Chain, Owner, Scenario};
-use lab::screen::{complain, failure, print};
 use lab::shell::shell;
-use lab::stack;
-use lab::trace::Tracing;
 use lab::watch;
-use lab::workspace::Workspace;
+use lab_reproduce::reproduce;
+use lab_run::files::{Destination, readable};
+use lab_run::firmware::{self, Firmware, Program};
+use lab_run::plan::Plan;
+use lab_run::prepare::{self, Kit, ready};
+use lab_run::progress::Progress;
+use lab_run::say;
+use lab_run::scenario::{Chain, Owner, Scenario, play};
+use lab_run::screen::{complain, failure, print};
+use lab_run::stack;
+use lab_run::workspace::Workspace;
+use lab_trace::Tracing;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -251,7 +248,7 @@ fn execute(command: Command) -> Result<bool> {
             return Ok(matrix.passed());
         }
         Command::Bench { flash, split } => {
-            return bench::bench(&workspace, &bench::Options { slow: true, flash, split }, &progress);
+            return lab_bench::bench(&workspace, &lab_bench::Options { slow: true, flash, split }, &progress);
         }
         Command::Book => {
             let page = book(&workspace, &progress)?;
@@ -260,7 +257,7 @@ fn execute(command: Command) -> Result<bool> {
         }
         Command::Pictures { only } => pictures(&workspace, only.as_deref(), &progress)?,
         Command::Check { number, files, numbers } => {
-            return check::check(&workspace, number, files.as_deref(), numbers, &progress);
+            return lab_course::check(&workspace, number, files.as_deref(), numbers, &progress);
         }
         Command::Contract { options } => return command::contract::contract(&workspace, &options, &progress),
         Command::Build => {
@@ -286,7 +283,7 @@ fn execute(command: Command) -> Result<bool> {
             let scenario = Scenario::read(&scenario)?;
             let script = scenario.script.context("the scenario has no probe in the hypervisor's place")?;
             let firmware = Firmware::build(&workspace, &[Program::Probe], &progress)?;
-            output.write(&probe::append(firmware.read(Program::Probe)?, &script)?)?;
+            output.write(&play::append(firmware.read(Program::Probe)?, &script)?)?;
         }
         Command::Dtb { which, output } => {
             let prepared = ready(&workspace, &which.plan()?, &progress)?;

@@ -5,13 +5,13 @@
 //! hypervisor (next VM), `x` is for the lab (quit), another Ctrl-A is one for the VM. What is piped in waits for
 //! prompts, and ends with the last answer ([`Feeder`]).
 
-use crate::console::{Controls, Listener, Port};
 use crate::feeder::Feeder;
-use crate::machine::{Event, Machine};
-use crate::prepare::Prepared;
-use crate::say;
-use crate::screen::{Screen, show};
 use anyhow::{Context, Result};
+use lab_run::console::{Controls, Listener, Port};
+use lab_run::machine::{Event, Machine};
+use lab_run::prepare::Prepared;
+use lab_run::say;
+use lab_run::screen::{Screen, show};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 use std::io::{Read, Stdin, stdin, stdout};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};

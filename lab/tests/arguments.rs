@@ -3,7 +3,7 @@
 
 mod program;
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use std::fs;
 use std::process::{Command, Output};
 use tempfile::TempDir;

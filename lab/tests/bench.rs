@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The figures that take no Linux are what the committed baseline has them to be.
 
-use lab::bench::{Options, measure};
-use lab::progress::Progress;
-use lab::workspace::Workspace;
+use lab_bench::{Options, measure};
+use lab_run::progress::Progress;
+use lab_run::workspace::Workspace;
 
 #[test]
 fn no_call_costs_more_than_in_the_baseline() {

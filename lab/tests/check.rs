@@ -4,10 +4,10 @@
 //! `answers/` holds one right answer of each; the exercises themselves are never edited. `cheats/` holds, for each,
 //! what somebody would hand in who wants it to pass, and right answers that are written in another way.
 
-use lab::check::{EXERCISES, Exercise, folder, passed};
-use lab::files::shown;
-use lab::progress::Progress;
-use lab::workspace::Workspace;
+use lab_course::{EXERCISES, Exercise, folder, passed};
+use lab_run::files::shown;
+use lab_run::progress::Progress;
+use lab_run::workspace::Workspace;
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};

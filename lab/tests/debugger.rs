@@ -6,16 +6,16 @@
 //! does then is real.
 
 use anyhow::{Context, Result, ensure};
-use lab::console::Listeners;
-use lab::firmware::Program;
-use lab::gdb::Gdb;
-use lab::machine::{Event, Machine};
-use lab::plan::Plan;
-use lab::prepare::{Kit, prepare};
-use lab::progress::Progress;
-use lab::qmp::Ending;
-use lab::scenario::Scenario;
-use lab::workspace::Workspace;
+use lab_run::console::Listeners;
+use lab_run::firmware::Program;
+use lab_run::gdb::Gdb;
+use lab_run::machine::{Event, Machine};
+use lab_run::plan::Plan;
+use lab_run::prepare::{Kit, prepare};
+use lab_run::progress::Progress;
+use lab_run::qmp::Ending;
+use lab_run::scenario::Scenario;
+use lab_run::workspace::Workspace;
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::path::Path;
 use std::sync::Mutex;

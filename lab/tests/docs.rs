@@ -5,7 +5,7 @@
 
 mod program;
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -3,13 +3,13 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lab::firmware::Program;
-use lab::plan::Plan;
-use lab::prepare::{Kit, prepare};
-use lab::progress::Progress;
-use lab::run::run;
-use lab::scenario::Scenario;
-use lab::workspace::Workspace;
+use lab_run::firmware::Program;
+use lab_run::plan::Plan;
+use lab_run::prepare::{Kit, prepare};
+use lab_run::progress::Progress;
+use lab_run::run::run;
+use lab_run::scenario::Scenario;
+use lab_run::workspace::Workspace;
 use std::fs;
 use std::io::Write;
 

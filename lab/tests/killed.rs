@@ -6,7 +6,7 @@ mod children;
 mod program;
 
 use children::{arguments, qemu};
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -2,11 +2,11 @@
 //! The lab with a machine that it doesn't build: nineteen instructions that print to both serial ports and power off.
 //! What fails here is the lab, not a layer.
 
-use lab::plan::Plan;
-use lab::prepare::Prepared;
-use lab::qemu::{self, CommandLine};
-use lab::run::{Outcome, run};
-use lab::scenario::Scenario;
+use lab_run::plan::Plan;
+use lab_run::prepare::Prepared;
+use lab_run::qemu::{self, CommandLine};
+use lab_run::run::{Outcome, run};
+use lab_run::scenario::Scenario;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;

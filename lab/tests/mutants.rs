@@ -6,7 +6,7 @@
 //! what `MUTANTS=k/n` says: every n-th of all, from the k-th on. The same part is the same mutants, and random tests
 //! begin with the same seed.
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::env;

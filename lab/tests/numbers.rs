@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! docs/numbers.md says what the committed baseline says.
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use regex::Regex;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 
 mod program;
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use program::lab;
 use std::io::pipe;
 use std::process::{Command, Output, Stdio};

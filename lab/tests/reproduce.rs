@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reported bug is in the image that has it, gone with each remedy as far as that goes, and nowhere else.
 
-use lab::firmware::{Firmware, Program};
-use lab::progress::Progress;
-use lab::reproduce::table::{Cell, Table};
-use lab::reproduce::{Matrix, reproduce};
-use lab::stack::Stack;
-use lab::workspace::Workspace;
+use lab_reproduce::table::{Cell, Table};
+use lab_reproduce::{Matrix, reproduce};
+use lab_run::firmware::{Firmware, Program};
+use lab_run::progress::Progress;
+use lab_run::stack::Stack;
+use lab_run::workspace::Workspace;
 use std::fs;
 
 /// Names that only the report's TEE has, in its symbols or its texts.

@@ -3,7 +3,7 @@
 
 mod program;
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The source files: each says its licence, no line of code is too wide, and comments cite what is there.
 
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use regex::Regex;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,14 +2,14 @@
 //! What the layers tell is what QEMU saw, it is whole, and it costs what it says.
 
 use lab::command::run::keep;
-use lab::console::Line;
-use lab::plan::Plan;
-use lab::prepare::ready;
-use lab::progress::Progress;
-use lab::run::{Outcome, run};
-use lab::trace::text::kind;
-use lab::trace::{Entry, Trace, Tracing, file};
-use lab::workspace::Workspace;
+use lab_run::console::Line;
+use lab_run::plan::Plan;
+use lab_run::prepare::ready;
+use lab_run::progress::Progress;
+use lab_run::run::{Outcome, run};
+use lab_run::workspace::Workspace;
+use lab_trace::text::kind;
+use lab_trace::{Entry, Trace, Tracing, file};
 use shared_abi::optee_smc::{OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES};
 use shared_abi::trace::{Event, Layer, Way, World};
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ mod terminal;
 
 use anyhow::{Result, ensure};
 use lab::watch::keys::HELP;
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use std::process::Command;
 use terminal::{Heard, Terminal};
 

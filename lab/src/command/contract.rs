@@ -4,13 +4,13 @@
 use crate::contract::compare::compare;
 use crate::contract::lists::Lists;
 use crate::contract::{CPUS, Place, TOPICS, as_guest, kit, on_plain};
-use crate::progress::Progress;
-use crate::say;
-use crate::scenario::model;
-use crate::screen::print;
-use crate::workspace::Workspace;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use lab_run::progress::Progress;
+use lab_run::say;
+use lab_run::scenario::model;
+use lab_run::screen::print;
+use lab_run::workspace::Workspace;
 
 /// What is compared.
 #[derive(Debug, Clone, Args)]

@@ -2,23 +2,23 @@
 //! `lab report`: a scenario, traced, and what happened in it as one HTML file.
 
 use super::run::keep;
-use crate::files::Destination;
-use crate::plan::Plan;
-use crate::prepare::ready;
-use crate::progress::Progress;
-use crate::qemu;
-use crate::report::kept::Kept;
-use crate::report::page::page;
-use crate::report::perfetto::{self, Timeline};
-use crate::report::story::Story;
-use crate::run::run;
-use crate::say;
-use crate::screen::{Screen, print};
-use crate::stack;
-use crate::trace::{Trace, Tracing, file};
-use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use clap::Args;
+use lab_report::kept::Kept;
+use lab_report::page::page;
+use lab_report::perfetto::{self, Timeline};
+use lab_report::story::Story;
+use lab_run::files::Destination;
+use lab_run::plan::Plan;
+use lab_run::prepare::ready;
+use lab_run::progress::Progress;
+use lab_run::qemu;
+use lab_run::run::run;
+use lab_run::say;
+use lab_run::screen::{Screen, print};
+use lab_run::stack;
+use lab_run::workspace::Workspace;
+use lab_trace::{Trace, Tracing, file};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

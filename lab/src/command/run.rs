@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab run`: a scenario on CPU models, one after another.
 
-use crate::files::Destination;
-use crate::judge::Verdict;
-use crate::junit;
-use crate::plan::Plan;
-use crate::prepare::{Kit, Prepared, prepare};
-use crate::progress::Progress;
-use crate::run::{Outcome, run};
-use crate::say;
-use crate::scenario::{NormalWorld, model};
-use crate::screen::{Screen, print};
-use crate::stack;
-use crate::trace::verify::verify;
-use crate::trace::{Tracing, file};
-use crate::workspace::Workspace;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use lab_run::files::Destination;
+use lab_run::judge::Verdict;
+use lab_run::junit;
+use lab_run::plan::Plan;
+use lab_run::prepare::{Kit, Prepared, prepare};
+use lab_run::progress::Progress;
+use lab_run::run::{Outcome, run};
+use lab_run::say;
+use lab_run::scenario::{NormalWorld, model};
+use lab_run::screen::{Screen, print};
+use lab_run::stack;
+use lab_run::workspace::Workspace;
+use lab_trace::verify::verify;
+use lab_trace::{Tracing, file};
 use quick_junit::TestSuite;
 use shared_abi::trace::Way;
 
@@ -129,8 +129,8 @@ pub fn keep(outcome: &mut Outcome, prepared: &Prepared) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{Foreign, Stack};
     use clap::Parser;
+    use lab_run::stack::{Foreign, Stack};
 
     #[derive(Parser)]
     struct Line {

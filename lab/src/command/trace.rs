@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `lab trace`: a kept trace as lines.
 
-use crate::runs::TRACED;
-use crate::trace::text::{Log, kind};
-use crate::trace::{Entry, Trace, file};
-use crate::workspace::Workspace;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use lab_run::runs::TRACED;
+use lab_run::workspace::Workspace;
+use lab_trace::text::{Log, kind};
+use lab_trace::{Entry, Trace, file};
 use shared_abi::trace::{Event, Layer};
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Write};

@@ -3,8 +3,8 @@
 
 use super::Place;
 use super::said::essence;
-use crate::scenario::model;
 use anyhow::{Context, Result};
+use lab_run::scenario::model;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;

@@ -8,16 +8,16 @@ pub mod compare;
 pub mod lists;
 pub mod said;
 
-use crate::console::{Listeners, Port};
-use crate::firmware::Program;
-use crate::machine::{Event, Machine};
-use crate::plan::Plan;
-use crate::prepare::{Kit, prepare};
-use crate::qemu::CommandLine;
-use crate::qmp::Ending;
-use crate::scenario::{Scenario, Size, model};
-use crate::workspace::Workspace;
 use anyhow::{Context, Result};
+use lab_run::console::{Listeners, Port};
+use lab_run::firmware::Program;
+use lab_run::machine::{Event, Machine};
+use lab_run::plan::Plan;
+use lab_run::prepare::{Kit, prepare};
+use lab_run::qemu::CommandLine;
+use lab_run::qmp::Ending;
+use lab_run::scenario::{Scenario, Size, model};
+use lab_run::workspace::Workspace;
 use said::Said;
 use std::fs;
 use std::path::Path;
@@ -75,7 +75,7 @@ impl Place {
 }
 
 /// Builds what both machines need.
-pub fn kit(workspace: &Workspace, progress: &crate::progress::Progress) -> Result<Kit> {
+pub fn kit(workspace: &Workspace, progress: &lab_run::progress::Progress) -> Result<Kit> {
     let place = Place { cpu: CPUS[0].into(), cpus: 1, beside_noise: false };
     Kit::of(workspace, &plan(&place, &[])?, progress)
 }
@@ -83,7 +83,7 @@ pub fn kit(workspace: &Workspace, progress: &crate::progress::Progress) -> Resul
 /// Runs it on plain QEMU.
 pub fn on_plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
     let folder = workspace.fresh_run(&format!("contract-plain/{}", place.folder()))?;
-    let machine = crate::scenario::Machine {
+    let machine = lab_run::scenario::Machine {
         cpus: place.cpus,
         memory: Size(64 << 20),
         icount: true,

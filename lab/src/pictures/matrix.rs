@@ -2,8 +2,8 @@
 //! What became of each sequence under each remedy.
 
 use super::svg::{Drawing, WIDTH, room, wrapped};
-use crate::reproduce::Matrix;
-use crate::reproduce::table::Cell;
+use lab_reproduce::Matrix;
+use lab_reproduce::table::Cell;
 
 const COLUMN: u32 = 72;
 const LINE: u32 = 15;

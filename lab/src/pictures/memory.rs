@@ -2,9 +2,9 @@
 //! Where the RAM of VMs is: as each of them sees it, and as it is.
 
 use super::svg::Drawing;
-use crate::report::names::bytes;
-use crate::report::story::Story;
-use crate::trace::Trace;
+use lab_report::story::Story;
+use lab_report::story::names::bytes;
+use lab_trace::Trace;
 use shared_abi::trace::Owner;
 
 /// A bar, and what is between the two of a piece.

@@ -10,16 +10,16 @@ mod steps;
 mod svg;
 
 use crate::command::run::keep;
-use crate::plan::Plan;
-use crate::prepare::{Kit, prepare};
-use crate::progress::Progress;
-use crate::reproduce::reproduce;
-use crate::run::run;
-use crate::scenario::Scenario;
-use crate::stack::Stack;
-use crate::trace::{Trace, Tracing};
-use crate::workspace::{Workspace, write_if_changed};
 use anyhow::{Context, Result, ensure};
+use lab_reproduce::reproduce;
+use lab_run::plan::Plan;
+use lab_run::prepare::{Kit, prepare};
+use lab_run::progress::Progress;
+use lab_run::run::run;
+use lab_run::scenario::Scenario;
+use lab_run::stack::Stack;
+use lab_run::workspace::{Workspace, write_if_changed};
+use lab_trace::{Trace, Tracing};
 use svg::Drawing;
 
 /// What of a run is shown.

@@ -2,10 +2,10 @@
 //! Records of a trace, one below the other: at which level the CPU went on, and for how many instructions.
 
 use super::svg::{Drawing, WIDTH, room, wrapped};
-use crate::report::names;
-use crate::report::story::{Caller, LEVELS, Outcome, Place, Request, Story, level};
-use crate::trace::{Entry, Trace};
 use anyhow::{Result, ensure};
+use lab_report::story::names;
+use lab_report::story::{Caller, LEVELS, Outcome, Place, Request, Story, level};
+use lab_trace::{Entry, Trace};
 use shared_abi::optee_smc::OPTEE_SMC_VM_CREATED;
 use shared_abi::smccc::FunctionId;
 use shared_abi::trace::{Event, Layer, World};
@@ -170,7 +170,7 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample::Sample;
+    use lab_report::sample::Sample;
 
     #[test]
     fn calls_are_drawn_in_their_order_and_missing_ones_are_named() {

@@ -7,11 +7,11 @@ use super::keys::HELP;
 use super::session::{Ended, Session};
 use super::status::{Status, Vm};
 use super::view::View;
-use crate::console::{Line as Said, is_vm};
-use crate::report::story::level;
-use crate::report::story::place::Place;
-use crate::trace::Entry;
-use crate::trace::text::Log;
+use lab_report::story::level;
+use lab_report::story::place::Place;
+use lab_run::console::{Line as Said, is_vm};
+use lab_trace::Entry;
+use lab_trace::text::Log;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
@@ -299,8 +299,8 @@ fn help(frame: &mut Frame<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Verdict;
-    use crate::report::sample::Sample;
+    use lab_report::sample::Sample;
+    use lab_run::judge::Verdict;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 

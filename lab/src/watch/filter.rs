@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which records are shown.
 
-use crate::trace::Entry;
+use lab_trace::Entry;
 use shared_abi::smccc::{FunctionId, OwningEntity};
 use shared_abi::trace::{Event, Layer};
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ fn is_news(function: FunctionId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample::Sample;
+    use lab_report::sample::Sample;
     use shared_abi::trace::World;
     use shared_abi::trace::event::Conduit;
 

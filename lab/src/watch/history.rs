@@ -3,7 +3,7 @@
 
 use super::filter::{Filter, News};
 use super::status::Status;
-use crate::trace::Entry;
+use lab_trace::Entry;
 
 /// A status is kept for every so many records; the ones between are made again from it.
 const STRIDE: usize = 4096;

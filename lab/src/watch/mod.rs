@@ -28,10 +28,10 @@ pub mod status;
 pub mod terminal;
 pub mod view;
 
-use crate::files::Destination;
-use crate::prepare::Prepared;
-use crate::screen::is_clever;
 use anyhow::Result;
+use lab_run::files::Destination;
+use lab_run::prepare::Prepared;
+use lab_run::screen::is_clever;
 use session::Session;
 use std::io::{IsTerminal, stdin, stdout};
 

@@ -3,10 +3,10 @@
 
 use super::filter::Filter;
 use super::session::{Interrupted, Session};
-use crate::say;
-use crate::screen::Screen;
-use crate::trace::text::Log;
 use anyhow::Result;
+use lab_run::say;
+use lab_run::screen::Screen;
+use lab_trace::text::Log;
 use std::time::{Duration, Instant};
 
 /// How often lines are printed.

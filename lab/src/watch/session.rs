@@ -2,14 +2,14 @@
 //! The machine, its consoles and its records, as they come.
 
 use super::history::History;
-use crate::console::Line;
-use crate::judge::Verdict;
-use crate::machine::{Event, Machine};
-use crate::prepare::Prepared;
-use crate::scenario::model;
-use crate::trace::{Entry, Trace, file};
-use crate::witness::Witness;
 use anyhow::{Context, Result};
+use lab_run::console::Line;
+use lab_run::judge::Verdict;
+use lab_run::machine::{Event, Machine};
+use lab_run::prepare::Prepared;
+use lab_run::scenario::model;
+use lab_run::witness::Witness;
+use lab_trace::{Entry, Trace, file};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -149,7 +149,7 @@ impl Session {
     /// Who has spoken as a VM so far, in order of their numbers.
     pub fn consoles(&self) -> Vec<String> {
         let mut vms: Vec<_> = self.history.now().vms.keys().map(|id| format!("vm{id}")).collect();
-        let spoken = self.lines().iter().map(|line| &line.speaker).filter(|speaker| crate::console::is_vm(speaker));
+        let spoken = self.lines().iter().map(|line| &line.speaker).filter(|speaker| lab_run::console::is_vm(speaker));
         for speaker in spoken {
             if !vms.contains(speaker) {
                 vms.push(speaker.clone());

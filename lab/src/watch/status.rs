@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the layers and VMs are doing, from the records alone: small enough to be kept at many points of time.
 
-use crate::report::story::place::{Follower, Place};
-use crate::report::story::vm::Heap;
-use crate::trace::Entry;
+use lab_report::story::place::{Follower, Place};
+use lab_report::story::vm::Heap;
+use lab_trace::Entry;
 use shared_abi::smccc::{FunctionId, OwningEntity};
 use shared_abi::trace::event::VmState;
 use shared_abi::trace::{Event, Layer};
@@ -107,7 +107,7 @@ impl Vm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample::Sample;
+    use lab_report::sample::Sample;
 
     #[test]
     fn a_guest_s_call_is_counted_and_its_partition_is_seen() {

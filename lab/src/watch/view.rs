@@ -72,7 +72,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample::Sample;
+    use lab_report::sample::Sample;
 
     #[test]
     fn one_steps_back_from_now_and_forward_to_now() {

@@ -4,7 +4,7 @@
 mod layers;
 
 use fdt::Fdt;
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

@@ -9,16 +9,16 @@ mod browser;
 
 use browser::{Browser, DESK, DESK_DARK, PHONE, PHONE_DARK, Window};
 use lab::command::report::{Options, report};
-use lab::console::Line;
-use lab::files::Destination;
-use lab::judge::Verdict;
-use lab::progress::Progress;
-use lab::report::kept::{Kept, KeptVm};
-use lab::report::page::page;
-use lab::report::sample::Sample;
-use lab::report::story::{Caller, Story};
-use lab::trace::Trace;
-use lab::workspace::Workspace;
+use lab_report::kept::{Kept, KeptVm};
+use lab_report::page::page;
+use lab_report::sample::Sample;
+use lab_report::story::{Caller, Story};
+use lab_run::console::Line;
+use lab_run::files::Destination;
+use lab_run::judge::Verdict;
+use lab_run::progress::Progress;
+use lab_run::workspace::Workspace;
+use lab_trace::Trace;
 use serde_json::json;
 use shared_abi::trace::Layer;
 use std::collections::BTreeSet;
@@ -366,7 +366,7 @@ fn report_of(scenario: &str, tee: &[&str]) -> (bool, Story, String) {
     let options = Options {
         scenario: Some(workspace.scenarios().join(scenario)),
         cpu: Some("cortex-a57".into()),
-        stack: lab::stack::Options { tee: (!tee.is_empty()).then(|| tee.join(",")), flash: None },
+        stack: lab_run::stack::Options { tee: (!tee.is_empty()).then(|| tee.join(",")), flash: None },
         from: None,
         output: Some(Destination::file(output.clone())),
         perfetto: Some(Destination::file(folder.path().join("perfetto.json"))),

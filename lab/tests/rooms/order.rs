@@ -59,7 +59,7 @@ pub fn faults(of: &Crate) -> Vec<String> {
 }
 
 /// Files that lead to each other and are not all of one folder, a circle each.
-fn circles(of: &Crate) -> Vec<Vec<&str>> {
+pub fn circles(of: &Crate) -> Vec<Vec<&str>> {
     let reach: BTreeMap<&str, BTreeSet<&str>> = of.files.keys().map(|file| (file.as_str(), reach(of, file))).collect();
     let mut circles = BTreeSet::new();
     for (file, reached) in &reach {
@@ -86,13 +86,13 @@ fn reach<'a>(of: &'a Crate, file: &'a str) -> BTreeSet<&'a str> {
 }
 
 /// Whether there is a folder of which all these files are: a file that has the same name as a folder beside it is of
-/// that one, too. What stands in `src` itself is no folder's.
+/// that one, too.
 fn one_folder(of: &Crate, files: &[&str]) -> bool {
     let folders = |file: &str| -> BTreeSet<String> {
         let own = file.trim_end_matches(".rs").to_string();
         let has_children = of.files.keys().any(|other| other.starts_with(&format!("{own}/")));
-        let around = file.rsplit_once('/').map(|(folder, _)| folder.to_string());
-        around.into_iter().chain(has_children.then_some(own)).collect()
+        let around = file.rsplit_once('/').map_or("", |(folder, _)| folder).to_string();
+        [around].into_iter().chain(has_children.then_some(own)).collect()
     };
     let mut common = folders(files[0]);
     for file in files {

@@ -6,8 +6,8 @@
 
 use crate::play::{Layers, judge};
 use anyhow::{Context, Result, ensure};
-use lab::guests::needs_linux;
-use lab::scenario::{Scenario, model};
+use lab_run::guests::needs_linux;
+use lab_run::scenario::{Scenario, model};
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeSet;
 use std::fs;

@@ -9,9 +9,9 @@ mod keys;
 mod play;
 
 use anyhow::{Context, Result};
-use lab::firmware::Program;
-use lab::scenario::{Scenario, model};
-use lab::workspace::Workspace;
+use lab_run::firmware::Program;
+use lab_run::scenario::{Scenario, model};
+use lab_run::workspace::Workspace;
 use libtest_mimic::{Arguments, Failed, Trial};
 use play::{Layers, judge, kit};
 use std::fs;

@@ -2,13 +2,13 @@
 //! Runs a scenario on what is built once for all of them.
 
 use anyhow::{Result, anyhow};
-use lab::guests::needs_linux;
-use lab::plan::Plan;
-use lab::prepare::{Kit, prepare};
-use lab::progress::Progress;
-use lab::run::run;
-use lab::scenario::Scenario;
-use lab::workspace::Workspace;
+use lab_run::guests::needs_linux;
+use lab_run::plan::Plan;
+use lab_run::prepare::{Kit, prepare};
+use lab_run::progress::Progress;
+use lab_run::run::run;
+use lab_run::scenario::Scenario;
+use lab_run::workspace::Workspace;
 use libtest_mimic::Failed;
 use std::sync::OnceLock;
 

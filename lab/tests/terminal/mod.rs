@@ -3,7 +3,7 @@
 
 use crate::program;
 use anyhow::{Context, Result, ensure};
-use lab::workspace::Workspace;
+use lab_run::workspace::Workspace;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};

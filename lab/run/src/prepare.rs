@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a scenario to everything that QEMU needs: programs built, guests fetched, flash and tree written.
+
+use crate::firmware::{Firmware, Program};
+use crate::flash::Flash;
+use crate::guests::{self, Guest};
+use crate::linux::{self, LinuxGuest, Recipe};
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::qemu::{self, CommandLine};
+use crate::runs::{RunFolder, TRACED};
+use crate::scenario::{Chain, Machine, NormalWorld, Scenario, model, play};
+use crate::stack::Stack;
+use crate::transplant;
+use crate::tree::{self, Seeds};
+use crate::workspace::{Workspace, write_if_changed};
+use anyhow::{Context, Result, ensure};
+use lab_trace::memory::Memory;
+use lab_trace::{Traced, Tracing};
+use shared_abi::layout::{DRAM_BASE, TRACE};
+use shared_abi::trace::Way;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The flash's name in a run's folder.
+const FLASH: &str = "flash.bin";
+
+/// A run that is ready to start.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What is run.
+    pub plan: Plan,
+    /// QEMU's arguments.
+    pub line: CommandLine,
+    /// Where this run keeps its flash, tree and logs.
+    pub folder: RunFolder,
+    /// The tree that the chain boots with.
+    pub tree: PathBuf,
+    /// How its layers' records are read, if they write any.
+    pub traced: Option<Traced>,
+}
+
+/// What scenarios are made of: programs and guests.
+#[derive(Debug, Clone)]
+pub struct Kit {
+    firmware: Firmware,
+    linux: Option<LinuxGuest>,
+    /// The layers write records.
+    traces: bool,
+    /// Another TEE than the plan's.
+    tee: Option<PathBuf>,
+    /// Another runtime of the monitor.
+    runtime: Option<PathBuf>,
+    /// Another program in the hypervisor's place than the probe.
+    normal_world: Option<PathBuf>,
+}
+
+impl Kit {
+    /// Builds what changed of that which a plan needs, and fetches what it names.
+    pub fn of(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Self> {
+        let Plan { scenario, stack, tracing, .. } = plan;
+        stack.check(scenario)?;
+        let (layers, others) = (layers(&scenario.chain, stack), others(scenario));
+        let untraced = if tracing.is_none() { [layers.clone(), others].concat() } else { others };
+        let mut kit = Self::build(workspace, &untraced, guests::needs_linux(scenario), progress)?;
+        if let Some(tracing) = tracing {
+            for layer in layers {
+                let features = tracing.tee.iter().map(String::as_str).filter(|_| layer == Program::Tee);
+                kit.firmware.trace(workspace, layer, &features.collect::<Vec<_>>(), progress)?;
+            }
+        }
+        Ok(Self { traces: tracing.is_some(), ..kit })
+    }
+
+    /// For a flash alone.
+    pub fn for_flash(stack: &Stack, workspace: &Workspace, chain: &Chain, progress: &Progress) -> Result<Self> {
+        let mut programs = layers(chain, stack);
+        if chain.normal_world == NormalWorld::Probe {
+            programs.push(Program::Probe);
+        }
+        let firmware = Firmware::build(workspace, &programs, progress)?;
+        let mut kit = Self::made_of(&firmware);
+        if let Stack::Featured(features) = stack {
+            let features: Vec<_> = features.iter().map(String::as_str).collect();
+            let name = features.join("-");
+            kit.tee = Some(firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?.image);
+        }
+        Ok(kit)
+    }
+
+    /// Builds and fetches all that a scenario without Linux, or with it, can name.
+    pub fn whole(workspace: &Workspace, linux: bool, progress: &Progress) -> Result<Self> {
+        Self::build(workspace, &Program::ALL, linux, progress)
+    }
+
+    /// Takes layers that check that nothing overflows and that what they assert is so.
+    pub fn checked(self, workspace: &Workspace, progress: &Progress) -> Result<Self> {
+        let mut kit = self;
+        for layer in Program::LAYERS {
+            kit.firmware.check(workspace, layer, progress)?;
+        }
+        Ok(kit)
+    }
+
+    fn build(workspace: &Workspace, programs: &[Program], linux: bool, progress: &Progress) -> Result<Self> {
+        qemu::check()?;
+        let firmware = Firmware::build(workspace, programs, progress)?;
+        let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
+        Ok(Self { linux, ..Self::made_of(&firmware) })
+    }
+
+    /// What was built, and nothing else.
+    pub fn made_of(firmware: &Firmware) -> Self {
+        Self { firmware: firmware.clone(), linux: None, traces: false, tee: None, runtime: None, normal_world: None }
+    }
+
+    /// Takes another TEE.
+    pub fn and_tee(self, tee: &Path) -> Self {
+        Self { tee: Some(tee.to_path_buf()), ..self }
+    }
+
+    /// Takes raw images in the places of TEE and normal world, where they are given.
+    pub fn and_images(self, tee: Option<&Path>, normal_world: Option<&Path>) -> Self {
+        let tee = tee.map(Path::to_path_buf).or(self.tee);
+        Self { tee, normal_world: normal_world.map(Path::to_path_buf), ..self }
+    }
+
+    /// Takes another runtime of the monitor, and another program in the probe's place.
+    pub fn with_worlds(self, runtime: &Path, normal_world: &Path) -> Self {
+        Self { runtime: Some(runtime.to_path_buf()), normal_world: Some(normal_world.to_path_buf()), ..self }
+    }
+
+    /// The programs.
+    pub const fn firmware(&self) -> &Firmware {
+        &self.firmware
+    }
+
+    /// What stands at BL33, without the steps of a probe.
+    fn normal_world(&self, chain: &Chain) -> Result<Vec<u8>> {
+        match (&self.normal_world, chain.normal_world) {
+            (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
+            (None, NormalWorld::Probe) => self.firmware.read(Program::Probe),
+            (None, NormalWorld::Hypervisor) => self.firmware.read(Program::Hypervisor),
+        }
+    }
+
+    /// What stands at BL32.
+    fn tee(&self, chain: &Chain, stack: &Stack) -> Result<Option<Vec<u8>>> {
+        if chain.tee.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(match (&self.tee, stack) {
+            (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+            (None, Stack::Tee(tee)) => tee.bytes.clone(),
+            (None, _) => self.firmware.read(Program::Tee)?,
+        }))
+    }
+
+    /// The flash with this normal world.
+    fn flash(&self, chain: &Chain, stack: &Stack, normal_world: Vec<u8>) -> Result<Vec<u8>> {
+        if let Stack::Flash(flash) = stack {
+            return transplant::with_normal_world(&flash.bytes, &normal_world)
+                .with_context(|| format!("cannot put our normal world into {}", flash.name));
+        }
+        let mut images = Flash::of(&self.firmware, self.tee(chain, stack)?, normal_world)?;
+        if let Some(runtime) = &self.runtime {
+            images = images.with_runtime(runtime)?;
+        }
+        images.bytes(chain)
+    }
+}
+
+/// The layers of a chain that are ours.
+fn layers(chain: &Chain, stack: &Stack) -> Vec<Program> {
+    let ours = |program: &Program| match program {
+        Program::Hypervisor => chain.normal_world == NormalWorld::Hypervisor,
+        Program::Tee => matches!(stack, Stack::Ours | Stack::Featured(_)),
+        _ => !matches!(stack, Stack::Flash(_)),
+    };
+    Program::LAYERS.into_iter().filter(ours).collect()
+}
+
+/// Its other programs.
+fn others(scenario: &Scenario) -> Vec<Program> {
+    let probe = (scenario.chain.normal_world == NormalWorld::Probe).then_some(Program::Probe);
+    probe.into_iter().chain(guests::programs(scenario)).collect()
+}
+
+/// Makes the Linux guest.
+fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) -> Result<LinuxGuest> {
+    progress.step("making the Linux guest");
+    let recipe = Recipe {
+        cache: &workspace.packages(),
+        packages: &workspace.linux_packages(),
+        init: &workspace.root().join("images/linux/init"),
+        client: &firmware.elf(Program::LinuxClient),
+    };
+    let guest = linux::guest(&recipe, &|step| progress.step(step))?;
+    guest.instead.iter().for_each(|line| progress.note(line));
+    Ok(guest)
+}
+
+/// Fetches the packages that the Linux guest is made of: those that are recorded, or the newest, which are then.
+pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result<()> {
+    let (cache, packages) = (workspace.packages(), workspace.linux_packages());
+    let step = |step: &str| progress.step(step);
+    if newest {
+        return linux::renew(&cache, &packages, &step);
+    }
+    linux::fetch(&cache, &packages, &step)?.iter().for_each(|line| progress.note(line));
+    Ok(())
+}
+
+/// Builds, fetches and writes what one run needs; after that the machine has the screen.
+pub fn ready(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Prepared> {
+    let kit = Kit::of(workspace, plan, progress)?;
+    progress.finish();
+    prepare(workspace, plan, &kit)
+}
+
+/// Writes flash and tree for a plan, and QEMU's command line.
+pub fn prepare(workspace: &Workspace, plan: &Plan, kit: &Kit) -> Result<Prepared> {
+    let Plan { scenario, cpu, stack, tracing } = plan;
+    ensure!(kit.traces == tracing.is_some(), "{}: the layers were built for another way of tracing", scenario.name);
+    let traced = if kit.traces { TRACED } else { "" };
+    let folder = workspace.fresh_run(&format!("{}{}/{}{traced}", scenario.name, stack.suffix(), model(cpu)))?;
+    let mut script = scenario.script.as_deref();
+    let flash = if let Stack::Flash(_) = stack {
+        // Another monitor may hand another tree on, so the steps are in the image.
+        script = None;
+        flash(&scenario.chain, scenario.script.as_deref(), stack, kit)?
+    } else {
+        kit.flash(&scenario.chain, stack, kit.normal_world(&scenario.chain)?)?
+    };
+    write_if_changed(&folder.join(FLASH), &flash)?;
+    let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
+    with_tree(plan, folder, &guests, script)
+}
+
+/// A chain's flash by itself: with the steps that a probe in the hypervisor's place plays in the probe's image.
+pub fn flash(chain: &Chain, script: Option<&[u8]>, stack: &Stack, kit: &Kit) -> Result<Vec<u8>> {
+    let normal_world = kit.normal_world(chain)?;
+    let normal_world = match script {
+        Some(script) => play::append(normal_world, script)?,
+        None => normal_world,
+    };
+    kit.flash(chain, stack, normal_world)
+}
+
+/// Writes the tree for the flash in `folder`, and QEMU's command line.
+fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Option<&[u8]>) -> Result<Prepared> {
+    let Plan { scenario, cpu, .. } = plan;
+    let tracing = plan.tracing.as_ref();
+    let flash = folder.join(FLASH);
+    let mut machine = scenario.machine.clone();
+    machine.icount |= tracing.is_some_and(|tracing| tracing.icount);
+    let traced = tracing.map(|tracing| traced(tracing, &machine, &folder)).transpose()?;
+    let seeds = if machine.icount { Seeds::Fixed } else { Seeds::Random };
+    let tree = folder.join("tree.dtb");
+    let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, guests, seeds)?;
+    if let Some(script) = script {
+        bytes = tree::with_script(&bytes, script)?;
+    }
+    if scenario.machine.tree_ballast.0 != 0 {
+        bytes = tree::with_ballast(&bytes, scenario.machine.tree_ballast)?;
+    }
+    if scenario.chain.harden_branch_predictor {
+        bytes = tree::with_hardened_predictor(&bytes)?;
+    }
+    if let Some(traced) = &traced {
+        bytes = tree::with_trace(&bytes, traced.way)?;
+    }
+    write_if_changed(&tree, &bytes)?;
+    let mut line = CommandLine::machine(&machine, cpu, &flash);
+    line.load(&tree, guests);
+    // Without the file behind its memory, which nobody would read.
+    let by_hand = folder.join("qemu.sh");
+    fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;
+    if let Some(traced) = &traced {
+        line.trace(&machine, traced);
+    }
+    Ok(Prepared { plan: plan.clone(), line, folder, tree, traced })
+}
+
+/// What tracing comes to on a machine.
+fn traced(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Traced> {
+    let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
+    let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };
+    let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0).map(Arc::new)).transpose()?;
+    Ok(Traced {
+        way,
+        memory,
+        frequency: qemu::frequency(machine),
+        instructions: machine.icount,
+        exceptions: tracing.exceptions.then(|| folder.join("exceptions.txt")),
+    })
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A scenario: one chain of trust, what boots on it, what is sent to it and what must be seen.
+//!
+//! Every table refuses keys it doesn't know; [`Error`] makes of that an error with the nearest key that exists.
+
+mod check;
+mod error;
+mod implied;
+mod layer;
+pub mod play;
+mod tables;
+
+pub use crate::models::model;
+pub(crate) use error::Fault;
+pub use error::{Error, new_name};
+pub use lab_script::Size;
+pub use layer::Owner;
+pub use tables::{
+    Chain, Cue, Damage, DtbPlace, End, Expect, Image, Machine, NormalWorld, Placement, Property, Scenario, Send, Vm,
+};
+
+use crate::models;
+use std::path::Path;
+
+impl Scenario {
+    /// Reads and checks a file, with QEMU's knowledge of CPUs.
+    pub fn read(file: &Path) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read the scenario {}", file.display()))?;
+        let scenario = Self::parse(&text, file)?;
+        scenario.check_models().map_err(|fault| fault.at(file, &text))?;
+        Ok(scenario)
+    }
+
+    /// Whether QEMU has its CPU models.
+    fn check_models(&self) -> Result<(), Fault> {
+        for (index, cpu) in self.cpus().enumerate() {
+            if let Some(message) = models::mistake(cpu) {
+                let key = if index == 0 { "cpu" } else { "also-on" };
+                return Err(Fault { table: "[machine]", index: 0, key, message });
+            }
+        }
+        Ok(())
+    }
+
+    /// Parses and checks a scenario's text; `file` is for messages, and its folder where relative paths start.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Error> {
+        let mut scenario: Self = toml::from_str(text).map_err(|error| Error::from_toml(file, text, &error))?;
+        scenario.folder = file.parent().unwrap_or(Path::new("")).to_path_buf();
+        check::what_boots(&scenario).map_err(|fault| fault.at(file, text))?;
+        play::prepare(&mut scenario, text, file)?;
+        check::what_is_seen(&scenario).map_err(|fault| fault.at(file, text))?;
+        scenario.expect_no_failure();
+        Ok(scenario)
+    }
+}
+
+#[cfg(test)]
+mod tests;

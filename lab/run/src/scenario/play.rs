@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which probe plays what: the scripts of a scenario, and what is expected of every probe without being written down.
+
+use super::error::{Error, Fault};
+use super::tables::{End, Expect, NormalWorld, Scenario};
+use anyhow::bail;
+use lab_script::source::Included;
+use lab_script::{Mistake, Ram, Source, compile};
+use probe::image::{self, Unfit};
+use shared_abi::layout::DRAM_BASE;
+use std::path::Path;
+use toml::Spanned;
+
+#[cfg(test)]
+mod tests;
+
+/// What a probe ends with when all is well.
+const DONE: &str = r"done(?:| but for .*): \d+ steps, \d+ expectations, 0 failed$";
+/// What it says of an expectation that does not hold.
+const FAILED: &str = r"(?:step \d+ |no script|the script|CPU \d+: exception|PANIC)";
+
+/// Compiles the scripts of a scenario's probes and adds what is expected of them.
+pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), Error> {
+    let blame = |message: &str, key: &str| Err(Error::at(file, text, find(text, key), message.to_owned(), None));
+    let in_place = scenario.chain.normal_world == NormalWorld::Probe;
+    let players: Vec<_> = (0..scenario.vms.len()).filter(|index| scenario.vms[*index].is_probe()).collect();
+    if in_place && !scenario.vms.is_empty() {
+        return blame("with the probe in the hypervisor's place there are no VMs", "[[vm]]");
+    }
+    if !in_place && players.is_empty() {
+        let keys = [
+            ("[[step]]", !scenario.steps.is_empty()),
+            ("[[steps.", !scenario.lists.is_empty()),
+            ("[buffers]", !scenario.buffers.is_empty()),
+            ("include", !scenario.include.is_empty()),
+        ];
+        return match keys.iter().find(|(_, there)| *there) {
+            Some((key, _)) => {
+                blame("nobody plays steps: no VM has the kernel `probe`, and it is not the normal world", key)
+            }
+            None => Ok(()),
+        };
+    }
+    let included = read_included(scenario, text, file)?;
+    let name = file_name(file);
+    let mut sources =
+        vec![Source { name: &name, text, main: &scenario.steps, lists: &scenario.lists, buffers: &scenario.buffers }];
+    sources.extend(included.iter().map(|(name, text, included)| Source::included(name, text, included)));
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let located = |mistake: Mistake| {
+        let text = sources.get(mistake.file).map_or(text, |source| source.text);
+        let path = match mistake.file.checked_sub(1).and_then(|index| scenario.include.get(index)) {
+            Some(included) => folder.join(included),
+            None => file.to_path_buf(),
+        };
+        Error::at(&path, text, mistake.span, mistake.message, mistake.nearest)
+    };
+    let power_off = scenario.end == End::PowersOff;
+    let ram = |memory| Ram { base: DRAM_BASE, end: DRAM_BASE + memory };
+    let memory = if in_place { scenario.machine.memory.0 } else { 0 };
+    let script = in_place.then(|| compile(&sources, None, ram(memory), power_off)).transpose().map_err(&located)?;
+    let mut scripts = Vec::new();
+    for &index in &players {
+        let vm = &scenario.vms[index];
+        let fault = |key, message| Fault { table: "[[vm]]", index, key, message }.at(file, text);
+        match &vm.play {
+            Some(name) if !sources.iter().any(|source| source.lists.contains_key(name)) => {
+                return Err(fault("play", format!("there is no list `{name}` to play")));
+            }
+            None if scenario.steps.is_empty() => {
+                return Err(fault(
+                    "kernel",
+                    "its probe has nothing to play: there is no [[step]], and no `play`".into(),
+                ));
+            }
+            _ => {}
+        }
+        scripts.push(compile(&sources, vm.play.as_deref(), ram(vm.memory.0), power_off).map_err(&located)?);
+    }
+    let played: Vec<_> = script.iter().chain(&scripts).flat_map(|script| &script.played).collect();
+    if !scenario.steps.is_empty() && played.iter().all(|list| list.is_some()) {
+        return blame("nobody plays [[step]]: each probe plays a list of its own", "[[step]]");
+    }
+    let idle = |name: &&String| !played.iter().any(|list| list.as_ref() == Some(name));
+    if let Some(name) = scenario.lists.keys().find(idle) {
+        let span = scenario.lists[name].first().map_or(0..0, Spanned::span);
+        return Err(Error::at(file, text, span, format!("nobody plays the list `{name}`"), None));
+    }
+    if in_place {
+        scenario.expects.extend(expects("probe", ""));
+    }
+    scenario.script = script.map(|script| script.bytes);
+    for (&index, script) in players.iter().zip(scripts) {
+        scenario.vms[index].script = Some(script.bytes);
+        scenario.expects.extend(expects(&scenario.console(index), r"\[probe\] "));
+    }
+    Ok(())
+}
+
+/// The probe's image with a script appended: one file that any firmware can start.
+pub fn append(mut image: Vec<u8>, script: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let place = match image::place_for(&image, script) {
+        Ok(place) => place,
+        Err(Unfit::NoProbe) => bail!("the image is not the probe's"),
+        Err(Unfit::TooLarge(room)) => bail!("the script has {} bytes, the room for it {room}", script.len()),
+    };
+    image::announce(&mut image, script.len());
+    image.resize(place, 0);
+    image.extend_from_slice(script);
+    Ok(image)
+}
+
+fn read_included(scenario: &Scenario, text: &str, file: &Path) -> Result<Vec<(String, String, Included)>, Error> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut all = Vec::new();
+    for name in &scenario.include {
+        let path = folder.join(name);
+        let contents = std::fs::read_to_string(&path).map_err(|error| {
+            Error::at(file, text, find(text, "include"), format!("cannot read {}: {error}", path.display()), None)
+        })?;
+        let included = toml::from_str(&contents).map_err(|error| Error::from_toml(&path, &contents, &error))?;
+        all.push((file_name(&path), contents, included));
+    }
+    Ok(all)
+}
+
+fn file_name(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Where a key stands: at the start of a line.
+fn find(text: &str, key: &str) -> std::ops::Range<usize> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with(key) {
+            return start..start + line.len();
+        }
+        start += line.len();
+    }
+    0..0
+}
+
+fn expects(speaker: &str, prefix: &str) -> [Expect; 2] {
+    let expect = |pattern: &str, absent| Expect {
+        from: speaker.to_owned(),
+        line: None,
+        regex: Some(format!("^{prefix}{pattern}")),
+        absent,
+        count: None,
+        in_order: false,
+        at_most: None,
+        at_least: None,
+        on: Vec::new(),
+    };
+    [expect(DONE, false), expect(FAILED, true)]
+}
