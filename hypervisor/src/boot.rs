@@ -114,7 +114,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let started = start_cpus(&map, &machine, stacks);
 
     // 5. The TEE.
-    match <Tee as Mediator>::probe(&mut Smc) {
+    match Tee::probe(&mut Smc) {
         Ok(tee) => {
             vm::tee().call_once(|| tee);
         }

@@ -51,9 +51,9 @@ pub fn expect(index: usize, affinity: u64, stack: u64) {
     wake::expect(&cpu.own, affinity);
 }
 
-/// The CPU this runs on.
+/// All of the CPU this runs on, which begins with [`percpu::this`].
 #[inline(always)]
-fn this() -> &'static Cpu {
+fn this_cpu() -> &'static Cpu {
     let pointer = core::ptr::with_exposed_provenance::<Cpu>(crate::arch::cpu::own());
     // SAFETY: `init` put the address of one of [`cpus`] there.
     unsafe { &*pointer }
@@ -66,7 +66,7 @@ fn this() -> &'static Cpu {
 /// Once on each CPU that is [expected](expect), before anything else here is used on it, and with its own number.
 pub unsafe fn init(index: usize) {
     let cpu = &cpus()[index];
-    // All of it is found by what it begins with (`this`).
+    // All of it is found by what it begins with (`this_cpu`).
     let _ = core::ptr::from_ref(cpu).expose_provenance();
     // SAFETY: as the caller promises.
     unsafe { cpu.own.enter() };
@@ -190,7 +190,7 @@ impl ThisCpu {
     #[inline]
     fn local(&mut self) -> &mut Local {
         // SAFETY: the CPU's own, and `self`, of which there is one, is borrowed for as long.
-        unsafe { &mut *this().local.get() }
+        unsafe { &mut *this_cpu().local.get() }
     }
 
     /// The vCPU that is loaded leaves the CPU to the one that is to run next, once there is one.
@@ -289,7 +289,7 @@ impl ThisCpu {
             percpu::this().queue.wake(place.slot);
             return self;
         }
-        if self.vcpu().vm.is_ending() {
+        if self.vcpu().vm.is_stopping() {
             percpu::this().queue.wake(place.slot);
         }
         self.schedule()

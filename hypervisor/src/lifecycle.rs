@@ -18,7 +18,7 @@
 use crate::arrivals;
 use crate::config::VmConfig;
 use crate::firmware;
-use crate::power::End;
+use crate::power::StopReason;
 use crate::registry;
 use crate::trace::{self, Client};
 use crate::vcpu::Vcpu;
@@ -53,9 +53,9 @@ pub fn start(made: Made) -> Arc<Vm> {
     vm
 }
 
-/// Ends a VM. Its vCPUs stop when their CPUs have heard of it; the first reason to stop counts.
-pub fn stop(vm: &Vm, end: End) {
-    vm.end(end);
+/// Stops a VM. Its vCPUs stop when their CPUs have heard of it; the first reason to stop counts.
+pub fn stop(vm: &Vm, reason: StopReason) {
+    vm.stop(reason);
 }
 
 /// A VM's last vCPU is off: it starts again if that was asked for. Otherwise it is over with it, and with the machine

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which of a VM's vCPUs are on, and why the VM ends.
+//! Which of a VM's vCPUs are on, and why the VM stops.
 #![forbid(unsafe_code)]
 
 use crate::vpsci::{Psci, Start};
 
-/// Why a VM ends.
+/// Why a VM stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum StopReason {
     /// It asked for it, or its last CPU went off.
     Off,
     /// It asked to start again.
@@ -19,13 +19,13 @@ pub enum End {
 pub struct Power {
     /// Which are on.
     pub psci: Psci,
-    /// Why the VM is about to end.
-    pub end: Option<End>,
+    /// Why the VM is about to stop.
+    pub stop: Option<StopReason>,
 }
 
 impl Power {
     /// All off but the first one, which is to start.
     pub fn new(vcpus: usize, first: Start) -> Self {
-        Self { psci: Psci::new(vcpus, first), end: None }
+        Self { psci: Psci::new(vcpus, first), stop: None }
     }
 }

@@ -11,7 +11,7 @@ use crate::loader::{self, Placement};
 use crate::lock::{self, Counted, Lock};
 use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
-use crate::power::{End, Power};
+use crate::power::{Power, StopReason};
 use crate::refill::{self, Piece};
 use crate::resources::{Image, MAX_VMS, OwnRam, OwnVmid, Seat};
 use crate::stage2::Tables;
@@ -76,7 +76,7 @@ pub struct Vm {
     on: AtomicU8,
     /// Whoever prints for it: its text comes in the order in which it was written.
     printer: Lock<(), { lock::CONSOLE }>,
-    ending: AtomicBool,
+    stopping: AtomicBool,
     alive: AtomicBool,
     /// It is to start again, and so many bytes of work have been done for that.
     resetting: AtomicBool,
@@ -137,7 +137,7 @@ impl Vm {
             held: AtomicBool::new(false),
             on: AtomicU8::new(0),
             printer: Lock::new(()),
-            ending: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             alive: AtomicBool::new(true),
             resetting: AtomicBool::new(false),
             prepared: AtomicU64::new(0),
@@ -211,7 +211,7 @@ impl Vm {
         // As those of a machine that stays on. No vCPU is.
         self.devices.reset(&self.vgic);
         *self.power.lock() = Power::new(self.vgic.vcpus(), start);
-        self.ending.store(false, Ordering::Release);
+        self.stopping.store(false, Ordering::Release);
     }
 
     fn fill(&self, ipa: Ipa, data: &[u8]) {
@@ -245,11 +245,11 @@ impl Vm {
     }
 
     /// Asks all its vCPUs to stop. Only the first reason counts.
-    pub fn end(&self, end: End) {
+    pub fn stop(&self, reason: StopReason) {
         let mut power = self.power.lock();
-        power.end.get_or_insert(end);
+        power.stop.get_or_insert(reason);
         power.psci.cancel_starts();
-        self.ending.store(true, Ordering::Release);
+        self.stopping.store(true, Ordering::Release);
         drop(power);
         for place in &self.places {
             wake::wake(**place);
@@ -278,31 +278,31 @@ impl Vm {
 
     /// Whether its vCPUs are to stop.
     #[inline(always)]
-    pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Acquire)
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// The last vCPU has stopped. Whether it is over with the VM: it does not start again.
     pub fn finish(&self) -> bool {
         self.leave_tee();
         self.print();
-        let end = self.power.lock().end.take().unwrap_or(End::Off);
+        let reason = self.power.lock().stop.take().unwrap_or(StopReason::Off);
         // A VM ends once, and resets itself as often as it likes.
-        let line = if end == End::Reset { self.resets.take() } else { Some(Line::Usual) };
+        let line = if reason == StopReason::Reset { self.resets.take() } else { Some(Line::Usual) };
         if let Some(line) = line {
-            self.say_end(&end, line);
+            self.say_stop(&reason, line);
         }
         let client = Client::of(self.config.id);
-        match end {
-            End::Reset => {
+        match reason {
+            StopReason::Reset => {
                 trace::record(client, || Event::VmState { state: VmState::Reset });
                 trace::memory::ram(client, Owner::Dirty, &self.ram);
                 self.resetting.store(true, Ordering::Release);
                 return false;
             }
-            End::Off | End::Crash(_) => {}
+            StopReason::Off | StopReason::Crash(_) => {}
         }
-        let state = if end == End::Off { VmState::Off } else { VmState::Crashed };
+        let state = if reason == StopReason::Off { VmState::Off } else { VmState::Crashed };
         trace::record(client, || Event::VmState { state });
         if !self.held.load(Ordering::Relaxed) {
             trace::memory::ram(client, Owner::Free, &self.ram);
@@ -311,8 +311,8 @@ impl Vm {
         true
     }
 
-    /// What it has cost so far, and how it ended.
-    fn say_end(&self, end: &End, line: Line) {
+    /// What it has cost so far, and how it stopped.
+    fn say_stop(&self, reason: &StopReason, line: Line) {
         let id = self.config.id;
         let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
         if el2 != 0 {
@@ -320,10 +320,10 @@ impl Vm {
         }
         let [devices, tee, console] = self.waits.each_ref().map(|count| count.load(Ordering::Relaxed));
         log::info!("{id}: waits for locks: devices={devices} tee={tee} console={console}");
-        match end {
-            End::Reset => log::info!("{id}: reset{line}"),
-            End::Off => log::info!("{id}: powered off{line}"),
-            End::Crash(reason) => log::info!("{id}: crashed: {reason}{line}"),
+        match reason {
+            StopReason::Reset => log::info!("{id}: reset{line}"),
+            StopReason::Off => log::info!("{id}: powered off{line}"),
+            StopReason::Crash(why) => log::info!("{id}: crashed: {why}{line}"),
         }
     }
 

@@ -77,7 +77,7 @@ impl ThisCpu {
         let local = self.local();
         let current = local.turns.current();
         let tenant = local.slots.get(current).and_then(|slot| slot.tenant.as_ref());
-        let stops = ready & 1 << current == 0 || tenant.is_some_and(|it| it.vm.is_ending());
+        let stops = ready & 1 << current == 0 || tenant.is_some_and(|it| it.vm.is_stopping());
         if local.turns.is_over(ready) || stops {
             return self.run_next(None);
         }

@@ -2,7 +2,7 @@
 //! Which vCPUs a CPU has: they come, start, go off, and are let go of.
 
 use super::slot::{Slot, Tenant, charge_waits};
-use super::{ThisCpu, this};
+use super::{ThisCpu, this_cpu};
 use crate::arch::mmu;
 use crate::arrivals;
 use crate::lifecycle;
@@ -20,7 +20,7 @@ impl ThisCpu {
     /// Whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
     pub(super) fn may_run(&mut self, number: usize) -> bool {
         let slot = self.local().slots.get(number);
-        let runs = slot.is_some_and(|slot| slot.on && slot.tenant.as_ref().is_some_and(|it| !it.vm.is_ending()));
+        let runs = slot.is_some_and(|slot| slot.on && slot.tenant.as_ref().is_some_and(|it| !it.vm.is_stopping()));
         runs || self.may_run_now(number)
     }
 
@@ -53,7 +53,7 @@ impl ThisCpu {
             self.start(number, start);
             percpu::this().queue.wake(number);
         }
-        if vm.is_ending() {
+        if vm.is_stopping() {
             self.switch_off(number);
             return false;
         }
@@ -75,7 +75,7 @@ impl ThisCpu {
 
     /// Takes in the vCPUs that were given to this CPU.
     fn take_in(&mut self) {
-        let stack = this().stack.load(Ordering::Relaxed);
+        let stack = this_cpu().stack.load(Ordering::Relaxed);
         for mut vcpu in arrivals::take(percpu::this().index) {
             vcpu.frame.stack = stack;
             let local = self.local();

@@ -34,7 +34,7 @@ fn with_tee(vcpus: &[usize]) -> Host {
 
 fn with(tee: fn([u64; 8]) -> [u64; 4], vcpus: &[usize]) -> Host {
     machine::with(|machine| machine.firmware = tee);
-    let tee = <Tee as Mediator>::probe(&mut Smc).unwrap();
+    let tee = Tee::probe(&mut Smc).unwrap();
     crate::vm::tee().call_once(|| tee);
     let mut host = Host::with(1, vcpus, |config| config.tee = config.id.get() != 2);
     host.begin(0);

@@ -4,7 +4,7 @@
 
 use super::Next;
 use crate::lifecycle;
-use crate::power::End;
+use crate::power::StopReason;
 use crate::predictor;
 use crate::tee::{Mediator, Smc, Tee};
 use crate::trace::{Client, ON, record, refusal};
@@ -99,11 +99,11 @@ fn psci(vcpu: &mut Vcpu, function: FunctionId) -> Next {
         }
         Outcome::Off => return Next::Off,
         Outcome::SystemOff => {
-            lifecycle::stop(vm, End::Off);
+            lifecycle::stop(vm, StopReason::Off);
             return Next::Stop;
         }
         Outcome::SystemReset => {
-            lifecycle::stop(vm, End::Reset);
+            lifecycle::stop(vm, StopReason::Reset);
             return Next::Stop;
         }
     }

@@ -23,7 +23,7 @@ pub mod system;
 use crate::arch::{guest, pstate};
 use crate::cpu::ThisCpu;
 use crate::lifecycle;
-use crate::power::End;
+use crate::power::StopReason;
 use crate::trace::{Client, record, refuse};
 use crate::vcpu::Vcpu;
 use exception::Exception;
@@ -95,7 +95,7 @@ pub fn sync(mut cpu: ThisCpu) -> ThisCpu {
 
 /// Serves an asynchronous external abort.
 pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
-    lifecycle::stop(&cpu.vcpu().vm, End::Crash("asynchronous external abort"));
+    lifecycle::stop(&cpu.vcpu().vm, StopReason::Crash("asynchronous external abort"));
     cpu.schedule()
 }
 

@@ -5,8 +5,8 @@ use crate::draw::Draw;
 use crate::model::*;
 use crate::ram::{MACHINE, Memory, PAGES, RAM, Race, guests};
 use hypervisor::address::{PAGE_SIZE, Pa};
-use hypervisor::tee::Conduit;
 use hypervisor::tee::optee::{Mediation, Optee, Shadow, ShadowPage};
+use hypervisor::tee::{Conduit, Mediator};
 use shared_abi::client::VmId;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param, RpcCmd};
 use shared_abi::optee_smc::*;
@@ -105,7 +105,7 @@ impl World {
         let rpc_args = draw.borrow_mut().below(4) != 3;
         let mut boot = Boot { rpc_args };
         let mediator = Optee::probe(&mut boot).unwrap();
-        let vm = mediator.create_vm(VmId::new(ID as u16).unwrap(), shadow, &mut boot).unwrap();
+        let vm = mediator.vm_made(VmId::new(ID as u16).unwrap(), shadow, &mut boot).unwrap();
         Self {
             ram: Memory::new(),
             vm: RefCell::new(Some(vm)),
@@ -313,7 +313,7 @@ impl World {
         }
         let vm = self.vm.borrow();
         let vm = vm.as_ref().expect("a VM");
-        vm.handle(&mut regs, &self.ram, &mut question);
+        Optee::call(vm, &mut regs, &self.ram, &mut question);
         self.ram.set_race(None);
         assert_eq!(regs[4..], before[4..], "only x0 to x3 are answers");
         let answer = [regs[0], regs[1], regs[2], regs[3]];
@@ -540,13 +540,13 @@ impl World {
         let agreed = self.below(8) != 7;
         let vm = self.vm.borrow_mut().take().expect("a VM");
         let mut last = Last { asked: false, agreed };
-        assert_eq!(vm.destroy(&mut last), agreed);
+        assert_eq!(Optee::vm_gone(&vm, &mut last), agreed);
         assert!(last.asked);
         if agreed {
             assert_eq!(vm.pinned_pages(), 0);
         }
         let mut regs = [u64::from(OPTEE_SMC_CALL_WITH_ARG.0), 0, RAM, 0, 0, 0, 0, 0];
-        vm.handle(&mut regs, &self.ram, &mut Nobody);
+        Optee::call(&vm, &mut regs, &self.ram, &mut Nobody);
         assert_eq!(regs[0], ReturnCode::ENotAvail as u64);
         let rpc_args = self.model.borrow().rpc_args;
         *self.model.borrow_mut() = Model { rpc_args, ..Model::default() };
@@ -555,7 +555,7 @@ impl World {
         self.registered.borrow_mut().clear();
         self.threads.borrow_mut().clear();
         let mut boot = Boot { rpc_args };
-        *self.vm.borrow_mut() = self.mediator.create_vm(VmId::new(ID as u16).unwrap(), self.shadow, &mut boot).ok();
+        *self.vm.borrow_mut() = self.mediator.vm_made(VmId::new(ID as u16).unwrap(), self.shadow, &mut boot).ok();
     }
 
     /// The page of the shadow at an address.

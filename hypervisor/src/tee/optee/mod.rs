@@ -8,7 +8,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`mod@probe`] | is there a TEE that takes VMs, and what can it do |
+//! | [`mod@probe`] | is there a TEE that takes VMs, what can it do, and what may be asked of it |
 //! | [`vm`] | one VM's side: its fast calls, the order of its yielding ones |
 //! | [`state`] | what its lock protects, and the way of a message to the TEE and back |
 //! | [`call`] | the calls a VM has under way |
@@ -21,12 +21,11 @@
 //!
 //! # How to use it
 //!
-//! At boot, [`Optee::probe`]. For each VM that is to have the TEE, [`Optee::create_vm`] with a [`Shadow`] of its own;
-//! then every call that a vCPU makes to the trusted OS (SMCCC owners 50 to 63, by SMC or HVC) goes to
-//! [`Mediation::handle`]. When the VM ends: first no vCPU of it may be inside `handle` any more, then
-//! [`Mediation::destroy`], and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may
-//! write to every page that the VM shared with it. The rest of the hypervisor does this by the operations of a
-//! [`Mediator`].
+//! By the operations of a [`Mediator`](crate::tee::Mediator), which [`Optee`] is. At boot, `probe`. For each VM that is
+//! to have the TEE, `vm_made` with a [`Shadow`] of its own; then every call that a vCPU makes to the trusted OS (SMCCC
+//! owners 50 to 63, by SMC or HVC) goes to `call`. When the VM ends: first no vCPU of it may be inside `call` any more,
+//! then `vm_gone`, and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write to
+//! every page that the VM shared with it.
 //!
 //! # What a guest gets to see
 //!
@@ -58,63 +57,9 @@ pub mod vm;
 #[cfg(test)]
 mod tests;
 
-use crate::memory::GuestMemory;
-use crate::tee::conduit::Conduit;
-use crate::tee::mediator::Mediator;
-use shared_abi::client::VmId;
-use shared_abi::layout::Range;
-
 pub use buffer::{Buffers, MAX_BUFFERS, MAX_PINNED_PAGES};
 pub use call::MAX_CALLS;
 pub use page_list::MAX_BUFFER_PAGES;
 pub use probe::{CreateError, NoTee, Optee};
 pub use shadow::{Shadow, ShadowPage};
 pub use vm::Mediation;
-
-impl Mediator for Optee {
-    type Mediation = Mediation;
-    type Shadow = Shadow;
-    type Absence = NoTee;
-    type Refusal = CreateError;
-
-    const HEAP: usize = size_of::<Shadow>() + Buffers::HEAP;
-
-    fn probe<C: Conduit + ?Sized>(conduit: &mut C) -> Result<Self, NoTee> {
-        Self::probe(conduit)
-    }
-
-    fn take_shadow() -> Option<&'static Shadow> {
-        Shadow::take()
-    }
-
-    fn place(shadow: &Shadow) -> Range {
-        shadow.range()
-    }
-
-    fn vm_made<C: Conduit + ?Sized>(
-        &self,
-        id: VmId,
-        shadow: &'static Shadow,
-        conduit: &mut C,
-    ) -> Result<Mediation, CreateError> {
-        self.create_vm(id, shadow, conduit)
-    }
-
-    fn vm_gone<C: Conduit + ?Sized>(vm: &Mediation, conduit: &mut C) -> bool {
-        vm.destroy(conduit)
-    }
-
-    fn relinquish(shadow: &'static Shadow) {
-        shadow.give_back();
-    }
-
-    #[inline(always)]
-    fn call<M: GuestMemory + ?Sized, C: Conduit + ?Sized>(
-        vm: &Mediation,
-        regs: &mut [u64; 8],
-        memory: &M,
-        conduit: &mut C,
-    ) {
-        vm.handle(regs, memory, conduit);
-    }
-}

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Is there a TEE that takes VMs, and what can it do?
+//! Is there a TEE that takes VMs, what can it do, and what may the rest of the hypervisor ask of it?
 
+use crate::memory::GuestMemory;
 use crate::tee::conduit::Conduit;
+use crate::tee::mediator::Mediator;
+use crate::tee::optee::buffer::Buffers;
 use crate::tee::optee::call::MAX_CALLS;
 use crate::tee::optee::message::MAX_RPC_PARAMS;
 use crate::tee::optee::{Mediation, Shadow};
 use core::fmt;
 use shared_abi::client::VmId;
+use shared_abi::layout::Range;
 use shared_abi::optee_smc::{
     CALLS_UID, OPTEE_SMC_CALLS_UID, OPTEE_SMC_EXCHANGE_CAPABILITIES, OPTEE_SMC_GET_THREAD_COUNT, OPTEE_SMC_VM_CREATED,
     OPTEE_SMC_VM_DESTROYED, ReturnCode, SecureCaps,
@@ -72,17 +76,23 @@ pub struct Optee {
     pub rpc_params: usize,
 }
 
-/// A fast call as the hypervisor itself: client 0 in x7.
+/// Makes a fast call as the hypervisor itself: client 0 in x7.
 fn ask(tee: &mut (impl Conduit + ?Sized), function: FunctionId, x1: u64) -> [u64; 4] {
     tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, 0])
 }
 
-impl Optee {
-    /// Looks for a TEE that takes VMs.
-    ///
-    /// OP-TEE 3.5 and older do not say in their capabilities that they know VMs, so a harmless `VM_DESTROYED(0)` is
+impl Mediator for Optee {
+    type Mediation = Mediation;
+    type Shadow = Shadow;
+    type Absence = NoTee;
+    type Refusal = CreateError;
+
+    const HEAP: usize = size_of::<Shadow>() + Buffers::HEAP;
+
+    /// Asks for its UID, its threads and its capabilities. OP-TEE 3.5 and older do not say in the last that they know
+    /// VMs, so a harmless `VM_DESTROYED(0)` is
     /// tried: whoever knows none answers UNKNOWN_FUNCTION.
-    pub fn probe(tee: &mut (impl Conduit + ?Sized)) -> Result<Self, NoTee> {
+    fn probe<C: Conduit + ?Sized>(tee: &mut C) -> Result<Self, NoTee> {
         let uid = ask(tee, OPTEE_SMC_CALLS_UID, 0);
         if uid.map(|word| word as u32) != CALLS_UID {
             return Err(NoTee::Absent);
@@ -115,12 +125,20 @@ impl Optee {
         })
     }
 
-    /// Tells the TEE of a VM (`VM_CREATED`) and returns its side of the mediator. `shadow` must be this VM's alone.
-    pub fn create_vm(
+    fn take_shadow() -> Option<&'static Shadow> {
+        Shadow::take()
+    }
+
+    fn place(shadow: &Shadow) -> Range {
+        shadow.range()
+    }
+
+    /// Tells it by `VM_CREATED`.
+    fn vm_made<C: Conduit + ?Sized>(
         &self,
         id: VmId,
         shadow: &'static Shadow,
-        tee: &mut (impl Conduit + ?Sized),
+        tee: &mut C,
     ) -> Result<Mediation, CreateError> {
         let vm = Mediation::new(*self, id, shadow).ok_or(CreateError::NoMemory)?;
         let [x0, ..] = ask(tee, OPTEE_SMC_VM_CREATED, u64::from(id.get()));
@@ -128,5 +146,23 @@ impl Optee {
             Some(ReturnCode::Ok) => Ok(vm),
             _ => Err(CreateError::Refused(x0)),
         }
+    }
+
+    fn vm_gone<C: Conduit + ?Sized>(vm: &Mediation, tee: &mut C) -> bool {
+        vm.gone(tee)
+    }
+
+    fn relinquish(shadow: &'static Shadow) {
+        shadow.give_back();
+    }
+
+    #[inline(always)]
+    fn call<M: GuestMemory + ?Sized, C: Conduit + ?Sized>(
+        vm: &Mediation,
+        regs: &mut [u64; 8],
+        memory: &M,
+        tee: &mut C,
+    ) {
+        vm.call(regs, memory, tee);
     }
 }

@@ -42,7 +42,7 @@ impl Mediation {
     ///
     /// It returns when the TEE has answered, wants something of the guest, or was interrupted; in both latter cases the
     /// guest comes back with `RETURN_FROM_RPC`.
-    pub fn handle<M, T>(&self, regs: &mut [u64; 8], memory: &M, tee: &mut T)
+    pub(super) fn call<M, T>(&self, regs: &mut [u64; 8], memory: &M, tee: &mut T)
     where
         M: GuestMemory + ?Sized,
         T: Conduit + ?Sized,
@@ -70,10 +70,10 @@ impl Mediation {
 
     /// Tells the TEE that the VM is gone (`VM_DESTROYED`), suspended calls and shared memory with it.
     ///
-    /// No vCPU of the VM may be inside [`handle`](Self::handle) any more. Yielding calls that come later answer
+    /// No vCPU of the VM may be inside [`call`](Self::call) any more. Yielding calls that come later answer
     /// ENOTAVAIL. Returns whether the TEE agreed; if it did not, it may still use the VM's memory and its
     /// [`Shadow`].
-    pub fn destroy<T: Conduit + ?Sized>(&self, tee: &mut T) -> bool {
+    pub(super) fn gone<T: Conduit + ?Sized>(&self, tee: &mut T) -> bool {
         self.state.lock().close();
         let function = u64::from(OPTEE_SMC_VM_DESTROYED.0);
         let [x0, ..] = tee.call([function, u64::from(self.id.get()), 0, 0, 0, 0, 0, 0]);

@@ -13,7 +13,7 @@ fn a_tee_is_found_by_asking_as_the_hypervisor() {
     assert_eq!(mediator.caps.bits(), 0x56);
     assert!(tee.calls.iter().all(|regs| regs[7] == 0));
     tee.calls.clear();
-    mediator.create_vm(VmId::new(9).unwrap(), shadow, &mut tee).unwrap();
+    mediator.vm_made(VmId::new(9).unwrap(), shadow, &mut tee).unwrap();
     assert_eq!(tee.calls, [[u64::from(OPTEE_SMC_VM_CREATED.0), 9, 0, 0, 0, 0, 0, 0]]);
 }
 
@@ -61,7 +61,7 @@ fn a_vm_that_the_tee_refuses_is_not_created() {
     let mediator = Optee::probe(&mut tee).unwrap();
     tee.answers.clear();
     tee.then(|_, _| [7, 0, 0, 0]);
-    let error = mediator.create_vm(VmId::new(9).unwrap(), shadow, &mut tee).err();
+    let error = mediator.vm_made(VmId::new(9).unwrap(), shadow, &mut tee).err();
     assert_eq!(error, Some(CreateError::Refused(7)));
     assert_eq!(CreateError::Refused(7).to_string(), "the TEE refused the VM: OPTEE_SMC_RETURN_ENOTAVAIL");
 }
@@ -82,7 +82,7 @@ fn every_call_carries_the_vms_id_whatever_the_guest_put_there() {
     for function in [OPTEE_SMC_CALLS_UID, OPTEE_SMC_CALL_GET_OS_REVISION, OPTEE_SMC_ENABLE_SHM_CACHE] {
         for x7 in [0, 4, 0x1_0000_0003, u64::MAX] {
             let mut regs = [u64::from(function.0) | 0xABCD << 32, 1, 2, 3, 4, 5, 6, x7];
-            guest.vm.handle(&mut regs, &guest.memory, &mut guest.tee);
+            Optee::call(&guest.vm, &mut regs, &guest.memory, &mut guest.tee);
             let seen = guest.tee.calls.pop().unwrap();
             assert_eq!(seen, [u64::from(function.0), 0, 0, 0, 0, 0, 0, 3], "nothing of the guest's registers else");
         }
@@ -126,10 +126,10 @@ fn the_vms_end_is_told_and_nothing_follows_it() {
     let mut guest = Guest::new();
     assert_eq!(guest.register(1, 0, 0x1000, &[page(1)]), TeeResult::SUCCESS);
     guest.tee.then(|_, _| [7, 0, 0, 0]);
-    assert!(!guest.vm.destroy(&mut guest.tee));
+    assert!(!Optee::vm_gone(&guest.vm, &mut guest.tee));
     assert_eq!(guest.vm.pinned_pages(), 1, "a TEE that does not agree may still write there");
     guest.tee.calls.clear();
-    assert!(guest.vm.destroy(&mut guest.tee));
+    assert!(Optee::vm_gone(&guest.vm, &mut guest.tee));
     assert_eq!(guest.tee.calls, [[u64::from(OPTEE_SMC_VM_DESTROYED.0), 3, 0, 0, 0, 0, 0, 0]]);
     assert_eq!(guest.vm.pinned_pages(), 0);
     guest.memory.write(RAM, Cmd::CANCEL, &[]);

@@ -12,6 +12,7 @@ mod vcpus;
 
 use crate::address::{Ipa, PAGE_SIZE, Pa};
 use crate::memory::GuestMemory;
+use crate::tee::Mediator;
 use crate::tee::conduit::Conduit;
 use crate::tee::optee::shadow::ShadowPage;
 use crate::tee::optee::{Mediation, Optee, Shadow};
@@ -232,7 +233,7 @@ impl Guest {
 
     fn of(mut tee: FakeTee, shadow: &'static Shadow) -> Self {
         let mediator = Optee::probe(&mut tee).unwrap();
-        let vm = mediator.create_vm(VmId::new(3).unwrap(), shadow, &mut tee).unwrap();
+        let vm = mediator.vm_made(VmId::new(3).unwrap(), shadow, &mut tee).unwrap();
         tee.calls.clear();
         Self { memory: Memory::new(), tee, vm }
     }
@@ -241,7 +242,7 @@ impl Guest {
     fn call(&mut self, function: FunctionId, args: [u64; 5]) -> [u64; 4] {
         let [x1, x2, x3, x4, x5] = args;
         let mut regs = [u64::from(function.0), x1, x2, x3, x4, x5, 0x66, 0x77];
-        self.vm.handle(&mut regs, &self.memory, &mut self.tee);
+        Optee::call(&self.vm, &mut regs, &self.memory, &mut self.tee);
         assert_eq!(regs[4..], [x4, x5, 0x66, 0x77], "only x0 to x3 are answers");
         [regs[0], regs[1], regs[2], regs[3]]
     }

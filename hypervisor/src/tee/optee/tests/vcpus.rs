@@ -31,7 +31,7 @@ fn all_vcpus_call_and_resume_and_nothing_is_left() {
     let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
     let mut probe = FakeTee::new(shadow);
     let mediator = Optee::probe(&mut probe).unwrap();
-    let vm = mediator.create_vm(VmId::new(3).unwrap(), shadow, &mut probe).unwrap();
+    let vm = mediator.vm_made(VmId::new(3).unwrap(), shadow, &mut probe).unwrap();
     let memory = Memory::new();
     let tee = Threads(Mutex::new([false; 4]));
     memory.list(page(0), [page(1)]);
@@ -44,7 +44,7 @@ fn all_vcpus_call_and_resume_and_nothing_is_left() {
                 let param = Param::Tmem { dir: Direction::In, buf_ptr: page(0), size: 9, shm_ref: 1, noncontig: true };
                 memory.write(message, Cmd::INVOKE_COMMAND, &[param.to_msg()]);
                 let handle = |mut regs: [u64; 8]| {
-                    vm.handle(&mut regs, memory, &mut &*tee);
+                    Optee::call(vm, &mut regs, memory, &mut &*tee);
                     regs
                 };
                 for _ in 0..500 {
