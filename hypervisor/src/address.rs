@@ -21,17 +21,17 @@ macro_rules! address {
                 Self(self.0 & !(PAGE_SIZE - 1))
             }
 
-            /// Offset in that page.
+            /// Returns the offset in that page.
             pub const fn offset(self) -> u64 {
                 self.0 & (PAGE_SIZE - 1)
             }
 
-            /// Whether the address is a multiple of `align`, which must be a power of two.
+            /// Says whether the address is a multiple of `align`, which must be a power of two.
             pub const fn is_aligned(self, align: u64) -> bool {
                 self.0 & (align - 1) == 0
             }
 
-            /// The address `bytes` further up; `None` beyond the end of the address space.
+            /// Returns the address `bytes` further up; `None` beyond the end of the address space.
             pub const fn checked_add(self, bytes: u64) -> Option<Self> {
                 match self.0.checked_add(bytes) {
                     Some(sum) => Some(Self(sum)),

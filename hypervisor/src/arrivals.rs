@@ -19,17 +19,17 @@ one_per_machine! {
     fn arrivals() -> &'static [Arrivals; MAX_CPUS] = [const { Lock::new(Vec::new()) }; MAX_CPUS];
 }
 
-/// A vCPU is its CPU's from now on.
+/// Hands a vCPU over to its CPU.
 pub fn leave(vcpu: Box<Vcpu>) {
     arrivals()[vcpu.place.cpu].lock().push(vcpu);
 }
 
-/// Those that are on their way to a CPU, which is the one that this runs on.
+/// Takes the vCPUs that are on their way to a CPU, which is the one that this runs on.
 pub fn take(cpu: usize) -> Vec<Box<Vcpu>> {
     take_all(&mut *arrivals()[cpu].lock())
 }
 
-/// A VM is over: its vCPUs that no CPU has taken in yet need not come.
+/// Takes back the vCPUs of a VM that is over and that no CPU has taken in yet: they need not come.
 pub fn withdraw(vm: &Arc<Vm>) {
     let next = |arrivals: &Arrivals| {
         let mut arrivals = arrivals.lock();

@@ -48,7 +48,7 @@ const DTB_MAX: u64 = 2 << 20;
 /// Heap for each VM: its vCPUs, tables and device tree, and what the TEE's mediator takes.
 const HEAP_PER_VM: u64 = Tee::HEAP as u64 + (128 << 10);
 
-/// The first CPU comes here from `arch::boot`: MMU off, the image relocated.
+/// Boots the first CPU, which comes here from `arch::boot`: MMU off, the image relocated.
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     let image = [(&raw const _image_start) as u64, (&raw const _image_end) as u64];
@@ -151,7 +151,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     entry::enter(unsafe { cpu::begin(started == 1) })
 }
 
-/// The other CPUs come here, in EL2's address space.
+/// Begins on the other CPUs, in EL2's address space.
 #[unsafe(no_mangle)]
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
     // SAFETY: the first thing that is done on this CPU, by the number that it was started with.
@@ -166,7 +166,8 @@ extern "C" fn hypervisor_secondary(index: usize) -> ! {
 /// All VMs are there: CPUs may run them.
 static GO: AtomicBool = AtomicBool::new(false);
 
-/// The tree is where x0 says (arm64 boot protocol), or at the start of DRAM, where TF-A leaves it: its x0 is the MPIDR.
+/// Finds the tree: where x0 says (arm64 boot protocol), or at the start of DRAM, where TF-A leaves it: its x0 is the
+/// MPIDR.
 fn find_dtb(x0: u64) -> u64 {
     let looks_right = |address: u64| {
         // SAFETY: without an MMU all of memory can be read; aligned addresses from DRAM's first on are memory.

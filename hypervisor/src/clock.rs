@@ -18,12 +18,12 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The time at a count.
+    /// Returns the time at a count.
     pub fn seconds(&self, count: u64) -> u64 {
         self.start + count.saturating_sub(self.count) / self.frequency.max(1)
     }
 
-    /// The count at which that time begins.
+    /// Returns the count at which that time begins.
     pub fn count(&self, seconds: u64) -> u64 {
         let since = seconds.saturating_sub(self.start);
         self.count.saturating_add(since.saturating_mul(self.frequency.max(1)))
@@ -31,11 +31,11 @@ impl Clock {
 }
 
 one_per_machine! {
-    /// Where the machine's clock is kept.
+    /// Says where the machine's clock is kept.
     fn kept() -> &'static Once<Clock> = Once::new();
 }
 
-/// The machine's clock, which begins when this is asked first.
+/// Returns the machine's clock, which begins when this is asked first.
 pub fn machine() -> Clock {
     *kept().call_once(|| Clock {
         start: platform::rtc::seconds().into(),

@@ -183,7 +183,7 @@ const OURS: [&str; 6] = [
 /// What some of them were called before, and what they are called now.
 const RENAMED: [[&str; 2]; 1] = [["triptych,vmid", "triptych,id"]];
 
-/// A VM as its node says, and what it asks for beside that.
+/// Reads a VM as its node says, and what it asks for beside that.
 fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<(VmConfig, Vec<String>), String> {
     if let Some(unknown) = node.properties().find(|p| p.name.starts_with("triptych,") && !OURS.contains(&p.name)) {
         return Err(match RENAMED.iter().find(|[old, _]| *old == unknown.name) {
@@ -237,7 +237,7 @@ fn parse(node: FdtNode<'_, '_>, next_id: u16) -> Result<(VmConfig, Vec<String>),
     Ok((config, remarks))
 }
 
-/// Whether a VM is to have the TEE: by our own property, or by Xen's.
+/// Says whether a VM is to have the TEE: by our own property, or by Xen's.
 fn tee(node: FdtNode<'_, '_>, remarks: &mut Vec<String>) -> bool {
     let ours = node.property("triptych,tee").is_some();
     match text(node, "xen,tee").as_deref() {
@@ -295,7 +295,7 @@ fn check(
     Ok(())
 }
 
-/// Whether a range lies in one piece of memory that nobody else uses.
+/// Says whether a range lies in one piece of memory that nobody else uses.
 fn is_free(machine: &Inventory, range: Range) -> bool {
     machine.loadable.ranges().iter().any(|free| free.holds(range.base, range.size))
 }
@@ -304,7 +304,7 @@ fn module(node: FdtNode<'_, '_>) -> Result<Range, String> {
     regions(node).next().ok_or_else(|| format!("{} has no reg: say where it is loaded", node.name))
 }
 
-/// The ranges of a node's `reg`; none if it can't be read with its parent's cell sizes.
+/// Reads the ranges of a node's `reg`; none if it can't be read with its parent's cell sizes.
 fn regions<'a>(node: FdtNode<'_, 'a>) -> impl Iterator<Item = Range> + 'a {
     let regions = node.reg().into_iter().flatten();
     regions.map(|region| Range::new(region.starting_address as u64, region.size.unwrap_or(0) as u64))
@@ -318,7 +318,7 @@ fn is_compatible(node: FdtNode<'_, '_>, with: &str) -> bool {
     node.compatible().is_some_and(|compatible| compatible.all().any(|name| name == with))
 }
 
-/// A number of one or two cells.
+/// Reads a number of one or two cells.
 fn number(node: FdtNode<'_, '_>, name: &str) -> Result<Option<u64>, String> {
     let Some(property) = node.property(name) else { return Ok(None) };
     match property.value.len() {

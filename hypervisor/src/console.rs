@@ -22,12 +22,12 @@ pub struct Console<W> {
 }
 
 impl<W: Wire> Console<W> {
-    /// A console at the start of a line.
+    /// Makes a console at the start of a line.
     pub const fn new(wire: W) -> Self {
         Self { wire, open: None }
     }
 
-    /// The wire, for what comes in on it.
+    /// Returns the wire, for what comes in on it.
     pub fn wire(&mut self) -> &mut W {
         &mut self.wire
     }
@@ -102,7 +102,7 @@ pub struct Escape {
 }
 
 impl Escape {
-    /// Nothing seen yet.
+    /// Makes one that has seen nothing yet.
     pub const fn new() -> Self {
         Self { seen: false }
     }

@@ -39,19 +39,20 @@ pub struct Cpu {
 unsafe impl Sync for Cpu {}
 
 one_per_machine! {
-    /// All CPUs.
+    /// Returns all CPUs.
     fn cpus() -> &'static [Cpu; MAX_CPUS] =
         [Cpu::new(0), Cpu::new(1), Cpu::new(2), Cpu::new(3), Cpu::new(4), Cpu::new(5), Cpu::new(6), Cpu::new(7)];
 }
 
-/// A CPU is about to be started, with this stack: from now on it may be woken, though it may take its time to come.
+/// Says that a CPU is about to be started, with this stack: from now on it may be woken, though it may take its time to
+/// come.
 pub fn expect(index: usize, affinity: u64, stack: u64) {
     let cpu = &cpus()[index];
     cpu.stack.store(stack, Ordering::Relaxed);
     wake::expect(&cpu.own, affinity);
 }
 
-/// All of the CPU this runs on, which begins with [`percpu::this`].
+/// Returns all of the CPU this runs on, which begins with [`percpu::this`].
 #[inline(always)]
 fn this_cpu() -> &'static Cpu {
     let pointer = core::ptr::with_exposed_provenance::<Cpu>(crate::arch::cpu::own());
@@ -164,7 +165,7 @@ pub struct ThisCpu {
 }
 
 impl ThisCpu {
-    /// The CPU, which a guest has just left.
+    /// Takes the CPU, which a guest has just left.
     ///
     /// # Safety
     ///
@@ -174,7 +175,7 @@ impl ThisCpu {
         Self { vcpu }
     }
 
-    /// The vCPU that is loaded.
+    /// Returns the vCPU that is loaded.
     #[inline(always)]
     pub fn vcpu(&mut self) -> &mut Vcpu {
         // SAFETY: it is loaded on this CPU, so that this is the only way to it, and `self` is borrowed for as long.
@@ -193,7 +194,7 @@ impl ThisCpu {
         unsafe { &mut *this_cpu().local.get() }
     }
 
-    /// The vCPU that is loaded leaves the CPU to the one that is to run next, once there is one.
+    /// Gives the CPU to the one that is to run next, once there is one: the vCPU that is loaded leaves.
     pub fn schedule(mut self) -> Self {
         let turns = &mut self.local().turns;
         turns.charge(timer::now());
@@ -250,7 +251,7 @@ impl ThisCpu {
         self.local().loaded = Some(number);
     }
 
-    /// The vCPU that is about to be loaded, and which one was before.
+    /// Records the vCPU that is about to be loaded, and which one was before.
     #[inline(always)]
     fn trace_switch(&mut self, number: usize) {
         let local = self.local();
@@ -279,8 +280,8 @@ impl ThisCpu {
         self.serve_interrupts();
     }
 
-    /// The guest that is loaded waits for an interrupt: goes on with it at once if there is one, or else with who runs
-    /// next.
+    /// Lets the guest that is loaded wait for an interrupt: goes on with it at once if there is one, or else with who
+    /// runs next.
     pub fn wait(mut self) -> Self {
         // Asleep first, then the look whether an interrupt is there: one that comes in between wakes it again.
         let place = self.vcpu().place;
@@ -295,13 +296,13 @@ impl ThisCpu {
         self.schedule()
     }
 
-    /// The vCPU that is loaded waits until others have looked.
+    /// Lets the vCPU that is loaded wait until others have looked.
     pub fn block(self) -> Self {
         // It is not asleep yet: who runs next finds out whether it still has to wait.
         self.schedule()
     }
 
-    /// The loaded vCPU, which waits for others, sleeps until they have looked. `false` if they have meanwhile.
+    /// Puts the loaded vCPU, which waits for others, to sleep until they have looked. `false` if they have meanwhile.
     fn sleeps(&mut self, number: usize) -> bool {
         percpu::this().queue.sleep(number);
         if self.vcpu().is_blocked() {

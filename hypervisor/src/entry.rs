@@ -13,7 +13,7 @@ use crate::vcpu::Vcpu;
 use shared_abi::trace::event::Conduit;
 use shared_abi::trace::{Event, World};
 
-/// A synchronous exception of a guest's.
+/// Handles a synchronous exception of a guest's.
 ///
 /// # Safety
 ///
@@ -28,7 +28,7 @@ unsafe extern "C" fn guest_sync(vcpu: *mut Vcpu) -> ! {
     enter(trap::sync(cpu))
 }
 
-/// A physical interrupt.
+/// Handles a physical interrupt.
 ///
 /// # Safety
 ///
@@ -45,7 +45,7 @@ unsafe extern "C" fn guest_irq(vcpu: *mut Vcpu) -> ! {
     enter(cpu.interrupted())
 }
 
-/// An asynchronous external abort: memory or a bus is broken.
+/// Handles an asynchronous external abort: memory or a bus is broken.
 ///
 /// # Safety
 ///
@@ -65,7 +65,7 @@ fn client(vcpu: &Vcpu) -> Client {
     Client::of(vcpu.vm.config.id)
 }
 
-/// A synchronous exception.
+/// Records a synchronous exception.
 #[inline(always)]
 fn came(vcpu: &mut Vcpu, esr: u64) {
     let conduit = match Class::of(esr) {
@@ -99,7 +99,7 @@ pub fn enter(mut cpu: ThisCpu) -> ! {
     unsafe { vectors::enter_guest(cpu.give_away().cast()) }
 }
 
-/// The last that happens before a guest is entered: a record of it.
+/// Records that a guest is entered: the last that happens before.
 #[inline(always)]
 fn goes(vcpu: &mut Vcpu) {
     let (client, index, pc) = (client(vcpu), vcpu.index as u8, guest::elr());

@@ -39,7 +39,7 @@ mod recorded {
     }
 }
 
-/// Whether there is PSCI 1.0 or later.
+/// Says whether there is PSCI 1.0 or later.
 pub fn has_psci() -> bool {
     smccc::psci::version::<Smc>().is_ok_and(|version| version.major >= 1)
 }
@@ -49,7 +49,7 @@ pub fn cpu_on(affinity: u64, entry: u64, argument: u64) -> Result<(), smccc::psc
     smccc::psci::cpu_on::<Smc>(affinity, entry, argument)
 }
 
-/// What is said of SMCCC_ARCH_WORKAROUND_1 on the CPU that asks: 0 it helps, 1 it need not, -1 it is not there.
+/// Returns what is said of SMCCC_ARCH_WORKAROUND_1 on the CPU that asks: 0 it helps, 1 it need not, -1 it is not there.
 pub fn workaround_1() -> i32 {
     let function = SMCCC_ARCH_FEATURES.0;
     <Smc as smccc::Call>::call32(function, [SMCCC_ARCH_WORKAROUND_1.0, 0, 0, 0, 0, 0, 0])[0] as i32

@@ -65,7 +65,7 @@ pub fn build(vm: &VmConfig, boot: &Boot) -> Result<Vec<u8>, Error> {
     fdt.finish()
 }
 
-/// The path of what the guest prints on.
+/// Returns the path of what the guest prints on.
 fn console() -> String {
     format!("/{}", node_name::<Pl011>())
 }

@@ -71,7 +71,7 @@ const MMFR1: Kept = &[(0, ALL), (12, ALL), (20, ALL), (24, ALL), (36, ALL), (44,
 const MMFR2: Kept =
     &[(0, ALL), (4, ALL), (8, ALL), (16, ALL), (20, ALL), (28, ALL), (32, ALL), (48, ALL), (52, ALL), (60, ALL)];
 
-/// What a guest reads where the host has `host`, in the register CRm, op2.
+/// Returns what a guest reads where the host has `host`, in the register CRm, op2.
 pub fn sanitize(crm: u32, op2: u32, host: u64) -> u64 {
     match (crm, op2) {
         // AArch32 at EL0 is described by registers of its own. No RAS and AMU, GIC by system registers, no PMU.
@@ -102,7 +102,7 @@ fn keep(kept: Kept, host: u64) -> u64 {
 pub struct IdRegisters([[u64; 8]; 7]);
 
 impl IdRegisters {
-    /// From the host's, which `read` gives.
+    /// Makes them from the host's, which `read` gives.
     pub fn new(read: impl Fn(u32, u32) -> u64) -> Self {
         Self(core::array::from_fn(|crm| {
             core::array::from_fn(|op2| {
@@ -112,7 +112,7 @@ impl IdRegisters {
         }))
     }
 
-    /// One of them; 0 beyond.
+    /// Returns one of them; 0 beyond.
     pub fn get(&self, crm: u32, op2: u32) -> u64 {
         self.0.get((crm as usize).wrapping_sub(1)).and_then(|row| row.get(op2 as usize)).copied().unwrap_or(0)
     }

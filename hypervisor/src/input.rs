@@ -18,12 +18,12 @@ use spin::Mutex;
 const AT_ONCE: usize = 32;
 
 one_per_machine! {
-    /// Who gets what is typed: its place among the VMs.
+    /// Says who gets what is typed: its place among the VMs.
     fn selection() -> &'static AtomicUsize = AtomicUsize::new(0);
 }
 
 one_per_machine! {
-    /// What was typed before.
+    /// Says what was typed before.
     fn escape() -> &'static Mutex<Escape> = Mutex::new(Escape::new());
 }
 
@@ -52,7 +52,7 @@ fn give(vm: &Vm, byte: u8) {
     }
 }
 
-/// The selected VM; if it is gone, the next one.
+/// Returns the selected VM; if it is gone, the next one.
 fn selected() -> Option<Arc<Vm>> {
     registry::get(selection().load(Ordering::Relaxed)).or_else(select_next)
 }

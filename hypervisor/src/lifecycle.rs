@@ -58,8 +58,8 @@ pub fn stop(vm: &Vm, reason: StopReason) {
     vm.stop(reason);
 }
 
-/// A VM's last vCPU is off: it starts again if that was asked for. Otherwise it is over with it, and with the machine
-/// if it was the last one.
+/// Goes on with a VM whose last vCPU is off: it starts again if that was asked for. Otherwise it is over with it, and
+/// with the machine if it was the last one.
 pub fn stopped(vm: &Arc<Vm>) {
     if !vm.finish() {
         wake::wake(*vm.places[0]);

@@ -112,13 +112,13 @@ pub fn place(
     Ok(Placement { dtb: ipa(dtb), kernel: ipa(start), entry, ramdisk })
 }
 
-/// A place for so many bytes behind `from`, and where it ends.
+/// Finds a place for so many bytes behind `from`, and where it ends.
 fn behind(from: Option<u64>, align: u64, size: u64) -> (Option<u64>, Option<u64>) {
     let start = from.and_then(|from| from.checked_next_multiple_of(align));
     (start, start.and_then(|start| start.checked_add(size)))
 }
 
-/// Where a kernel goes that nobody has a wish for, from the start of RAM.
+/// Says where a kernel goes that nobody has a wish for, from the start of RAM.
 fn offset(header: Option<&ImageHeader>, dtb: DtbPlace) -> Result<u64, String> {
     // The header's offset counts if there is a size beside it.
     let said = header.filter(|header| header.image_size.get() != 0).map(|header| header.text_offset.get());
@@ -135,7 +135,7 @@ fn offset(header: Option<&ImageHeader>, dtb: DtbPlace) -> Result<u64, String> {
     })
 }
 
-/// What is to be said of a kernel that does not say itself what it is.
+/// Says what people should know of a kernel that does not say itself what it is.
 pub fn remark(kernel: &[u8], placement: &Placement) -> Option<String> {
     let entry = placement.entry;
     match Format::of(kernel) {

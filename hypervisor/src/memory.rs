@@ -29,7 +29,7 @@ pub struct FreeMemory {
 }
 
 impl FreeMemory {
-    /// None yet.
+    /// Makes one of no memory.
     pub const fn new() -> Self {
         Self { ranges: Vec::new() }
     }
@@ -49,7 +49,7 @@ impl FreeMemory {
         self.ranges.sort_unstable_by_key(|range| range.base);
     }
 
-    /// What of a range is in here.
+    /// Returns what of a range is in here.
     pub fn within(&self, range: Range) -> Self {
         let mut within = Self::new();
         for own in &self.ranges {
@@ -76,7 +76,7 @@ impl FreeMemory {
         *self = left;
     }
 
-    /// The ranges.
+    /// Returns the ranges.
     pub fn ranges(&self) -> &[Range] {
         &self.ranges
     }
@@ -127,7 +127,7 @@ impl FreeMemory {
         Some(ram)
     }
 
-    /// Bytes of whole blocks in the range that has most.
+    /// Returns the bytes of whole blocks in the range that has most.
     fn largest_blocks(&self) -> Option<u64> {
         let blocks = |range: &Range| {
             let base = range.base.next_multiple_of(BLOCK);
@@ -155,7 +155,7 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// None.
+    /// Makes one of no memory.
     pub const fn none() -> Self {
         Self { extents: Vec::new() }
     }
@@ -165,17 +165,18 @@ impl Ram {
         self.extents.push(Extent { ipa, pa: Pa(range.base), size: range.size }).ok()
     }
 
-    /// The pieces, by IPA.
+    /// Returns the pieces, by IPA.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
 
-    /// Bytes in all.
+    /// Returns its bytes in all.
     pub fn size(&self) -> u64 {
         self.extents.iter().map(|extent| extent.size).sum()
     }
 
-    /// Where the byte at `ipa` is and how many follow it there without a break; `None` if it is not RAM of this VM.
+    /// Says where the byte at `ipa` is and how many follow it there without a break; `None` if it is not RAM of this
+    /// VM.
     #[inline]
     pub fn translate(&self, ipa: Ipa) -> Option<(Pa, u64)> {
         self.extents.iter().find_map(|extent| {
@@ -184,7 +185,8 @@ impl Ram {
         })
     }
 
-    /// The pieces of `[ipa, ipa + size)`: where each is, and its size. `None` if not all of it is RAM of this VM.
+    /// Returns the pieces of `[ipa, ipa + size)`: where each is, and its size. `None` if not all of it is RAM of this
+    /// VM.
     pub fn pieces(&self, ipa: Ipa, size: u64) -> Option<impl Iterator<Item = (Pa, u64)> + '_> {
         if size > self.size() || ipa < GUEST_RAM || ipa.0 - GUEST_RAM.0 > self.size() - size {
             return None;
@@ -205,16 +207,18 @@ impl Ram {
 /// What these functions accept must stay the VM's for as long as the VM exists: the TEE is told of pages that were
 /// accepted once, and is only stopped from using them by `VM_DESTROYED`.
 pub trait GuestMemory {
-    /// Where the page at `ipa` (a multiple of 4 KiB) lies, if it is RAM of this VM that the guest may read and write.
+    /// Says where the page at `ipa` (a multiple of 4 KiB) lies, if it is RAM of this VM that the guest may read and
+    /// write.
     fn page(&self, ipa: Ipa) -> Option<Pa>;
 
-    /// Where the VM sees a page of its own, for the trace. `None` if that is not known.
+    /// Says where the VM sees a page of its own, for the trace. `None` if that is not known.
     fn ipa(&self, _page: Pa) -> Option<Ipa> {
         None
     }
 
-    /// `count` words from `ipa` on, if all of them are such RAM and `ipa` is a multiple of 8. Nobody asks for more than
-    /// a page of words, nor across a page's end. The guest's own CPUs may change the words at any time, hence atomics.
+    /// Returns `count` words from `ipa` on, if all of them are such RAM and `ipa` is a multiple of 8. Nobody asks for
+    /// more than a page of words, nor across a page's end. The guest's own CPUs may change the words at any time, hence
+    /// atomics.
     fn words(&self, ipa: Ipa, count: usize) -> Option<&[AtomicU64]>;
 }
 

@@ -38,7 +38,7 @@ pub struct PerCpu {
 #[cfg(not(target_os = "none"))]
 static NOBODY: PerCpu = PerCpu::new(0);
 
-/// The CPU that runs this.
+/// Returns the CPU that runs this.
 #[inline(always)]
 pub fn this() -> &'static PerCpu {
     let own = core::ptr::with_exposed_provenance::<PerCpu>(cpu::own());
@@ -51,7 +51,7 @@ pub fn this() -> &'static PerCpu {
 }
 
 impl PerCpu {
-    /// Of the CPU with this number.
+    /// Makes that of the CPU with this number.
     pub const fn new(index: usize) -> Self {
         Self {
             index,
@@ -74,7 +74,7 @@ impl PerCpu {
         unsafe { cpu::set_own(core::ptr::from_ref(self).expose_provenance()) };
     }
 
-    /// A lock is another CPU's at the moment.
+    /// Counts a look at a lock that is another CPU's at the moment.
     pub fn count_wait(&self, kind: usize) {
         if let Some(count) = self.waits.get(kind) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -101,7 +101,7 @@ impl Sink {
         Self(Own::new(None))
     }
 
-    /// From now on records go there.
+    /// Sends records there from now on.
     ///
     /// # Safety
     ///

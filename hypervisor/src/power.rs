@@ -24,7 +24,7 @@ pub struct Power {
 }
 
 impl Power {
-    /// All off but the first one, which is to start.
+    /// Makes them all off but the first one, which is to start.
     pub fn new(vcpus: usize, first: Start) -> Self {
         Self { psci: Psci::new(vcpus, first), stop: None }
     }

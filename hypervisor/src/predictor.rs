@@ -11,13 +11,13 @@ use shared_abi::smccc::SUCCESS;
 static WANTED: AtomicBool = AtomicBool::new(false);
 static IN_USE: AtomicBool = AtomicBool::new(false);
 
-/// The machine's owner wants it. Before any CPU is set up.
+/// Notes that the machine's owner wants it. Before any CPU is set up.
 pub fn want() {
     WANTED.store(true, Ordering::Relaxed);
 }
 
-/// Whether the CPU that executes this is to use the hardened vectors: if it is wanted, there, and needed. On a CPU that
-/// the firmware does not know, or that needs nothing, exits stay as they are.
+/// Says whether the CPU that executes this is to use the hardened vectors: if it is wanted, there, and needed. On a CPU
+/// that the firmware does not know, or that needs nothing, exits stay as they are.
 pub fn is_needed() -> bool {
     let needed = WANTED.load(Ordering::Relaxed) && firmware::workaround_1() == SUCCESS;
     if needed {
@@ -26,12 +26,12 @@ pub fn is_needed() -> bool {
     needed
 }
 
-/// Whether exits make the predictor forget, on some CPU: a guest that asks for the same has it by asking.
+/// Says whether exits make the predictor forget, on some CPU: a guest that asks for the same has it by asking.
 pub fn is_in_use() -> bool {
     IN_USE.load(Ordering::Relaxed)
 }
 
-/// Says, for people, what became of the wish; `None` if there was none.
+/// Says in words whether the predictor is hardened, as was wished; `None` if nobody wished it.
 pub fn outcome() -> Option<&'static str> {
     WANTED.load(Ordering::Relaxed).then(|| match firmware::workaround_1() {
         SUCCESS => "the branch predictor forgets at every exit (SMCCC_ARCH_WORKAROUND_1)",

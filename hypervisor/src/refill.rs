@@ -22,7 +22,7 @@ pub enum Piece {
 }
 
 impl Piece {
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn size(&self) -> u64 {
         match self {
             Self::Clear(_, size) => *size,
@@ -31,7 +31,7 @@ impl Piece {
     }
 }
 
-/// What comes after `done` bytes of work: `ram` bytes are to be cleared, and each image to be copied to its place.
+/// Says what comes after `done` bytes of work: `ram` bytes are to be cleared, and each image to be copied to its place.
 /// `None` when all is done.
 pub fn piece(done: u64, ram: u64, images: &[(Ipa, Range)]) -> Option<Piece> {
     if done < ram {

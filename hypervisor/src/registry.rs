@@ -12,7 +12,7 @@ one_per_machine! {
     fn vms() -> &'static Lock<Vec<Option<Arc<Vm>>>, { lock::DEVICES }> = Lock::new(Vec::new());
 }
 
-/// There is one more, at the first place that is free.
+/// Adds one, at the first place that is free.
 pub fn add(vm: Arc<Vm>) {
     let mut vms = vms().lock();
     match vms.iter_mut().find(|place| place.is_none()) {
@@ -21,7 +21,7 @@ pub fn add(vm: Arc<Vm>) {
     }
 }
 
-/// There is one less. How many are left.
+/// Removes one. Says how many are left.
 pub fn remove(vm: &Arc<Vm>) -> usize {
     let mut vms = vms().lock();
     for place in vms.iter_mut() {
@@ -31,12 +31,12 @@ pub fn remove(vm: &Arc<Vm>) -> usize {
     vms.iter().flatten().count()
 }
 
-/// The VM at a place.
+/// Returns the VM at a place.
 pub fn get(place: usize) -> Option<Arc<Vm>> {
     vms().lock().get(place).cloned().flatten()
 }
 
-/// The next place behind this one, in a circle, at which there is a VM, and the VM.
+/// Finds the next place behind this one, in a circle, at which there is a VM, and the VM.
 pub fn after(place: usize) -> Option<(usize, Arc<Vm>)> {
     let vms = vms().lock();
     let mut others = (place + 1..vms.len()).chain(0..=place);

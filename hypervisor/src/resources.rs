@@ -41,7 +41,7 @@ one_per_machine! {
     });
 }
 
-/// There is this memory, and so many CPUs. Images that have been loaded, and nothing else, lie in what of `loadable` is
+/// Supplies this memory, and so many CPUs. Images that have been loaded, and nothing else, lie in what of `loadable` is
 /// not in it. Before anybody asks for some of it.
 pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: usize) {
     let mut resources = resources().lock();
@@ -49,7 +49,7 @@ pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: usize) {
     resources.places = Places::new(cpus);
 }
 
-/// What is free: the memory, how many VMIDs, how many places.
+/// Says what is free: the memory, how many VMIDs, how many places.
 #[cfg(test)]
 pub fn free() -> (Vec<Range>, u32, usize) {
     let resources = resources().lock();
@@ -72,7 +72,7 @@ impl OwnRam {
         Some(Self(ram))
     }
 
-    /// Never gives it back: somebody may still use it.
+    /// Keeps it for ever: somebody may still use it.
     pub fn keep(&mut self) {
         self.0 = Ram::none();
     }
@@ -100,13 +100,13 @@ impl Drop for OwnRam {
 pub struct Image(Range);
 
 impl Image {
-    /// An image that somebody has loaded there. Others may have the same one.
+    /// Takes an image that somebody has loaded there. Others may have the same one.
     pub fn new(range: Range) -> Self {
         resources().lock().images.push(range);
         Self(range)
     }
 
-    /// Where it is.
+    /// Says where it is.
     pub fn range(&self) -> Range {
         self.0
     }
@@ -135,7 +135,7 @@ impl Drop for Image {
 pub struct OwnVmid(u8);
 
 impl OwnVmid {
-    /// One that is no other VM's.
+    /// Takes one that is no other VM's.
     pub fn take() -> Option<Self> {
         let mut resources = resources().lock();
         let free = resources.vmids.trailing_ones();
@@ -146,7 +146,7 @@ impl OwnVmid {
         Some(Self(free as u8 + 1))
     }
 
-    /// Its number, which is not 0.
+    /// Returns its number, which is not 0.
     pub fn number(&self) -> u8 {
         self.0
     }

@@ -46,24 +46,25 @@ pub struct RunQueue {
 }
 
 impl RunQueue {
-    /// Nobody is ready.
+    /// Makes a queue in which nobody is ready.
     pub const fn new() -> Self {
         Self { ready: AtomicU64::new(0) }
     }
 
-    /// A vCPU has something to do. What that is must have been written before. Whether it had nothing to do before.
+    /// Marks a vCPU that has something to do. What that is must have been written before. Says whether it had nothing
+    /// to do before.
     #[inline]
     pub fn wake(&self, slot: usize) -> bool {
         self.ready.fetch_or(1 << slot, SeqCst) & 1 << slot == 0
     }
 
-    /// A vCPU waits. The caller must look afterwards whether something came up in between.
+    /// Marks a vCPU that waits. The caller must look afterwards whether something came up in between.
     #[inline]
     pub fn sleep(&self, slot: usize) {
         self.ready.fetch_and(!(1 << slot), SeqCst);
     }
 
-    /// Those that are ready, a bit each.
+    /// Returns those that are ready, a bit each.
     #[inline]
     pub fn ready(&self) -> u64 {
         self.ready.load(SeqCst)
@@ -97,7 +98,7 @@ impl Default for Turns {
     }
 }
 
-/// The slots of a set.
+/// Goes over the slots of a set.
 fn each(mut slots: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let slot = slots.trailing_zeros() as usize;
@@ -107,7 +108,7 @@ fn each(mut slots: u64) -> impl Iterator<Item = usize> {
 }
 
 impl Turns {
-    /// Nobody has had anything.
+    /// Makes turns of which nobody has had any.
     pub const fn new() -> Self {
         Self {
             slice: 0,
@@ -123,50 +124,50 @@ impl Turns {
         }
     }
 
-    /// A slot has a new vCPU, of whom nothing is known: he begins as who wakes does.
+    /// Admits a new vCPU to a slot, of whom nothing is known: he begins as who wakes does.
     pub fn admit(&mut self, slot: usize) {
         self.used[slot] = self.floor;
     }
 
-    /// How long a turn is.
+    /// Sets how long a turn is.
     pub fn set_slice(&mut self, slice: u64) {
         self.slice = slice;
     }
 
-    /// Whose turn it is, or was last.
+    /// Says whose turn it is, or was last.
     #[inline]
     pub fn current(&self) -> usize {
         self.current
     }
 
-    /// The time from the last charge until now was spent on whose turn it is.
+    /// Charges the time from the last charge until now to whose turn it is.
     #[inline]
     pub fn charge(&mut self, now: u64) {
         self.used[self.current] += now.saturating_sub(self.since);
         self.since = now;
     }
 
-    /// Of the time since the last charge, so much was spent because of somebody else.
+    /// Counts so much of the time since the last charge as spent because of somebody else.
     #[inline]
     pub fn blame(&mut self, slot: usize, time: u64) {
         self.used[slot] += time;
         self.since += time;
     }
 
-    /// The time since the last charge was spent because somebody woke who has to wait, if anybody has since this was
-    /// looked at before.
+    /// Counts the time since the last charge as spent because somebody woke who has to wait, if anybody has since this
+    /// was looked at before.
     pub fn blame_newcomer(&mut self, now: u64) {
         if let Some(slot) = each(self.newcomers).next() {
             self.blame(slot, now.saturating_sub(self.since));
         }
     }
 
-    /// Whether anybody of these woke since this was looked at last.
+    /// Says whether anybody of these woke since this was looked at last.
     pub fn has_woken(&self, ready: u64) -> bool {
         ready & !self.known & !(1 << self.current) != 0
     }
 
-    /// The time until now was spent on nobody.
+    /// Charges the time until now to nobody.
     #[inline]
     pub fn rest(&mut self, now: u64) {
         self.since = now;
@@ -184,7 +185,8 @@ impl Turns {
         self.woken = (self.woken | newcomers) & ready & !(1 << self.current);
     }
 
-    /// Who was ready until now has had what it had: nobody who wakes later has less by more than a turn.
+    /// Raises the floor, which is what anybody who wakes later counts as having had at least: a turn less than those
+    /// who were ready until now.
     #[inline]
     fn raise_floor(&mut self) {
         if self.known != 0 {
@@ -201,8 +203,8 @@ impl Turns {
         each(slots).map(|slot| self.used[slot]).min().unwrap_or(u64::MAX)
     }
 
-    /// Who runs next: who woke, or had to make room, and has had no more than his share; or else who has had the least.
-    /// Among equals it is the next one after who ran last.
+    /// Chooses who runs next: who woke, or had to make room, and has had no more than his share; or else who has had
+    /// the least. Among equals it is the next one after who ran last.
     #[inline]
     pub fn next(&mut self, ready: u64) -> Option<usize> {
         if ready & ready.wrapping_sub(1) == 0 {
@@ -232,31 +234,32 @@ impl Turns {
         Some(next)
     }
 
-    /// A turn begins, which has been prepared since the last charge.
+    /// Begins a turn, which has been prepared since the last charge.
     #[inline]
     pub fn begin(&mut self, slot: usize, now: u64) {
         self.current = slot;
         self.ends = now + self.slice;
     }
 
-    /// Until when the turn lasts if others are ready: less than a slice if one of them woke and waits for its share.
+    /// Says until when the turn lasts if others are ready: less than a slice if one of them woke and waits for its
+    /// share.
     #[inline]
     pub fn ends(&self) -> u64 {
         each(self.woken).map(|slot| self.entitled_from(slot)).fold(self.ends, u64::min)
     }
 
-    /// Whether somebody else was to run at the last charge, if these are ready and who runs is one of them.
+    /// Says whether somebody else was to run at the last charge, if these are ready and who runs is one of them.
     pub fn is_over(&mut self, ready: u64) -> bool {
         self.look(ready);
         ready & !(1 << self.current) != 0 && (self.since >= self.ends || self.entitled() != 0)
     }
 
-    /// When to wake a vCPU whose timer fires at `deadline`: not before it would run.
+    /// Says when to wake a vCPU whose timer fires at `deadline`: not before it would run.
     pub fn wakes_at(&self, slot: usize, deadline: u64) -> u64 {
         deadline.max(self.entitled_from(slot).min(self.ends))
     }
 
-    /// From when on a vCPU that woke may run, if who runs goes on running: it has had no more than its share, and
+    /// Says from when on a vCPU that woke may run, if who runs goes on running: it has had no more than its share, and
     /// somewhat less than who runs, if he woke himself.
     fn entitled_from(&self, slot: usize) -> u64 {
         let others = self.known & !(1 << slot);
@@ -267,12 +270,12 @@ impl Turns {
         self.since + by_share.max(by_turn)
     }
 
-    /// Those who woke or had to make room, have not run since, and have had no more than their share.
+    /// Returns those who woke or had to make room, have not run since, and have had no more than their share.
     fn entitled(&self) -> u64 {
         each(self.woken).filter(|slot| self.entitled_from(*slot) <= self.since).fold(0, |slots, slot| slots | 1 << slot)
     }
 
-    /// What these have had together.
+    /// Says what these have had together.
     fn had_by(&self, slots: u64) -> u64 {
         each(slots).map(|slot| self.used[slot]).sum()
     }
@@ -286,12 +289,12 @@ pub struct Places {
 }
 
 impl Places {
-    /// For no CPU.
+    /// Makes places on no CPU.
     pub const fn none() -> Self {
         Self { taken: heapless::Vec::new() }
     }
 
-    /// For `cpus` CPUs that have no vCPU yet.
+    /// Makes places on `cpus` CPUs that have no vCPU yet.
     pub fn new(cpus: usize) -> Self {
         Self { taken: core::iter::repeat_n(0, cpus.min(shared_abi::layout::MAX_CPUS)).collect() }
     }

@@ -76,7 +76,7 @@ impl Tables {
         mmu::flush_guest(self.vmid.number());
     }
 
-    /// VTTBR_EL2: the root and the VMID.
+    /// Returns VTTBR_EL2: the root and the VMID.
     pub fn vttbr(&self) -> u64 {
         u64::from(self.vmid.number()) << 48 | self.root.to_physical().0 as u64
     }

@@ -44,7 +44,7 @@ pub struct Vcpu {
 const _: () = assert!(offset_of!(Vcpu, frame) == 0);
 
 impl Vcpu {
-    /// A vCPU that is off. Its CPU gives it a stack.
+    /// Makes a vCPU that is off. Its CPU gives it a stack.
     pub fn new(vm: Arc<Vm>, index: usize, place: Place) -> Self {
         Self {
             frame: Frame { x: [0; 31], stack: 0 },
@@ -109,7 +109,7 @@ impl Vcpu {
         self.vm.notify(others);
     }
 
-    /// These vCPUs of the VM have to look at the interrupt controller, this loaded one perhaps among them.
+    /// Makes these vCPUs of the VM look at the interrupt controller, this loaded one perhaps among them.
     #[inline(always)]
     pub fn notify(&mut self, vcpus: VcpuMask) {
         if vcpus != 0 {
@@ -125,7 +125,7 @@ impl Vcpu {
         self.vm.notify(vcpus & !own);
     }
 
-    /// A timer of this loaded vCPU has fired.
+    /// Takes up the interrupt of a timer of this loaded vCPU that has fired.
     #[inline]
     pub fn timer_fired(&mut self, intid: u32) {
         // PSTATE.F and I, of groups 0 and 1. Who has interrupts masked may change his mind about the timer before he
@@ -135,25 +135,25 @@ impl Vcpu {
         self.vm.notify(others);
     }
 
-    /// The lines of this loaded vCPU's timers.
+    /// Returns the lines of this loaded vCPU's timers.
     pub fn timers(&self) -> u32 {
         Interface.timers()
     }
 
-    /// Whether there is an interrupt that this loaded vCPU's guest would be told of.
+    /// Says whether there is an interrupt that this loaded vCPU's guest would be told of.
     #[inline]
     pub fn has_interrupt(&mut self) -> bool {
         self.refresh();
         self.lists.has_deliverable(&Interface)
     }
 
-    /// What this loaded vCPU's guest does to its CPU interface is no longer watched.
+    /// Watches what this loaded vCPU's guest does to its CPU interface no longer.
     pub fn unwatch(&mut self) {
         let others = self.lists.unwatch(&self.vm.vgic, self.index, &mut Interface);
         self.vm.notify(others);
     }
 
-    /// The guest acknowledges an interrupt while that is watched; `None` if it is to do so again, unwatched.
+    /// Acknowledges an interrupt, as the guest does while that is watched; `None` if it is to do so again, unwatched.
     pub fn acknowledge(&mut self, group: Group) -> Option<u32> {
         let vgic = &self.vm.vgic;
         let (intid, others) = self.lists.acknowledge(vgic, self.index, group, &mut Interface);
@@ -161,13 +161,13 @@ impl Vcpu {
         intid
     }
 
-    /// The guest ends an interrupt while that is watched.
+    /// Ends an interrupt, as the guest does while that is watched.
     pub fn end_interrupt(&mut self, intid: u32) {
         let others = self.lists.end_by_guest(&self.vm.vgic, self.index, intid, &mut Interface);
         self.vm.notify(others);
     }
 
-    /// What this instruction reads is held by others: asks each of them once to look. Whether this vCPU has to wait for
+    /// Asks each vCPU that holds what this instruction reads, once, to look. Says whether this vCPU has to wait for
     /// that, and then begins the instruction again.
     pub fn ask_first(&mut self, instruction: (u64, u64), holders: VcpuMask) -> bool {
         let asked = self.asked.filter(|(by, _)| *by == instruction).map_or(0, |(_, asked)| asked);
@@ -179,12 +179,12 @@ impl Vcpu {
         self.ask(others)
     }
 
-    /// The instruction that may have asked is over: when it runs again, it asks again.
+    /// Forgets who was asked: the instruction that may have asked is over, and when it runs again, it asks again.
     pub fn forget_asked(&mut self) {
         self.asked = None;
     }
 
-    /// What this loaded vCPU wrote concerns others. Whether it has to wait until they have looked.
+    /// Tells others what this loaded vCPU wrote that concerns them. Says whether it has to wait until they have looked.
     #[inline(always)]
     pub fn concern(&mut self, concerned: Concerned) -> bool {
         self.notify(concerned.look);
@@ -205,30 +205,31 @@ impl Vcpu {
         self.blocked
     }
 
-    /// Whether it waits for others to look.
+    /// Says whether it waits for others to look.
     #[inline]
     pub fn is_blocked(&mut self) -> bool {
         self.blocked = self.blocked && self.vm.vgic.is_waiting(self.index);
         self.blocked
     }
 
-    /// Whether it is watched for that.
+    /// Says whether it is watched for that.
     pub fn is_watched(&self) -> bool {
         self.lists.is_watched()
     }
 
-    /// The most urgent interrupt that waits for this loaded vCPU, if it is in that group; 1023 otherwise.
+    /// Returns the most urgent interrupt that waits for this loaded vCPU, if it is in that group; 1023 otherwise.
     pub fn most_urgent_pending(&self, group: Group) -> u32 {
         self.lists.most_urgent_pending(group, &Interface)
     }
 
-    /// The guest deactivates an interrupt by ICC_DIR. Whether it has to wait until another vCPU has done so.
+    /// Deactivates an interrupt, as the guest does by ICC_DIR. Says whether it has to wait until another vCPU has done
+    /// so.
     pub fn deactivate(&mut self, intid: u32) -> bool {
         let concerned = self.lists.deactivate(&self.vm.vgic, self.index, intid, &mut Interface);
         self.concern(concerned)
     }
 
-    /// This loaded vCPU goes off: what waits in its list registers is left to others.
+    /// Gives back what waits in the list registers of this loaded vCPU, which goes off: that is left to others.
     pub fn give_back(&mut self) {
         let others = self.lists.give_back(&self.vm.vgic, self.index, &mut Interface);
         self.vm.notify(others);

@@ -33,7 +33,7 @@ use spin::Once;
 use spin::rwlock::RwLock;
 
 one_per_machine! {
-    /// The way to the TEE, if there is one.
+    /// Returns the way to the TEE, if there is one.
     pub fn tee() -> &'static Once<Tee> = Once::new();
 }
 
@@ -145,7 +145,7 @@ impl Vm {
         }))
     }
 
-    /// VTTBR_EL2 for its stage 2.
+    /// Returns VTTBR_EL2 for its stage 2.
     pub fn vttbr(&self) -> u64 {
         self.tables.vttbr()
     }
@@ -179,19 +179,19 @@ impl Vm {
         false
     }
 
-    /// Its images, and where each goes.
+    /// Returns its images, and where each goes.
     fn pieces(&self) -> Vec<(Ipa, Range), 2> {
         let places = [Some(self.placement.kernel), self.placement.ramdisk];
         places.into_iter().flatten().zip(self.images.iter().map(Image::range)).collect()
     }
 
-    /// Whether its first vCPU's CPU has to prepare it anew.
+    /// Says whether its first vCPU's CPU has to prepare it anew.
     #[inline]
     pub fn is_resetting(&self) -> bool {
         self.resetting.load(Ordering::Acquire)
     }
 
-    /// Its memory is filled but for the device tree: the rest of what it starts with.
+    /// Completes its memory, which is filled but for the device tree, and resets the rest of what it starts with.
     fn complete(&self) {
         let start = Start { entry: self.placement.entry, context: self.placement.dtb.0 };
         let tee = self.create_tee();
@@ -232,7 +232,7 @@ impl Vm {
         }
     }
 
-    /// The TEE is told that the VM is gone.
+    /// Tells the TEE that the VM is gone.
     fn leave_tee(&self) {
         let tee = self.tee.write().take();
         if tee.is_none_or(|tee| Tee::vm_gone(&tee, &mut Smc)) {
@@ -256,19 +256,19 @@ impl Vm {
         }
     }
 
-    /// Where a vCPU is to start, if it is; it is on then.
+    /// Takes a vCPU's start, if it is to start; it is on then.
     pub fn take_start(&self, vcpu: usize) -> Option<Start> {
         let start = self.power.lock().psci.take_start(vcpu)?;
         self.on.fetch_or(1 << vcpu, Ordering::SeqCst);
         Some(start)
     }
 
-    /// Those of these vCPUs that are on.
+    /// Returns those of these vCPUs that are on.
     pub fn on(&self, vcpus: VcpuMask) -> VcpuMask {
         vcpus & self.on.load(Ordering::SeqCst)
     }
 
-    /// A vCPU is off. Whether none is left.
+    /// Notes that a vCPU is off. Says whether none is left.
     pub fn switch_off(&self, vcpu: usize) -> bool {
         self.on.fetch_and(!(1 << vcpu), Ordering::SeqCst);
         // Who asked before it went off is answered by that.
@@ -276,13 +276,13 @@ impl Vm {
         self.power.lock().psci.switch_off(vcpu)
     }
 
-    /// Whether its vCPUs are to stop.
+    /// Says whether its vCPUs are to stop.
     #[inline(always)]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// The last vCPU has stopped. Whether it is over with the VM: it does not start again.
+    /// Concludes a VM whose last vCPU has stopped. Says whether it is over with it: it does not start again.
     pub fn finish(&self) -> bool {
         self.leave_tee();
         self.print();
@@ -311,7 +311,7 @@ impl Vm {
         true
     }
 
-    /// What it has cost so far, and how it stopped.
+    /// Logs what it has cost so far, and how it stopped.
     fn say_stop(&self, reason: &StopReason, line: Line) {
         let id = self.config.id;
         let [el2, below] = [0, 1].map(|n| self.instructions[n].load(Ordering::Relaxed));
@@ -327,17 +327,18 @@ impl Vm {
         }
     }
 
-    /// Whether it still runs, or is about to.
+    /// Says whether it still runs, or is about to.
     pub fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
-    /// A vCPU comes out of reset, on its CPU: translations that are left there from before are nobody's.
+    /// Makes a vCPU that comes out of reset, on its CPU, forget the translations that are left there from before: they
+    /// are nobody's.
     pub fn forget_translations(&self, cpu: usize) {
         self.last_loaded[cpu].store(SOMEBODY, Ordering::Relaxed);
     }
 
-    /// This vCPU is being loaded on a CPU; whether another one of the VM was there before.
+    /// Notes that this vCPU is being loaded on a CPU; says whether another one of the VM was there before.
     pub fn moves_to(&self, cpu: usize, vcpu: usize) -> bool {
         let before = self.last_loaded[cpu].swap(vcpu as u8, Ordering::Relaxed);
         before != vcpu as u8 && before != NOBODY
@@ -423,7 +424,7 @@ impl Drop for Vm {
     }
 }
 
-/// What the hypervisor keeps for a VM: its modules, from which it is reset, and its shadow pages.
+/// Records what the hypervisor keeps for a VM: its modules, from which it is reset, and its shadow pages.
 fn trace_memory(config: &VmConfig, shadow: Option<&'static Shadow>) {
     let client = Client::of(config.id);
     let modules = [Some(config.kernel), config.ramdisk];

@@ -85,9 +85,9 @@ pub fn call(regs: &[u64; 4], answer: impl FnOnce(Question) -> Result<Outcome, Er
     outcome.unwrap_or_else(|code| Outcome::Return(code as i32))
 }
 
-/// CPU_SUSPEND, with a power state in the original format, as PSCI_FEATURES says (§5.4.2); the crate knows the extended
-/// one. Every state is a standby state: the vCPU waits and keeps everything, which is allowed (§5.4.1). There is no
-/// level above it.
+/// Serves CPU_SUSPEND, with a power state in the original format, as PSCI_FEATURES says (§5.4.2); the crate knows the
+/// extended one. Every state is a standby state: the vCPU waits and keeps everything, which is allowed (§5.4.1). There
+/// is no level above it.
 fn suspend(state: u32) -> Outcome {
     const STATE_ID_AND_TYPE: u32 = 0x1_FFFF;
     if state & !STATE_ID_AND_TYPE != 0 {
@@ -124,14 +124,14 @@ pub struct Psci {
 }
 
 impl Psci {
-    /// The first vCPU is about to start, the others are off.
+    /// Makes the first vCPU about to start, and the others off.
     pub fn new(vcpus: usize, first: Start) -> Self {
         let states = (0..vcpus.min(MAX_VCPUS))
             .map(|vcpu| if vcpu == 0 { PowerState::OnPending(first) } else { PowerState::Off });
         Self { power: states.collect() }
     }
 
-    /// A vCPU's CPU asks where it is to start, which turns it on.
+    /// Takes a vCPU's start, as its CPU asks, which turns it on.
     pub fn take_start(&mut self, vcpu: usize) -> Option<Start> {
         let power = self.power.get_mut(vcpu)?;
         let PowerState::OnPending(start) = *power else { return None };

@@ -17,17 +17,17 @@ struct Expected {
 }
 
 one_per_machine! {
-    /// All that have been started.
+    /// Returns all that have been started.
     fn cpus() -> &'static [Once<Expected>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 }
 
-/// From now on a CPU may be woken.
+/// Says that a CPU may be woken from now on.
 pub fn expect(cpu: &'static PerCpu, affinity: u64) {
     cpus()[cpu.index].call_once(|| Expected { cpu, affinity });
 }
 
-/// A vCPU has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its CPU is
-/// disturbed if that may change what it does: not if the vCPU waits for its turn already.
+/// Wakes a vCPU that has something to do, or to stop doing: an interrupt waits for it, it is to start, its VM ends. Its
+/// CPU is disturbed if that may change what it does: not if the vCPU waits for its turn already.
 pub fn wake(place: Place) {
     let Some(expected) = cpus()[place.cpu].get() else { return };
     let cpu = expected.cpu;

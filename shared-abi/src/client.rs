@@ -13,7 +13,7 @@ use core::num::NonZeroU16;
 pub struct VmId(NonZeroU16);
 
 impl VmId {
-    /// The VM of this number, or `None` for 0, which is the hypervisor's.
+    /// Returns the VM of this number, or `None` for 0, which is the hypervisor's.
     pub const fn new(id: u16) -> Option<Self> {
         match NonZeroU16::new(id) {
             Some(id) => Some(Self(id)),
@@ -27,7 +27,7 @@ impl VmId {
         if argument > u16::MAX as u32 { None } else { Self::new(argument as u16) }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u16 {
         self.0.get()
     }

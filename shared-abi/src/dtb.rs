@@ -93,7 +93,7 @@ impl<'a> Checked<'a> {
         Ok(Self(area.get(..parts.used).ok_or(Malformed::Parts)?))
     }
 
-    /// Its bytes, from the header to the last one that it uses.
+    /// Returns its bytes, from the header to the last one that it uses.
     pub const fn bytes(&self) -> &'a [u8] {
         self.0
     }
@@ -142,7 +142,7 @@ impl Parts {
     }
 }
 
-/// Where the list of reserved memory ends: with an entry of zeroes (§5.3.2).
+/// Says where the list of reserved memory ends: with an entry of zeroes (§5.3.2).
 fn reservations_end(tree: &[u8], from: usize) -> Result<usize, Malformed> {
     let list = tree.get(from..).ok_or(Malformed::Parts)?;
     let last = list.as_chunks::<16>().0.iter().position(|entry| *entry == [0; 16]);
@@ -198,7 +198,8 @@ fn outline(structure: &[u8], strings: &[u8]) -> Result<Outline, Malformed> {
     }
 }
 
-/// Printable, and no separator of paths: `fdt` would take an alias of that name for a path, and follow it for ever.
+/// Says whether a name is printable, and no separator of paths: `fdt` would take an alias of that name for a path, and
+/// follow it for ever.
 const fn is_name(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'/'
 }

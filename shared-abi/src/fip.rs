@@ -26,7 +26,7 @@ impl Image {
     /// Every image, in the order in which they are started.
     pub const ALL: [Self; 3] = [Self::Bl31, Self::Bl32, Self::Bl33];
 
-    /// The UUID that names the image in the package, its bytes in the order in which they stand there.
+    /// Returns the UUID that names the image in the package, its bytes in the order in which they stand there.
     pub const fn uuid(self) -> Uuid {
         match self {
             Self::Bl31 => uuid!("47d4086d-4cfe-9846-9b95-2950cbbd5a00"),
@@ -35,7 +35,7 @@ impl Image {
         }
     }
 
-    /// What fiptool and the layers' logs call the image.
+    /// Says what fiptool and the layers' logs call the image.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Bl31 => "BL31 (monitor runtime)",
@@ -136,7 +136,7 @@ impl<'a> Fip<'a> {
         Err(Error::NoEnd)
     }
 
-    /// The image's bytes; `None` when the package has no such image.
+    /// Returns the image's bytes; `None` when the package has no such image.
     pub fn image(&self, image: Image) -> Option<Result<&'a [u8], Error>> {
         (0..self.entries)
             .filter_map(|index| entry_at(self.bytes, index))
@@ -156,7 +156,7 @@ fn entry_at(bytes: &[u8], index: usize) -> Option<TocEntry> {
     TocEntry::read_from_bytes(bytes.get(at..at + ENTRY)?).ok()
 }
 
-/// Bytes of a package of these images.
+/// Returns the bytes of a package of these images.
 pub fn fip_size(images: &[(Image, &[u8])]) -> usize {
     images.iter().fold(toc_size(images.len()), |at, (_, bytes)| align(at) + bytes.len())
 }
@@ -217,7 +217,7 @@ impl Manifest {
     /// Entries a manifest has room for.
     pub const CAPACITY: usize = 8;
 
-    /// A manifest of these entries.
+    /// Makes a manifest of these entries.
     ///
     /// # Panics
     ///
@@ -228,7 +228,7 @@ impl Manifest {
         Self { magic: Self::MAGIC, count: entries.len() as u64, entries: all }
     }
 
-    /// The manifest at the start of `bytes`, copied out of them.
+    /// Reads the manifest at the start of `bytes`, copied out of them.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let (manifest, _) = Self::read_from_prefix(bytes).map_err(|_| Error::NoManifest)?;
         if manifest.magic != Self::MAGIC {
@@ -240,7 +240,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What is said of `image`.
+    /// Returns the entry of `image`.
     pub fn entry(&self, image: Image) -> Option<&ManifestEntry> {
         // `parse` and `new` bound the count.
         self.entries[..self.count as usize].iter().find(|entry| entry.uuid == *image.uuid().as_bytes())

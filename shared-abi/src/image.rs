@@ -29,7 +29,7 @@ impl ImageHeader {
     /// `ARM\x64`.
     pub const MAGIC: u32 = 0x644D_5241;
 
-    /// The header at the start of `image`, if the image is one.
+    /// Reads the header at the start of `image`, if the image is one.
     pub fn parse(image: &[u8]) -> Option<&Self> {
         let (header, _) = Self::ref_from_prefix(image).ok()?;
         (header.magic.get() == Self::MAGIC).then_some(header)
@@ -96,13 +96,13 @@ impl Format {
         (0, b"", Self::Flat),
     ];
 
-    /// What these bytes, the file's first 64 or more, are the beginning of.
+    /// Says what these bytes, the file's first 64 or more, are the beginning of.
     pub fn of(file: &[u8]) -> Self {
         let fits = |at: usize, sign: &[u8]| file.get(at..).is_some_and(|rest| rest.starts_with(sign));
         Self::SIGNS.iter().find(|(at, sign, _)| fits(*at, sign)).map_or(Self::Flat, |(.., format)| *format)
     }
 
-    /// Whether its first byte can be an instruction of a kernel for this machine.
+    /// Says whether its first byte can be an instruction of a kernel for this machine.
     pub const fn runs(self) -> bool {
         matches!(self, Self::Image | Self::Flat)
     }

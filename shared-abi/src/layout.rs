@@ -16,17 +16,17 @@ pub struct Range {
 }
 
 impl Range {
-    /// A range of `size` bytes from `base`.
+    /// Makes a range of `size` bytes from `base`.
     pub const fn new(base: u64, size: u64) -> Self {
         Self { base, size }
     }
 
-    /// The address after the last byte. Saturates, so that a range can never seem to end before it begins.
+    /// Returns the address after the last byte. Saturates, so that a range can never seem to end before it begins.
     pub const fn end(&self) -> u64 {
         self.base.saturating_add(self.size)
     }
 
-    /// Whether all of `len` bytes from `addr` lie inside. False when they wrap around the address space.
+    /// Says whether all of `len` bytes from `addr` lie inside. False when they wrap around the address space.
     pub const fn holds(&self, addr: u64, len: u64) -> bool {
         match addr.checked_add(len) {
             Some(end) => addr >= self.base && end <= self.end(),
@@ -34,7 +34,7 @@ impl Range {
         }
     }
 
-    /// Whether the two share a byte.
+    /// Says whether the two share a byte.
     pub const fn overlaps(&self, other: &Range) -> bool {
         self.size != 0 && other.size != 0 && self.base < other.end() && other.base < self.end()
     }

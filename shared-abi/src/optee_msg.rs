@@ -55,7 +55,7 @@ pub const PAGE_SIZE: usize = 4096;
 /// Most parameters of a message: it fits a page (`OPTEE_MSG_MAX_NUM_PARAMS`).
 pub const MAX_PARAMS: usize = (PAGE_SIZE - size_of::<MsgHeader>()) / size_of::<MsgParam>();
 
-/// Bytes of a message of so many parameters (`OPTEE_MSG_GET_ARG_SIZE`).
+/// Returns the bytes of a message of so many parameters (`OPTEE_MSG_GET_ARG_SIZE`).
 pub const fn arg_size(num_params: usize) -> usize {
     size_of::<MsgHeader>() + num_params * size_of::<MsgParam>()
 }
@@ -73,12 +73,12 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// Whether the receiver of the message may read it.
+    /// Says whether the receiver of the message may read it.
     pub const fn reads(self) -> bool {
         self as u64 & 1 != 0
     }
 
-    /// Whether the receiver of the message may write it.
+    /// Says whether the receiver of the message may write it.
     pub const fn writes(self) -> bool {
         self as u64 & 2 != 0
     }
@@ -160,7 +160,7 @@ impl Param {
         }
     }
 
-    /// The parameter as it stands in a message, [`ATTR_META`] clear.
+    /// Returns the parameter as it stands in a message, [`ATTR_META`] clear.
     pub const fn to_msg(self) -> MsgParam {
         match self {
             Self::None => MsgParam { attr: 0, a: 0, b: 0, c: 0 },
@@ -179,7 +179,7 @@ impl Param {
 }
 
 impl MsgParam {
-    /// Whether the parameter is the protocol's own ([`ATTR_META`]).
+    /// Says whether the parameter is the protocol's own ([`ATTR_META`]).
     pub const fn is_meta(&self) -> bool {
         self.attr & ATTR_META != 0
     }
@@ -190,7 +190,7 @@ impl MsgParam {
     }
 }
 
-/// The UUID that OPEN_SESSION carries in the octets of its first parameter.
+/// Reads the UUID that OPEN_SESSION carries in the octets of its first parameter.
 pub fn uuid_of(param: &MsgParam) -> Uuid {
     let mut octets = [0; 16];
     octets[..8].copy_from_slice(&param.a.to_le_bytes());
@@ -198,7 +198,7 @@ pub fn uuid_of(param: &MsgParam) -> Uuid {
     Uuid::from_bytes(octets)
 }
 
-/// The numbers a and b whose octets in memory are the UUID's.
+/// Returns the numbers a and b whose octets in memory are the UUID's.
 pub fn uuid_to_value(uuid: &Uuid) -> (u64, u64) {
     let octets = uuid.as_bytes();
     let half = |at: usize| u64::from_le_bytes(core::array::from_fn(|i| octets[at + i]));
@@ -218,7 +218,7 @@ macro_rules! commands {
             /// Every command OP-TEE defines that these layers know.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The name that OP-TEE's headers give the command.
+            /// Returns the name that OP-TEE's headers give the command.
             pub const fn name(self) -> Option<&'static str> {
                 match self {
                     $(Self::$name => Some(concat!($prefix, stringify!($name))),)*
@@ -226,7 +226,7 @@ macro_rules! commands {
                 }
             }
 
-            /// The command of this name.
+            /// Returns the command of this name.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|command| command.name() == Some(name))
             }
@@ -345,7 +345,7 @@ impl PageList {
     pub const ENTRIES: usize = PAGE_SIZE / size_of::<u64>() - 1;
 }
 
-/// How many pages `size` bytes from offset `offset` of a page touch. `None` when that overflows.
+/// Says how many pages `size` bytes from offset `offset` of a page touch. `None` when that overflows.
 pub const fn pages_of(offset: u64, size: u64) -> Option<u64> {
     let in_page = offset & (PAGE_SIZE as u64 - 1);
     match in_page.checked_add(size) {

@@ -85,7 +85,7 @@ pub enum ReturnCode {
 }
 
 impl ReturnCode {
-    /// The code in x0, if it is one; `None` for an RPC and for numbers nobody defines.
+    /// Returns the code in x0, if it is one; `None` for an RPC and for numbers nobody defines.
     pub const fn from_x0(x0: u64) -> Option<Self> {
         Some(match x0 as u32 {
             0 => Self::Ok,
@@ -101,7 +101,7 @@ impl ReturnCode {
         })
     }
 
-    /// The name that `optee_smc.h` gives the code.
+    /// Returns the name that `optee_smc.h` gives the code.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "OPTEE_SMC_RETURN_OK",
@@ -141,12 +141,12 @@ impl Rpc {
     /// Upper half of x0 of every RPC.
     pub const PREFIX: u32 = 0xFFFF_0000;
 
-    /// x0 of this RPC.
+    /// Returns x0 of this RPC.
     pub const fn x0(self) -> u64 {
         (Self::PREFIX | self as u32) as u64
     }
 
-    /// The RPC that x0 asks for. `None` if x0 is a return code, and for RPCs nobody defines.
+    /// Returns the RPC that x0 asks for. `None` if x0 is a return code, and for RPCs nobody defines.
     pub const fn from_x0(x0: u64) -> Option<Self> {
         match x0 as u32 ^ Self::PREFIX {
             0 => Some(Self::Alloc),
@@ -157,7 +157,7 @@ impl Rpc {
         }
     }
 
-    /// The name that `optee_smc.h` gives the request.
+    /// Returns the name that `optee_smc.h` gives the request.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Alloc => "OPTEE_SMC_RETURN_RPC_ALLOC",
@@ -198,12 +198,12 @@ bitflags! {
 /// x1 of EXCHANGE_CAPABILITIES as the normal world sends it: it is a uniprocessor system. The only bit there is.
 pub const NSEC_CAP_UNIPROCESSOR: u32 = 1 << 0;
 
-/// A 64-bit value from two 32-bit registers, the upper half first.
+/// Makes a 64-bit value of two 32-bit registers, the upper half first.
 pub const fn from_halves(high: u64, low: u64) -> u64 {
     (high << 32) | (low & 0xFFFF_FFFF)
 }
 
-/// The two 32-bit halves of a value, the upper one first.
+/// Returns the two 32-bit halves of a value, the upper one first.
 pub const fn to_halves(value: u64) -> (u64, u64) {
     (value >> 32, value & 0xFFFF_FFFF)
 }

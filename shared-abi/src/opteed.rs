@@ -55,7 +55,7 @@ pub enum Vector {
 }
 
 impl Vector {
-    /// How far into the table the entry stands, in bytes.
+    /// Says how far into the table the entry stands, in bytes.
     pub const fn offset(self) -> u64 {
         self as u64 * 4
     }

@@ -36,17 +36,17 @@ pub enum OwningEntity {
 }
 
 impl FunctionId {
-    /// Fast calls run to their end; the others may yield. Bit 31.
+    /// Says whether the call is a fast one, which runs to its end; the others may yield. Bit 31.
     pub const fn is_fast(self) -> bool {
         self.0 & (1 << 31) != 0
     }
 
-    /// Whether the call takes 64-bit arguments (SMC64). Bit 30.
+    /// Says whether the call takes 64-bit arguments (SMC64). Bit 30.
     pub const fn is_64(self) -> bool {
         self.0 & (1 << 30) != 0
     }
 
-    /// The owning entity, bits 29:24.
+    /// Returns the owning entity, bits 29:24.
     pub const fn owner(self) -> OwningEntity {
         match (self.0 >> 24) & 0x3F {
             0 => OwningEntity::Arch,
@@ -63,18 +63,18 @@ impl FunctionId {
         }
     }
 
-    /// Whether the trusted OS owns the id, which costs less to ask than who does.
+    /// Says whether the trusted OS owns the id, which costs less to ask than who does.
     #[inline(always)]
     pub const fn is_of_trusted_os(self) -> bool {
         (self.0 >> 24) & 0x3F >= 50
     }
 
-    /// The function number, bits 15:0.
+    /// Returns the function number, bits 15:0.
     pub const fn number(self) -> u16 {
         self.0 as u16
     }
 
-    /// The name that its specification gives the id, if we know one.
+    /// Returns the name that its specification gives the id, if we know one.
     pub fn name(self) -> Option<&'static str> {
         tables().find(|(id, _)| *id == self).map(|(_, name)| *name)
     }
@@ -189,7 +189,7 @@ pub const NOT_REQUIRED: i32 = -2;
 /// An argument is out of its range (SMCCC 1.4 §7.1).
 pub const INVALID_PARAMETER: i32 = -3;
 
-/// An error code as it stands in x0: sign-extended to 64 bits (SMCCC 1.4 §5.2: "-1, sign-extended").
+/// Returns an error code as it stands in x0: sign-extended to 64 bits (SMCCC 1.4 §5.2: "-1, sign-extended").
 pub const fn in_x0(code: i32) -> u64 {
     code as i64 as u64
 }

@@ -14,7 +14,7 @@ macro_rules! results {
         impl TeeResult {
             $($(#[$doc])* pub const $name: Self = Self($value);)*
 
-            /// The code's name as this type's constants spell it, without `TEE_ERROR_`.
+            /// Returns the code's name as this type's constants spell it, without `TEE_ERROR_`.
             pub const fn name(self) -> Option<&'static str> {
                 match self {
                     $(Self::$name => Some(stringify!($name)),)*
@@ -75,7 +75,7 @@ results! {
 }
 
 impl TeeResult {
-    /// `Ok` for success, the code itself as the error otherwise.
+    /// Returns `Ok` for success, the code itself as the error otherwise.
     pub const fn ok(self) -> Result<(), Self> {
         match self {
             Self::SUCCESS => Ok(()),

@@ -13,9 +13,9 @@ pub const TIMERS: u32 = 1 << VIRTUAL_TIMER | 1 << PHYSICAL_TIMER;
 
 /// A CPU's list registers and what belongs to them, or a test's.
 pub trait ListRegisters {
-    /// How many there are, at most 16.
+    /// Says how many there are, at most 16.
     fn count(&self) -> usize;
-    /// Those that hold no interrupt any more, as bits (ICH_ELRSR or ICH_EISR).
+    /// Returns those that hold no interrupt any more, as bits (ICH_ELRSR or ICH_EISR).
     fn finished(&self) -> u16;
     /// Reads one.
     fn read(&self, index: usize) -> u64;
@@ -23,22 +23,22 @@ pub trait ListRegisters {
     fn write(&mut self, index: usize, value: u64);
     /// Says what else is to lead to an exit.
     fn set_control(&mut self, control: Control);
-    /// How often the guest has ended an interrupt that is in no list register, since this was asked last
+    /// Says how often the guest has ended an interrupt that is in no list register, since this was asked last
     /// (ICH_HCR.EOIcount).
     fn take_unlisted_ends(&mut self) -> u32;
-    /// What the guest lets through.
+    /// Says what the guest lets through.
     fn filter(&self) -> Filter;
-    /// Of that, only what is more urgent (ICC_PMR).
+    /// Returns the guest's priority mask: of that, it lets through only what is more urgent (ICC_PMR).
     fn priority_mask(&self) -> u8;
-    /// Whether ending an interrupt does not deactivate it (EOImode).
+    /// Says whether ending an interrupt does not deactivate it (EOImode).
     fn splits_ends(&self) -> bool;
-    /// The guest begins to handle an interrupt of this list register: its priority is active.
+    /// Makes the priority of this list register's interrupt active: the guest begins to handle it.
     fn raise_priority(&mut self, register: u64);
-    /// The guest ends the handling of the most urgent interrupt.
+    /// Ends the handling of the most urgent interrupt, as the guest does.
     fn drop_priority(&mut self);
     /// Deactivates a physical interrupt of this CPU's.
     fn deactivate(&mut self, intid: u32);
-    /// Which of the loaded vCPU's timers assert their interrupts, of [`TIMERS`].
+    /// Says which of the loaded vCPU's timers assert their interrupts, of [`TIMERS`].
     fn timers(&self) -> u32;
 }
 
@@ -81,7 +81,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the guest is told of an interrupt.
+    /// Says whether the guest is told of an interrupt.
     pub fn passes(&self, register: u64) -> bool {
         let (group, priority) = ((register >> 60 & 1) as usize, (register >> 48) as u8);
         let preemption = self.preemption[group];

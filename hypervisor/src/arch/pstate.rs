@@ -2,7 +2,7 @@
 //! A guest's PSTATE, as SPSR_EL2 has it (Arm ARM C5.2.20).
 #![forbid(unsafe_code)]
 
-/// Whether a guest's data is big-endian, given its PSTATE and SCTLR_EL1 (E0E, EE).
+/// Says whether a guest's data is big-endian, given its PSTATE and SCTLR_EL1 (E0E, EE).
 #[inline(always)]
 pub fn is_big_endian(pstate: u64, sctlr: u64) -> bool {
     const EITHER: u64 = 1 << 25 | 1 << 24;
@@ -16,30 +16,31 @@ pub fn is_big_endian(pstate: u64, sctlr: u64) -> bool {
         }
 }
 
-/// Whether it is AArch32 that a guest executes, given its PSTATE.
+/// Says whether it is AArch32 that a guest executes, given its PSTATE.
 pub fn is_aarch32(pstate: u64) -> bool {
     pstate & AARCH32 != 0
 }
 
 const SS: u64 = 1 << 21;
 
-/// Whether it may change by an instruction that trapped and was done for the guest ([`after_instruction`]).
+/// Says whether it may change by an instruction that trapped and was done for the guest ([`after_instruction`]).
 #[inline(always)]
 pub fn may_change(pstate: u64) -> bool {
     // Both bits in one place: one instruction less at every exit than a mask of two.
     (pstate | pstate << (SS.trailing_zeros() - AARCH32.trailing_zeros())) & SS != 0
 }
 
-/// What it is then: the guest's single step was that (Arm ARM D2.12.4), and an IT block of AArch32's T32 has gone on
-/// (ITAdvance, Arm ARM J1). Without a call, for which every exit would keep registers.
+/// Returns PSTATE as it is then: the guest's single step was that (Arm ARM D2.12.4), and an IT block of AArch32's T32
+/// has gone on (ITAdvance, Arm ARM J1). Without a call, for which every exit would keep registers.
 #[inline(always)]
 pub fn after_instruction(pstate: u64) -> u64 {
     let pstate = pstate & !SS;
     if pstate & AARCH32 != 0 { after_t32(pstate) } else { pstate }
 }
 
-/// IT's bits 7 to 5 are the condition that the block has, 4 to 0 what follows of it; nothing does if 2 to 0 are zero.
-/// Its bits 7 to 2 are PSTATE's 15 to 10, the others 26 and 25. Outside of a block, and for A32, all are zero.
+/// Returns what IT's two parts in PSTATE are after an instruction of T32. IT's bits 7 to 5 are the condition that the
+/// block has, 4 to 0 what follows of it; nothing does if 2 to 0 are zero. Its bits 7 to 2 are PSTATE's 15 to 10, the
+/// others 26 and 25. Outside of a block, and for A32, all are zero.
 #[inline(always)]
 fn after_t32(pstate: u64) -> u64 {
     let it = (pstate >> 10 & 0x3F) << 2 | pstate >> 25 & 3;

@@ -96,7 +96,7 @@ const NOT_FOLLOWED_IN_CHOSEN: [(&str, &str); 4] = [
     ("xen,uefi-cfg-load", "nothing is loaded from a file"),
 ];
 
-/// What a VM's node asks for and does not get. `ours` are the names of our own properties.
+/// Says what a VM's node asks for and does not get. `ours` are the names of our own properties.
 pub fn of_domain(node: FdtNode<'_, '_>, ours: &[&str]) -> Vec<String> {
     let mut remarks: Vec<String> = node.properties().filter_map(|property| of_property(node, property, ours)).collect();
     let (mut kernels, mut ramdisks) = (0, 0);
@@ -151,7 +151,7 @@ fn of_node(node: FdtNode<'_, '_>) -> String {
     }
 }
 
-/// What is asked for outside of VMs' nodes, and not done: in /chosen, and of devices.
+/// Says what is asked for outside of VMs' nodes, and not done: in /chosen, and of devices.
 pub fn of_machine(tree: &Fdt<'_>) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let mut remark = |node: &str, text: String| remarks.push(Remark { node: node.to_string(), text });

@@ -87,7 +87,7 @@ impl ThisCpu {
         self
     }
 
-    /// A timer of the loaded vCPU has fired. Its interrupt stays active until the guest deactivates it.
+    /// Handles a timer of the loaded vCPU that has fired. Its interrupt stays active until the guest deactivates it.
     #[inline]
     fn guest_timer(&mut self, intid: u32) {
         interrupt::end(intid);
@@ -121,7 +121,7 @@ impl ThisCpu {
         }
     }
 
-    /// A device of the loaded vCPU's VM has to be looked at by then.
+    /// Sees to it that a device of the loaded vCPU's VM is looked at by then.
     pub fn look_at_devices_by(&mut self, time: u64) {
         let local = self.local();
         if let Some(slot) = local.loaded.and_then(|number| local.slots.get_mut(number)) {

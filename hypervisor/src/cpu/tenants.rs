@@ -17,14 +17,14 @@ use shared_abi::trace::Event;
 use shared_abi::trace::event::VmState;
 
 impl ThisCpu {
-    /// Whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
+    /// Says whether a vCPU that is ready can run: starts it if it is to start, stops it if its VM ends.
     pub(super) fn may_run(&mut self, number: usize) -> bool {
         let slot = self.local().slots.get(number);
         let runs = slot.is_some_and(|slot| slot.on && slot.tenant.as_ref().is_some_and(|it| !it.vm.is_stopping()));
         runs || self.may_run_now(number)
     }
 
-    /// Whether one can run that could not until now.
+    /// Says whether one can run that could not until now.
     #[cold]
     fn may_run_now(&mut self, number: usize) -> bool {
         let Some((vm, index)) = self.tenant(number) else { return false };
@@ -60,7 +60,7 @@ impl ThisCpu {
         true
     }
 
-    /// Who has a slot: a vCPU that has just been given to this CPU, perhaps.
+    /// Returns who has a slot: a vCPU that has just been given to this CPU, perhaps.
     fn tenant(&mut self, number: usize) -> Option<(Arc<Vm>, usize)> {
         if self.local().slots.get(number).is_none_or(|slot| slot.tenant.is_none()) {
             // Asleep first, then the look: one that is given to this CPU in between wakes it again.
@@ -88,7 +88,7 @@ impl ThisCpu {
         }
     }
 
-    /// A vCPU's VM is over, and the vCPU off: nothing of either is left on this CPU.
+    /// Lets go of a vCPU that is off and whose VM is over: nothing of either is left on this CPU.
     fn let_go(&mut self, number: usize) {
         percpu::this().queue.sleep(number);
         if self.local().loaded.is_none() {
@@ -102,7 +102,7 @@ impl ThisCpu {
         }
     }
 
-    /// A vCPU comes out of reset.
+    /// Starts a vCPU, which comes out of reset.
     fn start(&mut self, number: usize, start: Start) {
         let slot = &mut self.local().slots[number];
         slot.on = true;
@@ -122,7 +122,7 @@ impl ThisCpu {
         self.look_outside();
     }
 
-    /// The vCPU that is loaded goes off, and leaves the CPU to the one that is to run next.
+    /// Switches off the vCPU that is loaded, which leaves the CPU to the one that is to run next.
     pub fn switch_off_loaded(mut self) -> Self {
         if let Some(number) = self.local().loaded {
             self.vcpu().give_back();

@@ -35,7 +35,7 @@ pub trait Device {
     /// The SPI that is its line: INTID 32 is SPI 0.
     const SPI: u32;
 
-    /// The device out of reset, in a machine that is switched on.
+    /// Makes the device out of reset, in a machine that is switched on.
     fn new(vm: VmId) -> Self;
 
     /// Resets it, in a machine that stays on.
@@ -48,10 +48,10 @@ pub trait Device {
     /// Writes the register at an offset. What is to be done then.
     fn write(&mut self, offset: u64, value: u32) -> Effect;
 
-    /// Whether its line is up.
+    /// Says whether its line is up.
     fn line(&self) -> bool;
 
-    /// When the counter has to be before there is something to do ([`Device::look`]), whatever the guest does.
+    /// Says when the counter has to be before there is something to do ([`Device::look`]), whatever the guest does.
     fn deadline(&self) -> Option<u64>;
 
     /// Does what is due by now. What is to be done then.
@@ -80,12 +80,12 @@ pub const CLOCK_PHANDLE: u32 = 2;
 /// In an interrupt's specifier: level-sensitive, active high.
 pub const LEVEL_HIGH: u32 = 4;
 
-/// What all PrimeCells have.
+/// Writes what all PrimeCells have.
 fn primecell(node: &mut FdtWriter, compatible: &str) -> Result<(), Error> {
     node.property_string_list("compatible", [compatible, "arm,primecell"].map(String::from).to_vec())
 }
 
-/// The name of a device's node.
+/// Returns the name of a device's node.
 pub fn node_name<D: Device>() -> String {
     format!("{}@{:x}", D::NAME, D::RANGE.base)
 }
@@ -154,7 +154,7 @@ macro_rules! devices {
         }
 
         impl Devices {
-            /// All out of reset.
+            /// Makes all of them out of reset.
             pub fn new(vm: VmId) -> Self {
                 Self { $first: Wired::new(vm), $($name: Wired::new(vm),)* }
             }
@@ -168,12 +168,12 @@ macro_rules! devices {
                 $($name.reset();)*
             }
 
-            /// Whether one of them is there.
+            /// Says whether one of them is there.
             pub fn has(ipa: u64) -> bool {
                 <$first_device>::RANGE.holds(ipa, 1) $(|| <$device>::RANGE.holds(ipa, 1))*
             }
 
-            /// Whether the first one is there.
+            /// Says whether the first one is there.
             #[inline(always)]
             pub fn is_first(ipa: u64) -> bool {
                 <$first_device>::RANGE.holds(ipa, 1)
@@ -224,7 +224,7 @@ macro_rules! devices {
                 )*
             }
 
-            /// The first of their deadlines.
+            /// Returns the first of their deadlines.
             pub fn deadline(&self) -> Option<u64> {
                 let first = self.$first.0.lock().device.deadline();
                 [first, $(self.$name.0.lock().device.deadline(),)*].into_iter().flatten().min()

@@ -135,7 +135,7 @@ const ECHO_WAITS: u64 = 50;
 const TYPED: u64 = 1;
 
 impl Pl011 {
-    /// The device of this VM, out of reset.
+    /// Makes the device of this VM, out of reset.
     fn of(vm: VmId) -> Self {
         Self {
             vm,
@@ -233,7 +233,7 @@ impl Pl011 {
         }
     }
 
-    /// When the incomplete line has waited long enough, if there is one. `second` is so many counts.
+    /// Says when the incomplete line has waited long enough, if there is one. `second` is so many counts.
     fn due(&self, second: u64) -> Option<u64> {
         let typed = self.typed.is_some_and(|typed| self.since.saturating_sub(typed) < TYPED * second);
         let waits = second / if typed { ECHO_WAITS } else { WAITS };
@@ -252,8 +252,8 @@ impl Pl011 {
         Some(Text { vm: self.vm, bytes })
     }
 
-    /// A byte is typed. Where there is no room it is lost, as it would be in the device; how many were, since the guest
-    /// last read.
+    /// Takes a byte that is typed. Where there is no room it is lost, as it would be in the device; says how many were,
+    /// since the guest last read.
     pub fn receive(&mut self, byte: u8, now: u64) -> u32 {
         self.typed = Some(now);
         if self.received.push_back(byte).is_err() {
@@ -263,7 +263,7 @@ impl Pl011 {
         self.lost
     }
 
-    /// How many bytes were lost before the one that the guest has just read.
+    /// Says how many bytes were lost before the one that the guest has just read.
     pub fn take_lost(&mut self) -> u32 {
         core::mem::take(&mut self.lost)
     }
@@ -272,7 +272,8 @@ impl Pl011 {
         if self.line_control & 1 << 4 != 0 { FIFO } else { 1 }
     }
 
-    /// Bytes in the FIFO at which the receive interrupt is raised (UARTIFLS.RXIFLSEL: 1/8, 1/4, 1/2, 3/4, 7/8).
+    /// Returns the bytes in the FIFO at which the receive interrupt is raised (UARTIFLS.RXIFLSEL: 1/8, 1/4, 1/2, 3/4,
+    /// 7/8).
     fn trigger(&self) -> usize {
         match (self.fifo(), self.level_select >> 3 & 7) {
             (1, _) => 1,
@@ -284,8 +285,9 @@ impl Pl011 {
         }
     }
 
-    /// The FIFO's level has changed. Fewer bytes than the trigger level time out after 32 bit times; that time passes
-    /// at once, because nothing is gained by waiting for a sender that is not a wire.
+    /// Raises or drops the interrupts of the FIFO, whose level has changed. Fewer bytes than the trigger level time out
+    /// after 32 bit times; that time passes at once, because nothing is gained by waiting for a sender that is not a
+    /// wire.
     fn update_receive(&mut self) {
         const ENABLED: u32 = ENABLE | RX_ENABLE;
         let waiting = self.received.len();

@@ -75,17 +75,17 @@ impl Device for Pl031 {
 }
 
 impl Pl031 {
-    /// The device out of reset.
+    /// Makes the device out of reset.
     const fn new() -> Self {
         Self { offset: 0, matches: 0, load: 0, mask: false, raised: false, due: None }
     }
 
-    /// Whether the interrupt line is up (RTCMIS).
+    /// Says whether the interrupt line is up (RTCMIS).
     fn interrupt(&self) -> bool {
         self.raised && self.mask
     }
 
-    /// The machine's time is `now`, which may be late.
+    /// Goes on to the machine's time `now`, which may be late.
     fn tick(&mut self, now: u64) {
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
@@ -97,8 +97,8 @@ impl Pl031 {
         (now as u32).wrapping_add(self.offset)
     }
 
-    /// The match happens when the time equals the register: at once, or after as many seconds as that takes, all the
-    /// way round for one in the past.
+    /// Sets when the match happens: when the time equals the register, at once, or after as many seconds as that takes,
+    /// all the way round for one in the past.
     fn set_match(&mut self, now: u64) {
         self.due = Some(now + u64::from(self.matches.wrapping_sub(self.time(now))));
         self.tick(now);

@@ -12,7 +12,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 type Shared = SpinMutex<Option<Console<Pl011>>, Counted<{ lock::CONSOLE }>>;
 
 one_per_machine! {
-    /// The device is mapped by the time `init` is called; before that nobody prints.
+    /// Returns the console. Its device is mapped by the time `init` is called; before that nobody prints.
     fn console() -> &'static Shared = SpinMutex::new(None);
 }
 
@@ -68,12 +68,12 @@ pub fn begin(device: Pl011) {
     log::set_max_level(LevelFilter::Info);
 }
 
-/// The console, when nobody else has it.
+/// Locks the console, when nobody else has it.
 pub fn lock() -> Locked {
     Locked(console().lock())
 }
 
-/// The console for somebody's last words, whoever has it: the holder will not run again.
+/// Takes the console for somebody's last words, whoever has it: the holder will not run again.
 ///
 /// # Safety
 ///

@@ -7,7 +7,7 @@ use crate::memory::{GuestMemory, Ram};
 use core::sync::atomic::AtomicU64;
 use shared_abi::layout::Range;
 
-/// The bytes of a range that the hypervisor only reads: a module or the device tree.
+/// Borrows the bytes of a range that the hypervisor only reads: a module or the device tree.
 ///
 /// # Safety
 ///
@@ -17,7 +17,7 @@ pub unsafe fn bytes(range: Range) -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(core::ptr::with_exposed_provenance(range.base as usize), range.size as usize) }
 }
 
-/// The bytes of a range, to be changed.
+/// Borrows the bytes of a range, to be changed.
 ///
 /// # Safety
 ///

@@ -7,8 +7,8 @@ use shared_abi::trace::Event;
 
 /// A way to the trusted OS.
 pub trait Conduit {
-    /// One SMC to EL3 with x0 to x7; returns x0 to x3. On the CPU that it is called on, and with interrupts masked at
-    /// EL2: the trusted OS comes back on its own when one is pending.
+    /// Makes one SMC to EL3 with x0 to x7; returns x0 to x3. On the CPU that it is called on, and with interrupts
+    /// masked at EL2: the trusted OS comes back on its own when one is pending.
     fn call(&mut self, regs: [u64; 8]) -> [u64; 4];
 }
 

@@ -9,13 +9,13 @@ use crate::memory::Ram;
 use shared_abi::layout::Range;
 use shared_abi::trace::{Event, Owner};
 
-/// Memory of the hypervisor's own, for itself or for a VM.
+/// Records memory of the hypervisor's own, for itself or for a VM.
 #[inline(always)]
 pub fn own(client: Client, owner: Owner, range: Range) {
     record(client, || Event::Memory { owner, base: range.base, size: range.size, ipa: 0 });
 }
 
-/// All of a VM's RAM.
+/// Records all of a VM's RAM.
 #[inline(always)]
 pub fn ram(client: Client, owner: Owner, ram: &Ram) {
     if ON {
@@ -74,26 +74,26 @@ impl Pieces {
         }
     }
 
-    /// Physical address of the first page.
+    /// Returns the physical address of the first page.
     #[cfg(any(feature = "trace", test))]
     pub fn first(&self) -> u64 {
         u64::from(self.list[0].pa) * PAGE_SIZE
     }
 
-    /// Whether there is memory that belongs to both.
+    /// Says whether there is memory that belongs to both.
     #[cfg(any(feature = "trace", test))]
     pub fn overlap(&self, other: &Self) -> bool {
         let meet = |a: &Piece, b: &Piece| a.pa < b.pa + b.pages && b.pa < a.pa + a.pages;
         self.list.iter().any(|a| other.list.iter().any(|b| meet(a, b)))
     }
 
-    /// Neither has any.
+    /// Returns nothing: neither has any memory.
     #[cfg(not(any(feature = "trace", test)))]
     pub fn first(&self) -> u64 {
         0
     }
 
-    /// Nothing belongs to either.
+    /// Says no: nothing belongs to either.
     #[cfg(not(any(feature = "trace", test)))]
     pub fn overlap(&self, _: &Self) -> bool {
         false

@@ -30,13 +30,13 @@ impl Client {
     /// The hypervisor itself.
     pub const HYPERVISOR: Self = Self::alleged(0);
 
-    /// A VM.
+    /// Names a VM.
     #[inline(always)]
     pub const fn of(id: VmId) -> Self {
         Self::alleged(id.get() as u64)
     }
 
-    /// Whom a call is said to come from: x7.
+    /// Names whom a call is said to come from: x7.
     #[inline(always)]
     pub const fn alleged(_x7: u64) -> Self {
         Self(
@@ -97,8 +97,8 @@ mod kept {
     }
 }
 
-/// The way by which records leave the machine, as its device tree says. `memory` is all memory, `used` what of it is in
-/// use: where that is there can be no rings.
+/// Reads by which way records leave the machine, as its device tree says. `memory` is all memory, `used` what of it is
+/// in use: where that is there can be no rings.
 pub fn way(tree: &Fdt<'_>, memory: &[Range], used: &[Range]) -> Way {
     let node = tree.find_node("/reserved-memory").and_then(|reserved| {
         reserved

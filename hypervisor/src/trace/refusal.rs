@@ -10,7 +10,7 @@ use shared_abi::trace::{Event, Refusal};
 /// PSCI_FEATURES, whose NOT_SUPPORTED is an answer.
 const PSCI_FEATURES: FunctionId = FunctionId(0x8400_000A);
 
-/// PSCI's answer to a VM, if it is a refusal: x0 to x3 of the call, and the code.
+/// Records PSCI's answer to a VM, if it is a refusal: x0 to x3 of the call, and the code.
 #[inline(always)]
 pub fn psci(client: Client, x: &[u64; 4], code: i32) {
     if ON
@@ -21,7 +21,7 @@ pub fn psci(client: Client, x: &[u64; 4], code: i32) {
     }
 }
 
-/// By the codes of DEN 0022 §5.2.2.
+/// Tells refusals by the codes of DEN 0022 §5.2.2.
 fn of_psci(x: &[u64; 4], code: i32) -> Option<(Refusal, u64)> {
     let function = FunctionId(x[0] as u32);
     if function == PSCI_FEATURES {
@@ -36,8 +36,8 @@ fn of_psci(x: &[u64; 4], code: i32) -> Option<(Refusal, u64)> {
     })
 }
 
-/// A yielding call that the mediator refuses, with its arguments. A message that is refused (`Ok`: the code is in the
-/// message) has been recorded where its mistake was found.
+/// Records a yielding call that the mediator refuses, with its arguments. A message that is refused (`Ok`: the code is
+/// in the message) has been recorded where its mistake was found.
 #[inline(always)]
 pub fn yielding(client: Client, code: ReturnCode, args: &[u64; 8]) {
     let message = from_halves(args[1], args[2]);

@@ -49,14 +49,14 @@ pub fn serve(vcpu: &mut Vcpu, esr: u64) -> Next {
     }
 }
 
-/// A call that nobody serves, for the trace.
+/// Records a call that nobody serves.
 #[inline(always)]
 fn unknown(vcpu: &Vcpu, function: FunctionId) {
     let event = || Event::Refused { reason: Refusal::UnknownFunction, value: function.0.into() };
     record(Client::of(vcpu.vm.config.id), event);
 }
 
-/// The standard service calls 0 to 0x1F, of both widths, are PSCI's (DEN 0022 §5.1.1).
+/// Says whether PSCI owns a call: of the standard service calls it has 0 to 0x1F, of both widths (DEN 0022 §5.1.1).
 fn is_psci(function: FunctionId) -> bool {
     function.is_fast() && function.number() < 0x20
 }

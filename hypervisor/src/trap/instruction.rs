@@ -38,7 +38,7 @@ pub enum Element {
 }
 
 impl Element {
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn width(&self) -> u8 {
         match self {
             Self::General(access) => access.width,
@@ -46,7 +46,7 @@ impl Element {
         }
     }
 
-    /// A store.
+    /// Says whether it is a store.
     pub fn is_write(&self) -> bool {
         match self {
             Self::General(access) => access.write,
@@ -140,12 +140,12 @@ impl Transfer {
         Some(Self { first, second: Some(second), base, offset: before, change })
     }
 
-    /// The address of the first element, given the base register.
+    /// Returns the address of the first element, given the base register.
     pub fn address(&self, base: u64) -> u64 {
         base.wrapping_add_signed(self.offset)
     }
 
-    /// The elements, in the order in which they stand in memory.
+    /// Returns the elements, in the order in which they stand in memory.
     pub fn elements(&self) -> impl Iterator<Item = Element> {
         [Some(self.first), self.second].into_iter().flatten()
     }

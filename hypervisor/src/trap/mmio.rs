@@ -97,7 +97,7 @@ pub fn emulate_undescribed(vcpu: &mut Vcpu, ipa: u64, far: u64, esr: u64) -> (Se
     (outcome, 0)
 }
 
-/// The A64 instruction that trapped, if it can be read: it stands in `ram` and is mapped.
+/// Reads the A64 instruction that trapped, if it can be read: it stands in `ram` and is mapped.
 fn instruction(ram: &impl GuestMemory) -> Option<u32> {
     let pc = guest::elr();
     if pstate::is_aarch32(guest::spsr()) || !pc.is_multiple_of(4) {
@@ -166,13 +166,14 @@ fn emulate_bytes(vcpu: &mut Vcpu, ipa: u64, bytes: &mut [u8], is_write: bool) ->
     }
 }
 
-/// Apart, so that the way of all others has it in one piece.
+/// Emulates an access of the distributor's or a redistributor's. Apart, so that the way of all others has it in one
+/// piece.
 #[inline(never)]
 fn emulate_part(vcpu: &mut Vcpu, ipa: u64, access: Access) -> Served {
     emulate(vcpu, ipa, access)
 }
 
-/// Whether a device is there.
+/// Says whether a device is there.
 pub fn is_device(vcpu: &Vcpu, ipa: u64) -> bool {
     Devices::has(ipa)
         || BOARD.distributor.holds(ipa, 1)
@@ -276,7 +277,8 @@ fn act_on(vm: &Vm, effect: Effect) -> Served {
     vm.act(effect).map_or(Served::Done, Served::Due)
 }
 
-/// GICx_ISPENDR to GICx_ICACTIVER: what they show may have changed in the list registers.
+/// Says whether a register is one of GICx_ISPENDR to GICx_ICACTIVER: what they show may have changed in the list
+/// registers.
 fn is_state(offset: u64) -> bool {
     (0x200..0x400).contains(&offset)
 }

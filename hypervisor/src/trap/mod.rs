@@ -99,7 +99,7 @@ pub fn serror(mut cpu: ThisCpu) -> ThisCpu {
     cpu.schedule()
 }
 
-/// The guest goes on behind the instruction that trapped.
+/// Lets the guest go on behind the instruction that trapped.
 #[inline(always)]
 fn skip(esr: u64) {
     guest::set_elr(guest::elr().wrapping_add(syndrome::instruction_length(esr)));
@@ -169,25 +169,25 @@ fn instruction_abort(vcpu: &mut Vcpu, esr: u64) -> Next {
     give(Exception::InstructionAbort { far, walk: is_walk(esr) }, esr)
 }
 
-/// An access that is nobody's.
+/// Answers an access that is nobody's.
 #[inline(always)]
 fn fault(vcpu: &Vcpu, ipa: u64, esr: u64) {
     let event = || Event::Stage2Fault { vcpu: vcpu.index as u8, ipa, pc: guest::elr(), esr };
     record(Client::of(vcpu.vm.config.id), event);
 }
 
-/// An instruction that the guest does not have.
+/// Answers an instruction that the guest does not have.
 #[inline(always)]
 fn refused(vcpu: &Vcpu, esr: u64) -> Exception {
     refuse(Client::of(vcpu.vm.config.id), Refusal::Undefined, esr, Exception::Undefined)
 }
 
-/// S1PTW: the guest's MMU met the fault, on its way through the guest's tables.
+/// Says whether the guest's MMU met the fault, on its way through the guest's tables (S1PTW).
 fn is_walk(esr: u64) -> bool {
     esr & 1 << 7 != 0
 }
 
-/// The guest takes an exception at EL1.
+/// Makes the guest take an exception at EL1.
 fn give(exception: Exception, esr: u64) -> Next {
     let registers = exception::take(exception, guest::elr(), guest::spsr(), esr, guest::vbar(), guest::sctlr());
     guest::set_elr(registers.pc);

@@ -22,7 +22,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// The class of a syndrome.
+    /// Returns the class of a syndrome.
     #[inline(always)]
     pub fn of(esr: u64) -> Self {
         match esr >> 26 & 0x3F {
@@ -37,7 +37,7 @@ impl Class {
     }
 }
 
-/// Bytes of the instruction that trapped (IL): 2 for a short one of AArch32's T32, which may run at EL0.
+/// Returns the bytes of the instruction that trapped (IL): 2 for a short one of AArch32's T32, which may run at EL0.
 #[inline(always)]
 pub fn instruction_length(esr: u64) -> u64 {
     const IL: u64 = 1 << 25;
@@ -60,7 +60,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// The access of a data abort; `None` if the syndrome doesn't say (ISV), as for pairs and for write-back
+    /// Reads the access of a data abort; `None` if the syndrome doesn't say (ISV), as for pairs and for write-back
     /// ([`super::instruction`]).
     #[inline(always)]
     pub fn of(esr: u64) -> Option<Self> {
@@ -74,7 +74,7 @@ impl Access {
         })
     }
 
-    /// What a load puts into its register, given what the device answers, whose byte order is little.
+    /// Says what a load puts into its register, given what the device answers, whose byte order is little.
     #[inline(always)]
     pub fn loaded(&self, value: u64, big_endian: bool) -> u64 {
         let unused = 64 - 8 * u32::from(self.width);
@@ -84,7 +84,7 @@ impl Access {
         if self.wide { value } else { value & 0xFFFF_FFFF }
     }
 
-    /// What a store writes to the device, given its register.
+    /// Says what a store writes to the device, given its register.
     #[inline(always)]
     pub fn stored(&self, register: u64, big_endian: bool) -> u64 {
         let unused = 64 - 8 * u32::from(self.width);
@@ -92,7 +92,7 @@ impl Access {
     }
 }
 
-/// The page and offset of a stage 2 fault: HPFAR_EL2 has the page, FAR_EL2 the offset.
+/// Returns the page and offset of a stage 2 fault: HPFAR_EL2 has the page, FAR_EL2 the offset.
 #[inline(always)]
 pub fn fault_address(hpfar: u64, far: u64) -> u64 {
     (hpfar & 0xFFF_FFFF_FFF0) << 8 | far & 0xFFF
@@ -110,7 +110,7 @@ pub struct SystemAccess {
 }
 
 impl SystemAccess {
-    /// The access of a trapped MSR or MRS.
+    /// Reads the access of a trapped MSR or MRS.
     #[inline(always)]
     pub fn of(esr: u64) -> Self {
         let field = |shift: u32, bits: u32| (esr >> shift & ((1 << bits) - 1)) as u8;

@@ -23,7 +23,7 @@ pub enum Done {
 }
 
 one_per_machine! {
-    /// What guests read.
+    /// Answers what guests read of the ID registers.
     fn id_registers() -> &'static Once<IdRegisters> = Once::new();
 }
 
@@ -60,7 +60,7 @@ fn send_sgi(vcpu: &mut Vcpu, register: SgiRegister, rt: u8) -> Done {
     Done::Next
 }
 
-/// ICC registers: DIR, which always traps, and others now and then ([`crate::arch::interface::Control`]).
+/// Answers ICC registers: DIR, which always traps, and others now and then ([`crate::arch::interface::Control`]).
 #[cold]
 fn cpu_interface(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
     let (_, _, _, crm, op2) = access.register;
@@ -95,7 +95,7 @@ fn cpu_interface(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
     Done::Next
 }
 
-/// A guest's debug registers, before it has switched one on ([`crate::arch::debug`]).
+/// Answers a guest's debug registers, before it has switched one on ([`crate::arch::debug`]).
 fn debug(vcpu: &mut Vcpu, access: SystemAccess) -> Done {
     const MDSCR_ON: u64 = 1 | 1 << 13 | 1 << 15; // SS, KDE, MDE
     const OSLSR_IMPLEMENTED: u64 = 1 << 3;

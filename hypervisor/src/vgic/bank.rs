@@ -22,7 +22,7 @@ impl Flags {
         Self(AtomicU32::new(bits))
     }
 
-    /// All of them.
+    /// Returns all of them.
     #[inline(always)]
     pub fn get(&self) -> u32 {
         self.0.load(SeqCst)
@@ -101,7 +101,7 @@ pub enum Bits {
 }
 
 impl Bits {
-    /// The register at an offset from the distributor or a redistributor's SGI frame, and which one of its kind.
+    /// Finds the register at an offset from the distributor or a redistributor's SGI frame, and which one of its kind.
     pub fn at(offset: u64) -> Option<(Self, usize)> {
         let register = match offset >> 7 {
             1 => Self::Group,
@@ -124,7 +124,8 @@ impl Default for Bank {
 }
 
 impl Bank {
-    /// Out of reset: all group 1 as a system without security has them, disabled, those of `edge` edge-triggered.
+    /// Makes a bank out of reset: all group 1 as a system without security has them, disabled, those of `edge`
+    /// edge-triggered.
     pub const fn new(edge: u32) -> Self {
         Self {
             group: Flags::new(u32::MAX),
@@ -142,7 +143,7 @@ impl Bank {
         }
     }
 
-    /// Out of reset again.
+    /// Puts it back to what it is out of reset.
     pub fn reset(&self, edge: u32) {
         for flags in [
             &self.enabled,
@@ -164,13 +165,14 @@ impl Bank {
         }
     }
 
-    /// Those that are pending and that nobody holds, so that a CPU should take them up, given the groups that are on.
+    /// Returns those that are pending and that nobody holds, so that a CPU should take them up, given the groups that
+    /// are on.
     #[inline]
     pub fn ready(&self, enabled_groups: u32) -> u32 {
         self.ready_with(enabled_groups, self.line.get() & !self.edge.get())
     }
 
-    /// Those that are [ready](Self::ready) if these are the levels that are up.
+    /// Returns those that are [ready](Self::ready) if these are the levels that are up.
     #[inline]
     pub fn ready_with(&self, enabled_groups: u32, levels: u32) -> u32 {
         let pending = (self.latched.get() | levels) & self.enabled.get();
@@ -180,13 +182,13 @@ impl Bank {
         pending & self.in_groups(enabled_groups) & !self.held.get() & !self.active.get()
     }
 
-    /// Those that are enabled and whose group is on.
+    /// Returns those that are enabled and whose group is on.
     #[inline]
     pub fn deliverable(&self, enabled_groups: u32) -> u32 {
         self.enabled.get() & self.in_groups(enabled_groups)
     }
 
-    /// Those whose group is on in GICD_CTLR.
+    /// Returns those whose group is on in GICD_CTLR.
     #[inline]
     fn in_groups(&self, enabled_groups: u32) -> u32 {
         let all_if = |on: u32| 0u32.wrapping_sub(on & 1);
@@ -194,20 +196,21 @@ impl Bank {
         group & all_if(enabled_groups >> 1) | !group & all_if(enabled_groups)
     }
 
-    /// Active ones that nobody holds.
+    /// Returns active ones that nobody holds.
     #[inline]
     pub fn resting(&self) -> u32 {
         let active = self.active.get();
         if active == 0 { 0 } else { active & !self.held.get() }
     }
 
-    /// Those of these of which anything is to be done: the others are idle, and who wakes one tells whom that concerns.
+    /// Returns those of these of which anything is to be done: the others are idle, and who wakes one tells whom that
+    /// concerns.
     #[inline]
     pub fn busy(&self, bits: u32) -> u32 {
         bits & (self.latched.get() | self.line.get() | self.held.get() | self.active.get())
     }
 
-    /// Its holder lets go of one, and then looks whether somebody has wished anything of it meanwhile.
+    /// Lets go of one for its holder, and then looks whether somebody has wished anything of it meanwhile.
     #[inline]
     pub fn release(&self, bit: u32) {
         self.offered.clear(bit);
@@ -223,7 +226,7 @@ impl Bank {
         changed != 0
     }
 
-    /// Those for whose holders somebody has written down a wish.
+    /// Returns those for whose holders somebody has written down a wish.
     #[inline]
     pub fn wishes(&self) -> u32 {
         self.activate.get() | self.deactivate.get() | self.withdraw.get()
@@ -306,7 +309,7 @@ impl Bank {
         }
     }
 
-    /// An interrupt's priority.
+    /// Returns an interrupt's priority.
     #[inline]
     pub fn priority(&self, number: u32) -> u8 {
         self.priority[number as usize % 32].load(SeqCst)

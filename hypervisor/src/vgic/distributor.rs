@@ -15,7 +15,7 @@ pub const DISTRIBUTOR: u8 = 0x92;
 /// GICR_PIDR0: a redistributor's.
 pub const REDISTRIBUTOR: u8 = 0x93;
 
-/// The identification registers, at the same offsets from 0xFFD0 on in both.
+/// Returns the identification registers, at the same offsets from 0xFFD0 on in both.
 pub fn identification(offset: u64, part: u8) -> u64 {
     match offset {
         0xFFE0 => part.into(),
@@ -60,7 +60,7 @@ impl Vgic {
         }
     }
 
-    /// The vCPUs that hold what a register of states shows.
+    /// Returns the vCPUs that hold what a register of states shows.
     pub fn distributor_holders(&self, offset: u64) -> VcpuMask {
         match (offset, self.spi_bits(offset)) {
             (0x200..0x400, Some((_, n))) => self.holders(n, self.spis[n].held.get()),
@@ -109,20 +109,21 @@ impl Vgic {
         }
     }
 
-    /// The register of bits at `offset`, and the bank of SPIs. None for the private interrupts', which are zero here.
+    /// Finds the register of bits at `offset`, and the bank of SPIs. None for the private interrupts', which are zero
+    /// here.
     fn spi_bits(&self, offset: u64) -> Option<(Bits, usize)> {
         let (register, n) = Bits::at(offset)?;
         let bank = n.checked_sub(1)?;
         (bank < SPI_BANKS).then_some((register, bank))
     }
 
-    /// GICD_IROUTER, as a whole or by halves.
+    /// Reads GICD_IROUTER, as a whole or by halves.
     fn read_route(&self, offset: u64, width: Width) -> u64 {
         let value = self.routes[offset as usize / 8].load(SeqCst) >> (8 * (offset % 8));
         if width == 8 { value } else { value & 0xFFFF_FFFF }
     }
 
-    /// An affinity that no vCPU has leaves the SPI pending and routed to nobody.
+    /// Writes GICD_IROUTER. An affinity that no vCPU has leaves the SPI pending and routed to nobody.
     fn write_route(&self, offset: u64, width: Width, value: u64) -> Concerned {
         let spi = offset as usize / 8;
         let route = &self.routes[spi];

@@ -15,8 +15,8 @@ const EOI: u64 = 1 << 41;
 /// The physical interrupt that it is linked to.
 const LINK: u64 = HW | 0x1FFF << 32;
 
-/// The list register of an interrupt in this state. `linked` to the physical interrupt of the same number, which the
-/// guest deactivates with it.
+/// Composes the list register of an interrupt in this state. `linked` to the physical interrupt of the same number,
+/// which the guest deactivates with it.
 #[inline]
 pub(super) fn compose(intid: u32, bank: &Bank, state: u64, linked: bool) -> u64 {
     let bit = 1 << (intid % 32);
@@ -45,13 +45,13 @@ pub(super) fn with_maintenance(value: u64) -> u64 {
     if value & HW != 0 { value & !LINK | EOI } else { value | EOI }
 }
 
-/// Whether the guest lets the group of an interrupt through, of these.
+/// Says whether the guest lets the group of an interrupt through, of these.
 #[inline]
 pub(super) fn lets_through(groups: u8, intid: u32, bank: &Bank) -> bool {
     groups & 1 << (bank.group.get() >> (intid % 32) & 1) != 0
 }
 
-/// The group of the interrupt in a list register.
+/// Returns the group of the interrupt in a list register.
 #[inline]
 pub(super) fn group(value: u64) -> Group {
     if value & GROUP1 != 0 { Group::One } else { Group::Zero }

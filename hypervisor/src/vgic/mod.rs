@@ -77,7 +77,7 @@ pub struct Vgic {
 }
 
 impl Vgic {
-    /// The controller out of reset, for a VM of `vcpus`, which records are about.
+    /// Makes the controller out of reset, for a VM of `vcpus`, which records are about.
     pub fn new(client: Client, vcpus: usize) -> Self {
         Self {
             enabled_groups: AtomicU32::new(0),
@@ -90,7 +90,8 @@ impl Vgic {
         }
     }
 
-    /// Out of reset again. All vCPUs are off, and what is in their list registers is forgotten when they start.
+    /// Puts it back to what it is out of reset. All vCPUs are off, and what is in their list registers is forgotten
+    /// when they start.
     pub fn reset(&self) {
         self.enabled_groups.store(0, SeqCst);
         for bank in &self.spis {
@@ -104,12 +105,12 @@ impl Vgic {
         }
     }
 
-    /// A vCPU that starts has to look at everything.
+    /// Makes a vCPU that starts look at everything.
     pub fn look_everywhere(&self, vcpu: usize) {
         self.cpus[vcpu].tell(News::all() - News::ASKED);
     }
 
-    /// How many vCPUs there are.
+    /// Says how many vCPUs there are.
     pub fn vcpus(&self) -> usize {
         self.vcpus
     }
@@ -141,7 +142,7 @@ impl Vgic {
         Concerned { look, hold }
     }
 
-    /// The vCPUs that hold these SPIs.
+    /// Returns the vCPUs that hold these SPIs.
     fn holders(&self, bank: usize, held: u32) -> VcpuMask {
         let mut hold = 0;
         each(held, |bit| {
@@ -150,7 +151,7 @@ impl Vgic {
         hold
     }
 
-    /// A vCPU wants to know when those have looked: [`Vgic::is_waiting`].
+    /// Notes that a vCPU wants to know when those have looked: [`Vgic::is_waiting`].
     pub fn ask(&self, asker: usize, holders: VcpuMask) {
         each(holders.into(), |vcpu| {
             let cpu = &self.cpus[vcpu as usize];
@@ -159,7 +160,7 @@ impl Vgic {
         });
     }
 
-    /// It does not want to know of these, which are off: what it wishes of their own interrupts is fulfilled here.
+    /// Withdraws a vCPU's question to these, which are off: what it wishes of their own interrupts is fulfilled here.
     pub fn withdraw_question(&self, asker: usize, off: VcpuMask) {
         each(off.into(), |vcpu| {
             let cpu = &self.cpus[vcpu as usize];
@@ -168,22 +169,22 @@ impl Vgic {
         });
     }
 
-    /// Whether somebody whom this vCPU has asked has not looked yet.
+    /// Says whether somebody whom this vCPU has asked has not looked yet.
     pub fn is_waiting(&self, asker: usize) -> bool {
         self.cpus.iter().any(|cpu| cpu.askers.load(SeqCst) & 1 << asker != 0)
     }
 
-    /// Who wants to know when a vCPU, which is going to look, has looked.
+    /// Says who wants to know when a vCPU, which is going to look, has looked.
     fn askers(&self, vcpu: usize) -> VcpuMask {
         self.cpus[vcpu].askers.load(SeqCst)
     }
 
-    /// It has looked since these asked. Who asked later has to wait on.
+    /// Answers those who asked: it has looked since. Who asked later has to wait on.
     fn answer(&self, vcpu: usize, askers: VcpuMask) -> VcpuMask {
         self.cpus[vcpu].askers.fetch_and(!askers, SeqCst) & askers
     }
 
-    /// A vCPU is off: fulfils what was wished of its own interrupts. Those who wanted to know.
+    /// Fulfils what was wished of the own interrupts of a vCPU that is off. Returns those who wanted to know.
     pub fn take_askers(&self, vcpu: usize) -> VcpuMask {
         let askers = self.askers(vcpu);
         self.cpus[vcpu].bank.settle(u32::MAX);
@@ -195,7 +196,7 @@ impl Vgic {
         each(vcpus.into(), |vcpu| self.cpus[vcpu as usize].tell(news));
     }
 
-    /// The vCPU that an SPI goes to, which need not be there.
+    /// Returns the vCPU that an SPI goes to, which need not be there.
     #[inline]
     fn target(&self, bank: usize, bit: u32) -> u64 {
         // There is no 1 of N (TYPER.No1N): its bit is kept like the reserved ones, and means as much.
@@ -206,7 +207,7 @@ impl Vgic {
         if vcpu < self.vcpus as u64 { 1 << vcpu } else { 0 }
     }
 
-    /// Those of these SPIs that go to this vCPU.
+    /// Returns those of these SPIs that go to this vCPU.
     fn routed(&self, bank: usize, bits: u32, vcpu: usize) -> u32 {
         let mut mine = 0;
         each(bits, |bit| mine |= u32::from(self.target(bank, bit) == vcpu as u64) << bit);

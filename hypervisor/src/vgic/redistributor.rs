@@ -49,12 +49,12 @@ impl Default for Redistributor {
 }
 
 impl Redistributor {
-    /// Out of reset.
+    /// Makes one out of reset.
     pub const fn new() -> Self {
         Self { bank: Bank::new(SGIS), asleep: AtomicBool::new(true), news: AtomicU8::new(0), askers: AtomicU8::new(0) }
     }
 
-    /// Out of reset again.
+    /// Puts it back to what it is out of reset.
     pub fn reset(&self) {
         self.bank.reset(SGIS);
         self.asleep.store(true, SeqCst);
@@ -68,7 +68,7 @@ impl Redistributor {
         self.news.fetch_or(news.bits(), SeqCst);
     }
 
-    /// Where the vCPU has to look. It is going to.
+    /// Takes what it has to look at, which it is going to.
     #[inline]
     pub fn take_news(&self) -> News {
         if self.news.load(SeqCst) == 0 {
@@ -79,7 +79,7 @@ impl Redistributor {
 }
 
 impl Vgic {
-    /// Whether a redistributor is there in their range.
+    /// Says whether a redistributor is there in their range.
     pub fn has_redistributor(&self, offset: u64) -> bool {
         offset / STRIDE < self.vcpus as u64
     }
@@ -113,7 +113,7 @@ impl Vgic {
         })
     }
 
-    /// The vCPUs that hold what a register of states in the redistributors' range shows.
+    /// Returns the vCPUs that hold what a register of states in the redistributors' range shows.
     pub fn redistributor_holders(&self, offset: u64) -> VcpuMask {
         let vcpu = (offset / STRIDE) as usize;
         let is_state = matches!(offset % STRIDE, 0x1_0200..0x1_0400);

@@ -49,7 +49,7 @@ impl<'a> Inventory<'a> {
     }
 }
 
-/// The first two addresses of a node, 0 where there is only one.
+/// Returns the first two addresses of a node, 0 where there is only one.
 fn registers(node: FdtNode<'_, '_>) -> Option<[usize; 2]> {
     let mut regions = node.reg()?.map(|region| region.starting_address as usize);
     let first = regions.next()?;

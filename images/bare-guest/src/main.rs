@@ -18,7 +18,7 @@ mod firmware {
     /// What is shared with the TEE.
     static PAGES_FOR_THE_TEE: [Page; PAGES] = [const { Page::new() }; PAGES];
 
-    /// From `arch::boot`: MMU and caches on, x0 as the loader left it.
+    /// Runs the guest, from `arch::boot`: MMU and caches on, x0 as the loader left it.
     #[unsafe(no_mangle)]
     extern "C" fn guest_main(dtb: usize) -> ! {
         // SAFETY: the boot protocol puts the tree's address into x0, 8-byte aligned, and it is mapped; nobody writes to

@@ -20,7 +20,7 @@ const LOOK_MS: u64 = 20;
 pub struct Console(Printer);
 
 impl Console {
-    /// The console of this machine.
+    /// Makes the console of this machine.
     ///
     /// # Safety
     ///
@@ -34,7 +34,7 @@ impl Console {
         unsafe { Self::at(inventory.uart.map_or(VIRT.uart.registers.base, |address| address as u64)) }
     }
 
-    /// The console where the guest contract has it: for who cannot read the device tree.
+    /// Returns the console where the guest contract has it: for who cannot read the device tree.
     ///
     /// # Safety
     ///

@@ -80,12 +80,12 @@ impl<'a> Step<'a> {
     }
 }
 
-/// A number, hexadecimal and written so: `0x…`.
+/// Reads a number, hexadecimal and written so: `0x…`.
 fn number(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
-/// The steps of a command line, or those of [`DEFAULT`] if it has none.
+/// Returns the steps of a command line, or those of [`DEFAULT`] if it has none.
 pub fn steps(bootargs: &str) -> impl Iterator<Item = Result<Step<'_>, Unknown<'_>>> {
     let line = if bootargs.split_whitespace().next().is_none() { DEFAULT } else { bootargs };
     line.split_whitespace().map(Step::parse)

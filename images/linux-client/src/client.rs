@@ -13,7 +13,7 @@ use crate::ioctl::{IMPLEMENTATION_OPTEE, Version};
 
 /// The TEE, as a driver offers it. Memory that is shared with it has two halves, [`Half::First`] and [`Half::Second`].
 pub trait Tee {
-    /// Which TEE it is.
+    /// Asks which TEE it is.
     fn version(&mut self) -> Result<Version, Failure>;
     /// Opens a session with a trusted application.
     fn open(&mut self, uuid: Uuid) -> Result<Session, Failure>;
@@ -206,7 +206,7 @@ fn vault(command: Vault<'_>, tee: &mut impl Tee, out: &mut impl Write) -> Result
     }
 }
 
-/// One command in a session of its own; answers what the TEE put into the second argument.
+/// Sends one command in a session of its own; answers what the TEE put into the second argument.
 fn ask<'a>(
     tee: &mut impl Tee,
     uuid: Uuid,

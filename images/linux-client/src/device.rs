@@ -11,16 +11,16 @@ use crate::ioctl::{CloseSession, Invoke, OpenSession, Parameter, ShmAlloc, Versi
 
 /// An open `/dev/tee0`: one method for each request, so that none can carry another's argument.
 pub trait Kernel {
-    /// `TEE_IOC_VERSION`.
+    /// Asks by `TEE_IOC_VERSION`.
     fn version(&mut self) -> Result<Version, Errno>;
-    /// `TEE_IOC_SHM_ALLOC`, and the memory mapped: what [`copy_in`](Self::copy_in) and [`copy_out`](Self::copy_out)
-    /// reach.
+    /// Allocates by `TEE_IOC_SHM_ALLOC`, and maps the memory: what [`copy_in`](Self::copy_in) and
+    /// [`copy_out`](Self::copy_out) reach.
     fn allocate(&mut self, request: &mut ShmAlloc) -> Result<(), Errno>;
-    /// `TEE_IOC_OPEN_SESSION`.
+    /// Asks by `TEE_IOC_OPEN_SESSION`.
     fn open_session(&mut self, request: &mut OpenSession) -> Result<(), Errno>;
-    /// `TEE_IOC_INVOKE`.
+    /// Asks by `TEE_IOC_INVOKE`.
     fn invoke(&mut self, request: &mut Invoke) -> Result<(), Errno>;
-    /// `TEE_IOC_CLOSE_SESSION`.
+    /// Asks by `TEE_IOC_CLOSE_SESSION`.
     fn close_session(&mut self, request: &mut CloseSession) -> Result<(), Errno>;
     /// Copies into the allocated memory; what would leave it is not copied.
     fn copy_in(&mut self, offset: usize, from: &[u8]);
@@ -41,7 +41,7 @@ impl<K: Kernel> Device<K> {
         Self { kernel, memory: None }
     }
 
-    /// The identifier of the shared memory, allocated when first needed.
+    /// Returns the identifier of the shared memory, allocated when first needed.
     fn memory(&mut self) -> Result<i32, Failure> {
         if let Some(id) = self.memory {
             return Ok(id);

@@ -12,7 +12,7 @@ const WRITE: u32 = 1;
 /// `TEE_IOC_MAGIC`.
 const MAGIC: u32 = 0xa4;
 
-/// A request number, as asm-generic/ioctl.h packs it: direction, size of the argument, magic, number.
+/// Returns a request number, as asm-generic/ioctl.h packs it: direction, size of the argument, magic, number.
 const fn request<Argument>(direction: u32, number: u32) -> u32 {
     direction << 30 | (size_of::<Argument>() as u32) << 16 | MAGIC << 8 | number
 }
@@ -153,22 +153,22 @@ impl Parameter {
     /// No parameter.
     pub const NONE: Self = Self { attribute: 0, a: 0, b: 0, c: 0 };
 
-    /// Two numbers for the TEE.
+    /// Makes a parameter of two numbers for the TEE.
     pub const fn value(a: u64, b: u64) -> Self {
         Self { attribute: VALUE_INPUT, a, b, c: 0 }
     }
 
-    /// A part of the shared memory `id` that the TEE reads.
+    /// Makes one of a part of the shared memory `id` that the TEE reads.
     pub const fn input(id: i32, offset: usize, size: usize) -> Self {
         Self::memory(MEMORY_INPUT, id, offset, size)
     }
 
-    /// A part of the shared memory `id` that the TEE writes.
+    /// Makes one of a part of the shared memory `id` that the TEE writes.
     pub const fn output(id: i32, offset: usize, size: usize) -> Self {
         Self::memory(MEMORY_OUTPUT, id, offset, size)
     }
 
-    /// How much of an output the TEE filled.
+    /// Says how much of an output the TEE filled.
     pub const fn filled(&self) -> u64 {
         self.b
     }

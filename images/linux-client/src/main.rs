@@ -14,7 +14,7 @@ mod program {
     use linux_client::command::{Command, USAGE};
     use linux_client::device::Device;
 
-    /// The program; the library's entry calls it by this name.
+    /// Runs the program; the library's entry calls it by this name.
     #[unsafe(no_mangle)]
     fn tee_client(arguments: &Arguments) -> i32 {
         let mut out = Output::new();

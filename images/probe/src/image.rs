@@ -19,14 +19,14 @@ pub enum Unfit {
     TooLarge(usize),
 }
 
-/// Where an appended script stands from the image's first byte, and how long it is.
+/// Says where an appended script stands from the image's first byte, and how long it is.
 pub fn appended(header: &ImageHeader) -> Option<(u64, usize)> {
     let [place, _, size] = header.reserved.map(U64::get);
     let size = usize::try_from(size).ok().filter(|size| (1..=LARGEST).contains(size))?;
     Some((place, size))
 }
 
-/// Where a script goes in the file of this image: it is padded to there.
+/// Says where a script goes in the file of this image: it is padded to there.
 pub fn place_for(image: &[u8], script: &[u8]) -> Result<usize, Unfit> {
     let header = ImageHeader::parse(image).ok_or(Unfit::NoProbe)?;
     let [place, room, _] = header.reserved.map(U64::get);

@@ -15,7 +15,7 @@ pub struct Bakery {
 }
 
 impl Bakery {
-    /// Nobody has it.
+    /// Makes one that nobody has.
     pub const fn new() -> Self {
         Self {
             choosing: [const { AtomicBool::new(false) }; MAX_CPUS],

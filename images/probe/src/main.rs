@@ -25,7 +25,7 @@ mod firmware {
     static SCRIPT_SIZE: AtomicUsize = AtomicUsize::new(0);
     static PSCI: AtomicUsize = AtomicUsize::new(Conduit::Smc as usize);
 
-    /// From `arch::boot`, on the boot CPU; `began` is the counter at the image's first instructions.
+    /// Plays the script, from `arch::boot`, on the boot CPU; `began` is the counter at the image's first instructions.
     #[unsafe(no_mangle)]
     extern "C" fn probe_main(x0: u64, began: u64) -> ! {
         let mut cpu = Cpu::new(0, Conduit::Smc);
@@ -58,7 +58,7 @@ mod firmware {
         arch::sleep()
     }
 
-    /// From `arch::boot`, on a CPU that a script started under this number.
+    /// Plays what other CPUs play, from `arch::boot`, on a CPU that a script started under this number.
     #[unsafe(no_mangle)]
     extern "C" fn probe_secondary(number: usize) -> ! {
         let psci = if PSCI.load(SeqCst) == Conduit::Hvc as usize { Conduit::Hvc } else { Conduit::Smc };

@@ -13,7 +13,7 @@ use shared_abi::layout;
 /// First word of a device tree as a little-endian CPU reads it.
 const FDT_MAGIC: u64 = 0xEDFE_0DD0;
 
-/// The device tree: at x0, or where it lies when the firmware puts something else there (TF-A: the CPU's MPIDR).
+/// Finds the device tree: at x0, or where it lies when the firmware puts something else there (TF-A: the CPU's MPIDR).
 pub fn find_tree(machine: &mut impl Machine, x0: u64) -> Option<Fdt<'static>> {
     let address = [x0, layout::DTB.base]
         .into_iter()
@@ -23,7 +23,7 @@ pub fn find_tree(machine: &mut impl Machine, x0: u64) -> Option<Fdt<'static>> {
     unsafe { Fdt::from_ptr(core::ptr::with_exposed_provenance(address as usize)) }.ok()
 }
 
-/// The bytes of the script: appended to the image, in the tree, or as the initial RAM disk.
+/// Finds the bytes of the script: appended to the image, in the tree, or as the initial RAM disk.
 pub fn script(machine: &impl Machine, tree: Option<&Fdt<'static>>) -> Option<&'static [u8]> {
     appended(machine).or_else(|| tree::script(tree?)).or_else(|| ramdisk(tree?))
 }

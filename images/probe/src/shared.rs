@@ -57,7 +57,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Before the first step.
+    /// Makes what there is before the first step.
     pub const fn new() -> Self {
         Self {
             variables: [const { AtomicU64::new(0) }; VARIABLES],
@@ -70,7 +70,7 @@ impl Shared {
         }
     }
 
-    /// A variable's value; 0 before it has one.
+    /// Returns a variable's value; 0 before it has one.
     pub fn variable(&self, index: u8) -> u64 {
         self.variables.get(usize::from(index)).map_or(0, |variable| variable.load(SeqCst))
     }
@@ -82,7 +82,7 @@ impl Shared {
         }
     }
 
-    /// What a CPU does; nothing if there is no such CPU.
+    /// Says what a CPU does; nothing if there is no such CPU.
     pub fn state(&self, cpu: usize) -> State {
         self.states.get(cpu).map_or(State::Off, |state| State::from_u32(state.load(SeqCst)))
     }
@@ -101,7 +101,7 @@ impl Shared {
         }
     }
 
-    /// Which list a CPU is to play.
+    /// Says which list a CPU is to play.
     pub fn list(&self, cpu: usize) -> usize {
         self.lists.get(cpu).map_or(0, |list| list.load(SeqCst) as usize)
     }
@@ -114,13 +114,13 @@ impl Shared {
         round
     }
 
-    /// How many CPUs were at a barrier so many times.
+    /// Says how many CPUs were at a barrier so many times.
     pub fn arrived(&self, barrier: usize, round: u32) -> usize {
         let cpus = self.arrivals.get(barrier).map_or(&[][..], |cpus| &cpus[..]);
         cpus.iter().filter(|arrivals| arrivals.load(SeqCst) >= round).count()
     }
 
-    /// Whether no CPU but this one plays.
+    /// Says whether no CPU but this one plays.
     pub fn is_alone(&self, cpu: usize) -> bool {
         (0..MAX_CPUS).all(|other| other == cpu || self.state(other) != State::Playing)
     }
@@ -137,7 +137,7 @@ impl Shared {
         add(&self.failed, tally.failed);
     }
 
-    /// What all CPUs counted.
+    /// Says what all CPUs counted.
     pub fn tally(&self) -> Tally {
         let sum =
             |words: &[AtomicU32; MAX_CPUS]| words.iter().fold(0_u32, |sum, word| sum.saturating_add(word.load(SeqCst)));

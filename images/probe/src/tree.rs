@@ -7,12 +7,12 @@
 use crate::script::step::Conduit;
 use fdt::Fdt;
 
-/// The script in `/chosen`.
+/// Returns the script in `/chosen`.
 pub fn script<'a>(tree: &Fdt<'a>) -> Option<&'a [u8]> {
     Some(tree.find_node("/chosen")?.property("triptych,script")?.value)
 }
 
-/// The initial RAM disk's first address, and the one after its last byte.
+/// Returns the initial RAM disk's first address, and the one after its last byte.
 pub fn initrd(tree: &Fdt<'_>) -> Option<(u64, u64)> {
     let chosen = tree.find_node("/chosen")?;
     let address = |name| {
@@ -27,7 +27,7 @@ pub fn initrd(tree: &Fdt<'_>) -> Option<(u64, u64)> {
     (start < end).then_some((start, end))
 }
 
-/// How PSCI is called.
+/// Says how PSCI is called.
 pub fn psci(tree: &Fdt<'_>) -> Conduit {
     let method = tree.find_node("/psci").and_then(|node| node.property("method"));
     match method.and_then(|property| property.as_str()) {

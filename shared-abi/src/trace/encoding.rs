@@ -22,7 +22,7 @@ pub(super) const fn encoded(kind: u8, detail: u8, words: [u64; 8]) -> Encoded {
     Encoded { kind, detail, words }
 }
 
-/// One, two, … words, the others 0.
+/// Takes one, two, … words, the others 0.
 pub(super) const fn words<const N: usize>(some: [u64; N]) -> [u64; 8] {
     let mut words = [0; 8];
     let mut i = 0;
@@ -52,7 +52,7 @@ fn words_to_text(words: &[u64; 8]) -> [u8; 64] {
 }
 
 impl Event {
-    /// As it stands in a record.
+    /// Encodes it as it stands in a record.
     #[inline(always)]
     pub const fn encode(&self) -> Encoded {
         match *self {

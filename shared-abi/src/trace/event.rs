@@ -288,12 +288,12 @@ pub enum Event {
 }
 
 impl Event {
-    /// An event's last words, cut to what a record holds.
+    /// Makes an event of last words, cut to what a record holds.
     pub fn panic(words: &str) -> Self {
         Self::last_words(format_args!("{words}"))
     }
 
-    /// An event's last words, which are still to be put together.
+    /// Makes an event of last words, which are still to be put together.
     pub fn last_words(words: fmt::Arguments<'_>) -> Self {
         let mut text = Text { bytes: [0; 64], len: 0 };
         // What does not fit is left out.
@@ -301,7 +301,7 @@ impl Event {
         Self::Panic { text: text.bytes }
     }
 
-    /// One of each kind, for tests of those who write and read them.
+    /// Returns one of each kind, for tests of those who write and read them.
     pub fn examples() -> impl Iterator<Item = Self> {
         let x: [u64; 8] = core::array::from_fn(|i| 0x1111_1111_1111_1111 * i as u64);
         let r = four(x);

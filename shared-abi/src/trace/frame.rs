@@ -32,7 +32,7 @@ impl fmt::Display for Frame {
 }
 
 impl Frame {
-    /// The whole line.
+    /// Returns the whole line.
     pub fn to_bytes(&self) -> [u8; LENGTH] {
         line(self.layer, self.cpu, &self.record.to_words())
     }
@@ -57,7 +57,7 @@ impl Frame {
     }
 }
 
-/// The line of a record as it stands in memory. Out of line: records are written in many places.
+/// Returns the line of a record as it stands in memory. Out of line: records are written in many places.
 #[inline(never)]
 pub fn line(layer: Layer, cpu: u8, record: &[u64; WORDS]) -> [u8; LENGTH] {
     let mut line = [b'\n'; LENGTH];
@@ -76,7 +76,7 @@ fn digit(value: u64) -> u8 {
     b"0123456789abcdef"[value as usize & 0xF]
 }
 
-/// The low digits of a value, as many as there is place for.
+/// Writes the low digits of a value, as many as there is place for.
 #[inline(never)]
 fn put(place: &mut [u8], mut value: u64) {
     for character in place.iter_mut().rev() {
@@ -96,7 +96,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// CRC-16/CCITT-FALSE: it finds every burst of up to 16 bits.
+/// Computes CRC-16/CCITT-FALSE, which finds every burst of up to 16 bits.
 fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 })

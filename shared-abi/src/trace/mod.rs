@@ -114,8 +114,8 @@ pub enum Way {
 }
 
 impl Way {
-    /// What a device tree says: `reserved` is the `reg` of the node that is compatible with [`COMPATIBLE`], `ram` what
-    /// the machine's non-secure memory is, `chosen` the value of [`CHOSEN`].
+    /// Reads what a device tree says: `reserved` is the `reg` of the node that is compatible with [`COMPATIBLE`], `ram`
+    /// what the machine's non-secure memory is, `chosen` the value of [`CHOSEN`].
     pub fn of(reserved: Option<Range>, ram: &[Range], chosen: Option<&str>) -> Self {
         let in_ram = ram.iter().any(|range| range.holds(TRACE.base, TRACE.size));
         if reserved == Some(TRACE) && in_ram {
@@ -127,7 +127,7 @@ impl Way {
         }
     }
 
-    /// The way of this number; nowhere for one that is none.
+    /// Returns the way of this number; nowhere for one that is none.
     pub const fn from_number(number: u64) -> Self {
         match number {
             1 => Self::Rings,
@@ -153,12 +153,12 @@ impl Layer {
     /// Every layer, by its number.
     pub const ALL: [Self; 3] = [Self::Monitor, Self::Tee, Self::Hypervisor];
 
-    /// The layer of this number.
+    /// Returns the layer of this number.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    /// What it calls itself in front of its lines.
+    /// Says what it calls itself in front of its lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Monitor => "EL3",
@@ -167,7 +167,7 @@ impl Layer {
         }
     }
 
-    /// The exception level it runs at.
+    /// Returns the exception level it runs at.
     pub const fn exception_level(self) -> &'static str {
         match self {
             Self::Monitor => "EL3",

@@ -24,7 +24,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// As it stands in memory.
+    /// Returns it as it stands in memory.
     #[inline(always)]
     pub const fn to_words(&self) -> [u64; WORDS] {
         words(self.time, self.sequence, self.client, &self.event.encode())
@@ -39,7 +39,7 @@ impl Record {
     }
 }
 
-/// A record of these parts, as it stands in memory.
+/// Makes a record of these parts, as it stands in memory.
 #[inline(always)]
 pub const fn words(time: u64, sequence: u32, client: u16, event: &Encoded) -> [u64; WORDS] {
     let Encoded { kind, detail, words: w } = event;

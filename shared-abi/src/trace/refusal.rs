@@ -16,7 +16,7 @@ macro_rules! refusals {
             /// Every reason.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The reason of this number.
+            /// Returns the reason of this number.
             pub const fn from_number(number: u8) -> Option<Self> {
                 match number {
                     $($number => Some(Self::$name),)*
@@ -24,7 +24,7 @@ macro_rules! refusals {
                 }
             }
 
-            /// In words.
+            /// Says it in words.
             pub const fn text(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*

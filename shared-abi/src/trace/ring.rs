@@ -31,7 +31,7 @@ pub const CAPACITY: usize = (SLOT as usize - HEADER * 8) / BYTES;
 /// The word of the header that counts records.
 pub const WRITTEN: usize = 3;
 
-/// Where the ring of a layer on a CPU lies in [`TRACE`]; `None` for a CPU beyond [`MAX_CPUS`].
+/// Says where the ring of a layer on a CPU lies in [`TRACE`]; `None` for a CPU beyond [`MAX_CPUS`].
 pub const fn place(layer: Layer, cpu: usize) -> Option<Range> {
     if cpu >= MAX_CPUS {
         return None;

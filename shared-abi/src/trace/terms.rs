@@ -72,7 +72,7 @@ macro_rules! numbered {
             /// Every value.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The value of this number.
+            /// Returns the value of this number.
             pub fn from_number(number: u8) -> Option<Self> {
                 Self::ALL.iter().copied().find(|value| *value as u8 == number)
             }

@@ -23,7 +23,7 @@ pub enum Line {
 }
 
 impl<const MOST: u32> Lines<MOST> {
-    /// All of them.
+    /// Makes one of which all are left.
     pub const fn new() -> Self {
         Self(AtomicU32::new(0))
     }

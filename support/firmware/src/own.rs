@@ -11,7 +11,7 @@ pub struct Own<T>(UnsafeCell<T>);
 unsafe impl<T: Send> Sync for Own<T> {}
 
 impl<T> Own<T> {
-    /// Before its CPU has it.
+    /// Makes one, before its CPU has it.
     pub const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }

@@ -54,7 +54,7 @@ pub fn tracing() {
     }
 }
 
-/// Whether the build is for the bare machine.
+/// Says whether the build is for the bare machine.
 pub fn is_bare() -> bool {
     env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none")
 }
@@ -75,7 +75,7 @@ fn kept(script: &str) -> Option<String> {
     Some(kept)
 }
 
-/// The script with what it includes in its place: the linker would look for that in folders of its own.
+/// Returns the script with what it includes in its place: the linker would look for that in folders of its own.
 fn whole(script: &str) -> String {
     script.replace(INCLUDED, include_str!("../image.ld"))
 }

@@ -82,8 +82,8 @@ secondary_entry:
 );
 
 unsafe extern "C" {
-    /// Where CPU_ON sends a CPU, with the address of its [`Secondary`]. It goes on in `hypervisor_secondary`, as the
-    /// first CPU does in `hypervisor_main`; both are in the bin's `main.rs`.
+    /// Begins on a CPU that CPU_ON sends here, with the address of its [`Secondary`]. It goes on in
+    /// `hypervisor_secondary`, as the first CPU does in `hypervisor_main`; both are in the bin's `main.rs`.
     pub fn secondary_entry();
 }
 
@@ -105,7 +105,7 @@ pub struct Secondary {
 }
 
 impl Secondary {
-    /// What CPU_ON is to be told so that a CPU comes this way: its entry point, and its argument.
+    /// Says what CPU_ON is to be told so that a CPU comes this way: its entry point, and its argument.
     pub fn entry(&'static self) -> (u64, u64) {
         let argument = core::ptr::from_ref(self) as u64;
         super::cpu::clean_to_memory(argument, size_of::<Self>() as u64);

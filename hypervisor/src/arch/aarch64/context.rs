@@ -100,7 +100,7 @@ const SCTLR_RESET: u64 = 0x30D0_0800;
 const SPSR_RESET: u64 = 0x3C5;
 
 impl Context {
-    /// A vCPU out of reset, at `entry`, with `mpidr` for its affinity.
+    /// Returns a vCPU out of reset, at `entry`, with `mpidr` for its affinity.
     pub fn reset(mpidr: u64, entry: u64) -> Self {
         Self {
             registers: Registers {
@@ -145,7 +145,7 @@ impl Context {
         restore_simd(&self.simd);
     }
 
-    /// When the first of this vCPU's timers fires; `None` if they are off or masked.
+    /// Says when the first of this vCPU's timers fires; `None` if they are off or masked.
     pub fn timer_deadline(&self) -> Option<u64> {
         const ENABLE: u64 = 1;
         const IMASK: u64 = 2;

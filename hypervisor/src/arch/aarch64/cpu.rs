@@ -27,7 +27,7 @@ bitflags! {
 
 static FEATURES: AtomicU64 = AtomicU64::new(0);
 
-/// The features of the first CPU. The machine's CPUs are alike.
+/// Returns the features of the first CPU. The machine's CPUs are alike.
 #[inline(always)]
 pub fn features() -> Features {
     Features::from_bits_retain(FEATURES.load(Ordering::Relaxed))
@@ -54,11 +54,11 @@ pub fn detect() {
     FEATURES.store(found.bits(), Ordering::Relaxed);
 }
 
-/// What leaves a guest for EL2 (Arm ARM D19.2.48). Beside stage 2 (VM) and all physical interrupts (FMO, IMO, AMO):
-/// WFI, so that others may run; SMC; ID registers, which are sanitised (TID3) or zero (TID1); implementation-defined
-/// registers (TIDCP, TACR); RAS error records (TERR); LORegions (TLOR). Pointer authentication does not trap (API,
-/// APK). Invalidating by set and way cleans as well (SWIO). Memory tags (ATA) and SCXTNUM (EnSCXT) stay off, that is,
-/// trapped.
+/// Sets what leaves a guest for EL2 (Arm ARM D19.2.48). Beside stage 2 (VM) and all physical interrupts (FMO, IMO,
+/// AMO): WFI, so that others may run; SMC; ID registers, which are sanitised (TID3) or zero (TID1);
+/// implementation-defined registers (TIDCP, TACR); RAS error records (TERR); LORegions (TLOR). Pointer authentication
+/// does not trap (API, APK). Invalidating by set and way cleans as well (SWIO). Memory tags (ATA) and SCXTNUM (EnSCXT)
+/// stay off, that is, trapped.
 fn set_hcr() {
     HCR_EL2.write(
         HCR_EL2::VM::Enable
@@ -138,12 +138,12 @@ pub fn relax() {
     unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) }
 }
 
-/// This CPU's affinity: MPIDR_EL1's Aff3 to Aff0, as PSCI names CPUs.
+/// Returns this CPU's affinity: MPIDR_EL1's Aff3 to Aff0, as PSCI names CPUs.
 pub fn affinity() -> u64 {
     read!("mpidr_el1") & 0xFF_00FF_FFFF
 }
 
-/// The address of what is this CPU's own, TPIDR_EL2.
+/// Returns the address of what is this CPU's own, TPIDR_EL2.
 #[inline(always)]
 pub fn own() -> usize {
     read!("tpidr_el2") as usize
@@ -158,7 +158,7 @@ pub unsafe fn set_own(address: usize) {
     write!("tpidr_el2", address as u64);
 }
 
-/// What the CPU says of itself to EL1: the ID registers of CRm 1 to 7, by op2.
+/// Returns what the CPU says of itself to EL1: the ID registers of CRm 1 to 7, by op2.
 pub fn id_registers() -> [[u64; 8]; 7] {
     macro_rules! row {
         ($crm:literal) => {
@@ -177,13 +177,13 @@ pub fn id_registers() -> [[u64; 8]; 7] {
     [row!(1), row!(2), row!(3), row!(4), row!(5), row!(6), row!(7)]
 }
 
-/// The system count, as it is without waiting for what comes before.
+/// Returns the system count, as it is without waiting for what comes before.
 #[inline(always)]
 pub fn count() -> u64 {
     read!("cntpct_el0")
 }
 
-/// A number that a guest can't foresee: RNDR where there is one, else a mix of what differs from boot to boot.
+/// Returns a number that a guest can't foresee: RNDR where there is one, else a mix of what differs from boot to boot.
 pub fn random() -> u64 {
     if features().contains(Features::RNG) {
         for _ in 0..8 {

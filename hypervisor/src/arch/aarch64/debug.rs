@@ -30,7 +30,7 @@ macro_rules! each {
 }
 
 impl Debug {
-    /// What a guest wrote to MDSCR_EL1 while it was trapped, or had when it was last loaded.
+    /// Says what a guest wrote to MDSCR_EL1 while it was trapped, or had when it was last loaded.
     pub fn mdscr(&self) -> u64 {
         self.mdscr
     }
@@ -40,7 +40,7 @@ impl Debug {
         self.mdscr = value;
     }
 
-    /// From now on the guest has the registers; the trapped instruction is to be run again.
+    /// Gives the registers to the guest from now on; the trapped instruction is to be run again.
     pub fn make_live(&mut self) {
         self.live = true;
         self.restore();

@@ -8,25 +8,25 @@ use crate::arch::pstate;
 const MODE: u64 = 0xF;
 const EL1H: u64 = 5;
 
-/// Why the guest left: ESR_EL2.
+/// Returns why the guest left: ESR_EL2.
 #[inline(always)]
 pub fn esr() -> u64 {
     read!("esr_el2")
 }
 
-/// The virtual address of a fault, FAR_EL2.
+/// Returns the virtual address of a fault, FAR_EL2.
 #[inline(always)]
 pub fn far() -> u64 {
     read!("far_el2")
 }
 
-/// The page of a stage 2 fault, HPFAR_EL2.
+/// Returns the page of a stage 2 fault, HPFAR_EL2.
 #[inline(always)]
 pub fn hpfar() -> u64 {
     read!("hpfar_el2")
 }
 
-/// Where the guest goes on, ELR_EL2.
+/// Returns where the guest goes on, ELR_EL2.
 #[inline(always)]
 pub fn elr() -> u64 {
     read!("elr_el2")
@@ -38,7 +38,7 @@ pub fn set_elr(value: u64) {
     write!("elr_el2", value);
 }
 
-/// The guest's PSTATE, SPSR_EL2.
+/// Returns the guest's PSTATE, SPSR_EL2.
 #[inline(always)]
 pub fn spsr() -> u64 {
     read!("spsr_el2")
@@ -50,13 +50,13 @@ pub fn set_spsr(value: u64) {
     write!("spsr_el2", value);
 }
 
-/// Where its exceptions go, VBAR_EL1.
+/// Returns where its exceptions go, VBAR_EL1.
 #[inline(always)]
 pub fn vbar() -> u64 {
     read!("vbar_el1")
 }
 
-/// SCTLR_EL1.
+/// Returns SCTLR_EL1.
 #[inline(always)]
 pub fn sctlr() -> u64 {
     read!("sctlr_el1")
@@ -72,13 +72,13 @@ pub fn set_exception(elr: u64, spsr: u64, esr: u64, far: Option<u64>) {
     }
 }
 
-/// Whether its data is big-endian.
+/// Says whether its data is big-endian.
 #[inline(always)]
 pub fn is_big_endian() -> bool {
     pstate::is_big_endian(spsr(), sctlr())
 }
 
-/// Where the guest's tables lead, for an access as the one that was interrupted; `None` if to nowhere.
+/// Follows the guest's tables, for an access as the one that was interrupted: where they lead, `None` if to nowhere.
 pub fn translate(address: u64, is_write: bool) -> Option<u64> {
     const FAULT: u64 = 1;
     // PAR_EL1 is the guest's.
@@ -103,7 +103,7 @@ pub fn translate(address: u64, is_write: bool) -> Option<u64> {
     (par & FAULT == 0).then_some(par & 0xF_FFFF_FFFF_F000 | address & 0xFFF)
 }
 
-/// The stack pointer that the guest used: its mode says which one.
+/// Returns the stack pointer that the guest used: its mode says which one.
 pub fn stack_pointer() -> u64 {
     if spsr() & MODE == EL1H { read!("sp_el1") } else { read!("sp_el0") }
 }
@@ -156,7 +156,7 @@ macro_rules! each_vector {
     };
 }
 
-/// One of the guest's vector registers.
+/// Returns one of the guest's vector registers.
 pub fn vector(register: u8) -> u128 {
     let mut value = 0u128;
     macro_rules! store {

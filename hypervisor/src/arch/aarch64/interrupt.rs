@@ -23,7 +23,7 @@ pub fn deactivate(intid: u32) {
     isb();
 }
 
-/// The interrupt that would be taken (ICC_HPPIR1); 1023 for none.
+/// Returns the interrupt that would be taken (ICC_HPPIR1); 1023 for none.
 #[inline(always)]
 pub fn most_urgent() -> u32 {
     read!("icc_hppir1_el1") as u32

@@ -50,7 +50,7 @@ impl Translation<El23Attributes> for TableSource {
     }
 }
 
-/// Device-nGnRE and normal write-back memory, at the indices that the attributes below name.
+/// Returns MAIR_EL2: Device-nGnRE and normal write-back memory, at the indices that the attributes below name.
 fn mair() -> u64 {
     use MAIR_EL2::{Attr0_Device, Attr1_Normal_Inner, Attr1_Normal_Outer};
     let device = Attr0_Device::nonGathering_nonReordering_EarlyWriteAck;
@@ -59,7 +59,7 @@ fn mair() -> u64 {
     (device + normal).value
 }
 
-/// TCR_EL2.PS and VTCR_EL2.PS: what the CPU has, but not the 52 bits that 4 KiB pages have no room for.
+/// Returns TCR_EL2.PS and VTCR_EL2.PS: what the CPU has, but not the 52 bits that 4 KiB pages have no room for.
 fn physical_size() -> u64 {
     const BITS_48: u64 = 5;
     ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange).min(BITS_48)
@@ -107,7 +107,7 @@ pub struct Map {
 }
 
 impl Map {
-    /// An empty one. Once only.
+    /// Makes an empty one. Once only.
     pub fn new() -> Self {
         Self { root: RootTable::new(TableSource { used: 0 }, ROOT_LEVEL, El2) }
     }
@@ -173,7 +173,7 @@ impl Map {
         }
     }
 
-    /// What another CPU needs to come into the same address space.
+    /// Returns what another CPU needs to come into the same address space.
     pub fn secondary(&self, cpu: usize, stack: u64) -> Secondary {
         Secondary { stack, cpu: cpu as u64, ..self.registers() }
     }
@@ -195,7 +195,7 @@ pub fn flush_guest(vmid: u8) {
     set_stage2(current);
 }
 
-/// Whether this CPU has a VMID's stage 2 current.
+/// Says whether this CPU has a VMID's stage 2 current.
 pub fn is_current(vmid: u8) -> bool {
     VTTBR_EL2.get() >> 48 == u64::from(vmid)
 }
@@ -206,7 +206,7 @@ pub fn leave_guest() {
     set_stage2(nothing());
 }
 
-/// The address of a root table without an entry.
+/// Returns the address of a root table without an entry.
 fn nothing() -> u64 {
     #[repr(align(4096))]
     struct Table([u64; 512]);

@@ -40,7 +40,7 @@ pub fn init() -> bool {
     true
 }
 
-/// Both counts: at EL2, and below. They are 32 bits wide and wrap.
+/// Reads both counts: at EL2, and below. They are 32 bits wide and wrap.
 #[inline]
 pub fn sample() -> (u32, u32) {
     isb();

@@ -39,22 +39,22 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// Bytes that the stacks of `cpus` CPUs take beside the first one's.
+    /// Returns how many bytes the stacks of `cpus` CPUs take beside the first one's.
     pub fn size(cpus: usize) -> u64 {
         (cpus.saturating_sub(1) * WITH_GUARD) as u64
     }
 
-    /// The stacks, with page-aligned memory of [`Stacks::size`].
+    /// Makes the stacks, of page-aligned memory of [`Stacks::size`].
     pub fn new(others: Range) -> Self {
         Self { others }
     }
 
-    /// The address after the stack's last byte: where a CPU's SP begins.
+    /// Returns the address after the stack's last byte: where a CPU's SP begins.
     pub fn top(&self, cpu: usize) -> u64 {
         self.guard(cpu).base + WITH_GUARD as u64
     }
 
-    /// The page below a CPU's stack.
+    /// Returns the page below a CPU's stack.
     pub fn guard(&self, cpu: usize) -> Range {
         let base = match cpu.checked_sub(1) {
             None => BOOT.0.get() as u64,

@@ -5,7 +5,7 @@ use super::sysreg::{isb, read, write};
 use crate::arch::interface::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, CNTV_CTL_EL0, Readable, Writeable};
 
-/// The system count (CNTPCT).
+/// Returns the system count (CNTPCT).
 #[inline(always)]
 pub fn now() -> u64 {
     isb();
@@ -36,7 +36,7 @@ pub fn set(deadline: Option<u64>) {
     isb();
 }
 
-/// The interrupts that the loaded vCPU's timers assert, a bit for each of its PPIs.
+/// Returns the interrupts that the loaded vCPU's timers assert, a bit for each of its PPIs.
 #[inline]
 pub fn guest_timers() -> u32 {
     // ENABLE, IMASK and ISTATUS of CNTx_CTL.

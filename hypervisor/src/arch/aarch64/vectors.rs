@@ -150,7 +150,7 @@ pub fn address(hardened: bool) -> u64 {
     if hardened { (&raw const hardened_vectors) as u64 } else { (&raw const vectors) as u64 }
 }
 
-/// An exception of EL2's own code: a bug of ours, whatever a guest did.
+/// Panics for an exception of EL2's own code: a bug of ours, whatever a guest did.
 extern "C" fn own_exception(kind: u64, esr: u64, elr: u64, far: u64) -> ! {
     let kind = ["synchronous", "IRQ", "FIQ", "SError"][kind as usize & 3];
     panic!("{kind} exception at EL2: ESR {esr:#x} ELR {elr:#x} FAR {far:#x}");

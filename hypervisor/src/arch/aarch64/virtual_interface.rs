@@ -29,7 +29,7 @@ const VEOIM: u64 = 1 << 9;
 /// The list registers of this CPU, with those of the loaded vCPU in them.
 pub struct Interface;
 
-/// How many list registers this CPU has: ICH_VTR_EL2.ListRegs + 1.
+/// Says how many list registers this CPU has: ICH_VTR_EL2.ListRegs + 1.
 fn count() -> usize {
     (read!("ich_vtr_el2") & 0x1F) as usize + 1
 }
@@ -171,13 +171,13 @@ impl ListRegisters for Interface {
     }
 }
 
-/// ICH_HCR_EL2 of a guest with nothing out of the ordinary. A CPU without a trap for ICC_DIR alone has none: there,
-/// what is in no list register of the vCPU that names it stays active.
+/// Returns ICH_HCR_EL2 of a guest with nothing out of the ordinary. A CPU without a trap for ICC_DIR alone has none:
+/// there, what is in no list register of the vCPU that names it stays active.
 fn always() -> u64 {
     if read!("ich_vtr_el2") & SEPARATE_DIR_TRAP != 0 { EN | TDIR } else { EN }
 }
 
-/// The priority of what the guest handles: the lowest bit that is set in its active priorities registers (GICv3
+/// Returns the priority of what the guest handles: the lowest bit that is set in its active priorities registers (GICv3
 /// §4.8.5).
 #[inline]
 fn running_priority() -> u8 {
@@ -195,12 +195,12 @@ fn running_priority() -> u8 {
     u8::MAX
 }
 
-/// ICH_VTR_EL2.PREbits: bits of preemption, 5 to 7.
+/// Returns ICH_VTR_EL2.PREbits: bits of preemption, 5 to 7.
 fn preemption_bits() -> u64 {
     (read!("ich_vtr_el2") >> 26 & 7) + 1
 }
 
-/// Apart, because sixteen cases are not to stand wherever a list register is read.
+/// Reads a list register. Apart, because sixteen cases are not to stand wherever one is read.
 #[inline(never)]
 fn read_list(index: usize) -> u64 {
     lr!(index, read)
@@ -222,7 +222,7 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The interface of a vCPU out of reset: nothing pending, all groups off, priority mask 0.
+    /// Returns the interface of a vCPU out of reset: nothing pending, all groups off, priority mask 0.
     pub fn reset() -> Self {
         Self { hcr: always(), ..Self::default() }
     }

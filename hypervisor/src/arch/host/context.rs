@@ -9,7 +9,7 @@ use super::machine::{Guest, with_cpu};
 pub struct Context(Guest);
 
 impl Context {
-    /// A vCPU out of reset, at `entry`, with `mpidr` for its affinity.
+    /// Returns a vCPU out of reset, at `entry`, with `mpidr` for its affinity.
     pub fn reset(mpidr: u64, entry: u64) -> Self {
         Self(Guest { pc: entry, pstate: 0x3C5, mpidr, ..Guest::default() })
     }
@@ -24,7 +24,7 @@ impl Context {
         with_cpu(|cpu| cpu.guest = self.0.clone());
     }
 
-    /// When the first of this vCPU's timers fires; `None` if they are off or masked.
+    /// Says when the first of this vCPU's timers fires; `None` if they are off or masked.
     pub fn timer_deadline(&self) -> Option<u64> {
         let on = self.0.timers.iter().filter(|(control, _)| control & 3 == 1);
         on.map(|(_, value)| *value).min()

@@ -20,12 +20,12 @@ pub fn relax() {
     core::hint::spin_loop();
 }
 
-/// This CPU's affinity.
+/// Returns this CPU's affinity.
 pub fn affinity() -> u64 {
     with(|machine| machine.current as u64)
 }
 
-/// The address of what is this CPU's own.
+/// Returns the address of what is this CPU's own.
 pub fn own() -> usize {
     with_cpu(|cpu| cpu.own)
 }
@@ -39,17 +39,17 @@ pub unsafe fn set_own(address: usize) {
     with_cpu(|cpu| cpu.own = address);
 }
 
-/// The ID registers of CRm 1 to 7, by op2.
+/// Returns the ID registers of CRm 1 to 7, by op2.
 pub fn id_registers() -> [[u64; 8]; 7] {
     [[0; 8]; 7]
 }
 
-/// The system count.
+/// Returns the system count.
 pub fn count() -> u64 {
     super::timer::now()
 }
 
-/// A number that differs each time.
+/// Returns a number that differs each time.
 pub fn random() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)

@@ -10,7 +10,7 @@ pub struct Debug {
 }
 
 impl Debug {
-    /// What a guest wrote to MDSCR_EL1.
+    /// Says what a guest wrote to MDSCR_EL1.
     pub fn mdscr(&self) -> u64 {
         self.mdscr
     }
@@ -20,12 +20,12 @@ impl Debug {
         self.mdscr = value;
     }
 
-    /// From now on the guest has the registers.
+    /// Gives the registers to the guest from now on.
     pub fn make_live(&mut self) {
         self.live = true;
     }
 
-    /// Whether it has.
+    /// Says whether the guest has the registers.
     pub fn is_live(&self) -> bool {
         self.live
     }

@@ -5,22 +5,22 @@
 use super::machine::with_cpu;
 use crate::arch::pstate;
 
-/// ESR_EL2.
+/// Returns ESR_EL2.
 pub fn esr() -> u64 {
     with_cpu(|cpu| cpu.syndrome[0])
 }
 
-/// FAR_EL2.
+/// Returns FAR_EL2.
 pub fn far() -> u64 {
     with_cpu(|cpu| cpu.syndrome[1])
 }
 
-/// HPFAR_EL2.
+/// Returns HPFAR_EL2.
 pub fn hpfar() -> u64 {
     with_cpu(|cpu| cpu.syndrome[2])
 }
 
-/// ELR_EL2.
+/// Returns ELR_EL2.
 pub fn elr() -> u64 {
     with_cpu(|cpu| cpu.guest.pc)
 }
@@ -30,7 +30,7 @@ pub fn set_elr(value: u64) {
     with_cpu(|cpu| cpu.guest.pc = value);
 }
 
-/// SPSR_EL2.
+/// Returns SPSR_EL2.
 pub fn spsr() -> u64 {
     with_cpu(|cpu| cpu.guest.pstate)
 }
@@ -40,12 +40,12 @@ pub fn set_spsr(value: u64) {
     with_cpu(|cpu| cpu.guest.pstate = value);
 }
 
-/// VBAR_EL1.
+/// Returns VBAR_EL1.
 pub fn vbar() -> u64 {
     with_cpu(|cpu| cpu.guest.vbar)
 }
 
-/// SCTLR_EL1.
+/// Returns SCTLR_EL1.
 pub fn sctlr() -> u64 {
     with_cpu(|cpu| cpu.guest.sctlr)
 }
@@ -58,12 +58,12 @@ pub fn set_exception(elr: u64, spsr: u64, esr: u64, far: Option<u64>) {
     });
 }
 
-/// Whether its data is big-endian.
+/// Says whether its data is big-endian.
 pub fn is_big_endian() -> bool {
     pstate::is_big_endian(spsr(), sctlr())
 }
 
-/// Where its tables lead: it has none.
+/// Follows the guest's tables: it has none.
 pub fn translate(address: u64, _is_write: bool) -> Option<u64> {
     Some(address)
 }
@@ -72,7 +72,7 @@ fn mode() -> usize {
     usize::from(spsr() & 0xF == 5)
 }
 
-/// The stack pointer that it used.
+/// Returns the stack pointer that it used.
 pub fn stack_pointer() -> u64 {
     let mode = mode();
     with_cpu(|cpu| cpu.guest.stacks[mode])
@@ -84,7 +84,7 @@ pub fn set_stack_pointer(value: u64) {
     with_cpu(|cpu| cpu.guest.stacks[mode] = value);
 }
 
-/// One of its vector registers.
+/// Returns one of its vector registers.
 pub fn vector(register: u8) -> u128 {
     with_cpu(|cpu| cpu.guest.vectors[usize::from(register & 31)])
 }

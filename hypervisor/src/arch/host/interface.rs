@@ -42,7 +42,7 @@ pub struct VirtualInterface {
 }
 
 impl VirtualInterface {
-    /// Out of reset, with so many list registers.
+    /// Makes one out of reset, with so many list registers.
     pub fn new(list_registers: usize) -> Self {
         Self {
             lrs: vec![0; list_registers],
@@ -64,27 +64,27 @@ impl VirtualInterface {
         (self.mask, self.groups) = (0xFF, 3);
     }
 
-    /// A timer's line.
+    /// Raises or drops a timer's line.
     pub fn set_timer(&mut self, intid: u32, up: bool) {
         self.timers = if up { self.timers | 1 << intid } else { self.timers & !(1 << intid) };
     }
 
-    /// A timer's physical interrupt is taken.
+    /// Takes a timer's physical interrupt.
     pub fn activate(&mut self, intid: u32) {
         self.physical |= 1 << intid;
     }
 
-    /// It is no longer active, if it was.
+    /// Makes it no longer active, if it was.
     pub fn forget(&mut self, intid: u32) {
         self.physical &= !(1 << intid);
     }
 
-    /// Physical interrupts of timers that are active.
+    /// Returns the physical interrupts of timers that are active.
     pub fn physical(&self) -> u32 {
         self.physical
     }
 
-    /// A timer's line is up and its interrupt can be taken: takes it.
+    /// Takes a timer's interrupt if its line is up and it can be taken.
     pub fn take_timer(&mut self) -> Option<u32> {
         let fired = self.timers & !self.physical;
         (fired != 0).then(|| {
@@ -94,7 +94,7 @@ impl VirtualInterface {
         })
     }
 
-    /// Whether the hypervisor is to look at it.
+    /// Says whether the hypervisor is to look at it.
     pub fn needs_maintenance(&self) -> bool {
         let ended = self.lrs.iter().any(|lr| lr & (STATE | HW | EOI) == EOI);
         let none_pending = self.control.none_pending && !self.lrs.iter().any(|lr| lr & STATE == PENDING);
@@ -107,12 +107,12 @@ impl VirtualInterface {
             || self.control.unlisted_end && self.unlisted_ends != 0
     }
 
-    /// The priority of the most urgent interrupt that is being handled.
+    /// Returns the priority of the most urgent interrupt that is being handled.
     pub fn running(&self) -> u8 {
         if self.active_priorities == 0 { 0xFF } else { (self.active_priorities.trailing_zeros() << 3) as u8 }
     }
 
-    /// ICC_IAR0 or ICC_IAR1.
+    /// Reads ICC_IAR0 or ICC_IAR1.
     pub fn acknowledge(&mut self, group: Group) -> u32 {
         let filter = self.filter();
         let first = self
@@ -129,7 +129,7 @@ impl VirtualInterface {
         value as u32
     }
 
-    /// ICC_EOIR0 or ICC_EOIR1.
+    /// Writes ICC_EOIR0 or ICC_EOIR1.
     pub fn end(&mut self, intid: u32) {
         self.drop_priority();
         if !self.split_end {
@@ -153,7 +153,7 @@ impl VirtualInterface {
         }
     }
 
-    /// INTIDs of list registers that are pending.
+    /// Returns the INTIDs of list registers that are pending.
     pub fn pending(&self) -> Vec<u32> {
         self.lrs.iter().filter(|lr| **lr & PENDING != 0).map(|lr| *lr as u32).collect()
     }
@@ -222,7 +222,7 @@ impl ListRegisters for VirtualInterface {
     }
 }
 
-/// Which group the CPU is watched in.
+/// Says which group the CPU is watched in.
 pub fn watched(cpu: &VirtualInterface) -> Option<Group> {
     cpu.control.acknowledge
 }

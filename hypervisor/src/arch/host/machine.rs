@@ -93,7 +93,7 @@ pub fn with<T>(f: impl FnOnce(&mut Machine) -> T) -> T {
     MACHINE.with_borrow_mut(f)
 }
 
-/// Another CPU does what it is to do.
+/// Lets another CPU do what it is to do.
 pub(super) fn elsewhere() {
     if let Some(act) = with(|machine| machine.elsewhere.take())
         && act()
@@ -123,7 +123,7 @@ impl Cpu {
         }
     }
 
-    /// The interrupts of its guest's timers, those whose lines are up.
+    /// Returns the interrupts of its guest's timers, those whose lines are up.
     pub fn guest_timers(&self) -> u32 {
         const ENABLE_AND_IMASK: u64 = 3;
         let lines = [VIRTUAL_TIMER, PHYSICAL_TIMER].into_iter().zip(self.guest.timers);
@@ -131,7 +131,7 @@ impl Cpu {
         up.fold(0, |lines, (intid, _)| lines | 1 << intid)
     }
 
-    /// The interrupts that wait for it, as a bit mask.
+    /// Returns the interrupts that wait for it, as a bit mask.
     fn pending(&self, typed: bool) -> u64 {
         let mut pending = u64::from(self.guest_timers());
         pending |= u64::from(self.kicked) << KICK;
@@ -161,7 +161,7 @@ impl Machine {
         self.cpus[self.current].pending(self.current == 0 && !self.typed.is_empty())
     }
 
-    /// The most urgent interrupt of the CPU that runs this, which becomes active.
+    /// Takes the most urgent interrupt of the CPU that runs this, which becomes active.
     pub(super) fn acknowledge(&mut self) -> Option<u32> {
         let pending = self.pending();
         let intid = (pending != 0).then(|| pending.trailing_zeros())?;
@@ -192,7 +192,7 @@ impl Machine {
         self.cpus[self.current].now = next;
     }
 
-    /// When the CPU that sleeps wakes by itself.
+    /// Says when the CPU that sleeps wakes by itself.
     pub(super) fn wakes(&self) -> Option<u64> {
         let cpu = &self.cpus[self.current];
         let guests = cpu.guest.timers.iter().filter(|(control, _)| control & 3 == 1).map(|(_, value)| *value);

@@ -14,7 +14,7 @@ pub fn flush_guest(_vmid: u8) {
     with_cpu(|cpu| cpu.flushes += 1);
 }
 
-/// Whether a CPU has this VMID's stage 2 current.
+/// Says whether a CPU has this VMID's stage 2 current.
 pub fn is_current(vmid: u8) -> bool {
     with(|machine| machine.cpus.iter().any(|cpu| cpu.stage2 >> 48 == u64::from(vmid)))
 }

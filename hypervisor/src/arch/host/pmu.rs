@@ -7,7 +7,7 @@ pub fn init() -> bool {
     false
 }
 
-/// Both counts.
+/// Reads both counts.
 pub fn sample() -> (u32, u32) {
     (0, 0)
 }

@@ -4,7 +4,7 @@
 
 use super::machine::{FREQUENCY, elsewhere, with, with_cpu};
 
-/// The system count.
+/// Returns the system count.
 pub fn now() -> u64 {
     elsewhere();
     with(|machine| {
@@ -28,7 +28,7 @@ pub fn set(deadline: Option<u64>) {
     with_cpu(|cpu| cpu.timer = deadline);
 }
 
-/// The interrupts that the loaded vCPU's timers assert.
+/// Returns the interrupts that the loaded vCPU's timers assert.
 pub fn guest_timers() -> u32 {
     with_cpu(|cpu| cpu.guest_timers())
 }

@@ -69,7 +69,7 @@ impl ListRegisters for Interface {
 pub struct Saved(VirtualInterface);
 
 impl Saved {
-    /// The interface of a vCPU out of reset: nothing pending, all groups off, priority mask 0.
+    /// Returns the interface of a vCPU out of reset: nothing pending, all groups off, priority mask 0.
     pub fn reset() -> Self {
         Self(VirtualInterface::new(with_cpu(|cpu| cpu.interface.count())))
     }

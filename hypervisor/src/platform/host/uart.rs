@@ -9,7 +9,7 @@ use crate::console::Wire;
 pub struct Pl011;
 
 impl Pl011 {
-    /// A received byte.
+    /// Takes a received byte.
     pub fn receive(&mut self) -> Option<u8> {
         with(|machine| machine.typed.pop_front())
     }

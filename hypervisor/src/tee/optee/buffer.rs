@@ -54,12 +54,12 @@ struct Buffer {
 const _: () = assert!(size_of::<Buffer>() == 32 + size_of::<Pieces>());
 
 impl Buffer {
-    /// How many pages it has.
+    /// Says how many pages it has.
     fn pages(&self) -> usize {
         pages_of(self.offset.into(), self.size.into()).map_or(0, |pages| pages as usize)
     }
 
-    /// The event of its registration.
+    /// Returns the event of its registration.
     fn registered(&self) -> Event {
         Event::ShmRegister { cookie: self.cookie, pages: self.pages() as u64, first: self.pieces.first() }
     }
@@ -98,7 +98,8 @@ impl Buffers {
     /// Bytes of heap for one VM's.
     pub const HEAP: usize = (size_of::<Buffer>() * MAX_BUFFERS).next_power_of_two();
 
-    /// No buffers of a client, with room for all that it may have. `None` if there is no memory for that.
+    /// Makes a table of no buffers of a client, with room for all that it may have. `None` if there is no memory for
+    /// that.
     pub fn new(client: Client) -> Option<Self> {
         let mut list = Vec::new();
         list.try_reserve_exact(MAX_BUFFERS).ok()?;
@@ -111,7 +112,7 @@ impl Buffers {
         self.pinned = 0;
     }
 
-    /// Pages that the TEE may write to at any time.
+    /// Returns how many pages the TEE may write to at any time.
     pub fn pinned(&self) -> usize {
         self.pinned
     }
@@ -156,7 +157,7 @@ impl Buffers {
         Ok(())
     }
 
-    /// The TEE has accepted a buffer that was being registered.
+    /// Takes up a buffer that was being registered and that the TEE has accepted.
     pub fn registered(&mut self, cookie: u64) {
         let client = self.client;
         if let Some(buffer) = self.find(cookie) {
@@ -176,13 +177,14 @@ impl Buffers {
         }
     }
 
-    /// Whether `size` bytes from `offset` on lie in the buffer of this cookie, which the guest has spoken of now.
+    /// Says whether `size` bytes from `offset` on lie in the buffer of this cookie, which the guest has spoken of now.
     pub fn covers(&mut self, cookie: u64, offset: u64, size: u64) -> bool {
         let covers = |buffer: &mut Buffer| offset.checked_add(size).is_some_and(|end| end <= buffer.size.into());
         self.usable(cookie).is_some_and(covers)
     }
 
-    /// Where a message at `offset` of a buffer begins, and how many bytes of its page from there on are the buffer's.
+    /// Says where a message at `offset` of a buffer begins, and how many bytes of its page from there on are the
+    /// buffer's.
     pub fn place(&mut self, cookie: u64, offset: u64) -> Option<(Ipa, u64)> {
         let buffer = self.usable(cookie)?;
         let left = u64::from(buffer.size).checked_sub(offset).filter(|left| *left != 0)?;
@@ -193,24 +195,25 @@ impl Buffers {
         Some((Ipa(u64::from(page) * PAGE_SIZE + in_page), left.min(PAGE_SIZE - in_page)))
     }
 
-    /// Another driver speaks for the VM from now on: what is registered is an earlier one's, until it speaks of it.
+    /// Begins anew for another driver, which speaks for the VM from now on: what is registered is an earlier one's,
+    /// until it speaks of it.
     pub fn begin_anew(&mut self) {
         self.list.iter_mut().for_each(|buffer| buffer.earlier = true);
     }
 
-    /// The cookie of an earlier driver's buffer that could go, if it is none of these.
+    /// Finds an earlier driver's buffer that could go, if it is none of these: its cookie.
     pub fn earlier(&self, but: impl Fn(u64) -> bool) -> Option<u64> {
         self.list.iter().find(|buffer| buffer.can_leave() && !but(buffer.cookie)).map(|buffer| buffer.cookie)
     }
 
-    /// Nobody can use this buffer from now on.
+    /// Takes a buffer out of use: nobody can use it from now on.
     pub fn leaves(&mut self, cookie: u64) {
         if let Some(buffer) = self.find(cookie) {
             buffer.kind = Kind::Leaving;
         }
     }
 
-    /// A buffer that was about to go stays; for good, if the TEE will not let go of it.
+    /// Keeps a buffer that was about to go; for good, if the TEE will not let go of it.
     pub fn stays(&mut self, cookie: u64, for_good: bool) {
         if let Some(buffer) = self.find(cookie).filter(|buffer| buffer.kind == Kind::Leaving) {
             buffer.kind = Kind::Registered;
@@ -242,7 +245,7 @@ impl Buffers {
         self.list.get_mut(at)
     }
 
-    /// The buffer of this cookie, if it can be used: whoever names it is the driver that it belongs to.
+    /// Finds the buffer of this cookie, if it can be used: whoever names it is the driver that it belongs to.
     fn usable(&mut self, cookie: u64) -> Option<&mut Buffer> {
         let buffer = self.find(cookie).filter(|buffer| matches!(buffer.kind, Kind::Registered | Kind::Allocated))?;
         buffer.earlier = false;
@@ -251,7 +254,7 @@ impl Buffers {
 }
 
 impl Buffer {
-    /// Whether it is an earlier driver's, and the TEE could forget it. What the TEE asked for is its own to free.
+    /// Says whether it is an earlier driver's, and the TEE could forget it. What the TEE asked for is its own to free.
     fn can_leave(&self) -> bool {
         self.earlier && self.kind == Kind::Registered
     }

@@ -83,7 +83,7 @@ pub enum ShmChange {
 }
 
 impl ShmChange {
-    /// The cookie whose buffer comes or goes.
+    /// Returns the cookie whose buffer comes or goes.
     pub fn changes(self) -> Option<u64> {
         match self {
             Self::None => None,

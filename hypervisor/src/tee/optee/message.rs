@@ -43,7 +43,7 @@ fn store(block: &Block, value: [u64; BLOCK]) {
     }
 }
 
-/// The header at the start of `words`, read once.
+/// Reads the header at the start of `words`, once.
 pub fn peek(words: &[AtomicU64]) -> Option<MsgHeader> {
     words.first_chunk().map(|block| transmute!(load(block)))
 }
@@ -56,23 +56,23 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The message of `params` parameters at the start of `words`; `None` if it does not fit.
+    /// Takes the message of `params` parameters at the start of `words`; `None` if it does not fit.
     pub fn new(words: &'a [AtomicU64], params: usize) -> Option<Self> {
         let (header, params) = words.as_chunks().0.get(..=params)?.split_first()?;
         Some(Self { header, params })
     }
 
-    /// The header.
+    /// Returns the header.
     pub fn header(&self) -> MsgHeader {
         transmute!(load(self.header))
     }
 
-    /// The parameters, each read when the iterator comes to it.
+    /// Returns the parameters, each read when the iterator comes to it.
     pub fn params(&self) -> impl Iterator<Item = MsgParam> + use<'a> {
         self.params.iter().map(|block| transmute!(load(block)))
     }
 
-    /// One parameter.
+    /// Returns one parameter.
     pub fn param(&self, index: usize) -> Option<MsgParam> {
         self.params.get(index).map(|block| transmute!(load(block)))
     }

@@ -24,8 +24,8 @@
 //! By the operations of a [`Mediator`](crate::tee::Mediator), which [`Optee`] is. At boot, `probe`. For each VM that is
 //! to have the TEE, `vm_made` with a [`Shadow`] of its own; then every call that a vCPU makes to the trusted OS (SMCCC
 //! owners 50 to 63, by SMC or HVC) goes to `call`. When the VM ends: first no vCPU of it may be inside `call` any more,
-//! then `vm_gone`, and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write to
-//! every page that the VM shared with it.
+//! then `vm_gone`, and only after that its RAM may be used for something else: until `VM_DESTROYED` the TEE may write
+//! to every page that the VM shared with it.
 //!
 //! # What a guest gets to see
 //!

@@ -105,7 +105,7 @@ pub fn translate<M: GuestMemory + ?Sized>(
 }
 
 impl Translated {
-    /// The buffer's pieces, for the trace: from the shadow list, before the TEE gets it.
+    /// Returns the buffer's pieces, for the trace: from the shadow list, before the TEE gets it.
     pub fn pieces<M: GuestMemory + ?Sized>(&self, pages: &'static [ShadowPage; LIST_PAGES], memory: &M) -> Pieces {
         let mut pieces = Pieces::NONE;
         if !ON {

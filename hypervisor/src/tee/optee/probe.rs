@@ -90,8 +90,7 @@ impl Mediator for Optee {
     const HEAP: usize = size_of::<Shadow>() + Buffers::HEAP;
 
     /// Asks for its UID, its threads and its capabilities. OP-TEE 3.5 and older do not say in the last that they know
-    /// VMs, so a harmless `VM_DESTROYED(0)` is
-    /// tried: whoever knows none answers UNKNOWN_FUNCTION.
+    /// VMs, so a harmless `VM_DESTROYED(0)` is tried: whoever knows none answers UNKNOWN_FUNCTION.
     fn probe<C: Conduit + ?Sized>(tee: &mut C) -> Result<Self, NoTee> {
         let uid = ask(tee, OPTEE_SMC_CALLS_UID, 0);
         if uid.map(|word| word as u32) != CALLS_UID {

@@ -21,8 +21,8 @@ use shared_abi::optee_smc::ReturnCode;
 use shared_abi::tee::TeeResult;
 
 impl State {
-    /// The TEE has answered a call that registers a buffer, or one of the mediator's own. What comes next, unless that
-    /// is the guest's to hear.
+    /// Takes the TEE's answer to a call that registers a buffer, or to one of the mediator's own. What comes next,
+    /// unless that is the guest's to hear.
     #[cold]
     pub(super) fn reclaimed<M>(&mut self, index: usize, effect: ShmChange, x0: u32, memory: &M) -> Option<Forward>
     where
@@ -61,7 +61,7 @@ impl State {
         Some(Forward::Tee(self.first_question(index)))
     }
 
-    /// An earlier driver's buffer that the TEE could forget, and is not about to on the guest's own behalf.
+    /// Finds an earlier driver's buffer that the TEE could forget, and is not about to on the guest's own behalf.
     fn earlier(&self) -> Option<u64> {
         self.buffers.earlier(|cookie| self.is_changing(cookie))
     }

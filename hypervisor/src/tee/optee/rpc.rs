@@ -28,7 +28,7 @@ pub struct RpcMemory {
 }
 
 impl State {
-    /// The TEE suspended a call, and wants something.
+    /// Notes that the TEE has suspended a call, and hands on what it wants.
     pub(super) fn suspended<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
@@ -52,7 +52,7 @@ impl State {
         Forward::Guest([x0, shown[0], shown[1], x3])
     }
 
-    /// The guest resumes a call.
+    /// Resumes a call, as the guest asks.
     pub(super) fn resume<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Forward), ReturnCode>
     where
         M: GuestMemory + ?Sized,
@@ -88,7 +88,7 @@ impl State {
         Ok((index, Forward::Tee(question)))
     }
 
-    /// Memory for RPC messages is no longer the TEE's, which says so in a call of the guest's or in none.
+    /// Forgets memory for RPC messages that is no longer the TEE's, which says so in a call of the guest's or in none.
     pub fn rpc_memory_freed(&mut self, cookie: u64, by: Option<usize>) {
         for slot in &mut self.rpc_memories {
             let may = |memory: &RpcMemory| by.is_none() || memory.call.is_none() || memory.call == by;
@@ -98,7 +98,7 @@ impl State {
         }
     }
 
-    /// A call is done: what memory for RPC messages it still has, the TEE keeps.
+    /// Leaves the TEE the memory for RPC messages that a call which is done still has.
     pub(super) fn rpc_memory_kept(&mut self, index: usize) {
         for memory in self.rpc_memories.iter_mut().flatten().filter(|memory| memory.call == Some(index)) {
             memory.call = None;
@@ -143,7 +143,8 @@ impl State {
         Forward::Tee(self.resumption(thread, 0, 0))
     }
 
-    /// Where an RPC's message stands: behind the call's, if that has room for it, as both OP-TEE and Linux have it.
+    /// Finds where an RPC's message stands: behind the call's, if that has room for it, as both OP-TEE and Linux have
+    /// it.
     fn rpc_place(&self, index: usize, cookie: u64) -> Option<RpcPlace> {
         if self.calls[index].rpc_behind {
             return Some(RpcPlace::Behind);
@@ -152,7 +153,7 @@ impl State {
         self.rpc_memories.iter().position(named).map(RpcPlace::Memory)
     }
 
-    /// An RPC's message in its shadow page: its header, read once, and as many parameters as that says.
+    /// Reads an RPC's message in its shadow page: its header, once, and as many parameters as that says.
     fn rpc_shadow(&self, index: usize, place: RpcPlace) -> Option<(MsgHeader, Message<'static>)> {
         let call = &self.calls[index];
         let (words, room) = match place {
@@ -168,7 +169,7 @@ impl State {
         Some((header, Message::new(words, params)?))
     }
 
-    /// The guest's own copy of an RPC's message.
+    /// Returns the guest's own copy of an RPC's message.
     fn rpc_guest<'m, M>(&self, index: usize, place: RpcPlace, params: usize, memory: &'m M) -> Option<Message<'m>>
     where
         M: GuestMemory + ?Sized,
@@ -270,8 +271,8 @@ impl State {
         true
     }
 
-    /// The guest's answer to RPC_ALLOC. On failure the TEE gets no address but the cookie, so that it asks the guest to
-    /// free it.
+    /// Takes the guest's answer to RPC_ALLOC. On failure the TEE gets no address but the cookie, so that it asks the
+    /// guest to free it.
     fn take_rpc_memory<M>(&mut self, index: usize, size: u64, args: &[u64; 8], memory: &M) -> [u64; 8]
     where
         M: GuestMemory + ?Sized,

@@ -32,12 +32,12 @@ impl ShadowPage {
         Self([const { AtomicU64::new(0) }; WORDS])
     }
 
-    /// The page's physical address: its own address, because the hypervisor maps its memory one to one.
+    /// Returns the page's physical address: its own address, because the hypervisor maps its memory one to one.
     pub fn pa(&self) -> Pa {
         Pa(core::ptr::from_ref(self).addr() as u64)
     }
 
-    /// The words, for whoever reads or writes a part of them.
+    /// Returns the words, for whoever reads or writes a part of them.
     pub fn words(&self) -> &[AtomicU64; WORDS] {
         &self.0
     }
@@ -66,7 +66,7 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// Pages that nobody uses, all zero, if there are any or the heap has room for them.
+    /// Takes pages that nobody uses, all zero, if there are any or the heap has room for them.
     ///
     /// They never go back to the heap, but to [those](Self::give_back) that the next VM gets. So a reference to them is
     /// good for ever, whatever the trusted OS does with their addresses.
@@ -79,12 +79,12 @@ impl Shadow {
         Self::new_box_zeroed().ok().map(|new| &*Box::leak(new))
     }
 
-    /// Nobody uses them any more.
+    /// Gives them back: nobody uses them any more.
     pub fn give_back(&'static self) {
         unused().lock().push(self);
     }
 
-    /// All pages zero.
+    /// Makes one whose pages are all zero.
     pub const fn new() -> Self {
         Self {
             messages: [const { ShadowPage::new() }; MAX_CALLS],
@@ -95,12 +95,12 @@ impl Shadow {
 }
 
 impl Shadow {
-    /// All of the pages.
+    /// Returns all of the pages.
     pub fn pages(&self) -> impl Iterator<Item = &ShadowPage> {
         self.messages.iter().chain(&self.rpc_messages).chain(&self.lists)
     }
 
-    /// Where the pages are.
+    /// Says where the pages are.
     pub fn range(&self) -> Range {
         Range::new(core::ptr::from_ref(self).addr() as u64, size_of::<Self>() as u64)
     }
@@ -113,7 +113,7 @@ impl Default for Shadow {
 }
 
 one_per_machine! {
-    /// Shadow pages of VMs that are gone.
+    /// Returns the shadow pages of VMs that are gone.
     fn unused() -> &'static Lock<Vec<&'static Shadow>, { lock::TEE }> = Lock::new(Vec::new());
 }
 

@@ -67,7 +67,7 @@ impl From<TeeResult> for Stop {
 }
 
 impl State {
-    /// A VM that has called nothing yet; `None` if there is no memory for what it may do.
+    /// Makes the state of a VM that has called nothing yet; `None` if there is no memory for what it may do.
     pub fn new(tee: Optee, id: VmId, shadow: &'static Shadow) -> Option<Self> {
         let buffers = Buffers::new(Client::of(id))?;
         Some(Self {
@@ -82,22 +82,22 @@ impl State {
         })
     }
 
-    /// Pages that the TEE may write to at any time.
+    /// Returns how many pages the TEE may write to at any time.
     pub fn pinned_pages(&self) -> usize {
         self.buffers.pinned()
     }
 
-    /// Another driver speaks for the VM from now on.
+    /// Begins anew for another driver, which speaks for the VM from now on.
     pub fn begin_anew(&mut self) {
         self.buffers.begin_anew();
     }
 
-    /// No yielding call is taken from now on.
+    /// Takes no yielding call from now on.
     pub fn close(&mut self) {
         self.open = false;
     }
 
-    /// The TEE has forgotten the VM: so does the mediator.
+    /// Forgets the VM's calls and buffers, as the TEE has.
     pub fn forget(&mut self) {
         self.calls.fill_with(|| Call::FREE);
         self.rpc_memories.fill_with(|| None);
@@ -105,7 +105,7 @@ impl State {
         self.free_lists = ListPages::ALL;
     }
 
-    /// A yielding call of the guest: the call it belongs to, and what comes next.
+    /// Takes a yielding call of the guest: the call it belongs to, and what comes next.
     pub fn enter<M>(&mut self, args: &[u64; 8], memory: &M) -> Result<(usize, Forward), ReturnCode>
     where
         M: GuestMemory + ?Sized,
@@ -121,7 +121,7 @@ impl State {
         }
     }
 
-    /// The TEE has answered.
+    /// Takes the TEE's answer: what comes next.
     pub fn returned<M>(&mut self, index: usize, answer: [u64; 4], memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
@@ -204,7 +204,7 @@ impl State {
         Err(ReturnCode::Ok)
     }
 
-    /// Where the registers say that the message is.
+    /// Finds the message where the registers say that it is.
     fn find_message(&mut self, args: &[u64; 8]) -> Result<Found, ReturnCode> {
         let number = from_halves(args[1], args[2]);
         let function = FunctionId(args[0] as u32);
@@ -286,12 +286,12 @@ impl State {
         if self.is_changing(cookie) { Err(self.refuse(Refusal::InUse, cookie, TeeResult::BUSY)) } else { Ok(()) }
     }
 
-    /// Whether a call is under way in which the TEE learns of this cookie's buffer or forgets it.
+    /// Says whether a call is under way in which the TEE learns of this cookie's buffer or forgets it.
     pub(super) fn is_changing(&self, cookie: u64) -> bool {
         self.calls.iter().any(|call| call.progress != Progress::Free && call.effect.changes() == Some(cookie))
     }
 
-    /// A message's refusal, for the trace.
+    /// Records a message's refusal, and returns it.
     #[inline(always)]
     pub(super) fn refuse(&self, reason: Refusal, value: u64, result: TeeResult) -> TeeResult {
         refuse(Client::of(self.id), reason, value, result)
@@ -305,7 +305,7 @@ impl State {
         [u64::from(function.0), high, low, SHM_CACHED, 0, 0, 0, u64::from(self.id.get())]
     }
 
-    /// The TEE is done with a call: results go to the guest, and everything that the call held is free again.
+    /// Ends a call that the TEE is done with: results go to the guest, and everything that the call held is free again.
     fn finish<M>(&mut self, index: usize, x0: u32, memory: &M) -> Forward
     where
         M: GuestMemory + ?Sized,
@@ -339,7 +339,7 @@ impl State {
         Forward::Guest([code, 0, 0, 0])
     }
 
-    /// A call is over: what it held is free.
+    /// Frees what a call held that is over.
     #[inline(always)]
     pub(super) fn release(&mut self, index: usize) {
         let call = &mut self.calls[index];
@@ -352,19 +352,19 @@ impl State {
         }
     }
 
-    /// `RETURN_FROM_RPC` with x1 and x2 alone.
+    /// Makes `RETURN_FROM_RPC` with x1 and x2 alone.
     pub(super) fn resumption(&self, thread: u32, x1: u64, x2: u64) -> [u64; 8] {
         self.answer_rpc(thread, [x1, x2, 0, 0])
     }
 
-    /// `RETURN_FROM_RPC` with x1, x2, x4 and x5.
+    /// Makes `RETURN_FROM_RPC` with x1, x2, x4 and x5.
     pub(super) fn answer_rpc(&self, thread: u32, [x1, x2, x4, x5]: [u64; 4]) -> [u64; 8] {
         let function = u64::from(OPTEE_SMC_CALL_RETURN_FROM_RPC.0);
         [function, x1, x2, u64::from(thread), x4, x5, 0, u64::from(self.id.get())]
     }
 }
 
-/// A parameter of two numbers, for a request of the mediator's own.
+/// Makes a parameter of two numbers, for a request of the mediator's own.
 pub(super) fn value(a: u64, b: u64) -> MsgParam {
     Param::Value { dir: Direction::In, value: [a, b, 0] }.to_msg()
 }

@@ -28,12 +28,12 @@ impl Mediation {
         Some(Self { tee, id, state: SpinMutex::new(State::new(tee, id, shadow)?) })
     }
 
-    /// The VM's id in x7.
+    /// Returns the VM's id in x7.
     pub fn id(&self) -> VmId {
         self.id
     }
 
-    /// Pages that the TEE may write to at any time, because the VM registered them.
+    /// Returns how many pages the TEE may write to at any time, because the VM registered them.
     pub fn pinned_pages(&self) -> usize {
         self.state.lock().pinned_pages()
     }
@@ -84,7 +84,7 @@ impl Mediation {
         gone
     }
 
-    /// A fast call of this VM.
+    /// Makes a fast call of this VM.
     fn ask<T: Conduit + ?Sized>(&self, function: FunctionId, x1: u64, tee: &mut T) -> [u64; 4] {
         tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, u64::from(self.id.get())])
     }
@@ -103,7 +103,7 @@ impl Mediation {
         }
     }
 
-    /// The TEE names one memory for RPC messages that it kept, for the guest to free.
+    /// Asks the TEE for one memory for RPC messages that it kept, for the guest to free.
     fn disable_shm_cache<T: Conduit + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
         let [x0, high, low, _] = self.ask(OPTEE_SMC_DISABLE_SHM_CACHE, 0, tee);
         match ReturnCode::from_x0(x0) {
@@ -140,7 +140,7 @@ impl Mediation {
     }
 }
 
-/// Why a function is not served.
+/// Says why a function is not served.
 fn no_function(function: FunctionId) -> Refusal {
     match function {
         OPTEE_SMC_VM_CREATED | OPTEE_SMC_VM_DESTROYED => Refusal::NotForCaller,

@@ -181,8 +181,8 @@ impl Lists {
         claimed
     }
 
-    /// The list register to make room in for a pending interrupt: that of the least urgent active interrupt, or of the
-    /// least urgent pending one that is less urgent.
+    /// Chooses the list register to make room in for a pending interrupt: that of the least urgent active interrupt, or
+    /// of the least urgent pending one that is less urgent.
     fn least_needed(
         &self,
         vgic: &Vgic,
@@ -235,7 +235,7 @@ type Urgency = (bool, u8, u32);
 
 pub(super) const ALL_GROUPS: u8 = 3;
 
-/// The most urgent interrupt of these, if the guest lets these groups through.
+/// Returns the most urgent interrupt of these, if the guest lets these groups through.
 pub(super) fn most_urgent(vgic: &Vgic, vcpu: usize, banks: &Banks, groups: u8) -> Option<Urgency> {
     let mut best: Option<Urgency> = None;
     for (n, bits) in banks.iter().enumerate() {

@@ -54,12 +54,12 @@ fn place(intid: u32) -> (usize, u32) {
 }
 
 impl Lists {
-    /// Nothing is in list registers.
+    /// Makes lists in which nothing is.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The timers whose physical interrupts have to be active while the vCPU is loaded.
+    /// Returns the timers whose physical interrupts have to be active while the vCPU is loaded.
     pub fn timers_in_flight(&self) -> u32 {
         self.timers
     }
@@ -77,8 +77,8 @@ impl Lists {
         self.renew(vgic, vcpu, news, over, 0, lrs)
     }
 
-    /// A timer of the loaded vCPU has fired, whose physical interrupt is active now. `masked` are the groups that the
-    /// guest does not take before it has done something else: bit 0 and bit 1.
+    /// Takes up a timer of the loaded vCPU that has fired, whose physical interrupt is active now. `masked` are the
+    /// groups that the guest does not take before it has done something else: bit 0 and bit 1.
     #[inline]
     pub fn timer_fired(
         &mut self,
@@ -106,7 +106,7 @@ impl Lists {
         self.renew(vgic, vcpu, news, over, 0, lrs)
     }
 
-    /// Whether the guest would be told of an interrupt, so that it need not wait.
+    /// Says whether the guest would be told of an interrupt, so that it need not wait.
     pub fn has_deliverable(&self, lrs: &impl ListRegisters) -> bool {
         let mut used = self.used;
         let mut filter = None;
@@ -121,7 +121,7 @@ impl Lists {
         false
     }
 
-    /// The guest deactivates an interrupt by ICC_DIR. Whom that concerns beside this vCPU.
+    /// Deactivates an interrupt, as the guest does by ICC_DIR. Says whom that concerns beside this vCPU.
     pub fn deactivate(&mut self, vgic: &Vgic, vcpu: usize, intid: u32, lrs: &mut impl ListRegisters) -> Concerned {
         if !lrs.splits_ends() {
             return Concerned::default();
@@ -147,7 +147,8 @@ impl Lists {
         concerned
     }
 
-    /// The vCPU goes off: pending interrupts go back to where others can take them, active ones stay active.
+    /// Gives back what a vCPU has that goes off: pending interrupts go to where others can take them, active ones stay
+    /// active.
     pub fn give_back(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) -> VcpuMask {
         let mut others = self.refresh(vgic, vcpu, lrs);
         for index in 0..16 {
@@ -256,7 +257,7 @@ impl Lists {
         others
     }
 
-    /// An interrupt that this vCPU held is over.
+    /// Ends an interrupt that this vCPU held.
     #[inline]
     fn end(&mut self, vgic: &Vgic, vcpu: usize, intid: u32) -> VcpuMask {
         let (n, bit) = place(intid);
@@ -264,7 +265,7 @@ impl Lists {
         self.let_go(vgic, vcpu, n, bit)
     }
 
-    /// This vCPU no longer holds an interrupt, whose active state stays as it is known. Whom it has told of that.
+    /// Lets go of an interrupt, whose active state stays as it is known. Says whom it has told of that.
     #[inline]
     #[must_use]
     fn let_go(&self, vgic: &Vgic, vcpu: usize, n: usize, bit: u32) -> VcpuMask {
@@ -279,7 +280,7 @@ impl Lists {
         self.others_of(vgic, vcpu, n, bit)
     }
 
-    /// This vCPU has let go of an interrupt: the one it goes to, if that is another one.
+    /// Says to whom an interrupt goes that this vCPU has let go of, if that is another one.
     fn others_of(&self, vgic: &Vgic, vcpu: usize, n: usize, bit: u32) -> VcpuMask {
         let Some(n) = n.checked_sub(1) else { return 0 };
         let to = vgic.mask(vgic.target(n, bit.trailing_zeros())) & !(1 << vcpu);
@@ -287,7 +288,7 @@ impl Lists {
         to
     }
 
-    /// The guest has ended interrupts that are parked: it ends the most urgent one first.
+    /// Ends parked interrupts as often as the guest has ended one: the most urgent one first.
     fn count_ends(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) -> VcpuMask {
         let mut others = 0;
         let ends = lrs.take_unlisted_ends();
@@ -300,7 +301,7 @@ impl Lists {
         others
     }
 
-    /// Others want parked interrupts to be inactive.
+    /// Ends parked interrupts that others want to be inactive.
     fn unpark_unwanted(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) -> VcpuMask {
         let mut others = 0;
         for n in 0..BANKS {
@@ -315,7 +316,7 @@ impl Lists {
         others
     }
 
-    /// A parked interrupt is over.
+    /// Ends a parked interrupt.
     fn unpark(&mut self, vgic: &Vgic, vcpu: usize, intid: u32, lrs: &mut impl ListRegisters) -> VcpuMask {
         let (n, bit) = place(intid);
         self.parked[n] &= !bit;
@@ -330,8 +331,8 @@ impl Lists {
         lrs.deactivate(bit.trailing_zeros());
     }
 
-    /// The timers' lines are the hardware's: one that fell while its interrupt waited does not wait any more, and may
-    /// come again.
+    /// Drops timers' interrupts whose lines fell while they waited, for the lines are the hardware's: such a one does
+    /// not wait any more, and may come again.
     fn drop_fallen_timers(&mut self, vgic: &Vgic, vcpu: usize, timers: u32, lrs: &mut impl ListRegisters) {
         let fallen = self.timers & !timers;
         if fallen != 0 {

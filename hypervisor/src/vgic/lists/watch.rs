@@ -9,18 +9,18 @@ use crate::vgic::list_register::{self, ACTIVE, PENDING, STATE};
 use crate::vgic::{VcpuMask, Vgic};
 
 impl Lists {
-    /// Whether the guest's next look at its CPU interface is watched for.
+    /// Says whether the guest's next look at its CPU interface is watched for.
     pub fn is_watched(&self) -> bool {
         self.control.acknowledge.is_some()
     }
 
-    /// The guest does something to its CPU interface that is let be from now on. Which other vCPUs have to look.
+    /// Lets be what the guest does to its CPU interface from now on. Says which other vCPUs have to look.
     pub fn unwatch(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) -> VcpuMask {
         self.watch(None, lrs);
         self.inspect(vgic, vcpu, lrs)
     }
 
-    /// What the guest does to its CPU interface in this group is watched, or nothing is.
+    /// Watches what the guest does to its CPU interface in this group, or nothing.
     fn watch(&mut self, group: Option<Group>, lrs: &mut impl ListRegisters) {
         if group != self.control.acknowledge {
             self.control.acknowledge = group;
@@ -28,8 +28,8 @@ impl Lists {
         }
     }
 
-    /// The guest reads ICC_IAR0_EL1 or ICC_IAR1_EL1 while that is watched: what it is given to handle (GICv3 §4.4.2),
-    /// or `None` if it is to read again, unwatched; and which other vCPUs have to look.
+    /// Answers the guest's read of ICC_IAR0_EL1 or ICC_IAR1_EL1 while that is watched: what it is given to handle
+    /// (GICv3 §4.4.2), or `None` if it is to read again, unwatched; and which other vCPUs have to look.
     pub fn acknowledge(
         &mut self,
         vgic: &Vgic,
@@ -72,7 +72,8 @@ impl Lists {
         (u32::from(self.intids[index]), others)
     }
 
-    /// The guest writes ICC_EOIR0_EL1 or ICC_EOIR1_EL1 while that is watched. Which other vCPUs have to look.
+    /// Does what the guest's write of ICC_EOIR0_EL1 or ICC_EOIR1_EL1 asks, while that is watched. Says which other
+    /// vCPUs have to look.
     pub fn end_by_guest(&mut self, vgic: &Vgic, vcpu: usize, intid: u32, lrs: &mut impl ListRegisters) -> VcpuMask {
         // GICv3 §2.2.1: these are no interrupts, and their ends are ignored.
         if (1020..=NOTHING).contains(&intid) {
@@ -85,14 +86,14 @@ impl Lists {
         self.deactivate_here(vgic, vcpu, intid).look | self.inspect(vgic, vcpu, lrs)
     }
 
-    /// What ICC_HPPIR0_EL1 or ICC_HPPIR1_EL1 shows: the most urgent pending interrupt if it is in that group, 1023
+    /// Says what ICC_HPPIR0_EL1 or ICC_HPPIR1_EL1 shows: the most urgent pending interrupt if it is in that group, 1023
     /// otherwise.
     pub fn most_urgent_pending(&self, group: Group, lrs: &impl ListRegisters) -> u32 {
         let first = self.first_pending(lrs).map(|index| lrs.read(index));
         first.filter(|value| list_register::group(*value) == group).map_or(NOTHING, |value| value as u32)
     }
 
-    /// The list register of the most urgent pending interrupt of the groups that the guest lets through.
+    /// Returns the list register of the most urgent pending interrupt of the groups that the guest lets through.
     fn first_pending(&self, lrs: &impl ListRegisters) -> Option<usize> {
         let groups = lrs.filter().groups;
         let on = |value: u64| groups & 1 << (list_register::group(value) as u8) != 0;
@@ -102,8 +103,8 @@ impl Lists {
             .min_by_key(|index| lrs.read(*index) >> 48 & 0xFF)
     }
 
-    /// If a timer's interrupt is pending, which the guest does not take at once, what it does to its CPU interface is
-    /// watched.
+    /// Watches what the guest does to its CPU interface if a timer's interrupt is pending, which the guest does not
+    /// take at once.
     pub(super) fn watch_timer(
         &mut self,
         vgic: &Vgic,
@@ -117,7 +118,7 @@ impl Lists {
         }
     }
 
-    /// There is nothing to watch for without a timer's interrupt that is pending.
+    /// Updates what the guest is watched for: nothing, without a timer's interrupt that is pending.
     pub(super) fn update_watch(&mut self, vgic: &Vgic, vcpu: usize, lrs: &mut impl ListRegisters) {
         let groups = if self.overflow { lrs.filter().groups } else { 0 };
         let control = Control {

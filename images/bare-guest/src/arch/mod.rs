@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use shared_abi::smccc::FunctionId;
 use smccc::{Hvc, Smc, psci};
 
-/// The exception level.
+/// Returns the exception level.
 pub fn level() -> u64 {
     CurrentEL.read(CurrentEL::EL)
 }
@@ -45,7 +45,7 @@ pub fn power_off() -> ! {
 pub struct Tee(Conduit);
 
 impl Tee {
-    /// The TEE that the device tree says is called so.
+    /// Makes the TEE that the device tree says is called so.
     pub fn new(conduit: Conduit) -> Self {
         Self(conduit)
     }

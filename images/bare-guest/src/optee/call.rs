@@ -77,7 +77,7 @@ impl<W: World> Client<W> {
         Ok(header(page, 0))
     }
 
-    /// How the message is sent: by the best way the TEE has.
+    /// Says how the message is sent: by the best way the TEE has.
     fn question(&self) -> (shared_abi::smccc::FunctionId, [u32; 7]) {
         let (function, number) = match self.place.registered {
             Some(cookie) => (OPTEE_SMC_CALL_WITH_REGD_ARG, cookie),

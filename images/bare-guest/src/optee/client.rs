@@ -98,12 +98,12 @@ impl<W: World> Client<W> {
         Ok(client)
     }
 
-    /// What the TEE said of itself.
+    /// Says what the TEE said of itself.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// The world that was given.
+    /// Returns the world that was given.
     pub fn world(&mut self) -> &mut W {
         &mut self.world
     }

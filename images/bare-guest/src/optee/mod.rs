@@ -50,7 +50,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The TEE's result, if there is one.
+    /// Returns the TEE's result, if there is one.
     pub fn result(&self) -> Option<TeeResult> {
         match self {
             Self::Tee { result, .. } => Some(*result),

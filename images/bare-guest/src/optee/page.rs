@@ -14,17 +14,17 @@ pub(super) const SIZE: usize = 4096;
 pub struct Page([AtomicU64; SIZE / 8]);
 
 impl Page {
-    /// All zero.
+    /// Makes a page of zeroes.
     pub const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; SIZE / 8])
     }
 
-    /// The page's address. The client's memory is mapped one to one.
+    /// Returns the page's address. The client's memory is mapped one to one.
     pub fn address(&self) -> u64 {
         core::ptr::from_ref(self).addr() as u64
     }
 
-    /// One word; 0 beyond the end.
+    /// Returns one word; 0 beyond the end.
     pub fn word(&self, index: usize) -> u64 {
         self.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }

@@ -73,7 +73,8 @@ impl<W: World> Client<W> {
         }
     }
 
-    /// One call at a time means that nobody can wake a sleeper: only a key that was sent before is there.
+    /// Answers a wait or a send of a notification. One call at a time means that nobody can wake a sleeper: only a key
+    /// that was sent before is there.
     fn notification(&mut self, what: u64, key: u64) -> TeeResult {
         let bit = u32::try_from(key).ok().and_then(|key| 1u64.checked_shl(key)).unwrap_or(0);
         match what {
@@ -93,7 +94,7 @@ impl<W: World> Client<W> {
         }
     }
 
-    /// A page of the pool, if that many bytes fit.
+    /// Takes a page of the pool, if that many bytes fit.
     fn take_page(&mut self, size: usize) -> Option<&'static Page> {
         let index = POOL.clone().find(|index| self.pool & (1 << index) == 0).filter(|_| size <= SIZE)?;
         self.pool |= 1 << index;

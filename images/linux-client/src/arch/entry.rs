@@ -57,7 +57,7 @@ impl Arguments {
         Self { words, count }
     }
 
-    /// The words after the program's name.
+    /// Returns the words after the program's name.
     pub fn words(&self) -> &[&'static [u8]] {
         self.words.get(1..self.count).unwrap_or_default()
     }

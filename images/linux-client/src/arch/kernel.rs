@@ -19,7 +19,7 @@ impl TeeDevice {
         Ok(Self { device: syscall::open(c"/dev/tee0")?, memory: None })
     }
 
-    /// The address of `length` bytes at `offset` of the shared memory, if they are in it.
+    /// Returns the address of `length` bytes at `offset` of the shared memory, if they are in it.
     fn part(&self, offset: usize, length: usize) -> Option<*mut u8> {
         let (memory, size) = self.memory?;
         let end = offset.checked_add(length)?;

@@ -20,7 +20,7 @@ pub struct Output {
 impl Output {
     const SIZE: usize = 1024;
 
-    /// An empty one.
+    /// Makes an empty one.
     pub const fn new() -> Self {
         Self { buffer: [0; Self::SIZE], used: 0 }
     }

@@ -30,7 +30,7 @@ pub fn install(cpu: usize) {
     barrier::isb(barrier::SY);
 }
 
-/// The number of the CPU that calls this.
+/// Returns the number of the CPU that calls this.
 pub fn cpu() -> usize {
     let mine = TPIDR_EL1.get();
     GUARDS

@@ -57,7 +57,7 @@ const _: () = {
 };
 
 impl Frame {
-    /// These registers.
+    /// Takes these registers.
     pub(super) fn new(x: [u64; 29]) -> Self {
         Self { x, ..Self::default() }
     }
@@ -79,7 +79,7 @@ impl Frame {
 
 unsafe extern "C" {
     fn probe_guarded(frame: &mut Frame, instruction: u64) -> u64;
-    /// Returns. Called whenever a figure is printed.
+    /// Returns at once. Called whenever a figure is printed.
     pub(super) fn probe_figure();
 }
 

@@ -36,7 +36,7 @@ unsafe extern "C" {
 }
 
 impl Cpu {
-    /// The CPU that calls this, whose number is what it was started with.
+    /// Returns the CPU that calls this, whose number is what it was started with.
     pub fn new(number: usize, psci: Conduit) -> Self {
         guard::install(number);
         Self { number, psci }

@@ -13,12 +13,12 @@ use shared_abi::smccc::{FunctionId, OwningEntity, SUCCESS};
 /// Argument registers that are 0 unless a step says otherwise: those of SMC32 calls, x7 the client id among them.
 const ZERO: core::ops::RangeInclusive<usize> = 1..=7;
 
-/// What is in a register that a step says nothing about: not 0, and not the same in any two.
+/// Says what is in a register that a step says nothing about: not 0, and not the same in any two.
 const fn pattern(register: usize) -> u64 {
     0x5A5A_0000_C3C3_0000 | ((register as u64) << 32) | register as u64
 }
 
-/// Whether the answer to a yielding call of the trusted OS is that an interrupt of the normal world is pending.
+/// Says whether the answer to a yielding call of the trusted OS is that an interrupt of the normal world is pending.
 fn was_interrupted(sent: &[u64; REGISTERS], results: &[u64; REGISTERS]) -> bool {
     let function = FunctionId(sent[0] as u32);
     !function.is_fast()
@@ -126,7 +126,7 @@ impl<'a, M: Machine> Player<'a, '_, M> {
         Ok(())
     }
 
-    /// The registers that a call is made with.
+    /// Returns the registers that a call is made with.
     pub(super) fn registers(&mut self, call: &Call<'a>) -> Result<[u64; REGISTERS], Fault> {
         let mut registers =
             core::array::from_fn(|register| if ZERO.contains(&register) { 0 } else { pattern(register) });

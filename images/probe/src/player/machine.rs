@@ -49,26 +49,26 @@ pub trait Machine {
     /// Ticks of the counter that a loop of so many rounds of two instructions takes.
     fn time_loop(&mut self, rounds: u64) -> u64;
 
-    /// The counter.
+    /// Returns the counter.
     fn now(&self) -> u64;
 
-    /// Its ticks in a second.
+    /// Returns its ticks in a second.
     fn frequency(&self) -> u64;
 
-    /// The exception level.
+    /// Returns the exception level.
     fn level(&self) -> u64;
 
-    /// Where the image begins.
+    /// Says where the image begins.
     fn image(&self) -> u64;
 
-    /// Where the arena begins.
+    /// Says where the arena begins.
     fn arena(&self) -> u64;
 
-    /// Where a started CPU enters, for CPU_ON.
+    /// Says where a started CPU enters, for CPU_ON.
     fn entry(&self) -> u64;
 
-    /// Where a suspended CPU enters that has lost its registers, with its number in x0, for CPU_SUSPEND: the call then
-    /// returns 0.
+    /// Says where a suspended CPU enters that has lost its registers, with its number in x0, for CPU_SUSPEND: the call
+    /// then returns 0.
     fn resume(&self) -> u64;
 
     /// Lets other CPUs run, where they share one with this.
@@ -76,7 +76,7 @@ pub trait Machine {
         core::hint::spin_loop();
     }
 
-    /// The instruction that PSCI is called by.
+    /// Returns the instruction that PSCI is called by.
     fn psci(&self) -> Conduit;
 
     /// Executes an instruction at a known place, by which a log of executed instructions shows when a figure was

@@ -39,7 +39,7 @@ pub struct Player<'a, 's, M> {
 }
 
 impl<'a, 's, M: Machine> Player<'a, 's, M> {
-    /// A player that has played nothing yet.
+    /// Makes a player that has played nothing yet.
     pub fn new(script: Script<'a>, shared: &'s Shared, machine: M, cpu: usize) -> Self {
         Self {
             script,
@@ -73,7 +73,7 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
         self.shared.enter(self.cpu, State::Done);
     }
 
-    /// The machine, for what comes after the last step.
+    /// Returns the machine, for what comes after the last step.
     pub fn machine(&mut self) -> &mut M {
         &mut self.machine
     }
@@ -93,7 +93,7 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
         }
     }
 
-    /// Whether what is being played ends here because of a failure.
+    /// Says whether what is being played ends here because of a failure.
     fn has_given_up(&self) -> bool {
         self.tolerated.is_some_and(|tolerated| self.failures > tolerated)
     }
@@ -171,13 +171,13 @@ impl<'a, 's, M: Machine> Player<'a, 's, M> {
         }
     }
 
-    /// What an expectation compares.
+    /// Says what an expectation compares.
     fn sides(&mut self, check: &Check<'a>) -> Result<(u64, u64), Fault> {
         let mask = check.mask.map_or(Ok(u64::MAX), |mask| mask.value(self))?;
         Ok((check.left.value(self)? & mask, check.right.value(self)?))
     }
 
-    /// Whether all that is expected of a step holds now.
+    /// Says whether all that is expected of a step holds now.
     fn holds(&mut self, step: &Step<'a>) -> bool {
         step.checks.iter().all(|check| self.sides(&check).is_ok_and(|(left, right)| check.relation.holds(left, right)))
     }

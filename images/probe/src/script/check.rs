@@ -6,7 +6,7 @@ use super::wire::{Damage, List};
 use super::{ARENA, BARRIERS, NESTING, SAMPLES, Script, Steps, VARIABLES};
 use shared_abi::layout::MAX_CPUS;
 
-/// Whether every record can be read, and every number in them means something.
+/// Says whether every record can be read, and every number in them means something.
 pub(super) fn check(script: &Script<'_>) -> Result<(), Damage> {
     let mut files = 0;
     for file in script.files.records() {

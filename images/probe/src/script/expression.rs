@@ -260,7 +260,7 @@ impl<'a> Record<'a> for Operation {
 }
 
 impl Unary {
-    /// What it makes of a number.
+    /// Says what it makes of a number.
     pub const fn of(self, number: u64) -> u64 {
         match self {
             Self::High => number >> 32,
@@ -271,7 +271,7 @@ impl Unary {
 }
 
 impl Binary {
-    /// What it makes of two numbers.
+    /// Says what it makes of two numbers.
     pub const fn of(self, left: u64, right: u64) -> u64 {
         match self {
             Self::Add => left.wrapping_add(right),
@@ -319,20 +319,20 @@ pub trait Environment {
     /// What goes wrong when a load faults.
     type Fault;
 
-    /// What an operation that takes nothing pushes.
+    /// Says what an operation that takes nothing pushes.
     fn number(&self, operation: Operation) -> u64;
 
-    /// What stands at an address.
+    /// Says what stands at an address.
     fn load(&mut self, width: Width, address: u64) -> Result<u64, Self::Fault>;
 }
 
 impl<'a> Expression<'a> {
-    /// The expression whose operations were written into `bytes`.
+    /// Returns the expression whose operations were written into `bytes`.
     pub const fn of(bytes: &'a [u8]) -> Self {
         Self(super::wire::List::of(bytes))
     }
 
-    /// Its value. An expression that [`Expression::check`] refuses has the value 0.
+    /// Returns its value. An expression that [`Expression::check`] refuses has the value 0.
     pub fn value<E: Environment>(self, environment: &mut E) -> Result<u64, E::Fault> {
         let mut stack = [0; DEPTH];
         let mut height = 0;
@@ -356,7 +356,7 @@ impl<'a> Expression<'a> {
         Ok(pop(&mut height, &stack))
     }
 
-    /// Whether it can be evaluated: one number comes of it, and the stack is high enough.
+    /// Says whether it can be evaluated: one number comes of it, and the stack is high enough.
     pub fn check(self) -> Result<(), Damage> {
         let mut height = 0_usize;
         for operation in self.0.records() {

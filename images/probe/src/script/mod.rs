@@ -60,13 +60,13 @@ pub struct Script<'a> {
 pub type Steps<'a> = List<'a, Step<'a>>;
 
 impl<'a> Script<'a> {
-    /// Whether these bytes begin as a script; how long it says it is.
+    /// Says whether these bytes begin as a script; how long it says it is.
     pub fn size(bytes: &[u8]) -> Option<usize> {
         let (header, _) = Header::ref_from_prefix(bytes).ok()?;
         (header.magic == MAGIC).then_some(header.size.get() as usize)
     }
 
-    /// The script at the start of these bytes, found undamaged to its last step.
+    /// Reads the script at the start of these bytes, found undamaged to its last step.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Damage> {
         let size = Self::size(bytes).ok_or(Damage::Magic)?;
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Damage::Truncated)?;

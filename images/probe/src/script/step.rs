@@ -51,7 +51,7 @@ coded! {
 }
 
 impl Relation {
-    /// Whether the numbers are so.
+    /// Says whether the numbers are so.
     pub const fn holds(self, left: u64, right: u64) -> bool {
         match self {
             Self::Is => left == right,

@@ -52,17 +52,17 @@ pub trait Record<'a>: Sized {
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// From the first byte.
+    /// Makes a reader at the first byte.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// Whether nothing is left.
+    /// Says whether nothing is left.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The next `length` bytes.
+    /// Takes the next `length` bytes.
     pub fn bytes(&mut self, length: usize) -> Result<&'a [u8], Damage> {
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(Damage::Truncated)?;
         self.0 = rest;
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
         Ok(*bytes)
     }
 
-    /// The next record.
+    /// Reads the next record.
     pub fn get<T: Record<'a>>(&mut self) -> Result<T, Damage> {
         T::read(self)
     }
@@ -162,19 +162,19 @@ impl<'a, T> List<'a, T> {
     /// No record.
     pub const EMPTY: Self = Self::of(&[]);
 
-    /// The list whose records were written into `bytes`, one after another.
+    /// Returns the list whose records were written into `bytes`, one after another.
     pub const fn of(bytes: &'a [u8]) -> Self {
         Self { bytes, records: PhantomData }
     }
 
-    /// Whether there is none.
+    /// Says whether there is none.
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 }
 
 impl<'a, T: Record<'a>> List<'a, T> {
-    /// The records. Damage ends them.
+    /// Returns the records. Damage ends them.
     pub fn records(self) -> impl Iterator<Item = Result<T, Damage>> + 'a
     where
         T: 'a,
@@ -192,7 +192,7 @@ impl<'a, T: Record<'a>> List<'a, T> {
         })
     }
 
-    /// The records of a list that was found undamaged.
+    /// Returns the records of a list that was found undamaged.
     pub fn iter(self) -> impl Iterator<Item = T> + 'a
     where
         T: 'a,

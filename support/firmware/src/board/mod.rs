@@ -25,7 +25,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Its interrupt by the number that the GIC has for it (GICv3 §2.2).
+    /// Returns its interrupt by the number that the GIC has for it (GICv3 §2.2).
     pub const fn intid(&self) -> u32 {
         32 + self.spi
     }
@@ -53,12 +53,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// The devices of the secure world alone.
+    /// Returns the devices of the secure world alone.
     pub const fn secure(&self) -> [Range; 2] {
         [self.secure_uart, self.secure_gpio]
     }
 
-    /// The devices of the normal world, and those that both have.
+    /// Returns the devices of the normal world, and those that both have.
     pub const fn non_secure(&self) -> [Range; 4] {
         [self.uart.registers, self.rtc.registers, self.distributor, self.redistributors]
     }

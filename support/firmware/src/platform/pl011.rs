@@ -61,7 +61,7 @@ impl Pl011 {
         self.0.set_interrupt_masks(if on { Interrupts::RXI | Interrupts::RTI } else { Interrupts::empty() });
     }
 
-    /// A received byte. What came broken is dropped.
+    /// Takes a received byte. What came broken is dropped.
     pub fn receive(&mut self) -> Option<u8> {
         loop {
             match self.0.read_word() {

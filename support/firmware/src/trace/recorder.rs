@@ -24,7 +24,7 @@ enum Sink {
 }
 
 impl Recorder {
-    /// The recorder of a layer on a CPU, which goes the way that was asked for. None if that is nowhere.
+    /// Opens the recorder of a layer on a CPU, which goes the way that was asked for. None if that is nowhere.
     ///
     /// # Safety
     ///
@@ -54,7 +54,7 @@ impl Recorder {
         Self { sink: Sink::Frames { layer, cpu: cpu as u8, written: 0 } }
     }
 
-    /// By which way they go.
+    /// Says by which way they go.
     pub const fn way(&self) -> Way {
         match self.sink {
             Sink::Ring(_) => Way::Rings,
@@ -98,7 +98,7 @@ pub struct Tracer {
 pub type Tracers = [Own<Option<Tracer>>; MAX_CPUS];
 
 impl Tracer {
-    /// Nobody tells anything yet.
+    /// Makes one that has been told nothing yet.
     pub const fn none() -> Tracers {
         [const { Own::new(None) }; MAX_CPUS]
     }

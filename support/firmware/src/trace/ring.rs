@@ -31,7 +31,7 @@ impl Writer {
         Some(Self { words, next: HEADER, written: 0 })
     }
 
-    /// Number of the next record.
+    /// Returns the number of the next record.
     #[inline(always)]
     pub const fn sequence(&self) -> u32 {
         self.written as u32
