@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! In which order a VM's RAM is made what it starts with: cleared, then its images copied into it, a piece at a time.
+//! In which order a VM's RAM is made what it starts with: cleared, then its images copied into it, a portion at a time.
 //!
 //! A VM may reset itself as often as it likes, and refilling all of a large one at once would keep its CPU from the
 //! other VMs for long.
@@ -12,16 +12,16 @@ use shared_abi::layout::Range;
 /// How much is done before others may run: a millisecond's work.
 pub const AT_ONCE: u64 = BLOCK;
 
-/// A piece of the work.
+/// A portion of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum Portion {
     /// So many bytes of RAM become zeroes.
     Clear(Ipa, u64),
     /// This part of an image goes there.
     Copy(Ipa, Range),
 }
 
-impl Piece {
+impl Portion {
     /// Returns its bytes.
     pub fn size(&self) -> u64 {
         match self {
@@ -33,15 +33,15 @@ impl Piece {
 
 /// Says what comes after `done` bytes of work: `ram` bytes are to be cleared, and each image to be copied to its place.
 /// `None` when all is done.
-pub fn piece(done: u64, ram: u64, images: &[(Ipa, Range)]) -> Option<Piece> {
+pub fn portion(done: u64, ram: u64, images: &[(Ipa, Range)]) -> Option<Portion> {
     if done < ram {
-        return Some(Piece::Clear(Ipa(GUEST_RAM.0 + done), AT_ONCE.min(ram - done)));
+        return Some(Portion::Clear(Ipa(GUEST_RAM.0 + done), AT_ONCE.min(ram - done)));
     }
     let mut done = done - ram;
     for (ipa, image) in images {
         if done < image.size {
             let part = Range::new(image.base + done, AT_ONCE.min(image.size - done));
-            return Some(Piece::Copy(Ipa(ipa.0 + done), part));
+            return Some(Portion::Copy(Ipa(ipa.0 + done), part));
         }
         done -= image.size;
     }
@@ -61,19 +61,19 @@ mod tests {
             (Ipa(0x6000_0000), Range::new(0x7900_0000, 1)),
         ];
         let mut done = 0;
-        let pieces: Vec<Piece> = core::iter::from_fn(|| {
-            let piece = piece(done, ram, &images)?;
-            done += piece.size();
-            Some(piece)
+        let portions: Vec<Portion> = core::iter::from_fn(|| {
+            let portion = portion(done, ram, &images)?;
+            done += portion.size();
+            Some(portion)
         })
         .collect();
-        let copy = |ipa, base, size| Piece::Copy(Ipa(ipa), Range::new(base, size));
+        let copy = |ipa, base, size| Portion::Copy(Ipa(ipa), Range::new(base, size));
         assert_eq!(
-            pieces,
+            portions,
             [
-                Piece::Clear(GUEST_RAM, BLOCK),
-                Piece::Clear(Ipa(GUEST_RAM.0 + BLOCK), BLOCK),
-                Piece::Clear(Ipa(GUEST_RAM.0 + 2 * BLOCK), BLOCK),
+                Portion::Clear(GUEST_RAM, BLOCK),
+                Portion::Clear(Ipa(GUEST_RAM.0 + BLOCK), BLOCK),
+                Portion::Clear(Ipa(GUEST_RAM.0 + 2 * BLOCK), BLOCK),
                 copy(0x4020_0000, 0x7000_0000, BLOCK),
                 copy(0x4020_0000 + BLOCK, 0x7000_0000 + BLOCK, BLOCK),
                 copy(0x4020_0000 + 2 * BLOCK, 0x7000_0000 + 2 * BLOCK, 0x123),

@@ -12,7 +12,7 @@ use crate::lock::{self, Counted, Lock};
 use crate::percpu::LOCK_KINDS;
 use crate::platform::{self, memory};
 use crate::power::{Power, StopReason};
-use crate::refill::{self, Piece};
+use crate::refill::{self, Portion};
 use crate::resources::{Image, MAX_VMS, OwnRam, OwnVmid, Seat};
 use crate::stage2::Tables;
 use crate::tee::{Mediation, Mediator, Shadow, Smc, Tee};
@@ -156,26 +156,26 @@ impl Vm {
         while !unsafe { self.prepare_some() } {}
     }
 
-    /// Does a piece of what [`Vm::prepare`] does; whether all is done.
+    /// Does a portion of what [`Vm::prepare`] does; whether all is done.
     ///
     /// # Safety
     ///
     /// No CPU runs the VM before all is done.
     pub unsafe fn prepare_some(&self) -> bool {
         let done = self.prepared.load(Ordering::Relaxed);
-        let Some(piece) = refill::piece(done, self.ram.size(), &self.pieces()) else {
+        let Some(portion) = refill::portion(done, self.ram.size(), &self.pieces()) else {
             self.prepared.store(0, Ordering::Relaxed);
             self.resetting.store(false, Ordering::Relaxed);
             self.complete();
             return true;
         };
-        match piece {
+        match portion {
             // SAFETY: no CPU runs the VM.
-            Piece::Clear(ipa, size) => unsafe { memory::zero(&self.ram, ipa, size) },
+            Portion::Clear(ipa, size) => unsafe { memory::zero(&self.ram, ipa, size) },
             // SAFETY: modules are kept out of the free memory: nobody writes to them.
-            Piece::Copy(ipa, image) => self.fill(ipa, unsafe { memory::bytes(image) }),
+            Portion::Copy(ipa, image) => self.fill(ipa, unsafe { memory::bytes(image) }),
         }
-        self.prepared.store(done + piece.size(), Ordering::Relaxed);
+        self.prepared.store(done + portion.size(), Ordering::Relaxed);
         false
     }
 

@@ -24,12 +24,12 @@ pub struct Check {
     look: fn(&mut Answer),
 }
 
-/// A check for one CPU.
+/// Makes a check for one CPU.
 pub const fn check(name: &'static str, look: fn(&mut Answer)) -> Check {
     Check { name, cpus: 1, look }
 }
 
-/// A check that needs so many CPUs.
+/// Makes a check that needs so many CPUs.
 pub const fn check_with(name: &'static str, cpus: usize, look: fn(&mut Answer)) -> Check {
     Check { name, cpus, look }
 }
@@ -45,7 +45,7 @@ impl Answer {
         Self { text: [0; 2048], length: 0 }
     }
 
-    /// A number by its name.
+    /// Writes a number by its name.
     pub fn put(&mut self, name: &str, value: impl fmt::Display) {
         // What doesn't fit is cut off, on either machine alike.
         let _ = write!(self, " {name}={value}");
@@ -56,12 +56,12 @@ impl Answer {
         let _ = write!(self, " {name}={value:#x}");
     }
 
-    /// A word without a name.
+    /// Writes a word without a name.
     pub fn say(&mut self, what: impl fmt::Display) {
         let _ = write!(self, " {what}");
     }
 
-    /// What exceptions were taken: class and the rest of ESR_EL1.
+    /// Writes what exceptions were taken: class and the rest of ESR_EL1.
     pub fn exceptions(&mut self, name: &str, caught: &cpu::Caught) {
         let _ = write!(self, " {name}=[");
         for (n, exception) in caught.list().iter().enumerate() {
@@ -70,7 +70,7 @@ impl Answer {
         let _ = write!(self, "]");
     }
 
-    /// How another CPU's job ended, unless as it should.
+    /// Writes how another CPU's job ended, unless as it should.
     pub fn join(&mut self, cpu: usize) {
         match others::join(cpu) {
             Outcome::Done => {}

@@ -5,7 +5,7 @@ use crate::arch::sysreg::{read, write};
 use crate::arch::{relax, wait_for_interrupt};
 use crate::gic;
 
-/// The virtual count.
+/// Returns the virtual count.
 pub fn now() -> u64 {
     read!("cntvct_el0")
 }

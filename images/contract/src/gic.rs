@@ -47,22 +47,22 @@ pub const CONFIG: u64 = 0xC00;
 /// GICD_IROUTER.
 pub const ROUTER: u64 = 0x6000;
 
-/// The distributor's register at an offset.
+/// Returns the distributor's register at an offset.
 pub const fn distributor(offset: u64) -> u64 {
     GICD.base + offset
 }
 
-/// A register of a CPU's `RD_base` frame.
+/// Returns a register of a CPU's `RD_base` frame.
 pub const fn redistributor(cpu: usize, offset: u64) -> u64 {
     VIRT.redistributors.base + REDISTRIBUTOR * cpu as u64 + offset
 }
 
-/// A register of a CPU's `SGI_base` frame.
+/// Returns a register of a CPU's `SGI_base` frame.
 pub const fn private(cpu: usize, offset: u64) -> u64 {
     redistributor(cpu, 0x1_0000 + offset)
 }
 
-/// The frame that an interrupt's registers are in, the calling CPU's for a private one.
+/// Returns the frame that an interrupt's registers are in, the calling CPU's for a private one.
 pub fn frame(intid: u32) -> u64 {
     if intid < 32 { private(Cpu::this().number(), 0) } else { GICD.base }
 }
@@ -76,7 +76,7 @@ pub fn set(intid: u32, register: u64) {
     write32(word(intid, register), 1 << (intid % 32));
 }
 
-/// An interrupt's bit.
+/// Returns an interrupt's bit.
 pub fn get(intid: u32, register: u64) -> u32 {
     read32(word(intid, register)) >> (intid % 32) & 1
 }
@@ -96,7 +96,7 @@ set! {
     deactivate CLEAR_ACTIVE "Makes inactive.";
 }
 
-/// Whether it is pending (1) and active (2).
+/// Says whether it is pending (1) and active (2).
 pub fn state(intid: u32) -> u32 {
     get(intid, bits::SET_PENDING) | get(intid, bits::SET_ACTIVE) << 1
 }
@@ -133,52 +133,52 @@ pub fn open(intid: u32, priority: u8, cpu: u64) {
     enable(intid);
 }
 
-/// ICC_IAR1_EL1.
+/// Reads ICC_IAR1_EL1.
 pub fn ack() -> u64 {
     read!("icc_iar1_el1")
 }
 
-/// ICC_IAR0_EL1.
+/// Reads ICC_IAR0_EL1.
 pub fn ack0() -> u64 {
     read!("icc_iar0_el1")
 }
 
-/// ICC_EOIR1_EL1.
+/// Writes ICC_EOIR1_EL1.
 pub fn end(intid: u64) {
     write!("icc_eoir1_el1", intid);
 }
 
-/// ICC_EOIR0_EL1.
+/// Writes ICC_EOIR0_EL1.
 pub fn end0(intid: u64) {
     write!("icc_eoir0_el1", intid);
 }
 
-/// ICC_DIR_EL1.
+/// Writes ICC_DIR_EL1.
 pub fn dir(intid: u64) {
     write!("icc_dir_el1", intid);
 }
 
-/// ICC_RPR_EL1.
+/// Reads ICC_RPR_EL1.
 pub fn running() -> u64 {
     read!("icc_rpr_el1")
 }
 
-/// ICC_HPPIR1_EL1.
+/// Reads ICC_HPPIR1_EL1.
 pub fn highest() -> u64 {
     read!("icc_hppir1_el1")
 }
 
-/// ICC_HPPIR0_EL1.
+/// Reads ICC_HPPIR0_EL1.
 pub fn highest0() -> u64 {
     read!("icc_hppir0_el1")
 }
 
-/// ICC_PMR_EL1.
+/// Writes ICC_PMR_EL1.
 pub fn set_mask(priority: u64) {
     write!("icc_pmr_el1", priority);
 }
 
-/// ICC_CTLR_EL1.EOImode.
+/// Writes ICC_CTLR_EL1.EOImode.
 pub fn set_eoi_mode(separate: bool) {
     let other = read!("icc_ctlr_el1") & !2;
     write!("icc_ctlr_el1", other | u64::from(separate) << 1);
@@ -189,7 +189,7 @@ pub fn send(intid: u64, targets: u64) {
     write!("icc_sgi1r_el1", intid << 24 | targets);
 }
 
-/// The CPU interface as checks expect it: group 1 on, nothing masked, ends deactivate.
+/// Sets up the CPU interface as checks expect it: group 1 on, nothing masked, ends deactivate.
 pub fn init_cpu() {
     write!("icc_sre_el1", 7);
     write!("icc_igrpen0_el1", 0);
@@ -221,8 +221,8 @@ fn init_frame(frame: u64, intids: Range<u32>) {
     }
 }
 
-/// The whole controller as checks expect it: nothing enabled, pending or active; group 1, priority 0, level-sensitive,
-/// SPIs routed to CPU 0.
+/// Sets up the whole controller as checks expect it: nothing enabled, pending or active; group 1, priority 0,
+/// level-sensitive, SPIs routed to CPU 0.
 pub fn init() {
     write32(CTLR, 0);
     for cpu in 0..inventory::cpus() {

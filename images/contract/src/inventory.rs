@@ -6,7 +6,7 @@ use fdt::Fdt;
 
 static CPUS: AtomicUsize = AtomicUsize::new(1);
 
-/// CPUs that there are.
+/// Says how many CPUs there are.
 pub fn cpus() -> usize {
     CPUS.load(Ordering::Relaxed)
 }

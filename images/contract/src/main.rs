@@ -17,7 +17,7 @@ mod firmware {
     use core::panic::PanicInfo;
     use fdt::Fdt;
 
-    /// From `arch::boot`, on the boot CPU, with what its registers were at the first instruction.
+    /// Runs the checks, from `arch::boot`, on the boot CPU, with what its registers were at the first instruction.
     #[unsafe(no_mangle)]
     extern "C" fn contract_main(_: usize, registers: &[u64; AT_ENTRY]) -> ! {
         Cpu::install(0);

@@ -8,12 +8,12 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 pub(crate) struct Words([AtomicU64; 16]);
 
 impl Words {
-    /// All zero.
+    /// Makes zeroes.
     pub(crate) const fn new() -> Self {
         Self([const { AtomicU64::new(0) }; 16])
     }
 
-    /// Back to zero.
+    /// Sets them back to zero.
     pub(crate) fn clear(&self) {
         for word in &self.0 {
             word.store(0, SeqCst);
@@ -25,7 +25,7 @@ impl Words {
         self.0[index].store(value, SeqCst);
     }
 
-    /// What one is.
+    /// Says what one is.
     pub(crate) fn get(&self, index: usize) -> u64 {
         self.0[index].load(SeqCst)
     }
@@ -47,7 +47,7 @@ impl Default for Words {
     }
 }
 
-/// Where words are, for instructions that go there by themselves.
+/// Says where words are, for instructions that go there by themselves.
 pub(crate) fn address(words: &Words) -> u64 {
     core::ptr::from_ref(words).expose_provenance() as u64
 }

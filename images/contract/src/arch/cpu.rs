@@ -26,17 +26,17 @@ pub struct Caught {
 impl Caught {
     const NONE: Self = Self { count: 0, list: [Exception { vector: 0, esr: 0, elr: 0, spsr: 0, far: 0 }; NOTED] };
 
-    /// How many there were.
+    /// Says how many there were.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The first ones.
+    /// Returns the first ones.
     pub fn list(&self) -> &[Exception] {
         &self.list[..self.count.min(NOTED)]
     }
 
-    /// The first one.
+    /// Returns the first one.
     pub fn first(&self) -> Option<Exception> {
         self.list().first().copied()
     }
@@ -100,14 +100,14 @@ impl Cpu {
         write!("tpidr_el1", core::ptr::from_ref(cpu).expose_provenance() as u64);
     }
 
-    /// The CPU that this runs on.
+    /// Returns the CPU that this runs on.
     pub fn this() -> &'static Self {
         let pointer = core::ptr::with_exposed_provenance::<Self>(read!("tpidr_el1") as usize);
         // SAFETY: `install` put the address of one of `CPUS` there.
         unsafe { &*pointer }
     }
 
-    /// Its number.
+    /// Returns its number.
     pub fn number(&self) -> usize {
         self.number
     }
@@ -160,7 +160,7 @@ impl Cpu {
         self.take.get()
     }
 
-    /// Whether a check asked for the exception: where it goes on.
+    /// Says where to go on, if a check asked for the exception.
     pub(super) fn on_fault(&self, frame: &mut Frame, exception: Exception) -> Option<u64> {
         let resume = self.resume.get()?;
         // SAFETY: this CPU's; `catch` does not look at it while `work` runs.
@@ -176,7 +176,7 @@ impl Cpu {
         Some(0)
     }
 
-    /// The exception ends the attempt: its stack.
+    /// Ends the attempt, as the exception does: returns its stack.
     pub(super) fn end_attempt(&self, exception: Exception) -> u64 {
         self.ended_by.set(exception);
         match self.escape.get() {

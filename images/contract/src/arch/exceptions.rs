@@ -27,7 +27,7 @@ pub struct Exception {
 }
 
 impl Exception {
-    /// ESR_EL1.EC.
+    /// Returns ESR_EL1.EC.
     pub fn class(&self) -> u64 {
         self.esr >> 26
     }
@@ -53,7 +53,7 @@ pub struct Frame {
 
 const _: () = assert!(core::mem::size_of::<Frame>() == 304);
 
-/// Whether it is `svc #0xe0`, by which a snippet at EL0 ends, in AArch64 or AArch32.
+/// Says whether it is `svc #0xe0`, by which a snippet at EL0 ends, in AArch64 or AArch32.
 pub const fn is_back(esr: u64) -> bool {
     const BACK: u64 = 0x15 << 26 | 1 << 25 | 0xE0;
     const BACK_32: u64 = 0x11 << 26 | 0xE0;
@@ -195,7 +195,8 @@ contract_escape:
     big = sym super::endianness::SCTLR_BIG,
 );
 
-/// From the vectors. Where the exception goes on: 0 for the frame, else the stack of the attempt that it ends.
+/// Handles what comes from the vectors. Says where the exception goes on: 0 for the frame, else the stack of the
+/// attempt that it ends.
 #[unsafe(no_mangle)]
 extern "C" fn contract_exception(frame: &mut Frame, vector: u64) -> u64 {
     let cpu = Cpu::this();

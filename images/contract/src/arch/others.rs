@@ -40,7 +40,7 @@ unsafe extern "C" {
     fn contract_entry();
 }
 
-/// Where a started CPU begins.
+/// Says where a started CPU begins.
 pub fn entry() -> u64 {
     contract_entry as *const () as u64
 }
@@ -77,7 +77,7 @@ pub fn join(cpu: usize) -> Outcome {
     }
 }
 
-/// The registers at a CPU's first instruction, the last time that it was started.
+/// Returns the registers at a CPU's first instruction, the last time that it was started.
 pub fn at_entry(cpu: usize) -> [u64; AT_ENTRY] {
     PLACES[cpu].at_entry.get()
 }
@@ -87,7 +87,7 @@ pub fn note_entry(cpu: usize, registers: [u64; AT_ENTRY]) {
     PLACES[cpu].at_entry.set(registers);
 }
 
-/// From `boot`, on a CPU that was started.
+/// Runs from `boot`, on a CPU that was started.
 #[unsafe(no_mangle)]
 extern "C" fn contract_other(number: usize, registers: &[u64; AT_ENTRY]) -> ! {
     Cpu::install(number);

@@ -32,12 +32,12 @@ pub struct Ran {
 }
 
 impl Snippet {
-    /// For `snippet!`, whose instructions keep to what a [`Snippet`] may do.
+    /// Makes one for `snippet!`, whose instructions keep to what a [`Snippet`] may do.
     pub const fn new(code: unsafe extern "C" fn()) -> Self {
         Self(code)
     }
 
-    /// Where it stands.
+    /// Says where it stands.
     pub fn address(self) -> u64 {
         self.0 as *const () as u64
     }

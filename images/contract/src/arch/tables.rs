@@ -77,7 +77,7 @@ pub const WINDOW: u64 = 0x8000_0000;
 pub const WINDOW_PAGES: usize = ENTRIES;
 
 impl Table {
-    /// Where it is.
+    /// Says where it is.
     pub fn address(&self) -> u64 {
         self.0.get().expose_provenance() as u64
     }
