@@ -13,14 +13,14 @@ pub mod pl011;
 pub mod pl031;
 
 use crate::lock::{self, Lock};
-use crate::vgic::{VcpuMask, Vgic};
+use crate::vgic::{SPIS, VcpuMask, Vgic};
 use alloc::format;
 use alloc::string::String;
 use firmware_support::board::{Board, VIRT};
 use pl011::Pl011;
 use pl031::Pl031;
 use shared_abi::client::VmId;
-use shared_abi::layout::Range;
+use shared_abi::layout::{DRAM_BASE, Range};
 use vm_fdt::{Error, FdtWriter};
 
 /// Where a guest finds which device: the machine that it takes its VM for is QEMU's, whatever the real one is.
@@ -30,10 +30,12 @@ pub const BOARD: Board = VIRT;
 pub trait Device {
     /// What its node is called, but for the address.
     const NAME: &'static str;
-    /// Where its registers are.
+    /// What its node says that it is, the nearest first.
+    const COMPATIBLE: &'static [&'static str];
+    /// Where its registers are: of what QEMU has, as [`BOARD`] says.
     const RANGE: Range;
-    /// The SPI that is its line: INTID 32 is SPI 0.
-    const SPI: u32;
+    /// The SPI that is its line, if it has one: INTID 32 is SPI 0.
+    const SPI: Option<u32> = None;
 
     /// Makes the device out of reset, in a machine that is switched on.
     fn new(vm: VmId) -> Self;
@@ -46,19 +48,29 @@ pub trait Device {
     fn read(&mut self, offset: u64) -> (u32, Effect);
 
     /// Writes the register at an offset. What is to be done then.
-    fn write(&mut self, offset: u64, value: u32) -> Effect;
+    fn write(&mut self, _offset: u64, _value: u32) -> Effect {
+        Effect::Nothing
+    }
 
     /// Says whether its line is up.
-    fn line(&self) -> bool;
+    fn line(&self) -> bool {
+        false
+    }
 
     /// Says when the counter has to be before there is something to do ([`Device::look`]), whatever the guest does.
-    fn deadline(&self) -> Option<u64>;
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
 
     /// Does what is due by now. What is to be done then.
-    fn look(&mut self, now: u64) -> Effect;
+    fn look(&mut self, _now: u64) -> Effect {
+        Effect::Nothing
+    }
 
-    /// Says in its node what nothing above does: what it is.
-    fn describe(node: &mut FdtWriter) -> Result<(), Error>;
+    /// Says in its node what nothing above does.
+    fn describe(_node: &mut FdtWriter) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// What is to be done when a device's lock has been given back. No more than its kind, which is cheap to hand on: of
@@ -80,11 +92,6 @@ pub const CLOCK_PHANDLE: u32 = 2;
 /// In an interrupt's specifier: level-sensitive, active high.
 pub const LEVEL_HIGH: u32 = 4;
 
-/// Writes what all PrimeCells have.
-fn primecell(node: &mut FdtWriter, compatible: &str) -> Result<(), Error> {
-    node.property_string_list("compatible", [compatible, "arm,primecell"].map(String::from).to_vec())
-}
-
 /// Returns the name of a device's node.
 pub fn node_name<D: Device>() -> String {
     format!("{}@{:x}", D::NAME, D::RANGE.base)
@@ -94,9 +101,12 @@ fn describe<D: Device>(tree: &mut FdtWriter) -> Result<(), Error> {
     // GICv3's binding: an SPI's specifier begins with 0.
     const SPI: u32 = 0;
     let node = tree.begin_node(&node_name::<D>())?;
+    tree.property_string_list("compatible", D::COMPATIBLE.iter().copied().map(String::from).collect())?;
     D::describe(tree)?;
     tree.property_array_u64("reg", &[D::RANGE.base, D::RANGE.size])?;
-    tree.property_array_u32("interrupts", &[SPI, D::SPI, LEVEL_HIGH])?;
+    if let Some(spi) = D::SPI {
+        tree.property_array_u32("interrupts", &[SPI, spi, LEVEL_HIGH])?;
+    }
     tree.end_node(node)
 }
 
@@ -118,12 +128,13 @@ impl<D: Device> Wired<D> {
     pub fn with<T>(&self, vgic: &Vgic, f: impl FnOnce(&mut D) -> T) -> (T, VcpuMask) {
         let mut guarded = self.0.lock();
         let result = f(&mut guarded.device);
+        let Some(spi) = D::SPI else { return (result, 0) };
         let up = guarded.device.line();
         if up == guarded.up {
             return (result, 0);
         }
         guarded.up = up;
-        (result, vgic.set_line(32 + D::SPI, up))
+        (result, vgic.set_line(32 + spi, up))
     }
 
     #[inline(always)]
@@ -144,8 +155,40 @@ impl<D: Device> DeviceAndLine<D> {
     }
 }
 
+/// Says whether each device has its addresses and its SPI, if any, to itself.
+const fn are_apart<const N: usize>(devices: [(Range, Option<u32>); N]) -> bool {
+    let mut n = 0;
+    while n < N {
+        let (range, spi) = devices[n];
+        let with_gic = range.overlaps(&BOARD.distributor) || range.overlaps(&BOARD.redistributors);
+        // Guests' RAM begins where the machine's does.
+        if with_gic || range.end() > DRAM_BASE || matches!(spi, Some(SPIS..)) {
+            return false;
+        }
+        let mut other = n + 1;
+        while other < N {
+            let (range_of_other, spi_of_other) = devices[other];
+            let same_spi = matches!((spi, spi_of_other), (Some(one), Some(other)) if one == other);
+            if same_spi || range.overlaps(&range_of_other) {
+                return false;
+            }
+            other += 1;
+        }
+        n += 1;
+    }
+    true
+}
+
 macro_rules! devices {
     ($(#[$first_doc:meta])* $first:ident: $first_device:ty, $($(#[$doc:meta])* $name:ident: $device:ty,)*) => {
+        const _: () = assert!(
+            are_apart([
+                (<$first_device>::RANGE, <$first_device>::SPI),
+                $((<$device>::RANGE, <$device>::SPI),)*
+            ]),
+            "a device has addresses of another one, of the GIC or of RAM; or an SPI of another one, or none that there is"
+        );
+
         /// The devices of a VM.
         pub struct Devices {
             $(#[$first_doc])*
@@ -169,7 +212,7 @@ macro_rules! devices {
             }
 
             /// Says whether one of them is there.
-            pub fn has(ipa: u64) -> bool {
+            pub const fn has(ipa: u64) -> bool {
                 <$first_device>::RANGE.holds(ipa, 1) $(|| <$device>::RANGE.holds(ipa, 1))*
             }
 
@@ -246,4 +289,20 @@ devices! {
     uart: Pl011,
     /// The time.
     rtc: Pl031,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_that_share_something_are_not_apart() {
+        const ONE: (Range, Option<u32>) = (Range::new(0x0B00_0000, 0x1000), Some(1));
+        let beside = |base, spi| are_apart([ONE, (Range::new(base, 0x1000), spi)]);
+        assert!(beside(0x0B00_1000, Some(2)) && beside(0x0AFF_F000, None) && beside(0x3FFF_F000, Some(SPIS - 1)));
+        assert!(!beside(0x0B00_0FFF, None) && !beside(0x0AFF_F001, None), "each other's registers");
+        assert!(!beside(0x0B00_1000, Some(1)) && !beside(0x0B00_1000, Some(SPIS)), "no SPI of their own");
+        assert!(!beside(BOARD.distributor.base, None) && !beside(BOARD.redistributors.end() - 1, None), "the GIC's");
+        assert!(!beside(DRAM_BASE - 0xFFF, None), "RAM");
+    }
 }

@@ -5,9 +5,8 @@
 //! which is not the device's to wait for: whoever has the device takes a [`Text`] out of it and prints that afterwards.
 //! So the transmit FIFO is always empty and its interrupt, as in the device, is raised when a byte has left. Reception
 //! has the device's 32-byte FIFO; what arrives while it is full waits in a queue behind it.
-#![forbid(unsafe_code)]
 
-use super::{BOARD, CLOCK_PHANDLE, Device, Effect, primecell};
+use super::{BOARD, CLOCK_PHANDLE, Device, Effect};
 use crate::arch::timer;
 use crate::console::{Console, Wire};
 use crate::vgic::MAX_VCPUS;
@@ -64,8 +63,9 @@ pub struct Pl011 {
 
 impl Device for Pl011 {
     const NAME: &'static str = "pl011";
+    const COMPATIBLE: &'static [&'static str] = &["arm,pl011", "arm,primecell"];
     const RANGE: Range = BOARD.uart.registers;
-    const SPI: u32 = BOARD.uart.spi;
+    const SPI: Option<u32> = Some(BOARD.uart.spi);
 
     fn new(vm: VmId) -> Self {
         Self::of(vm)
@@ -100,7 +100,6 @@ impl Device for Pl011 {
     }
 
     fn describe(node: &mut FdtWriter) -> Result<(), Error> {
-        primecell(node, "arm,pl011")?;
         node.property_array_u32("clocks", &[CLOCK_PHANDLE, CLOCK_PHANDLE])?;
         node.property_string_list("clock-names", ["uartclk", "apb_pclk"].map(String::from).to_vec())
     }

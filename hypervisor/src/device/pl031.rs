@@ -3,9 +3,8 @@
 //!
 //! It shows the machine's time ([`crate::clock`]), plus what the guest set it apart. The machine's time is a number of
 //! seconds that never wraps; the device's registers have its lower 32 bits.
-#![forbid(unsafe_code)]
 
-use super::{BOARD, CLOCK_PHANDLE, Device, Effect, primecell};
+use super::{BOARD, CLOCK_PHANDLE, Device, Effect};
 use crate::arch::timer;
 use crate::clock;
 use shared_abi::client::VmId;
@@ -32,8 +31,9 @@ pub struct Pl031 {
 
 impl Device for Pl031 {
     const NAME: &'static str = "pl031";
+    const COMPATIBLE: &'static [&'static str] = &["arm,pl031", "arm,primecell"];
     const RANGE: Range = BOARD.rtc.registers;
-    const SPI: u32 = BOARD.rtc.spi;
+    const SPI: Option<u32> = Some(BOARD.rtc.spi);
 
     fn new(_: VmId) -> Self {
         Self::new()
@@ -68,7 +68,6 @@ impl Device for Pl031 {
     }
 
     fn describe(node: &mut FdtWriter) -> Result<(), Error> {
-        primecell(node, "arm,pl031")?;
         node.property_u32("clocks", CLOCK_PHANDLE)?;
         node.property_string("clock-names", "apb_pclk")
     }

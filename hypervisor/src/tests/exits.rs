@@ -29,13 +29,13 @@ fn what_is_not_there_aborts_and_is_said_a_few_times() {
     at_el1(&mut host);
     for _ in 0..20 {
         guest(0, |guest| guest.pc = KERNEL);
-        host.exception(0, ACCESS | WRITE, 0xFFFF_0000_0000_0018, 0x0B00_0000);
+        host.exception(0, ACCESS | WRITE, 0xFFFF_0000_0000_0018, NOBODY);
     }
     let (pc, exception) = guest(0, |guest| (guest.pc, guest.exception));
     assert_eq!((pc, exception[3]), (VBAR + 0x200, 0xFFFF_0000_0000_0018));
     assert_eq!(exception[2] >> 26, 0x25, "a data abort at the same level");
     let said = printed();
-    assert!(said.contains("vm1: nothing at IPA 0xb000018 for a write (pc 0x40200000)"), "{said}");
+    assert!(said.contains(&format!("vm1: nothing at IPA {:#x} for a write (pc 0x40200000)", NOBODY + 0x18)), "{said}");
     assert_eq!(said.matches("nothing at").count(), 5);
 }
 
@@ -43,17 +43,17 @@ fn what_is_not_there_aborts_and_is_said_a_few_times() {
 fn nothing_is_run_where_nothing_is() {
     let mut host = Host::started(1, &[1]);
     at_el1(&mut host);
-    host.exception(0, 0x20 << 26 | IL, 0xFFFF_0000_0000_0000, 0x0B00_0000);
+    host.exception(0, 0x20 << 26 | IL, 0xFFFF_0000_0000_0000, NOBODY);
     assert_eq!(guest(0, |guest| guest.exception[2]) >> 26, 0x21);
-    assert!(printed().contains("nothing at IPA 0xb000000 to run"));
+    assert!(printed().contains(&format!("nothing at IPA {NOBODY:#x} to run")));
 }
 
 #[test]
 fn page_tables_outside_of_ram_are_said_to_be_that() {
     let mut host = Host::started(1, &[1]);
     at_el1(&mut host);
-    host.exception(0, ACCESS | 1 << 7, 0xFFFF_0000_0000_0000, 0x0B00_0000);
-    assert!(printed().contains("nothing at IPA 0xb000000 for its page tables"));
+    host.exception(0, ACCESS | 1 << 7, 0xFFFF_0000_0000_0000, NOBODY);
+    assert!(printed().contains(&format!("nothing at IPA {NOBODY:#x} for its page tables")));
 }
 
 #[test]

@@ -41,7 +41,7 @@ const PAGES: [u64; 8] = [
     0x080D_0000,
     0x0900_0000, // UART
     0x0901_0000, // clock
-    0x0B00_0000,
+    NOBODY,
 ];
 /// System registers that trap: ICC_SGI1R, SGI0R, ASGI1R, DIR, IAR1, EOIR1, HPPIR1, IGRPEN1, MDSCR, DBGBCR0, ACTLR.
 const REGISTERS: [(u64, u64, u64, u64, u64); 11] = [

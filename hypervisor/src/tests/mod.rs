@@ -15,6 +15,7 @@ use crate::arch::host::smc::Off;
 use crate::arch::host::timer;
 use crate::config::VmConfig;
 use crate::cpu::{self, ThisCpu};
+use crate::device::Devices;
 use crate::lifecycle::{Made, make, start};
 use crate::loader::Wish;
 use crate::memory::{FreeMemory, GuestMemory};
@@ -39,6 +40,9 @@ const BASE: u64 = 0x4000_0000;
 const KERNEL: u64 = BASE + (2 << 20);
 /// The last word of a kernel.
 const MARK: u64 = 0x6B65_726E_656C;
+/// Where a guest has nothing.
+const NOBODY: u64 = 0x0B00_0000;
+const _: () = assert!(!Devices::has(NOBODY), "a device is there now: what tests take for nobody's is to be elsewhere");
 /// A turn.
 const SLICE: u64 = machine::FREQUENCY / SLICE_PARTS;
 

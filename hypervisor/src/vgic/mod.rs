@@ -44,6 +44,8 @@ use shared::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 pub const MAX_VCPUS: usize = 8;
 /// Banks of shared interrupts: INTIDs 32 to 127.
 const SPI_BANKS: usize = 3;
+/// Shared interrupts.
+pub const SPIS: u32 = 32 * SPI_BANKS as u32;
 /// Banks that a vCPU sees: its own, and the shared ones.
 const BANKS: usize = 1 + SPI_BANKS;
 /// vCPUs of a VM, as a bit mask.

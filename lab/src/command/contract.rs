@@ -3,7 +3,7 @@
 
 use crate::contract::compare::compare;
 use crate::contract::lists::Lists;
-use crate::contract::{CPUS, Place, TOPICS, as_guest, kit, on_plain};
+use crate::contract::{CPUS, Place, as_guest, kit, on_plain, topics};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use lab_run::progress::Progress;
@@ -16,7 +16,6 @@ use lab_run::workspace::Workspace;
 #[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Topics; all of them if none is named, or all but those with `-` before them (after `--`).
-    #[arg(value_parser = topic)]
     topics: Vec<String>,
     /// The CPU model.
     #[arg(long, default_value = "cortex-a57")]
@@ -32,15 +31,13 @@ pub struct Options {
     show: bool,
 }
 
-/// A topic, or one with `-` before it.
-fn topic(word: &str) -> Result<String> {
-    let name = word.trim_start_matches('-');
-    ensure!(TOPICS.contains(&name), "the topics are {}", TOPICS.join(", "));
-    Ok(word.to_owned())
-}
-
 /// Compares, and prints what differs. Whether nothing does that is not known.
 pub fn contract(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
+    let known = topics(workspace)?;
+    for word in &options.topics {
+        let is_known = known.iter().any(|topic| topic == word.trim_start_matches('-'));
+        ensure!(is_known, "{word} is no topic: they are {}", known.join(", "));
+    }
     let cpu = CPUS.iter().find(|cpu| model(cpu) == options.cpu);
     let cpu = cpu.with_context(|| format!("the contract is for {}", CPUS.map(model).join(" and ")))?;
     let place = Place { cpu: (*cpu).to_owned(), cpus: options.cpus, beside_noise: options.noise };

@@ -25,24 +25,6 @@ use std::time::Duration;
 
 /// CPU models that the contract holds on.
 pub const CPUS: [&str; 2] = ["cortex-a57", "max,pauth-impdef=on"];
-/// The program's topics (`images/contract/src/topic`).
-pub const TOPICS: [&str; 15] = [
-    "aarch32",
-    "caches",
-    "debug",
-    "endianness",
-    "faults",
-    "fp",
-    "id-registers",
-    "mmio",
-    "pl011",
-    "pl031",
-    "psci",
-    "random",
-    "reset",
-    "timers",
-    "vgic",
-];
 /// An instruction takes 64 ns: seconds of a clock that is waited for are not too many of them.
 const ICOUNT_SHIFT: u32 = 6;
 /// After so long a machine counts as hanging.
@@ -72,6 +54,20 @@ impl Place {
     fn folder(&self) -> String {
         format!("{}-{}{}", model(&self.cpu), self.cpus, if self.beside_noise { "-noise" } else { "" })
     }
+}
+
+/// The program's topics, each a file or a folder of `images/contract/src/topic`.
+pub fn topics(workspace: &Workspace) -> Result<Vec<String>> {
+    let folder = workspace.contract().join("src/topic");
+    let context = || format!("cannot read {}", folder.display());
+    let mut topics = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(context)? {
+        let path = entry.with_context(context)?.path();
+        topics.extend(path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-")));
+    }
+    topics.retain(|topic| topic != "mod");
+    topics.sort();
+    Ok(topics)
 }
 
 /// Builds what both machines need.
@@ -150,18 +146,17 @@ mod tests {
     use regex::Regex;
 
     #[test]
-    fn the_topics_are_the_programs() {
+    fn a_topic_is_called_as_its_file() {
+        let workspace = Workspace::locate().unwrap();
         let named = Regex::new(r#"TOPIC: Topic = Topic \{\s+name: "([^"]+)""#).unwrap();
-        let folder = Workspace::locate().unwrap().root().join("images/contract/src/topic");
-        let mut topics = Vec::new();
-        for file in fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
+        let topics = topics(&workspace).unwrap();
+        assert!(topics.len() > 10, "{topics:?}");
+        for topic in topics {
+            let place = workspace.contract().join("src/topic").join(topic.replace('-', "_"));
             // Large ones are folders.
-            let path = if path.is_dir() { path.join("mod.rs") } else { path };
-            let text = fs::read_to_string(path).unwrap();
-            topics.extend(named.captures(&text).map(|found| found[1].to_owned()));
+            let file = [place.with_extension("rs"), place.join("mod.rs")].into_iter().find(|file| file.is_file());
+            let text = fs::read_to_string(file.unwrap()).unwrap();
+            assert_eq!(named.captures(&text).map(|found| found[1].to_owned()), Some(topic));
         }
-        topics.sort();
-        assert_eq!(topics, TOPICS);
     }
 }
