@@ -186,7 +186,7 @@ macro_rules! devices {
                 (<$first_device>::RANGE, <$first_device>::SPI),
                 $((<$device>::RANGE, <$device>::SPI),)*
             ]),
-            "a device has addresses of another one, of the GIC or of RAM; or an SPI of another one, or none that there is"
+            "a device has addresses of another one, the GIC or RAM, or an SPI that is another one's or nobody's"
         );
 
         /// The devices of a VM.
