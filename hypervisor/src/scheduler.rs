@@ -92,12 +92,6 @@ pub struct Turns {
     ends: u64,
 }
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Goes over the slots of a set.
 fn each(mut slots: u64) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {

@@ -42,12 +42,6 @@ pub struct Redistributor {
     pub askers: AtomicU8,
 }
 
-impl Default for Redistributor {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Redistributor {
     /// Makes one out of reset.
     pub const fn new() -> Self {

@@ -41,12 +41,6 @@ impl Words {
     }
 }
 
-impl Default for Words {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Says where words are, for instructions that go there by themselves.
 pub(crate) fn address(words: &Words) -> u64 {
     core::ptr::from_ref(words).expose_provenance() as u64

@@ -48,12 +48,6 @@ impl Bakery {
     }
 }
 
-impl Default for Bakery {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,9 +144,3 @@ impl Shared {
         Tally { steps: sum(&self.steps), expectations: sum(&self.expectations), failed: sum(&self.failed) }
     }
 }
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -160,12 +160,6 @@ impl Opteed {
     }
 }
 
-impl Default for Opteed {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl SecurePayload for Opteed {
     fn tell(&self, cpu: &mut Cpu, step: Step) -> Option<Next> {
         let vector = match step {

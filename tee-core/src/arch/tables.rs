@@ -27,12 +27,6 @@ unsafe impl Sync for Root {}
 /// The root table while no partition is selected.
 pub static NONE: Root = Root::new();
 
-impl Default for Root {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Root {
     /// Makes a table that maps nothing.
     pub const fn new() -> Self {
@@ -67,12 +61,6 @@ unsafe impl Sync for Leaves {}
 
 /// The table of all peepholes: CPU n's is entry n.
 pub static PEEPHOLE_TABLE: Leaves = Leaves::new();
-
-impl Default for Leaves {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 impl Leaves {
     /// Makes a table that maps nothing.

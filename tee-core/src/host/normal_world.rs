@@ -58,12 +58,6 @@ impl Outcome {
     }
 }
 
-impl Default for NormalWorld {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl NormalWorld {
     /// Boots a machine.
     pub fn new() -> Self {

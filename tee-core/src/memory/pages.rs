@@ -127,12 +127,6 @@ impl PagePool {
     }
 }
 
-impl Default for PagePool {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,9 +101,3 @@ impl Message {
         Ok(())
     }
 }
-
-impl Default for Message {
-    fn default() -> Self {
-        Self::new()
-    }
-}

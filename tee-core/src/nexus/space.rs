@@ -45,12 +45,6 @@ fn asid(slot: SlotIndex) -> u64 {
     u64::from(slot) + 1
 }
 
-impl Default for Space {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Space {
     /// Makes a space without memory.
     pub const fn new() -> Self {

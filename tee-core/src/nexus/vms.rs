@@ -240,12 +240,6 @@ impl VmTable {
     }
 }
 
-impl Default for VmTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,12 +82,6 @@ impl Secrets {
     }
 }
 
-impl Default for Secrets {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -130,12 +130,6 @@ impl Sessions {
     }
 }
 
-impl Default for Sessions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl InUse<'_> {
     /// Says who answers the session.
     pub fn app(&self) -> AppId {

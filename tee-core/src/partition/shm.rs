@@ -130,12 +130,6 @@ impl<'p> SharedMemory<'p> {
     }
 }
 
-impl Default for SharedMemory<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl InUse<'_, '_> {
     /// Returns where in its first page the buffer starts.
     pub fn offset(&self) -> usize {

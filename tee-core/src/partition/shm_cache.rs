@@ -67,9 +67,3 @@ impl ShmCache {
         })
     }
 }
-
-impl Default for ShmCache {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -95,12 +95,6 @@ impl Use {
     }
 }
 
-impl Default for Map {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The address space.
 pub struct Map {
     root: RootTable<El2, TableSource>,

@@ -106,12 +106,6 @@ impl Shadow {
     }
 }
 
-impl Default for Shadow {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 one_per_machine! {
     /// Returns the shadow pages of VMs that are gone.
     fn unused() -> &'static Lock<Vec<&'static Shadow>, { lock::TEE }> = Lock::new(Vec::new());

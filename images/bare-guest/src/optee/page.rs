@@ -53,9 +53,3 @@ impl Page {
         }
     }
 }
-
-impl Default for Page {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -44,12 +44,6 @@ unsafe extern "C" {
     fn context_run(registers: *mut Registers) -> u64;
 }
 
-impl Default for Context {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Context {
     /// Makes a context that runs nothing.
     pub const fn new() -> Self {

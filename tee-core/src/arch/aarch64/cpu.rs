@@ -65,7 +65,6 @@ pub struct Masked {
 
 impl Masked {
     /// Masks IRQ and FIQ.
-    #[expect(clippy::new_without_default, reason = "masking interrupts is nothing that goes without saying")]
     #[inline(always)]
     pub fn new() -> Self {
         let before = DAIF.get();

@@ -124,12 +124,6 @@ impl Context {
     }
 }
 
-impl Default for Context {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn exchange(exit: Exit) -> Input {
     let way_out = cpu::thread();
     assert!(!way_out.is_null(), "no thread of the TEE runs here");

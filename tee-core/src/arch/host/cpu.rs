@@ -140,7 +140,6 @@ pub struct Masked(PhantomData<*const ()>);
 
 impl Masked {
     /// Masks interrupts.
-    #[expect(clippy::new_without_default, reason = "masking interrupts is nothing that goes without saying")]
     #[inline(never)]
     pub fn new() -> Self {
         STATE.with(|state| state.masked.update(|depth| depth + 1));
