@@ -16,27 +16,65 @@ use shared_abi::smccc::FunctionId;
 /// Power, of a machine whose secure payload is the TEE.
 pub type Power = Psci<Opteed>;
 
-/// The monitor's services. Those that hold nothing are their types.
-pub struct Monitor {
-    power: Power,
+/// Makes the monitor of the services that there are. Those of the second half live in one of the first.
+macro_rules! services {
+    (
+        new($wake:ident: $wakes:ty);
+        $($(#[$doc:meta])+ $name:ident: $service:ty = $new:expr,)+;
+        $($(#[$part_doc:meta])+ $part:ident: $part_service:ty = $whole:ident.$get:ident(),)*
+    ) => {
+        /// The monitor's services.
+        pub struct Monitor {
+            $($name: $service,)+
+        }
+
+        impl Monitor {
+            /// Makes services that find nobody there: no CPUs, no TEE. `wake` is how a waiting CPU is told to look.
+            pub const fn new($wake: $wakes) -> Self {
+                Self { $($name: $new,)+ }
+            }
+
+            $($(#[$doc])+ pub const fn $name(&self) -> &$service {
+                &self.$name
+            })+
+
+            $($(#[$part_doc])+ pub const fn $part(&self) -> &$part_service {
+                self.$whole.$get()
+            })*
+
+            /// Handles every call, by who owns its id.
+            pub fn rare(&self, cpu: &mut Cpu, from: World) -> Next {
+                match function(cpu.context(from).gpr[0] as u32) {
+                    $(Some(id) if <$service>::owns(id) => self.$name.handle(cpu, from, id),)+
+                    $(Some(id) if <$part_service>::owns(id) => self.$part().handle(cpu, from, id),)*
+                    _ => refuse(cpu, from, Refusal::UnknownFunction),
+                }
+            }
+        }
+
+        /// The same for tests.
+        #[cfg(test)]
+        const TABLE: &[tests::Row] = &[
+            $(tests::row!($name: $service),)+
+            $(tests::row!($part: $part_service),)*
+        ];
+    };
+}
+
+services! {
+    new(wake: fn(u64));
+    /// What the standard services say of themselves.
+    standard: Standard = Standard,
+    /// What the architecture asks of firmware.
+    arch: Arch = Arch,
+    /// Power.
+    power: Power = Psci::new(wake, Opteed::new()),
+    ;
+    /// The TEE, which has a part in each step of power.
+    tee: Opteed = power.payload(),
 }
 
 impl Monitor {
-    /// Makes services that find nobody there: no CPUs, no TEE. `wake` is how a waiting CPU is told to look.
-    pub const fn new(wake: fn(u64)) -> Self {
-        Self { power: Psci::new(wake, Opteed::new()) }
-    }
-
-    /// Returns the service of power.
-    pub const fn power(&self) -> &Power {
-        &self.power
-    }
-
-    /// Returns the TEE's service.
-    pub const fn tee(&self) -> &Opteed {
-        self.power.payload()
-    }
-
     /// Handles the SMC whose registers are in the context of `from`.
     pub fn smc(&self, cpu: &mut Cpu, from: World) -> Next {
         let frequent = match from {
@@ -58,30 +96,19 @@ impl Monitor {
         if Opteed::owns(id) {
             return self.tee().frequent(cpu, id);
         }
-        Arch.frequent(cpu, id).or_else(|| self.power.frequent(cpu, id))
+        self.arch.frequent(cpu, id).or_else(|| self.power.frequent(cpu, id))
     }
 
     /// Answers what is frequent where it is called at all. False, with nothing changed, for every other call.
     #[inline(always)]
     pub fn less_frequent(&self, cpu: &mut Cpu, id: FunctionId) -> bool {
-        Arch.less_frequent(cpu, id) || self.power.less_frequent(cpu, id)
+        self.arch.less_frequent(cpu, id) || self.power.less_frequent(cpu, id)
     }
 
     /// Handles the frequent calls of the TEE: the return from a call.
     #[inline(always)]
     pub fn frequent_of_tee(&self, cpu: &mut Cpu) -> Option<World> {
         Opteed::out_of_tee(cpu).then_some(World::Normal)
-    }
-
-    /// Handles every call, by who owns its id.
-    pub fn rare(&self, cpu: &mut Cpu, from: World) -> Next {
-        match function(cpu.context(from).gpr[0] as u32) {
-            Some(id) if Standard::owns(id) => Standard.handle(cpu, from, id),
-            Some(id) if Arch::owns(id) => Arch.handle(cpu, from, id),
-            Some(id) if Power::owns(id) => self.power.handle(cpu, from, id),
-            Some(id) if Opteed::owns(id) => self.tee().handle(cpu, from, id),
-            _ => refuse(cpu, from, Refusal::UnknownFunction),
-        }
     }
 }
 

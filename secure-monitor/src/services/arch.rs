@@ -6,11 +6,9 @@
 //! and the monitor runs on QEMU's emulation. A port to silicon adds it here.
 
 use super::Service;
-use crate::trace::{Refusal, refused};
-use crate::world::call::{Answer, UNKNOWN};
+use crate::world::call::{Answer, Call};
 use crate::world::context::World;
 use crate::world::cpu::Cpu;
-use crate::world::next::Next;
 use crate::world::predictor::Predictor;
 use shared_abi::smccc::{
     self, FunctionId, NOT_SUPPORTED, OwningEntity, SMCCC_ARCH_FEATURES, SMCCC_ARCH_WORKAROUND_1,
@@ -57,31 +55,26 @@ impl Service for Arch {
         offered
     }
 
-    fn handle(&self, cpu: &mut Cpu, from: World, id: FunctionId) -> Next {
-        let answer = Self::call(id, cpu.context(from).gpr[1] as u32, cpu.predictor());
-        // That a feature is not there is an answer.
-        if answer == UNKNOWN && id != SMCCC_ARCH_FEATURES {
-            refused!(Refusal::UnknownFunction, id.0.into(), ());
+    fn answer(&self, call: &Call<'_>) -> Option<Answer> {
+        let predictor = call.cpu.predictor();
+        match call.id {
+            SMCCC_VERSION => Some(Answer::One(VERSION)),
+            SMCCC_ARCH_FEATURES => {
+                let [_, asked, ..] = call.arguments();
+                Some(Answer::One(in_x0(Self::feature(FunctionId(asked as u32), predictor))))
+            }
+            id @ (SMCCC_ARCH_WORKAROUND_1 | SMCCC_ARCH_WORKAROUND_3)
+                if Self::feature(id, predictor) != NOT_SUPPORTED =>
+            {
+                forget(predictor);
+                Some(Answer::Nothing)
+            }
+            _ => None,
         }
-        cpu.context(from).answer(answer);
-        Next::Enter(from)
     }
 }
 
 impl Arch {
-    /// Answers a call. `x1` is the one argument that any of the calls has, `predictor` this CPU's.
-    fn call(id: FunctionId, x1: u32, predictor: Predictor) -> Answer {
-        match id {
-            SMCCC_VERSION => Answer::One(VERSION),
-            SMCCC_ARCH_FEATURES => Answer::One(in_x0(Self::feature(FunctionId(x1), predictor))),
-            SMCCC_ARCH_WORKAROUND_1 | SMCCC_ARCH_WORKAROUND_3 if Self::feature(id, predictor) != NOT_SUPPORTED => {
-                forget(predictor);
-                Answer::Nothing
-            }
-            _ => UNKNOWN,
-        }
-    }
-
     /// Says what ARCH_FEATURES answers about a call.
     fn feature(id: FunctionId, predictor: Predictor) -> i32 {
         match id {
@@ -107,18 +100,25 @@ fn forget(predictor: Predictor) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::call::UNKNOWN;
     use shared_abi::smccc::*;
+
+    fn call(id: FunctionId, x1: FunctionId, predictor: Predictor) -> Option<Answer> {
+        let mut cpu = Cpu::new(0, 0, predictor);
+        cpu.normal.gpr[1] = x1.0.into();
+        Arch.answer(&Call { cpu: &cpu, from: World::Normal, id })
+    }
 
     #[test]
     fn version_is_1_4() {
-        assert_eq!(Arch::call(SMCCC_VERSION, 0, Predictor::Unknown), Answer::One(0x1_0004));
+        assert_eq!(call(SMCCC_VERSION, FunctionId(0), Predictor::Unknown), Some(Answer::One(0x1_0004)));
     }
 
     #[test]
     fn features_names_what_is_there_and_nothing_else() {
-        let feature = |id: FunctionId| Arch::call(SMCCC_ARCH_FEATURES, id.0, Predictor::Unknown);
-        assert_eq!(feature(SMCCC_VERSION), Answer::One(0));
-        assert_eq!(feature(SMCCC_ARCH_FEATURES), Answer::One(0));
+        let feature = |id| call(SMCCC_ARCH_FEATURES, id, Predictor::Unknown);
+        assert_eq!(feature(SMCCC_VERSION), Some(Answer::One(0)));
+        assert_eq!(feature(SMCCC_ARCH_FEATURES), Some(Answer::One(0)));
         for absent in [
             SMCCC_ARCH_SOC_ID_32,
             SMCCC_ARCH_SOC_ID_64,
@@ -128,8 +128,8 @@ mod tests {
             SMCCC_ARCH_WORKAROUND_3,
             TRNG_VERSION,
         ] {
-            assert_eq!(feature(absent), UNKNOWN);
-            assert_eq!(Arch::call(absent, 0, Predictor::Unknown), UNKNOWN);
+            assert_eq!(feature(absent), Some(UNKNOWN));
+            assert_eq!(call(absent, FunctionId(0), Predictor::Unknown), None);
         }
     }
 
@@ -137,9 +137,9 @@ mod tests {
     fn workarounds_are_there_where_the_cpu_is_known_and_have_no_result() {
         let features = |predictor| {
             [SMCCC_ARCH_WORKAROUND_1, SMCCC_ARCH_WORKAROUND_3].map(|id| {
-                let called = Arch::call(id, 0, predictor);
-                let answer = Arch::call(SMCCC_ARCH_FEATURES, id.0, predictor);
-                assert_eq!(called, if answer == UNKNOWN { UNKNOWN } else { Answer::Nothing });
+                let answer = call(SMCCC_ARCH_FEATURES, id, predictor).unwrap();
+                let called = (answer != UNKNOWN).then_some(Answer::Nothing);
+                assert_eq!(call(id, FunctionId(0), predictor), called);
                 answer
             })
         };

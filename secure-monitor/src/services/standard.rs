@@ -2,10 +2,7 @@
 //! What the standard services say of themselves (SMCCC 1.4 §6.2): PSCI is the one of them that is there.
 
 use super::{Service, psci};
-use crate::world::call::{Answer, UNKNOWN};
-use crate::world::context::World;
-use crate::world::cpu::Cpu;
-use crate::world::next::Next;
+use crate::world::call::{Answer, Call};
 use shared_abi::smccc::{FunctionId, SMCCC_STD_CALL_COUNT, SMCCC_STD_CALL_UID, SMCCC_STD_REVISION};
 
 /// 108d905b-f863-47e8-ae2d-c0fb5641f6e2, by which TF-A's standard services are known, in its words.
@@ -22,20 +19,12 @@ impl Service for Standard {
         [SMCCC_STD_CALL_COUNT, SMCCC_STD_CALL_UID, SMCCC_STD_REVISION].contains(&id)
     }
 
-    fn handle(&self, cpu: &mut Cpu, from: World, id: FunctionId) -> Next {
-        cpu.context(from).answer(Self::call(id));
-        Next::Enter(from)
-    }
-}
-
-impl Standard {
-    /// Answers one of the family's calls.
-    fn call(id: FunctionId) -> Answer {
-        match id {
-            SMCCC_STD_CALL_COUNT => Answer::One(psci::FUNCTIONS.len() as u64),
-            SMCCC_STD_CALL_UID => Answer::Four(UID),
-            SMCCC_STD_REVISION => Answer::Two(REVISION),
-            _ => UNKNOWN,
+    fn answer(&self, call: &Call<'_>) -> Option<Answer> {
+        match call.id {
+            SMCCC_STD_CALL_COUNT => Some(Answer::One(psci::FUNCTIONS.len() as u64)),
+            SMCCC_STD_CALL_UID => Some(Answer::Four(UID)),
+            SMCCC_STD_REVISION => Some(Answer::Two(REVISION)),
+            _ => None,
         }
     }
 }
@@ -43,12 +32,18 @@ impl Standard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::context::World;
+    use crate::world::cpu::Cpu;
+
+    fn call(id: FunctionId) -> Option<Answer> {
+        Standard.answer(&Call { cpu: &Cpu::ZERO, from: World::Normal, id })
+    }
 
     #[test]
     fn the_uid_is_the_text_of_the_uuid_in_the_byte_order_of_smccc() {
         // SMCCC 1.4 §6.1: bytes 0 to 3 of the UUID are in w0, byte 0 in its lowest bits. TF-A takes as byte 0 what the
         // text has as the last of its first group's four.
-        let Answer::Four(words) = Standard::call(SMCCC_STD_CALL_UID) else { panic!("four words") };
+        let Some(Answer::Four(words)) = call(SMCCC_STD_CALL_UID) else { panic!("four words") };
         let bytes: Vec<u8> = words.iter().flat_map(|word| (*word as u32).to_le_bytes()).collect();
         assert_eq!(
             bytes,
@@ -58,6 +53,6 @@ mod tests {
 
     #[test]
     fn the_count_is_that_of_the_functions_that_answer() {
-        assert_eq!(Standard::call(SMCCC_STD_CALL_COUNT), Answer::One(14));
+        assert_eq!(call(SMCCC_STD_CALL_COUNT), Some(Answer::One(14)));
     }
 }

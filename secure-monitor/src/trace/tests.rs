@@ -54,7 +54,7 @@ fn a_call_of_the_monitor_has_its_answer_and_no_client() {
 #[test]
 fn a_refusal_stands_between_call_and_answer_with_its_reason() {
     for (from, id, with_tee, reason) in [
-        (World::Normal, 0x8700_0000, true, Refusal::UnknownFunction),
+        (World::Normal, 0x8800_0000, true, Refusal::UnknownFunction),
         (World::Normal, 0x8012_0000, true, Refusal::UnknownFunction),
         (World::Normal, 0x8400_001F, true, Refusal::UnknownFunction),
         (World::Normal, TEESMC_OPTEED_RETURN_CALL_DONE.0, true, Refusal::NotForCaller),
@@ -63,7 +63,7 @@ fn a_refusal_stands_between_call_and_answer_with_its_reason() {
         (World::Normal, 0x8000_7777, true, Refusal::UnknownFunction),
         (World::Secure, psci::PSCI_SYSTEM_OFF.0, true, Refusal::NotForCaller),
         (World::Secure, 0xB200_0001, true, Refusal::UnknownFunction),
-        (World::Secure, 0x8700_0000, true, Refusal::UnknownFunction),
+        (World::Secure, 0x8800_0000, true, Refusal::UnknownFunction),
     ] {
         let (monitor, mut cpu) = monitor();
         if !with_tee {

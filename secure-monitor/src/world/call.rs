@@ -1,7 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A call as SMCCC 1.4 has it: which function is asked for, and where its results go.
 
+use super::context::World;
+use super::cpu::Cpu;
 use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
+
+/// A call whose registers are as they came.
+pub struct Call<'c> {
+    /// The CPU that is called.
+    pub cpu: &'c Cpu,
+    /// Who calls.
+    pub from: World,
+    /// What for.
+    pub id: FunctionId,
+}
+
+impl Call<'_> {
+    /// Reads the id and x1 to x7, as wide as the id says.
+    pub fn arguments(&self) -> [u64; 8] {
+        match self.from {
+            World::Normal => self.cpu.normal.arguments(self.id),
+            World::Secure => self.cpu.secure.arguments(self.id),
+        }
+    }
+}
 
 /// The results of a call, from x0 on. What is no result stays as the caller had it, as TF-A leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
