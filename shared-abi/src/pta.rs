@@ -102,12 +102,4 @@ mod tests {
         assert_eq!(size_of::<stats::Alloc>(), 64);
         assert_eq!(core::mem::offset_of!(stats::Alloc, allocated), 40);
     }
-
-    #[test]
-    fn no_two_pseudo_tas_share_a_uuid() {
-        let all = [device::UUID, rng::UUID, stats::UUID, vault::UUID];
-        for (i, a) in all.iter().enumerate() {
-            assert!(!all[i + 1..].contains(a));
-        }
-    }
 }

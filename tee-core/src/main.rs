@@ -17,7 +17,6 @@ mod boot {
     use shared_abi::dtb::Checked;
     use shared_abi::layout::{self, DTB};
     use shared_abi::trace::Way;
-    use tee_core::app::Application;
     use tee_core::app::registry::App;
     use tee_core::arch::aarch64::nexus_map::{self, NexusMap};
     use tee_core::arch::aarch64::smc::vectors;

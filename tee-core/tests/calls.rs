@@ -6,7 +6,8 @@ use shared_abi::optee_msg::{self, ATTR_META, Cmd, Direction, MsgHeader, MsgParam
 use shared_abi::optee_smc::{self as smc, Rpc, SecureCaps};
 use shared_abi::pta::{device, rng, stats, vault};
 use shared_abi::tee::{Origin, TeeResult};
-use tee_core::app::pseudo::self_test;
+use tee_core::app::Application;
+use tee_core::app::pseudo::self_test::{self, SelfTest};
 use tee_core::app::pseudo::stats::CMD_GET_TIME;
 use tee_core::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
 use tee_core::partition::layout::{GUARANTEED, THREADS};
@@ -165,7 +166,7 @@ fn an_answer_to_an_rpc_is_not_believed() {
 #[test]
 fn the_self_tests_use_memory_of_the_normal_world() {
     let world = NormalWorld::with_vms(&[1]);
-    let session = world.open(1, &self_test::UUID).unwrap();
+    let session = world.open(1, &SelfTest::UUID).unwrap();
     assert_eq!(world.invoke(1, session, self_test::CMD_SELF_TESTS, &[]), TeeResult::SUCCESS);
     let null = |dir, size| world.invoke(1, session, self_test::CMD_MEMREF_NULL, &[tmem(dir, 0, size)]);
     assert_eq!(null(Direction::InOut, 0), TeeResult::SUCCESS);
@@ -177,7 +178,7 @@ fn the_self_tests_use_memory_of_the_normal_world() {
 #[test]
 fn allocated_memory_that_is_no_memory_goes_back() {
     let world = NormalWorld::with_vms(&[1]);
-    let session = world.open(1, &self_test::UUID).unwrap();
+    let session = world.open(1, &SelfTest::UUID).unwrap();
     let answers = [
         Param::Tmem { dir: Direction::Out, buf_ptr: 0x0E10_0000, size: 0x3000, shm_ref: 9, noncontig: false },
         Param::Tmem { dir: Direction::Out, buf_ptr: data(1), size: 0x2FFF, shm_ref: 9, noncontig: false },

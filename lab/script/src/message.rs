@@ -17,6 +17,10 @@ use uuid::Uuid;
 /// What `ret` and `ret_origin` hold before somebody answers: no code of anybody.
 const UNANSWERED: u32 = 0x5A5A_5A5A;
 
+/// Pseudo-TAs that `open` knows by a name. Others are known by their UUIDs.
+const PSEUDO_TAS: &[(&str, Uuid)] =
+    &[("device", pta::device::UUID), ("rng", pta::rng::UUID), ("stats", pta::stats::UUID), ("vault", pta::vault::UUID)];
+
 /// Fields of a message that expressions can name, with offset and width. `param<n>_<field>` stand beside them.
 pub(super) const FIELDS: [(&str, usize, Width); 4] = [
     ("session", offset_of!(MsgHeader, session), Width::Bits32),
@@ -165,15 +169,13 @@ fn attribute(kind: &str) -> Option<u64> {
 
 /// OPEN_SESSION's own two parameters: whose session, and who asks.
 fn opening(target: &Spanned<String>, place: &Place) -> Result<[MsgParam; 2], Mistake> {
-    let uuid = match target.get_ref().as_str() {
-        "device" => pta::device::UUID,
-        "rng" => pta::rng::UUID,
-        "stats" => pta::stats::UUID,
-        "vault" => pta::vault::UUID,
-        other => match Uuid::parse_str(other) {
+    let text = target.get_ref();
+    let uuid = match PSEUDO_TAS.iter().find(|(name, _)| name == text) {
+        Some((_, uuid)) => *uuid,
+        None => match Uuid::parse_str(text) {
             Ok(uuid) => uuid,
             Err(_) => {
-                let message = format!("`{other}` is neither device, rng, stats, vault nor a UUID");
+                let message = format!("`{text}` is neither {} nor a UUID", pseudo_tas());
                 return place.mistake_at(target.span(), message);
             }
         },
@@ -183,9 +185,21 @@ fn opening(target: &Spanned<String>, place: &Place) -> Result<[MsgParam; 2], Mis
     Ok([value([a, b, 0]), value([0, 0, LOGIN_PUBLIC])])
 }
 
+/// The pseudo-TAs that have a name here, as a list.
+fn pseudo_tas() -> String {
+    PSEUDO_TAS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reference_lists_the_pseudo_tas_that_have_a_name() {
+        let line = format!("# OPEN_SESSION: {} or a UUID;", pseudo_tas());
+        let reference = include_str!("../../../scenarios/STEPS.md");
+        assert!(reference.contains(&line), "the example of `open` in scenarios/STEPS.md has to say \"{line}\"");
+    }
 
     #[test]
     fn types_have_the_numbers_of_the_message_abi() {

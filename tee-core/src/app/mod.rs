@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 /// What answers a session. It touches what [`Reach`] lets it touch, and the parameters.
 pub trait Application {
-    /// Returns the UUID by which clients ask for it.
-    fn uuid(&self) -> Uuid;
+    /// By which clients ask for it.
+    const UUID: Uuid;
 
     /// Says whether this machine has what it takes.
     fn is_there(&self, _machine: &Machine) -> bool {

@@ -2,7 +2,7 @@
 //! The applications that there are.
 
 use super::Application;
-use super::pseudo::{device, rng, self_test, stats, vault};
+use super::pseudo;
 use super::reach::Reach;
 #[cfg(test)]
 use super::witness;
@@ -36,27 +36,33 @@ macro_rules! registry {
             }
         }
 
-        impl Application for App {
-            fn uuid(&self) -> Uuid {
-                match self { $($(#[cfg($when)])? Self::$name => $application.uuid(),)+ }
+        /// What [`Application`] says of each.
+        impl App {
+            /// Returns the UUID by which clients ask for it.
+            pub fn uuid(self) -> Uuid {
+                match self { $($(#[cfg($when)])? Self::$name => uuid_of(&$application),)+ }
             }
 
-            fn is_there(&self, machine: &Machine) -> bool {
+            /// Says whether this machine has what it takes.
+            pub fn is_there(self, machine: &Machine) -> bool {
                 match self { $($(#[cfg($when)])? Self::$name => $application.is_there(machine),)+ }
             }
 
-            fn is_device(&self) -> bool {
+            /// Says whether Linux shall make a device of it.
+            pub fn is_device(self) -> bool {
                 match self { $($(#[cfg($when)])? Self::$name => $application.is_device(),)+ }
             }
 
-            fn open(&self, reach: Reach<'_, '_>, params: &Parameters<'_>) -> Result<(), TeeResult> {
+            /// Agrees to a session.
+            pub fn open(self, reach: Reach<'_, '_>, params: &Parameters<'_>) -> Result<(), TeeResult> {
                 match self { $($(#[cfg($when)])? Self::$name => $application.open(reach, params),)+ }
             }
 
+            /// Calls a function in a session.
             // Measured: one function that has all of them saves registers once for itself and them.
             #[inline(always)]
-            fn invoke(
-                &self,
+            pub fn invoke(
+                self,
                 reach: Reach<'_, '_>,
                 function: u32,
                 params: &mut Parameters<'_>,
@@ -64,24 +70,29 @@ macro_rules! registry {
                 match self { $($(#[cfg($when)])? Self::$name => $application.invoke(reach, function, params),)+ }
             }
 
-            fn close(&self, reach: Reach<'_, '_>) {
+            /// Notices that a session is closed.
+            pub fn close(self, reach: Reach<'_, '_>) {
                 match self { $($(#[cfg($when)])? Self::$name => $application.close(reach),)+ }
             }
         }
     };
 }
 
+const fn uuid_of<A: Application>(_: &A) -> Uuid {
+    A::UUID
+}
+
 registry! {
     /// Lists the others.
-    Device => device::Device(App::device),
+    Device => pseudo::device::Device(App::device),
     /// Entropy.
-    Rng => rng::Rng,
+    Rng => pseudo::rng::Rng,
     /// Tests of the core that run in the core.
-    SelfTest => self_test::SelfTest,
+    SelfTest => pseudo::self_test::SelfTest,
     /// Figures of the caller's partition.
-    Stats => stats::Stats,
+    Stats => pseudo::stats::Stats,
     /// The caller's secrets.
-    Vault => vault::Vault,
+    Vault => pseudo::vault::Vault,
     /// Notes what is asked of it.
     #[cfg(test)]
     Witness => witness::Witness,
@@ -113,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_number_and_a_uuid_name_one_application() {
-        let uuids: HashSet<_> = App::ALL.iter().map(Application::uuid).collect();
+        let uuids: HashSet<_> = App::ALL.iter().map(|app| app.uuid()).collect();
         assert_eq!(uuids.len(), App::ALL.len());
         for app in App::ALL {
             assert_eq!(App::of(app.id()), Some(*app));

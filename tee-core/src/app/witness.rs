@@ -39,9 +39,7 @@ fn note(asked: Asked) {
 pub(crate) struct Witness;
 
 impl Application for Witness {
-    fn uuid(&self) -> Uuid {
-        UUID
-    }
+    const UUID: Uuid = UUID;
 
     fn open(&self, _reach: Reach<'_, '_>, params: &Parameters<'_>) -> Result<(), TeeResult> {
         let number = if let Parameter::Value { a, .. } = params[0] { Some(a) } else { None };

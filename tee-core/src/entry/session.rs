@@ -2,7 +2,6 @@
 //! Sessions: OPEN_SESSION, INVOKE_COMMAND, CLOSE_SESSION, CANCEL.
 
 use super::outcome::Outcome;
-use crate::app::Application;
 use crate::app::reach::Reach;
 use crate::app::registry::App;
 use crate::call::Call;

@@ -14,9 +14,7 @@ use uuid::Uuid;
 pub struct Device(pub fn(machine: &Machine, from: usize) -> Option<(usize, Uuid)>);
 
 impl Application for Device {
-    fn uuid(&self) -> Uuid {
-        UUID
-    }
+    const UUID: Uuid = UUID;
 
     fn invoke(&self, reach: Reach<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
         match function {

@@ -25,9 +25,7 @@ const QUALITY: u32 = 1024;
 pub struct Rng;
 
 impl Application for Rng {
-    fn uuid(&self) -> Uuid {
-        UUID
-    }
+    const UUID: Uuid = UUID;
 
     fn is_there(&self, machine: &Machine) -> bool {
         machine.has_random()

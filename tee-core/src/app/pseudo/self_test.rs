@@ -11,8 +11,6 @@ use shared_abi::optee_msg::Direction;
 use shared_abi::tee::TeeResult;
 use uuid::{Uuid, uuid};
 
-/// `PTA_INVOKE_TESTS_UUID`.
-pub const UUID: Uuid = uuid!("d96a5b40-c3e5-21e3-8794-1002a5d5c61b");
 /// Heap, shared memory from the normal world, mutex. No parameters.
 pub const CMD_SELF_TESTS: u32 = 2;
 /// In/out: memref without memory; must arrive as that.
@@ -25,9 +23,8 @@ const SHM_SIZE: usize = 3 * 4096;
 pub struct SelfTest;
 
 impl Application for SelfTest {
-    fn uuid(&self) -> Uuid {
-        UUID
-    }
+    /// `PTA_INVOKE_TESTS_UUID`.
+    const UUID: Uuid = uuid!("d96a5b40-c3e5-21e3-8794-1002a5d5c61b");
 
     fn invoke(&self, reach: Reach<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
         match (function, params) {

@@ -21,9 +21,7 @@ const HEAP_NAME: &[u8] = b"Partition heap";
 pub struct Stats;
 
 impl Application for Stats {
-    fn uuid(&self) -> Uuid {
-        UUID
-    }
+    const UUID: Uuid = UUID;
 
     fn invoke(&self, reach: Reach<'_, '_>, function: u32, params: &mut Parameters<'_>) -> Result<(), TeeResult> {
         use Direction::{In, Out};

@@ -14,9 +14,7 @@ use uuid::Uuid;
 pub struct Vault;
 
 impl Application for Vault {
-    fn uuid(&self) -> Uuid {
-        UUID
-    }
+    const UUID: Uuid = UUID;
 
     fn is_device(&self) -> bool {
         true

@@ -8,7 +8,8 @@ use super::nexus::World;
 use error::{BAD_PARAMETERS, CANCEL, COMMUNICATION, ITEM_NOT_FOUND, NOT_IMPLEMENTED, NOT_SUPPORTED, SHORT_BUFFER};
 use shared_abi::optee_msg::Direction::{self, In, InOut, Out};
 use shared_abi::pta;
-use tee_core::app::pseudo::self_test;
+use tee_core::app::Application;
+use tee_core::app::pseudo::self_test::SelfTest;
 use uuid::Uuid;
 use zerocopy::IntoBytes;
 
@@ -30,7 +31,7 @@ impl Service {
         match self {
             Self::Device => pta::device::UUID,
             Self::Rng => pta::rng::UUID,
-            Self::SelfTest => self_test::UUID,
+            Self::SelfTest => SelfTest::UUID,
             Self::Stats => pta::stats::UUID,
             Self::Vault => pta::vault::UUID,
         }
