@@ -21,7 +21,13 @@
 //! one for longer than three turns: the one that he is ahead, the one that the other saved up, and the other's own.
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+// In tests another CPU may act at each access to what CPUs share.
+#[cfg(test)]
+use crate::tests::shared;
+#[cfg(not(test))]
+use core::sync::atomic as shared;
+
+use shared::{AtomicU64, Ordering::SeqCst};
 
 /// vCPUs that one CPU can have.
 pub const SLOTS: usize = 64;

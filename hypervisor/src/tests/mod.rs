@@ -7,7 +7,10 @@ mod hostile;
 mod lifecycle;
 mod power;
 mod scheduling;
+#[expect(unreachable_pub, reason = "it stands where core's atomics do, which are public")]
+pub mod shared;
 mod tee;
+mod wakes;
 
 use crate::address::Ipa;
 use crate::arch::host::machine::{self, Guest};

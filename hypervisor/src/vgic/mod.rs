@@ -29,11 +29,11 @@ pub mod sgi;
 #[cfg(test)]
 mod tests;
 
-/// What CPUs share. In tests another CPU may act at each access to it.
+// In tests another CPU may act at each access to what CPUs share.
+#[cfg(test)]
+use crate::tests::shared;
 #[cfg(not(test))]
 use core::sync::atomic as shared;
-#[cfg(test)]
-use tests::shared;
 
 use crate::trace::Client;
 use bank::Bank;

@@ -3,8 +3,8 @@
 //! access to what they share. The outcome is the architecture's for one of their orders.
 
 use super::model::{FEW, Model, Op, Pair, VCPUS, op_of};
-use super::shared::{act_at, take_back};
 use super::*;
+use crate::tests::shared::{act_at, take_back};
 use core::cell::{Cell, RefCell};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;

@@ -5,8 +5,6 @@
 mod behaviour;
 mod interleaved;
 mod model;
-#[expect(unreachable_pub, reason = "it stands where core's atomics do, which are public")]
-pub mod shared;
 mod threads;
 
 use super::lists::Lists;

@@ -77,7 +77,7 @@ macro_rules! shared {
 shared!(AtomicBool of bool, beside loads and stores:);
 shared!(AtomicU8 of u8, beside loads and stores: swap, fetch_or, fetch_and);
 shared!(AtomicU32 of u32, beside loads and stores: fetch_or, fetch_and);
-shared!(AtomicU64 of u64, beside loads and stores:);
+shared!(AtomicU64 of u64, beside loads and stores: fetch_or, fetch_and);
 
 impl AtomicU64 {
     pub fn fetch_update(&self, set: Ordering, get: Ordering, new: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
