@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn all_of_it_is_done_once_in_order_and_never_much_at_once() {
-        let ram = 3 * BLOCK;
+        let ram = 2 * BLOCK + 0x1000;
         let images = [
             (Ipa(0x4020_0000), Range::new(0x7000_0000, 2 * BLOCK + 0x123)),
             (Ipa(0x5000_0000), Range::new(0x7800_0000, 0)),
@@ -73,7 +73,7 @@ mod tests {
             [
                 Portion::Clear(GUEST_RAM, BLOCK),
                 Portion::Clear(Ipa(GUEST_RAM.0 + BLOCK), BLOCK),
-                Portion::Clear(Ipa(GUEST_RAM.0 + 2 * BLOCK), BLOCK),
+                Portion::Clear(Ipa(GUEST_RAM.0 + 2 * BLOCK), 0x1000),
                 copy(0x4020_0000, 0x7000_0000, BLOCK),
                 copy(0x4020_0000 + BLOCK, 0x7000_0000 + BLOCK, BLOCK),
                 copy(0x4020_0000 + 2 * BLOCK, 0x7000_0000 + 2 * BLOCK, 0x123),

@@ -197,6 +197,8 @@ mod tests {
         let ranges = [(0x800, 0x2000), (0x2900, 0x123), (0x5000, 0x10)];
         let ranges = ranges.map(|(start, size)| Range::new(all.base + start, size));
         ranges.iter().for_each(|range| memory.remove(*range));
+        // Another one is loaded, and its VM is not there yet.
+        memory.remove(Range::new(all.base + 0x8000, 0x1000));
         let before = memory.ranges().to_vec();
         supply(memory, loadable, 1);
         let [first, second, third] = ranges.map(Image::new);
@@ -204,11 +206,12 @@ mod tests {
         drop(third);
         assert_eq!(free().0, before);
         drop(again);
-        assert_eq!(free().0, [Range::new(all.base + 0x3000, all.size - 0x3000)]);
+        let behind = Range::new(all.base + 0x9000, all.size - 0x9000);
+        assert_eq!(free().0, [Range::new(all.base + 0x3000, 0x5000), behind]);
         drop(first);
-        assert_eq!(free().0.len(), 2, "the page that the second one begins in is not free");
+        assert_eq!(free().0.len(), 3, "the page that the second one begins in is not free");
         drop(second);
-        assert_eq!(free().0, [all]);
+        assert_eq!(free().0, [Range::new(all.base, 0x8000), behind]);
     }
 
     #[test]
@@ -223,5 +226,27 @@ mod tests {
         assert_eq!(free().0, left);
         drop(ram);
         assert_eq!(free().0, [all]);
+    }
+
+    #[test]
+    fn memory_that_is_kept_does_not_go_back() {
+        let mut memory = FreeMemory::new();
+        memory.add(Range::new(0x4000_0000, 4 << 20));
+        supply(memory.clone(), memory, 1);
+        let mut ram = OwnRam::take(2 << 20).unwrap();
+        let left = free().0;
+        ram.keep();
+        drop(ram);
+        assert_eq!(free().0, left);
+    }
+
+    #[test]
+    fn each_vm_has_a_vmid_that_is_no_other_vms() {
+        let mut vmids: Vec<OwnVmid> = (0..MAX_VMS).map(|_| OwnVmid::take().unwrap()).collect();
+        let numbers = vmids.iter().map(|vmid| usize::from(vmid.number()));
+        assert!(numbers.eq(1..=MAX_VMS));
+        assert!(OwnVmid::take().is_none());
+        drop(vmids.swap_remove(6));
+        assert_eq!(OwnVmid::take().unwrap().number(), 7);
     }
 }

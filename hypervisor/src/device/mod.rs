@@ -295,6 +295,33 @@ devices! {
 mod tests {
     use super::*;
 
+    /// A register, and nothing else.
+    struct Plain;
+
+    impl Device for Plain {
+        const NAME: &'static str = "plain";
+        const COMPATIBLE: &'static [&'static str] = &["triptych,plain"];
+        const RANGE: Range = Range::new(0x0B00_0000, 0x1000);
+
+        fn new(_vm: VmId) -> Self {
+            Self
+        }
+
+        fn reset(&mut self) {}
+
+        fn read(&mut self, offset: u64) -> (u32, Effect) {
+            (offset as u32, Effect::Nothing)
+        }
+    }
+
+    #[test]
+    fn a_device_that_says_no_more_has_no_line_and_nothing_to_do() {
+        let mut device = Plain::new(VmId::new(1).unwrap());
+        assert!(!device.line());
+        assert_eq!(device.deadline(), None);
+        assert_eq!((device.write(0, 1), device.look(u64::MAX)), (Effect::Nothing, Effect::Nothing));
+    }
+
     #[test]
     fn devices_that_share_something_are_not_apart() {
         const ONE: (Range, Option<u32>) = (Range::new(0x0B00_0000, 0x1000), Some(1));

@@ -3,6 +3,9 @@
 
 use super::*;
 use crate::resources::free;
+use crate::trace;
+use shared_abi::trace::Event;
+use shared_abi::trace::event::VmState;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 
@@ -59,6 +62,27 @@ fn nothing_is_left_of_a_vm_when_every_cpu_has_let_go_of_it() {
     assert!(vm.upgrade().is_none());
     assert_eq!(free(), before);
     assert_eq!((host.runs(0), host.runs(1)), ((1, 0), (2, 0)), "others went on");
+}
+
+#[test]
+fn a_vm_is_recorded_as_running_when_its_first_vcpu_starts() {
+    let states = || {
+        let states = trace::taken().into_iter().filter_map(|(vm, event)| match event {
+            Event::VmState { state } => Some((vm, state)),
+            _ => None,
+        });
+        states.collect::<Vec<_>>()
+    };
+    let mut host = Host::new(1, &[2]);
+    assert_eq!(states(), [(1, VmState::Made)]);
+    host.begin(0);
+    assert_eq!(states(), [(1, VmState::Running)]);
+    assert_eq!(host.hvc(0, [CPU_ON, 1, KERNEL, 0]), 0);
+    host.until(0, (1, 1));
+    assert_eq!(states(), []);
+    host.hvc(0, [SYSTEM_RESET, 0, 0, 0]);
+    host.until(0, (1, 0));
+    assert_eq!(states(), [(1, VmState::Reset), (1, VmState::Running)]);
 }
 
 #[test]
