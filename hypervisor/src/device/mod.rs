@@ -43,11 +43,13 @@ pub trait Device {
     /// Resets it, in a machine that stays on.
     fn reset(&mut self);
 
-    /// Reads the register at an offset. What is to be done then. A read brings no deadline forward: nobody would hear
+    /// Reads the register at an offset, of which the guest gets as many bytes as it asked for. Offsets are multiples of
+    /// that width, not of four. What is to be done then. A read brings no deadline forward: nobody would hear
     /// of [`Effect::Due`].
     fn read(&mut self, offset: u64) -> (u32, Effect);
 
-    /// Writes the register at an offset. What is to be done then.
+    /// Writes the register at an offset: of a narrower access the other bits are 0, of a wider one these are the lower
+    /// 32. What is to be done then.
     fn write(&mut self, _offset: u64, _value: u32) -> Effect {
         Effect::Nothing
     }

@@ -45,7 +45,7 @@ const KERNEL: u64 = BASE + (2 << 20);
 const MARK: u64 = 0x6B65_726E_656C;
 /// Where a guest has nothing.
 const NOBODY: u64 = 0x0B00_0000;
-const _: () = assert!(!Devices::has(NOBODY), "a device is there now: what tests take for nobody's is to be elsewhere");
+const _: () = assert!(!Devices::has(NOBODY), "NOBODY is a device's address now: move that, or give NOBODY another one");
 /// A turn.
 const SLICE: u64 = machine::FREQUENCY / SLICE_PARTS;
 
