@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 /// The mdBook that the pages are known to come out right with.
 const VERSION: &str = "0.5.4";
 
-/// Builds the book; the path of its first page.
+/// Builds the book; returns the path of its first page.
 pub fn book(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let tool = mdbook(workspace, progress)?;
     let folder = workspace.target().join("book");
@@ -33,7 +33,7 @@ pub fn book(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     Ok(folder.join("index.html"))
 }
 
-/// The tool: the one on the path if it is of this version, else one that is built once and kept under `target/`.
+/// Finds the tool: the one on the path if it is of this version, else one that is built once and kept under `target/`.
 fn mdbook(workspace: &Workspace, progress: &Progress) -> Result<PathBuf> {
     let kept = workspace.kept("tools");
     let built = kept.join("bin/mdbook");
@@ -67,7 +67,7 @@ struct Pages<'p> {
 }
 
 impl Pages<'_> {
-    /// Mends every page; links that lead nowhere.
+    /// Mends every page; returns the links that lead nowhere.
     fn mend(&self) -> Result<Vec<String>> {
         // The pattern is a constant.
         let link = Regex::new(r#"(href|src)="([^"]+)""#)?;
@@ -88,7 +88,7 @@ impl Pages<'_> {
         Ok(broken)
     }
 
-    /// A link as it must stand on a page; `None` if it leads nowhere.
+    /// Turns a link into what must stand on a page; `None` if it leads nowhere.
     fn follow(&self, page: &Path, link: &str, text: &str) -> Option<String> {
         if link.contains("://") || ["mailto:", "data:", "javascript:"].iter().any(|scheme| link.starts_with(scheme)) {
             return Some(link.to_owned());
@@ -116,7 +116,7 @@ fn has_anchor(page: &str, anchor: &str) -> bool {
     anchor.is_empty() || page.contains(&format!("id=\"{anchor}\""))
 }
 
-/// The way from a folder to a file, both absolute.
+/// Finds the way from a folder to a file, both absolute.
 fn from_to(folder: &Path, file: &Path) -> String {
     let (from, to): (Vec<_>, Vec<_>) = (folder.components().collect(), file.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -125,7 +125,7 @@ fn from_to(folder: &Path, file: &Path) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// A path without `..` in it.
+/// Takes `..` out of a path.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

@@ -43,7 +43,7 @@ pub fn wait_for_gdb(workspace: &Workspace, mut prepared: Prepared) -> Result<()>
     }
 }
 
-/// The command that attaches gdb.
+/// Writes the command that attaches gdb.
 fn attach(symbols: &Path, script: &Path) -> String {
     format!("gdb-multiarch -cd {} -x {}", paste::word(symbols), paste::word(script))
 }

@@ -46,7 +46,7 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// Nothing piped yet. The keyboard is this VM's.
+    /// Begins with nothing piped. The keyboard is this VM's.
     pub fn new(first: &str) -> Self {
         Self {
             heard: Listener::new(Port::NonSecure),
@@ -62,7 +62,7 @@ impl Feeder {
         }
     }
 
-    /// More input.
+    /// Takes more input.
     pub fn pipe(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             self.unfinished.push(byte);
@@ -73,7 +73,7 @@ impl Feeder {
         }
     }
 
-    /// There is no more input.
+    /// Takes note that there is no more input.
     pub fn end(&mut self) {
         self.ended = true;
         if !self.unfinished.is_empty() {
@@ -81,7 +81,7 @@ impl Feeder {
         }
     }
 
-    /// The normal world says something.
+    /// Hears what the normal world says.
     pub fn hear(&mut self, bytes: &[u8]) {
         self.answered = true;
         for line in self.heard.hear(bytes).iter().filter(|line| line.speaker == "HYP") {
@@ -100,12 +100,12 @@ impl Feeder {
         }
     }
 
-    /// A VM's line stands open.
+    /// Says whether a VM's line stands open.
     fn prompt(&self) -> bool {
         self.heard.open().is_some_and(|line| is_vm(&line.speaker) && !line.text.is_empty())
     }
 
-    /// Nothing was said for so long: what is typed now.
+    /// Returns what is typed now that nothing was said for so long.
     pub fn next(&mut self, silence: Duration) -> Option<Vec<u8>> {
         let is_off = self.off.contains(&self.selected);
         let at_once = self.switched || is_off && !self.passed_on;
@@ -124,7 +124,7 @@ impl Feeder {
         Some(piece)
     }
 
-    /// Nothing was said for so long: why nothing more is to be waited for, if so.
+    /// Says why nothing more is to be waited for, now that nothing was said for so long, if so.
     pub fn is_over(&self, silence: Duration) -> Option<String> {
         if !self.ended || !self.waiting.is_empty() || self.passed_on {
             return None;
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(feeder.next(NO_PROMPT).as_deref(), Some(&b"a\n"[..]));
     }
 
-    /// Vm1 prompts, and is typed all that is fed.
+    /// Types all that is fed at the prompts of VM 1.
     fn typed(input: &[u8]) -> Feeder {
         let mut feeder = fed(input);
         feeder.hear(b"[vm1] linux# ");

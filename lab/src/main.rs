@@ -210,7 +210,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether what was asked for holds.
+/// Does what was asked for; says whether it holds.
 fn execute(command: Command) -> Result<bool> {
     let workspace = Workspace::locate()?;
     let progress = Progress::new();

@@ -111,7 +111,7 @@ struct Display {
 }
 
 impl Display {
-    /// For a raw terminal or not, which is asked by guests and answers them, or not.
+    /// Begins for a raw terminal or not, which is asked by guests and answers them, or not.
     fn new(raw: bool, answers: bool) -> Self {
         Self {
             screen: Screen::new(),
@@ -123,7 +123,7 @@ impl Display {
         }
     }
 
-    /// What is shown of the normal world's bytes.
+    /// Returns what is shown of the normal world's bytes.
     fn normal(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len() + 8);
         for &byte in bytes {
@@ -144,7 +144,7 @@ impl Display {
         out
     }
 
-    /// A word of the lab's own, on a line of its own.
+    /// Writes a word of the lab's own, on a line of its own.
     fn notice(&mut self, text: &str) -> Vec<u8> {
         let mut out = if std::mem::take(&mut self.inside) { self.end.to_vec() } else { Vec::new() };
         out.extend_from_slice(text.as_bytes());
@@ -153,7 +153,7 @@ impl Display {
         out
     }
 
-    /// What is shown of the secure world's.
+    /// Returns what is shown of the secure world's bytes.
     fn secure(&mut self, bytes: &[u8]) -> Vec<u8> {
         for line in self.secure.hear(bytes) {
             self.waiting.extend_from_slice(self.screen.dress(&line).as_bytes());
@@ -162,7 +162,8 @@ impl Display {
         if self.inside { Vec::new() } else { std::mem::take(&mut self.waiting) }
     }
 
-    /// A line that has stood a while is a prompt, and what waits for its end has waited long enough.
+    /// Takes note of silence: a line that has stood a while is a prompt, and what waits for its end has waited long
+    /// enough.
     fn silence(&mut self) -> Vec<u8> {
         if self.waiting.is_empty() {
             return Vec::new();
@@ -191,7 +192,7 @@ struct Pressed {
 }
 
 impl Keyboard {
-    /// What these keys come to.
+    /// Says what these keys come to.
     fn press(&mut self, typed: &[u8]) -> Pressed {
         let mut pressed = Pressed::default();
         for &key in typed {

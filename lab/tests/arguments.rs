@@ -14,7 +14,7 @@ fn call(arguments: &[&str]) -> Output {
     Command::new(program::lab()).args(arguments).current_dir(Workspace::locate().unwrap().root()).output().unwrap()
 }
 
-/// What is said of a command that can't be.
+/// Returns what is said of a command that can't be.
 fn refused(arguments: &[&str]) -> String {
     let output = call(arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

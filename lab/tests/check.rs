@@ -23,8 +23,8 @@ fn answers() -> PathBuf {
     workspace().root().join("lab/tests/answers")
 }
 
-/// The exercises as they are committed: somebody who has done one should not see a test fail for that. Outside of a
-/// checkout of git, as they are.
+/// Copies the exercises as they are committed: somebody who has done one should not see a test fail for that. Outside
+/// of a checkout of git, as they are.
 fn untouched() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(copy_untouched)
@@ -46,7 +46,8 @@ fn copy_untouched() -> PathBuf {
     copy
 }
 
-/// What is said of the files in a folder, and whether they pass. A file that can't be read is told as well.
+/// Judges the files in a folder: what is said of them, and whether they pass. A file that can't be read is told as
+/// well.
 fn judge(number: u8, folder: &Path, numbers: bool) -> (bool, String) {
     let exercise = Exercise::of(number).unwrap();
     match exercise.check(&workspace(), folder, numbers, &Progress::silent()) {
@@ -133,7 +134,8 @@ impl Handed {
     }
 }
 
-/// The answer passes, and so do the other ways to write it; wrong ones that only a machine knows of do not.
+/// Checks that the answer passes, and so do the other ways to write it, and that wrong ones that only a machine knows
+/// of do not.
 fn is_judged_by_the_machine(number: u8) {
     let exercise = Exercise::of(number).unwrap();
     let (passed, text) = judge(number, &answers(), false);
@@ -184,7 +186,7 @@ fn every_chapter_has_its_exercise_and_every_answer_its_holes_filled_only() {
     }
 }
 
-/// An exercise's file with its questions left open.
+/// Returns an exercise's file with its questions left open.
 fn left_open(questions: &toml::Value) -> toml::Value {
     match questions {
         toml::Value::Table(table) if table.contains_key("ask") => "?".into(),

@@ -20,7 +20,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 const PLACES: [(u32, bool); 8] =
     [(1, false), (2, false), (4, false), (8, false), (1, true), (2, true), (4, true), (8, true)];
 
-/// What is looked at. Beside noise no CPU rests and the seconds of a clock are dear, so it is looked at in one place.
+/// Lists what is looked at. Beside noise no CPU rests and the seconds of a clock are dear, so it is looked at in one
+/// place.
 fn topics(place: &Place) -> Vec<String> {
     let dear = place.beside_noise && place.cpus != 2;
     dear.then(|| "-pl031".to_owned()).into_iter().collect()
@@ -62,7 +63,7 @@ fn look(place: &Place) -> Result<Comparison> {
     Ok(compare(&plain(&workspace, kit, place, &topics)?, &guest, &Lists::read(&workspace.contract())?, place))
 }
 
-/// What plain QEMU says, which does not depend on who else there is.
+/// Returns what plain QEMU says, which does not depend on who else there is.
 fn plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
     static SAID: Mutex<BTreeMap<(Place, Vec<String>), Said>> = Mutex::new(BTreeMap::new());
     let key = (Place { beside_noise: false, ..place.clone() }, topics.to_vec());
@@ -75,7 +76,7 @@ fn plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> 
     Ok(said)
 }
 
-/// Every known fault failed somewhere. Says nothing where a filter has left places out.
+/// Checks that every known fault failed somewhere. Says nothing where a filter has left places out.
 fn faults() -> Result<(), Failed> {
     let judged = JUDGED.lock().unwrap_or_else(PoisonError::into_inner);
     if judged.0 != CPUS.len() * PLACES.len() {

@@ -99,7 +99,7 @@ impl Stage {
         self.gdb.remove_break(address)
     }
 
-    /// Executes instructions until the CPU has another level or stack pointer. Its PSTATE.
+    /// Executes instructions until the CPU has another level or stack pointer; returns its PSTATE.
     fn run_to_another_mode(&mut self) -> Result<u32> {
         let mode = self.gdb.pstate(0)? & MODE;
         for _ in 0..FAR {
@@ -137,7 +137,7 @@ impl Stage {
     }
 }
 
-/// The words of a program's code, from its first on.
+/// Reads the words of a program's code, from its first on.
 fn words(elf: &Path, section: &str) -> Result<Vec<u32>> {
     let bytes = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let file = object::File::parse(&*bytes)?;
@@ -145,7 +145,7 @@ fn words(elf: &Path, section: &str) -> Result<Vec<u32>> {
     Ok(section.data()?.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
 }
 
-/// Where a program's label stands. All of them are linked where they run.
+/// Says where a program's label stands. All of them are linked where they run.
 fn address(elf: &Path, name: &str) -> Result<u64> {
     let bytes = std::fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let file = object::File::parse(&*bytes)?;
@@ -229,8 +229,8 @@ fn the_tees_threads_run_with_errors_masked() {
 const MPIDR: u64 = 1 << 31;
 const THREADS: u64 = 1 << 24;
 
-/// What becomes of a CPU with these affinities when the TEE prepares it: 0 or -1, and how far its stack is from that of
-/// CPU 0.
+/// Returns what becomes of a CPU with these affinities when the TEE prepares it: 0 or -1, and how far its stack is from
+/// that of CPU 0.
 fn prepared(name: &str, mpidr: u64) -> (u64, i64) {
     /// `mrs x1, mpidr_el1`, and the register that the stack is in.
     const READ: u32 = 0xD538_00A1;

@@ -49,7 +49,7 @@ impl Page {
         page
     }
 
-    /// As GitHub and mdBook make them: small letters, no punctuation, `-` for a space.
+    /// Makes an anchor as GitHub and mdBook make them: small letters, no punctuation, `-` for a space.
     fn add_anchor(&mut self, heading: &str) {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
         let anchor: String = kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect();
@@ -66,7 +66,7 @@ fn root() -> PathBuf {
     Workspace::locate().unwrap().root().to_path_buf()
 }
 
-/// Every document of the checkout, by its path from the root.
+/// Reads every document of the checkout, by its path from the root.
 fn pages() -> BTreeMap<PathBuf, Page> {
     fn collect(folder: &Path, pages: &mut BTreeMap<PathBuf, Page>) {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
@@ -86,7 +86,7 @@ fn pages() -> BTreeMap<PathBuf, Page> {
     pages
 }
 
-/// A path without `..` in it.
+/// Takes `..` out of a path.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
@@ -138,7 +138,7 @@ fn every_page_of_docs_is_in_the_book_once() {
     assert_eq!(listed, written);
 }
 
-/// The commands of a document: lines of code that call the lab or make.
+/// Lists the commands of a document: lines of code that call the lab or make.
 fn commands(page: &Page) -> Vec<Vec<String>> {
     let starts = |line: &&String| line.starts_with("cargo lab ") || line.starts_with("make ");
     // What comes after two spaces, and what comes after a `#`, explains.
@@ -150,7 +150,7 @@ fn commands(page: &Page) -> Vec<Vec<String>> {
     page.code.iter().filter(starts).map(words).collect()
 }
 
-/// A word that stands for another: `FILE`, `N`.
+/// Says whether a word stands for another: `FILE`, `N`.
 fn stands_for_another(word: &str) -> bool {
     word.chars().all(|c| c.is_ascii_uppercase() || c == '/' || c == '.')
 }

@@ -56,7 +56,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-/// A kernel for EFI around it, as Linux's `vmlinuz` is.
+/// Puts a kernel for EFI around a payload, as Linux's `vmlinuz` is.
 fn zboot(payload: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 0x200];
     file[..8].copy_from_slice(b"MZ\0\0zimg");
@@ -66,7 +66,7 @@ fn zboot(payload: &[u8]) -> Vec<u8> {
     [&file, payload].concat()
 }
 
-/// An ELF file of one segment, entered after its first two words.
+/// Makes an ELF file of one segment, entered after its first two words.
 fn elf(address: u64, data: &[u8], memory: u64) -> Vec<u8> {
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xB7\0\x01\0\0\0".to_vec();
     for word in [address + 8, 64, 0] {

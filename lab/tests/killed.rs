@@ -26,7 +26,7 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// The files that a process has mapped where files of the lab's are made, as `/proc` names them.
+/// Lists the files that a process has mapped where files of the lab's are made, as `/proc` names them.
 fn mapped(process: &str, temporary: &Path) -> Vec<String> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
     let made_here =

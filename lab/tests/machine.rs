@@ -107,7 +107,7 @@ fn a_machine_that_hangs_fails_after_the_timeout() {
     assert!(!outcome.passed() && outcome.report().contains("still running after 1 s"), "{}", outcome.report());
 }
 
-/// The program without its last act.
+/// Builds the program without its last act.
 fn hanging() -> [u32; 19] {
     let mut program = PROGRAM;
     program[POWER_OFF] = WFI;

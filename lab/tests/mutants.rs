@@ -67,7 +67,7 @@ fn tests_notice_when_what_keeps_vms_apart_is_broken() {
     assert!(missed.is_empty(), "no test notices:\n{missed:#?}\n{table}{}/mutants.out/diff has them", folder.display());
 }
 
-/// The program, of the version that is meant. It is built once.
+/// Finds the program, of the version that is meant. It is built once.
 fn cargo_mutants(workspace: &Workspace) -> PathBuf {
     let folder = workspace.kept(&format!("cargo-mutants-{VERSION}"));
     let program = folder.join("bin/cargo-mutants");
@@ -99,7 +99,7 @@ fn areas(outcomes: &Path) -> BTreeMap<String, Area> {
     areas
 }
 
-/// A layer's folder or file.
+/// Returns a layer's folder or file.
 fn area_of(file: &str) -> String {
     let mut names = file.split('/');
     let (layer, name) = (names.next().unwrap(), names.nth(1).unwrap());

@@ -26,25 +26,25 @@ fn page() -> String {
     fs::read_to_string(Workspace::locate().unwrap().root().join("docs/numbers.md")).unwrap()
 }
 
-/// The words in backticks.
+/// Lists the words in backticks.
 fn names(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The numbers of a cell, `1,977` or `1.35, 3.13 million`, as they are written and in what unit.
+/// Reads the numbers of a cell, `1,977` or `1.35, 3.13 million`, as they are written and in what unit.
 fn numbers(cell: &str) -> Vec<(String, f64)> {
     let unit = if cell.ends_with(" million") { 1e6 } else { 1.0 };
     let number = Regex::new(r"\d+(,\d{3})*(\.\d+)?").unwrap();
     number.find_iter(cell).map(|found| (found.as_str().replace(',', ""), unit)).collect()
 }
 
-/// Whether a number is this one, as exactly as it is written.
+/// Says whether a number is this one, as exactly as it is written.
 fn is((written, unit): &(String, f64), value: f64) -> bool {
     let decimals = written.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     format!("{:.decimals$}", value / unit) == *written
 }
 
-/// The rows of the tables that begin with this cell, each with its table's head.
+/// Finds the rows of the tables that begin with this cell, each with its table's head.
 fn rows<'p>(page: &'p str, first: &str) -> Vec<(Vec<&'p str>, Vec<&'p str>)> {
     let mut rows = Vec::new();
     let mut head: Option<Vec<&str>> = None;

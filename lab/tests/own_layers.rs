@@ -26,7 +26,7 @@ fn scenario(name: &str) -> String {
     Workspace::locate().unwrap().scenarios().join(name).display().to_string()
 }
 
-/// A copy of a TEE's image under a name of its own.
+/// Copies a TEE's image under a name of its own.
 fn tee(folder: &TempDir, name: &str, features: &[&str]) -> PathBuf {
     let workspace = Workspace::locate().unwrap();
     let firmware = Firmware::build(&workspace, &[Program::Tee], &Progress::silent()).unwrap();

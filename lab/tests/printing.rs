@@ -8,7 +8,7 @@ use program::lab;
 use std::io::pipe;
 use std::process::{Command, Output, Stdio};
 
-/// A pipe that nobody reads any more.
+/// Makes a pipe that nobody reads any more.
 fn closed() -> Stdio {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
@@ -25,7 +25,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Prints into a closed pipe: no panic, and the exit status of the same with a reader.
+/// Prints into a closed pipe: no panic, and the exit status that it has with a reader.
 fn survives(arguments: &[&str], status: i32) {
     let output = call(arguments).stdout(closed()).output().unwrap();
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", said(&output));

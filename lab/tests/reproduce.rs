@@ -18,7 +18,7 @@ fn traces(bytes: &[u8]) -> Vec<&'static str> {
     found
 }
 
-/// The page has both tables as they came, and says of each remedy what that makes of a call.
+/// Checks that the page has both tables as they came, and says of each remedy what that makes of a call.
 fn is_what_the_page_says(matrix: &Matrix, page: &str) {
     for table in [matrix.cells_table(), matrix.costs_table()] {
         let block: String = table.lines().map(|line| format!("    {line}\n")).collect();

@@ -29,8 +29,8 @@ impl Source {
         self.path.extension().is_some_and(|extension| extension == kind)
     }
 
-    /// Manifests, scenarios and lists: data, which has no licence of its own in each file, and whose lines cannot
-    /// always be broken.
+    /// Says whether a file is data: manifests, scenarios and lists have no licence of their own in each file, and their
+    /// lines cannot always be broken.
     fn is_data(&self) -> bool {
         self.is("toml")
     }
@@ -39,7 +39,7 @@ impl Source {
         folders.iter().any(|folder| self.path.starts_with(folder))
     }
 
-    /// Its comments, a line each, with the lines' numbers.
+    /// Lists its comments, a line each, with the lines' numbers.
     fn comments(&self) -> impl Iterator<Item = (usize, &str)> {
         let sign = if self.is("rs") || self.is("js") { "//" } else { "#" };
         let lines = self.text.lines().enumerate();
@@ -79,7 +79,7 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-/// Whether a file says its licence at its top: below what must come first, an interpreter or a document's type.
+/// Says whether a file says its licence at its top: below what must come first, an interpreter or a document's type.
 fn says_its_licence(text: &str) -> bool {
     let mut lines = text.lines().skip_while(|line| line.starts_with("#!/") || line.starts_with("<!doctype"));
     lines.next().is_some_and(|line| line.contains(LICENCE))

@@ -110,7 +110,7 @@ fn frames_on_the_uarts_tell_what_rings_tell() {
     assert_eq!(told(Way::Frames), told(Way::Rings));
 }
 
-/// The figures that the probe printed, their medians by name.
+/// Reads the figures that the probe printed, their medians by name.
 fn figures(lines: &[Line]) -> BTreeMap<String, i64> {
     let said = lines.iter().filter(|line| line.speaker == "probe");
     let figures = said.filter_map(|line| line.text.strip_prefix("figure ")?.split_once(' '));
@@ -118,7 +118,8 @@ fn figures(lines: &[Line]) -> BTreeMap<String, i64> {
     figures.filter_map(|(name, text)| Some((name.to_owned(), median(text)?))).collect()
 }
 
-/// The records of the last call of this function by VM 1, from EL3's first to its last: how many, and what they cost.
+/// Finds the records of the last call of this function by VM 1, from EL3's first to its last: how many, and what they
+/// cost.
 fn records(trace: &Trace, function: u32) -> (i64, i64) {
     let calls = |entry: &Entry| {
         let asked = matches!(entry.record.event, Event::Call { from: World::Normal, x, .. } if x[0] as u32 == function);

@@ -22,7 +22,7 @@ impl Shelf {
         self.0.path()
     }
 
-    /// A checkout that is built as far as the lab knows one.
+    /// Makes a checkout that is built as far as the lab knows one.
     fn checkout(&self, name: &str) -> PathBuf {
         let root = self.path().join(name);
         for folder in ["lab", "scenarios", "target/debug"] {
@@ -47,7 +47,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Where a lab looks for runs, which its complaint about one that is not there says.
+/// Says where a lab looks for runs, which its complaint about one that is not there tells.
 fn looks_in(mut command: Command) -> PathBuf {
     let text = said(&command.args(["trace", "no-such-run"]).output().unwrap());
     let runs = text.trim_end().rsplit(" makes one in ").next().unwrap();
@@ -88,7 +88,7 @@ fn a_lab_outside_of_every_checkout_works_on_the_one_that_it_is_called_in() {
     assert!(!output.status.success() && said(&output).contains("in no checkout of Triptych"), "{}", said(&output));
 }
 
-/// What is copied of a checkout; links stay links, and times stay.
+/// Copies what is copied of a checkout; links stay links, and times stay.
 fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }

@@ -50,7 +50,8 @@ pub struct Options {
     pub split: bool,
 }
 
-/// Runs the benchmarks, prints their figures and writes `bench.json`. Whether every goal is met and nothing got worse.
+/// Runs the benchmarks, prints their figures and writes `bench.json`; says whether every goal is met and nothing got
+/// worse.
 pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
     let report = measure(workspace, options, progress)?;
     progress.finish();
@@ -60,7 +61,7 @@ pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> R
     Ok(report.passed())
 }
 
-/// Measures what the table names, or without `slow` only that whose scenario is not.
+/// Measures what the table names; without `slow`, only what no slow scenario prints.
 pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<Report> {
     let other =
         options.flash.clone().map(|flash| stack::Options { flash: Some(flash), tee: None }.stack()).transpose()?;
@@ -113,7 +114,7 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
     Ok(Report { rows, flash: options.flash.clone(), splits })
 }
 
-/// What one figure is, by what was said and by what was logged.
+/// Works one figure out from what was said and what was logged.
 fn figure(entry: &Entry, lines: &[Line], logged: &Logged) -> Option<Measured> {
     match (entry.level, entry.plus, &entry.source) {
         (Some(level), ..) => logged.at(entry.printed(), level),
@@ -122,7 +123,7 @@ fn figure(entry: &Entry, lines: &[Line], logged: &Logged) -> Option<Measured> {
     }
 }
 
-/// Runs one scenario: all that was said.
+/// Runs one scenario and returns all that was said.
 fn play(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> Result<Vec<Line>> {
     let outcome = run(&prepare(workspace, &Plan::of(scenario.clone()), kit)?, &mut |_| {})?;
     if !outcome.passed() {

@@ -28,7 +28,7 @@ impl Measured {
         Some(Self { median, min, max, samples: samples.len() })
     }
 
-    /// What is left of it beside something of this size.
+    /// Takes something of this size off every figure.
     pub fn minus(self, base: f64) -> Self {
         Self { median: self.median - base, min: self.min - base, max: self.max - base, ..self }
     }
@@ -43,7 +43,7 @@ impl Measured {
     }
 }
 
-/// What one line says of a figure: a sample, or all of them summed up.
+/// Reads what one line says of a figure: a sample, or all of them summed up.
 pub(super) fn line(value: &str) -> Option<Measured> {
     match value.parse() {
         Ok(sample) => Measured::of(vec![sample]),
@@ -51,7 +51,7 @@ pub(super) fn line(value: &str) -> Option<Measured> {
     }
 }
 
-/// The figure in what a run says.
+/// Finds an entry's figure in what a run said.
 pub(super) fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
     match &entry.source {
         Some(source) => matched(lines, source, 0.0),
@@ -59,7 +59,7 @@ pub(super) fn of(lines: &[Line], entry: &Entry) -> Option<Measured> {
     }
 }
 
-/// The figure of this name that a probe prints: summed up in one line, or sample by sample.
+/// Finds the figure of this name that a probe prints: summed up in one line, or sample by sample.
 pub(super) fn printed(lines: &[Line], name: &str) -> Option<Measured> {
     let mut samples = Vec::new();
     for line in lines {
@@ -78,7 +78,7 @@ pub(super) fn printed(lines: &[Line], name: &str) -> Option<Measured> {
     Measured::of(samples)
 }
 
-/// The figure that stands in other lines, with more added to its first group.
+/// Reads the figure out of the lines that `source` names, with `more` added to its first group.
 pub(super) fn matched(lines: &[Line], source: &Source, more: f64) -> Option<Measured> {
     let found = lines
         .iter()

@@ -16,7 +16,8 @@ use std::collections::HashMap;
 /// A figure of the other flash, or why there is none.
 pub type Found = Result<Measured, String>;
 
-/// Plays a scenario's script to it. `ours` is what our own chain says to the same script.
+/// Plays a scenario's script to another flash and returns its figures. `ours` is what our own chain says to that
+/// script.
 pub(super) fn figures(
     workspace: &Workspace,
     of: &Run,
@@ -41,7 +42,7 @@ pub(super) fn figures(
     Ok(found.collect())
 }
 
-/// Why a figure that our chain gives is missing: the first failure after the last figure that both give before it.
+/// Says why a figure that our chain gives is missing: the first failure after the last figure that both give before it.
 fn reason(outcome: &Outcome, missing: &str, ours: &[Line]) -> String {
     let names: Vec<_> = ours.iter().filter_map(name).collect();
     let until = names.iter().position(|name| *name == missing).unwrap_or(names.len());
@@ -59,7 +60,7 @@ fn reason(outcome: &Outcome, missing: &str, ours: &[Line]) -> String {
     }
 }
 
-/// The name of the figure that a line prints.
+/// Returns the name of the figure that a line prints.
 fn name(line: &Line) -> Option<&str> {
     (line.speaker == "probe").then(|| line.text.strip_prefix("figure ")?.split(' ').next())?
 }

@@ -52,7 +52,7 @@ pub enum Verdict {
 }
 
 impl Row {
-    /// The judgement.
+    /// Judges the figure.
     pub fn verdict(&self) -> Verdict {
         let unit = self.entry.unit;
         let misses = |value| self.entry.goal.is_some_and(|goal| unit.worse_by(value, goal) > 0.0);
@@ -116,7 +116,7 @@ pub struct Other {
     pub samples: usize,
 }
 
-/// Medians by name of an earlier `bench.json`.
+/// Reads the medians of an earlier `bench.json`, by name.
 pub(super) fn read_baseline(file: &Path) -> Result<HashMap<String, f64>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let figures: Vec<Figure> =
@@ -125,17 +125,17 @@ pub(super) fn read_baseline(file: &Path) -> Result<HashMap<String, f64>> {
 }
 
 impl Report {
-    /// Whether every goal is met and nothing got worse.
+    /// Says whether every goal is met and nothing got worse.
     pub fn passed(&self) -> bool {
         self.rows.iter().all(|row| row.verdict() == Verdict::Good)
     }
 
-    /// Whether nothing is worse than the baseline has it.
+    /// Says whether nothing is worse than the baseline has it.
     pub fn held(&self) -> bool {
         self.rows.iter().all(|row| matches!(row.verdict(), Verdict::Good | Verdict::StillMissed))
     }
 
-    /// Why the other flash has no figure, and which ones.
+    /// Says why the other flash has no figure, and which ones.
     fn missing(&self) -> Vec<(&str, Vec<&str>)> {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for row in &self.rows {
@@ -148,7 +148,7 @@ impl Report {
         reasons
     }
 
-    /// What `bench.json` holds.
+    /// Writes what `bench.json` holds.
     pub fn json(&self) -> Result<String> {
         let figures: Vec<_> = self.rows.iter().map(Row::figure).collect();
         Ok(serde_json::to_string_pretty(&figures).context("figures are JSON")? + "\n")
@@ -206,12 +206,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// Counts as they are, shares with three digits.
+/// Writes counts as they are, shares with three digits.
 fn number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
-/// A change with its sign.
+/// Writes a change with its sign.
 fn signed(value: f64) -> String {
     match number(value) {
         zero if zero == "0" || zero.trim_start_matches('-') == "0.000" => "=".to_owned(),

@@ -65,7 +65,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The name that the scenario prints it by.
+    /// Returns the name that the scenario prints it by.
     pub fn printed(&self) -> &str {
         self.figure.as_deref().unwrap_or(&self.name)
     }
@@ -96,7 +96,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// How much worse is not yet a regression, whatever the figure's size.
+    /// Says how much worse is not yet a regression, whatever the figure's size.
     pub const fn slack(self) -> f64 {
         match self {
             // Another register saved, or the order of two blocks.
@@ -107,7 +107,7 @@ impl Unit {
         }
     }
 
-    /// By how much the first is worse than the second.
+    /// Says by how much the first is worse than the second.
     pub fn worse_by(self, now: f64, before: f64) -> f64 {
         match self {
             Self::Instructions | Self::Percent | Self::Waits => now - before,
@@ -159,7 +159,7 @@ impl TryFrom<RawEntry> for Entry {
 }
 
 impl Run {
-    /// Whether a figure of it is read from QEMU's log of instructions.
+    /// Says whether a figure of it is read from QEMU's log of instructions.
     pub fn needs_log(&self) -> bool {
         self.figures.iter().any(|entry| entry.level.is_some() || entry.plus.is_some())
     }
@@ -185,7 +185,7 @@ impl Table {
         Ok(table)
     }
 
-    /// All figures.
+    /// Returns all figures.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.runs.iter().flat_map(|run| &run.figures)
     }

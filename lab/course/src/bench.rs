@@ -30,12 +30,12 @@ pub struct Bench<'b> {
 }
 
 impl<'b> Bench<'b> {
-    /// For an exercise whose files are in `folder`.
+    /// Makes one for an exercise whose files are in `folder`.
     pub fn new(workspace: &'b Workspace, progress: &'b Progress, number: u8, folder: &'b Path, numbers: bool) -> Self {
         Self { workspace, progress, number, folder, numbers, kit: OnceCell::new() }
     }
 
-    /// One of the exercise's files.
+    /// Returns one of the exercise's files.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -45,7 +45,7 @@ impl<'b> Bench<'b> {
         self.boot_with(scenario, run, None)
     }
 
-    /// Boots it with another TEE, if one is given.
+    /// Boots a scenario with another TEE, if one is given.
     pub fn boot_with(&self, scenario: &Scenario, name: &str, tee: Option<&Path>) -> Result<Outcome> {
         let kit = self.kit(scenario)?;
         self.run(scenario, name, &tee.map_or_else(|| kit.clone(), |tee| kit.clone().and_tee(tee)))
@@ -57,7 +57,7 @@ impl<'b> Bench<'b> {
         self.run(scenario, "worlds", &kit)
     }
 
-    /// What all machines of an exercise are made of; built once.
+    /// Returns what all machines of an exercise are made of; it is built once.
     fn kit(&self, scenario: &Scenario) -> Result<&Kit> {
         if self.kit.get().is_none() {
             let kit = Kit::of(self.workspace, &Plan::of(scenario.clone()), self.progress)?;
@@ -76,12 +76,12 @@ impl<'b> Bench<'b> {
     }
 }
 
-/// Whether a machine did what its file says; the evidence is what it did instead.
+/// Judges that a machine did what its file says; the evidence is what it did instead.
 pub(super) fn holds(claim: &str, outcome: &Outcome) -> Verdict {
     verdict(outcome.passed(), claim, evidence(outcome))
 }
 
-/// Whether a machine contradicts the file, as it must. One that does not even boot says nothing.
+/// Judges that a machine contradicts the file, as it must. One that does not even boot says nothing.
 pub(super) fn refuted(claim: &str, outcome: &Outcome) -> Verdict {
     let contradictions: Vec<_> = contradictions(outcome).collect();
     let against = if outcome.passed() { "it holds there as well".to_owned() } else { evidence(outcome) };
@@ -89,7 +89,7 @@ pub(super) fn refuted(claim: &str, outcome: &Outcome) -> Verdict {
     verdict(!contradictions.is_empty(), claim, evidence)
 }
 
-/// What spoke against a run: the probe's complaints, else the expectations that did not hold.
+/// Lists what spoke against a run: the probe's complaints, else the expectations that did not hold.
 pub(super) fn evidence(outcome: &Outcome) -> String {
     let said = |wanted: &str| {
         let lines = outcome.lines.iter().filter(|line| line.text.contains(wanted));

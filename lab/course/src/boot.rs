@@ -9,8 +9,8 @@ use lab_run::console::Line;
 use lab_run::judge::Verdict;
 use lab_run::scenario::{Damage, Expect, Image, Scenario};
 
-/// The TEE's image is refused before anything of it runs, and what was written tells this machine from one with a whole
-/// flash and from those on which another image is damaged in the same way.
+/// Judges that the TEE's image is refused before anything of it runs, and that what was written tells this machine from
+/// one with a whole flash and from those on which another image is damaged in the same way.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let scenario = sheet.scenario("")?;
     let chosen = scenario.chain.damage;
@@ -54,14 +54,14 @@ pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
 struct Log(Vec<Line>);
 
 impl Log {
-    /// How the boot stage refuses the TEE's image, if it does.
+    /// Says how the boot stage refuses the TEE's image, if it does.
     fn refusal(&self) -> Option<&Line> {
         let refuses = |line: &&Line| line.text.starts_with("BL32") && line.text.ends_with("stopped");
         self.0.iter().find(|line| line.speaker == "EL3" && refuses(line))
     }
 }
 
-/// Whether a line has this part, in small or capital letters.
+/// Says whether a line has this part, in small or capital letters.
 fn has(line: &Line, part: &str) -> bool {
     line.text.to_lowercase().contains(&part.to_lowercase())
 }
@@ -78,8 +78,8 @@ fn same_to(damage: Damage, image: Image) -> Damage {
     }
 }
 
-/// The machine with this damage. It is watched until a layer stops or the machine ends; what the student expects is
-/// held against everything that was said.
+/// Boots the machine with this damage. It is watched until a layer stops or the machine ends; what the student expects
+/// is held against everything that was said.
 fn with(scenario: &Scenario, damage: Option<Damage>) -> Scenario {
     let mut scenario = scenario.clone();
     scenario.chain.damage = damage;

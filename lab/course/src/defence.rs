@@ -44,8 +44,8 @@ const TRIES: usize = 300;
 const HINT: &str = "What is the sum of two numbers of 64 bits, in a build in which it wraps around? The chapter, \
                     \"How to defend\". And a check that refuses what a client needs is none.";
 
-/// The student's script fails against the hole and holds on the default TEE; the student's function passes questions
-/// on the host, then, in a booted TEE, both the script and references of the checker's own.
+/// Judges that the student's script fails against the hole and holds on the default TEE, and that the student's
+/// function passes questions on the host, then, in a booted TEE, both the script and references of the checker's own.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let script = sheet.scenario(STILL_SERVES)?;
     let default = bench.boot(&script, "default")?;
@@ -73,8 +73,8 @@ pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-/// Whether the script fails on the TEE with the hole: it gets an answer that is not the one of a right TEE, or none,
-/// because the TEE is dead.
+/// Judges that the script fails on the TEE with the hole: it gets an answer that is not the one of a right TEE, or
+/// none, because the TEE is dead.
 fn attacked(sheet: &Sheet, outcome: &Outcome) -> Result<Verdict> {
     let claim = "your script does not hold on a TEE with the hole";
     let dead = outcome.lines.iter().find(|line| line.speaker == "TEE" && line.text.contains("PANIC"));
@@ -83,7 +83,7 @@ fn attacked(sheet: &Sheet, outcome: &Outcome) -> Result<Verdict> {
     Ok(verdict(shown.is_some(), claim, shown.unwrap_or_else(|| hint.clone())))
 }
 
-/// What the questions on the host came to.
+/// Judges the function by the questions on the host.
 fn function(wrong: &[Wrong], numbers: bool) -> Vec<Verdict> {
     if let Some(Wrong::Broken(said)) = wrong.iter().find(|wrong| matches!(wrong, Wrong::Broken(_))) {
         return vec![verdict(false, "08.rs is a function that can be asked", said)];
@@ -102,7 +102,7 @@ fn function(wrong: &[Wrong], numbers: bool) -> Vec<Verdict> {
         .into()
 }
 
-/// A TEE whose check is the function of this module `course`.
+/// Builds a TEE whose check is the function of this module `course`.
 fn tee(bench: &Bench<'_>, name: &str, course: &str) -> Result<PathBuf> {
     let original = std::fs::read_to_string(bench.workspace.root().join(PLACE))?;
     ensure!(original.matches(QUESTION).count() == 1, "{PLACE} does not ask `{QUESTION}` once");
@@ -112,7 +112,7 @@ fn tee(bench: &Bench<'_>, name: &str, course: &str) -> Result<PathBuf> {
     Ok(firmware.build_variant(&sources, Program::Tee, name, &[], bench.progress)?.image)
 }
 
-/// A scenario of references, good and bad, each with the answer that it must get.
+/// Makes a scenario of references, good and bad, each with the answer that it must get.
 fn references(script: &Scenario) -> Result<Scenario> {
     let ram = Range::new(DRAM_BASE, script.machine.memory.0);
     let mut text = format!(
@@ -146,7 +146,7 @@ enum Reference {
 }
 
 impl Reference {
-    /// Edges first, then numbers that look like nothing; always the same.
+    /// Picks references: edges first, then numbers that look like nothing; always the same ones.
     fn some(ram: Range) -> Vec<Self> {
         let mut all = Vec::new();
         for pa in [ram.base, ram.base + 8, ram.end() - 16, 0x1000, ram.base - 16, ram.end(), u64::MAX - 63] {
@@ -178,7 +178,7 @@ impl Reference {
         all
     }
 
-    /// Its address and its size, and what is expected of the answer.
+    /// Writes a reference as words: its address, its size, and the answer that is expected.
     fn words(&self) -> (String, String, &'static str) {
         match self {
             Self::Good(offset, size) => (

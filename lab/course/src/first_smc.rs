@@ -7,7 +7,8 @@ use super::sheet::Sheet;
 use anyhow::Result;
 use lab_run::judge::Verdict;
 
-/// The machine does what was predicted; one without a TEE contradicts, since one prediction is about the TEE.
+/// Judges that the machine does what was predicted, and that one without a TEE contradicts, since one prediction is
+/// about the TEE.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let scenario = sheet.scenario("")?;
     let whole = bench.boot(&scenario, "as-written")?;

@@ -63,14 +63,14 @@ impl std::fmt::Display for Reference {
 }
 
 impl Reference {
-    /// Whether all of the bytes lie in the RAM: with numbers that are wide enough.
+    /// Says whether all of the bytes lie in the RAM; it counts with numbers that are wide enough.
     fn is_inside(&self) -> bool {
         let wide = |n: u64| u128::from(n);
         self.base <= self.pa && wide(self.pa) + wide(self.len) <= wide(self.base) + wide(self.size)
     }
 
-    /// Bytes around every edge that there is, and many that are at none. There is always a byte: what is said of none
-    /// at all is nobody's concern.
+    /// Lists bytes around every edge that there is, and many that are at none. There is always a byte: what is said of
+    /// none at all is nobody's concern.
     fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for size in [0x1000, 512 << 20, 2 << 30, 1 << 40] {
@@ -104,7 +104,7 @@ impl Reference {
     }
 }
 
-/// Asks the function in `file` about all of them; the first of each kind of mistake.
+/// Asks the function in `file` about all references; returns the first of each kind of mistake.
 pub(super) fn mistakes(workspace: &Workspace, file: &Path) -> Result<Vec<Wrong>> {
     let folder = workspace.target().join("check/function");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -162,7 +162,7 @@ fn compile(folder: &Path, arguments: &[&str]) -> Result<Result<(), String>> {
     Ok(if output.status.success() { Ok(()) } else { Err(said) })
 }
 
-/// What the program that was compiled says to all references, a digit for each.
+/// Returns what the compiled program says to all references, a digit for each.
 fn answers(folder: &Path, references: &[Reference]) -> Result<Result<String, String>> {
     let mut questions = String::new();
     for Reference { base, size, pa, len } in references {

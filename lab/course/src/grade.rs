@@ -19,8 +19,8 @@ struct Complaint<'l> {
     what: &'l str,
 }
 
-/// A verdict on every answer that the machine has heard of: right unless one of its complaints is about it. What the
-/// machine said is told on request only: whoever is wrong shall think again first.
+/// Gives a verdict on every answer that the machine has heard of: right unless one of its complaints is about it. What
+/// the machine said is told on request only: whoever is wrong shall think again first.
 pub(super) fn grade(sheet: &Sheet, outcome: &Outcome, numbers: bool) -> Vec<Verdict> {
     let name = sheet.file.file_name().unwrap_or_default().to_string_lossy();
     // Of every answer that is contradicted, by what; and steps with the answers of which some are wrong.
@@ -62,7 +62,7 @@ pub(super) fn grade(sheet: &Sheet, outcome: &Outcome, numbers: bool) -> Vec<Verd
     verdicts
 }
 
-/// All complaints but those about an exception that did not come.
+/// Returns all complaints but those about an exception that did not come.
 fn complaints(outcome: &Outcome) -> Vec<Complaint<'_>> {
     let mut all: Vec<Complaint<'_>> = Vec::new();
     for complaint in outcome.lines.iter().filter_map(|line| Complaint::of(&line.text)) {
@@ -75,7 +75,7 @@ fn complaints(outcome: &Outcome) -> Vec<Complaint<'_>> {
     all
 }
 
-/// What a machine's probes say against what was expected of it.
+/// Lists what a machine's probes say against what was expected of it.
 pub(super) fn contradictions(outcome: &Outcome) -> impl Iterator<Item = String> {
     outcome.lines.iter().filter(|line| Complaint::of(&line.text).is_some()).map(ToString::to_string)
 }
@@ -90,8 +90,8 @@ impl<'l> Complaint<'l> {
         Some(Self { file: group(1), line: group(2).parse().ok()?, step: group(3).trim(), what: group(4) })
     }
 
-    /// The answers that it may be about: the one that predicted this, else those that show in this step, else those
-    /// that stand in it.
+    /// Finds the answers that a complaint may be about: the one that predicted this, else those that show in this step,
+    /// else those that stand in it.
     fn blame(&self, sheet: &Sheet) -> Vec<usize> {
         let label = self.what.split(" = ").next().unwrap_or_default();
         let here = |answered: &Answered| answered.step == Some(self.line);
@@ -105,7 +105,7 @@ impl<'l> Complaint<'l> {
     }
 }
 
-/// What the probe calls that which a key predicts.
+/// Says what the probe calls that which a key predicts.
 fn label_of(key: &str) -> &str {
     match key {
         "class" => "exception class",

@@ -124,23 +124,23 @@ pub const EXERCISES: [Exercise; 8] = [
     },
 ];
 
-/// Where the exercises are.
+/// Says where the exercises are.
 pub fn folder(workspace: &Workspace) -> PathBuf {
     workspace.root().join("docs/course/exercises")
 }
 
-/// Something that is as it should be, or isn't.
+/// Makes a verdict: something is as it should be, or isn't.
 fn verdict(holds: bool, claim: impl Into<String>, evidence: impl Into<String>) -> Verdict {
     Verdict::new(holds, claim, evidence)
 }
 
 impl Exercise {
-    /// The exercise of this number.
+    /// Returns the exercise of this number.
     pub fn of(number: u8) -> Option<&'static Self> {
         EXERCISES.iter().find(|exercise| exercise.number == number)
     }
 
-    /// What was handed in in `folder`: what is missing, no answer, or not the exercise's stands in its faults.
+    /// Reads what was handed in in `folder`: what is missing, no answer, or not the exercise's stands in its faults.
     pub fn sheet(&self, workspace: &Workspace, folder: &Path) -> Result<Sheet> {
         Sheet::read(&folder.join(self.files[0]), self.questions, &self::folder(workspace))
     }
@@ -163,7 +163,7 @@ impl Exercise {
         (self.judge)(&Bench::new(workspace, progress, self.number, folder, numbers), &sheet)
     }
 
-    /// What a check of the files in `folder` came to, for people; its last line is PASS or FAIL.
+    /// Writes what a check of the files in `folder` came to, for people; the last line is PASS or FAIL.
     pub fn report(&self, workspace: &Workspace, verdicts: &[Verdict], folder: &Path) -> String {
         let mut text = format!("exercise {}: {}\n", self.number, self.title);
         for verdict in verdicts {
@@ -186,7 +186,7 @@ impl Exercise {
     }
 }
 
-/// Whether an exercise is done.
+/// Says whether an exercise is done.
 pub fn passed(verdicts: &[Verdict]) -> bool {
     !verdicts.is_empty() && verdicts.iter().all(|verdict| verdict.holds)
 }

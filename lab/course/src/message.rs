@@ -36,7 +36,7 @@ x1 = 1
 expect = { x0 = 0 }
 "#;
 
-/// What the student wrote holds, and so does what the checker asks afterwards on the same machine.
+/// Judges that what the student wrote holds, and that what the checker asks afterwards on the same machine does.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let outcome = bench.boot(&sheet.scenario(PROOF)?, "as-written")?;
     Ok(grade(sheet, &outcome, bench.numbers))

@@ -116,7 +116,7 @@ impl fmt::Display for Kind {
 }
 
 impl Question {
-    /// The answer that stands there. `buffers` are the names of the exercise's buffers.
+    /// Reads the answer that stands there. `buffers` are the names of the exercise's buffers.
     pub fn answer(&self, given: &DeValue<'_>, buffers: &[&str]) -> Result<Answer, Fault> {
         if is_hole(given) {
             return Err(Fault::Open);
@@ -190,7 +190,7 @@ impl Question {
         Ok(names)
     }
 
-    /// What stands in the place of what was written, so that the file's own reader takes it.
+    /// Returns what stands in the place of what was written, so that the file's own reader takes it.
     pub fn in_place(answer: &Answer) -> Option<String> {
         match answer {
             Answer::Number(number) => match i64::try_from(*number) {
@@ -203,12 +203,12 @@ impl Question {
     }
 }
 
-/// Whether this was left open.
+/// Says whether this was left open.
 pub(super) fn is_hole(given: &DeValue<'_>) -> bool {
     given.as_str().is_some_and(|text| text.trim() == HOLE)
 }
 
-/// A number of so many bits, or a negative one that has its sign in all the others.
+/// Returns a number of so many bits, or a negative one that has its sign in all the others.
 fn truncated(number: u64, bits: u8) -> Option<u64> {
     let shift = 64_u32.checked_sub(bits.into())?;
     let short = number << shift >> shift;
@@ -216,14 +216,14 @@ fn truncated(number: u64, bits: u8) -> Option<u64> {
     (number == short || number == extended).then_some(short)
 }
 
-/// TOML's integers have a sign; those of the machine may be larger.
+/// Reads an integer. TOML's have a sign; those of the machine may be larger.
 fn integer(number: &DeInteger<'_>) -> Option<u64> {
     let (digits, radix) = (number.as_str(), number.radix());
     let unsigned = u64::from_str_radix(digits, radix).ok();
     unsigned.or_else(|| i64::from_str_radix(digits, radix).ok().map(|number| number as u64))
 }
 
-/// As the scenario's reader takes it, without the `B` or `iB` that some write.
+/// Reads a size as the scenario's reader takes it, without the `B` or `iB` that some write.
 fn size(given: &DeValue<'_>) -> Option<String> {
     let text = match given {
         DeValue::Integer(number) => integer(number)?.to_string(),
@@ -236,7 +236,7 @@ fn size(given: &DeValue<'_>) -> Option<String> {
     Size::try_from(short.clone()).ok().map(|_| short)
 }
 
-/// A value of the file, as it stands there.
+/// Writes a value of the file as it stands there.
 pub(super) fn written<'t>(text: &'t str, value: &Spanned<DeValue<'_>>) -> &'t str {
     text.get(value.span()).unwrap_or_default()
 }

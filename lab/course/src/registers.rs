@@ -115,7 +115,7 @@ const REASONS: [(&[(&str, &str)], &str); 11] = [
     ),
 ];
 
-/// Why this is none of the registers that a switch keeps; `None` if it is one.
+/// Says why this is none of the registers that a switch keeps; `None` if it is one.
 pub(super) fn reason(name: &str) -> Option<String> {
     if REGISTERS.contains(&name) {
         return None;
@@ -151,7 +151,7 @@ pub(super) fn reason(name: &str) -> Option<String> {
     })
 }
 
-/// Of what kinds these registers are, and how many of each.
+/// Says of what kinds these registers are, and how many of each.
 pub(super) fn kinds(names: &[&str]) -> String {
     let of = |(role, members): &(&str, &[&str])| {
         let count = members.iter().filter(|name| names.contains(name)).count();

@@ -24,7 +24,7 @@ set = { vm = 99 }
 play = "use-vm"
 "#;
 
-/// Two TEEs, the same script.
+/// Judges two TEEs by the same script.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let scenario = sheet.scenario("")?;
     let firmware = Firmware::build(bench.workspace, &[Program::Tee], bench.progress)?;

@@ -91,12 +91,12 @@ impl Sheet {
         Ok(Self { file: file.to_path_buf(), text, answers, faults })
     }
 
-    /// The scenario that was handed in, with further steps behind its own.
+    /// Returns the scenario that was handed in, with further steps behind its own.
     pub fn scenario(&self, more: &str) -> Result<Scenario> {
         Ok(Scenario::parse(&format!("{}{more}", self.text), &self.file)?)
     }
 
-    /// The answer with this key that belongs to this owner.
+    /// Returns the answer with this key that belongs to this owner.
     pub fn answered(&self, owner: &str, key: &str) -> Result<&Answered> {
         let found = self.answers.iter().find(|answered| answered.owner == owner && answered.key == key);
         found.with_context(|| format!("the checker asks nothing of {owner} {key}"))
@@ -104,7 +104,7 @@ impl Sheet {
 }
 
 impl Answered {
-    /// The answer's text; empty if it is none.
+    /// Returns the answer's text; empty if it is none.
     pub fn text(&self) -> &str {
         match &self.answer {
             Answer::Text(text) => text,
@@ -112,7 +112,7 @@ impl Answered {
         }
     }
 
-    /// That it is right, or the hint and, where it is asked for, what the machine said.
+    /// Judges the answer right, or gives the hint and, where it is asked for, what the machine said.
     pub fn verdict(&self, right: bool, said: Option<&str>) -> Verdict {
         if right {
             return verdict(true, &self.claim, "");
@@ -214,7 +214,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Tables with names, in the exercise's order.
+    /// Finds tables with names, in the exercise's order.
     fn named(
         &mut self,
         asked: &[Value],
@@ -277,17 +277,17 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What a step, a VM or a sequence is called. A question has a name as well, and is none of them.
+/// Says what a step, a VM or a sequence is called. A question has a name as well, and is none of them.
 fn name_of(value: &Value) -> Option<&str> {
     value.get("ask").is_none().then(|| value.get("name"))?.and_then(Value::as_str)
 }
 
-/// Whether this is a list of steps.
+/// Says whether this is a list of steps.
 fn is_step(path: &str) -> bool {
     path == "step" || path.starts_with("steps.")
 }
 
-/// Whether two values that are no questions say the same.
+/// Says whether two values that are no questions are equal.
 fn same(asked: &Value, given: &DeValue<'_>) -> bool {
     match (asked, given) {
         (Value::String(asked), DeValue::String(given)) => asked == given,

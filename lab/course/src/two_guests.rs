@@ -13,7 +13,8 @@ use lab_run::scenario::{Scenario, Size};
 /// The memory that the exercise asks for: 0x43FF_FFF8 is its last double word.
 const ASKED: Size = Size(64 << 20);
 
-/// Both boot and see what was predicted; with less memory, or none but its neighbour, the second contradicts.
+/// Judges that both boot and see what was predicted, and that with less memory, or none but its neighbour's, the second
+/// contradicts.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let scenario = sheet.scenario("")?;
     let written = bench.boot(&scenario, "as-written")?;
@@ -38,8 +39,8 @@ pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     Ok(verdicts)
 }
 
-/// What shows that it is this VM that played its steps: the hypervisor says whom it made under this number, and that
-/// VM's probe says how many steps it had. A VM that was skipped has neither.
+/// Returns what shows that it is this VM that played its steps: the hypervisor says whom it made under this number, and
+/// that VM's probe says how many steps it had. A VM that was skipped has neither.
 fn played(scenario: &Scenario, index: usize, outcome: &Outcome) -> Option<String> {
     let (vm, console) = (scenario.vms.get(index)?, scenario.console(index));
     let steps = vm.play.as_ref().and_then(|play| scenario.lists.get(play))?.len();

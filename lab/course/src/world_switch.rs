@@ -24,7 +24,7 @@ const MACHINE: &str = "name = 'course-3'\nsummary = 'Two worlds.'\ntimeout = 20\
                        [machine]\ncpu = 'cortex-a57'\ncpus = 1\n[chain]\nnormal-world = 'probe'\n\
                        [[step]]\nsmc = 'SMCCC_VERSION'\n";
 
-/// Both worlds find every register as they left it.
+/// Judges that both worlds find every register as they left it.
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let Answer::Names(keep) = &sheet.answered("", "keep")?.answer else { bail!("the checker asks for a list") };
     let refused = keep.iter().filter_map(|name| Some((name, reason(name)?)));
@@ -43,7 +43,7 @@ pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     Ok(worlds.map(|(world, mask, looked_at)| found(world, mask, looked_at, bench.numbers)).into())
 }
 
-/// What a world found in the registers that it looked at. Which ones it lost is told on request only.
+/// Judges what a world found in the registers that it looked at. Which ones it lost is told on request only.
 fn found(world: &str, mask: u32, looked_at: usize, numbers: bool) -> Verdict {
     let names: Vec<_> = (0..looked_at).filter(|bit| mask & (1 << bit) != 0).map(|bit| REGISTERS[bit]).collect();
     let evidence = match names.as_slice() {
@@ -65,7 +65,7 @@ fn boot(bench: &Bench<'_>, keep: &[String]) -> Result<Outcome> {
     bench.boot_worlds(&Scenario::parse(MACHINE, Path::new("03.toml"))?, &runtime.image, &worlds)
 }
 
-/// The switch with only these registers of EL1 and EL0 in it.
+/// Writes the switch with only these registers of EL1 and EL0 in it.
 fn keeping(source: &str, keep: &[String]) -> Result<String> {
     let pair = Regex::new(r#"(save|load)!\("(\w+)", "(\w+)", (\d+)\)"#)?;
     let kept = |name: &str| keep.iter().any(|kept| kept == name);
@@ -85,7 +85,7 @@ fn keeping(source: &str, keep: &[String]) -> Result<String> {
     Ok(text.into_owned())
 }
 
-/// The masks in what the normal world prints in the end.
+/// Finds the masks in what the normal world prints in the end.
 fn masks(line: &str) -> Option<(u32, u32)> {
     let (normal, tee) = line.strip_prefix("not kept: normal world 0x")?.split_once(", TEE 0x")?;
     let number = |text| u32::from_str_radix(text, 16).context("no mask").ok();

@@ -21,7 +21,7 @@ const PATH: usize = 6;
 /// Lines that a layer says around its panic.
 const LAST_WORDS: usize = 4;
 
-/// Everything that the page shows.
+/// Gathers everything that the page shows.
 pub fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
     let mut strings = Strings::default();
     let (begin, end) = story.span.unwrap_or((0, 1));
@@ -78,7 +78,7 @@ pub fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
     })
 }
 
-/// Whether somebody is worth a card: the hypervisor only where the TEE made a VM of it.
+/// Says whether somebody is worth a card: the hypervisor only where the TEE made a VM of it.
 fn is_shown(id: u16, vm: &Vm) -> bool {
     let made = vm.changes.iter().any(|(_, change)| matches!(change, Change::PartitionMade(_)));
     made || (id != 0 && (!vm.changes.is_empty() || !vm.exits.is_empty() || vm.calls > 0))
@@ -102,8 +102,8 @@ fn facts(kept: &Kept, trace: &Trace, story: &Story) -> Vec<[String; 2]> {
     facts
 }
 
-/// The call that is shown first: the one that a layer died of, else the first of a VM with a message to the TEE, which
-/// crosses every level and finds its partition.
+/// Chooses the call that is shown first: the one that a layer died of, else the first of a VM with a message to the
+/// TEE, which crosses every level and finds its partition.
 fn first(story: &Story) -> usize {
     let position = |wanted: &dyn Fn(&Call) -> bool| story.calls.iter().position(wanted);
     let by_vm = |call: &Call| matches!(call.caller, Caller::Vm(_)) && call.ticks[3] > 0;
@@ -165,7 +165,7 @@ fn call(call: &Call, normal: &str, strings: &mut Strings) -> Value {
     })
 }
 
-/// The arguments that tell one VM_CREATED from another.
+/// Names the arguments that tell one VM_CREATED from another.
 fn argument(call: &Call) -> String {
     use shared_abi::optee_smc::{OPTEE_SMC_VM_CREATED, OPTEE_SMC_VM_DESTROYED};
     let x = call.steps.first().and_then(|step| match step.entry.record.event {
@@ -180,7 +180,8 @@ fn argument(call: &Call) -> String {
     }
 }
 
-/// level, ticks, elsewhere, layer, time, title, client, sequence, kind, fields …
+/// Packs a record as the page's script reads it: level, ticks, elsewhere, layer, time, title, client, sequence, kind,
+/// fields …
 fn step(step: &Step, call: &Call, strings: &mut Strings) -> Value {
     let record = &step.entry.record;
     let kind = match record.event {

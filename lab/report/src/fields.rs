@@ -14,7 +14,7 @@ use shared_abi::smccc::{self, FunctionId, OwningEntity};
 use shared_abi::tee::TeeResult;
 use shared_abi::trace::{Event, Layer};
 
-/// Every field of a record.
+/// Lists every field of a record.
 pub fn fields(entry: &Entry, asked: Option<Request>) -> Vec<Field> {
     let mut out = Vec::new();
     let mut add = |name: &str, value: String, meaning: &str| out.push(Field::new(name, value, meaning));
@@ -171,7 +171,7 @@ const fn origin_words(origin: u32) -> &'static str {
     }
 }
 
-/// What an argument register of a function means.
+/// Says what an argument register of a function means.
 fn argument(id: FunctionId, register: usize) -> &'static str {
     use optee_smc as o;
     match (id, register) {
@@ -199,7 +199,7 @@ fn is_from_tee(id: FunctionId) -> bool {
     opteed::NAMES.iter().any(|(known, _)| *known == id)
 }
 
-/// A 64-bit value that a function takes in two registers: which, and what it means.
+/// Finds a 64-bit value that a function takes in two registers: which ones, and what it means.
 fn pair(id: FunctionId) -> Option<(usize, &'static str)> {
     use optee_smc as o;
     match id {
@@ -210,7 +210,7 @@ fn pair(id: FunctionId) -> Option<(usize, &'static str)> {
     }
 }
 
-/// The registers of a call. What a VM says about itself in x7 counts for nothing.
+/// Lists the registers of a call. What a VM says about itself in x7 counts for nothing.
 fn registers(x: &[u64; 8], by_vm: bool) -> Vec<Field> {
     let id = FunctionId(x[0] as u32);
     let mut out = vec![Field::new("x0", format!("{:#010x}", x[0]), id.to_string())];
@@ -251,7 +251,7 @@ fn registers(x: &[u64; 8], by_vm: bool) -> Vec<Field> {
     out
 }
 
-/// The registers of an answer.
+/// Lists the registers of an answer.
 fn results(x: &[u64; 4], asked: Option<Request>) -> Vec<Field> {
     let meaning = asked.map_or_else(String::new, |asked| answer(asked, x[0]));
     let mut out = vec![Field::new("x0", format!("{:#x}", x[0]), meaning)];
@@ -285,7 +285,7 @@ const fn owner_words(owner: OwningEntity) -> &'static str {
     }
 }
 
-/// SPSR_EL2 of a VM by field (Arm ARM C5.2.21).
+/// Takes a VM's SPSR_EL2 apart (Arm ARM C5.2.21).
 fn spsr(value: u64) -> Vec<Field> {
     let mode = match value & 0x1F {
         0x00 => "EL0",

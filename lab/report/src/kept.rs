@@ -52,7 +52,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Of a run that has just ended.
+    /// Takes what a run that has just ended leaves.
     pub fn of(scenario: &Scenario, cpu: &str, tee: &str, versions: Vec<(String, String)>, outcome: &Outcome) -> Self {
         let vm = |(index, vm): (usize, &lab_run::scenario::Vm)| KeptVm {
             id: vm.id.and_then(|id| u16::try_from(id).ok()).unwrap_or(index as u16 + 1),
@@ -89,7 +89,7 @@ impl Kept {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
-    /// PASS, FAIL, or that it was interrupted.
+    /// Says PASS, FAIL, or that it was interrupted.
     pub const fn verdict(&self) -> &'static str {
         match self.passed {
             Some(true) => "PASS",

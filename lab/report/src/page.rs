@@ -23,7 +23,7 @@ const SCRIPTS: [&str; 10] = [
     concat!(include_str!("../page/tail.js"), include_str!("../page/main.js")),
 ];
 
-/// The report of a run.
+/// Writes the report of a run.
 pub fn page(kept: &Kept, trace: &Trace, story: &Story) -> String {
     let script = format!("(() => {{\n\"use strict\";\n{}}})();\n", SCRIPTS.concat());
     let data = in_script(&data(kept, trace, story).to_string());
@@ -36,17 +36,17 @@ pub fn page(kept: &Kept, trace: &Trace, story: &Story) -> String {
         .replacen("{{data}}", &data, 1)
 }
 
-/// JSON as it may stand in a script element: with no `<`, nothing in it can end the element or begin a comment.
+/// Writes JSON as it may stand in a script element: with no `<`, nothing in it can end the element or begin a comment.
 fn in_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
-/// Text as it may stand in an element.
+/// Writes text as it may stand in an element.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('{', "&#123;")
 }
 
-/// A source expression of the Content Security Policy (CSP 3 §2.3.1): only this very text may run.
+/// Writes a source expression of the Content Security Policy (CSP 3 §2.3.1): only this very text may run.
 fn source_hash(text: &str) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = "sha256-".to_owned();

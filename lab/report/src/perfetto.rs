@@ -44,7 +44,7 @@ impl Timeline {
     }
 }
 
-/// The whole file.
+/// Writes the whole file.
 pub fn json(kept: &Kept, trace: &Trace, story: &Story, timeline: Timeline) -> Value {
     let clock = Clock { begin: story.span.map_or(0, |(begin, _)| begin), frequency: trace.frequency.max(1) };
     let normal = if kept.probe { "probe" } else { "hypervisor" };
@@ -128,7 +128,7 @@ fn name(what: &str, pid: u64, tid: u64, text: &str) -> Value {
     json!({"ph": "M", "name": what, "pid": pid, "tid": tid, "args": {"name": text}})
 }
 
-/// The thread of a call's caller.
+/// Returns the thread of a call's caller.
 fn thread(call: &Call, normal: &str) -> (u64, String) {
     match call.caller {
         Caller::Vm(id) => (0x100 + u64::from(id) * 64 + u64::from(call.vcpu), format!("vm{id} vCPU {}", call.vcpu)),

@@ -28,7 +28,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// A chain that has just booted, without a VM.
+    /// Makes a chain that has just booted, without a VM.
     pub fn new() -> Self {
         let mut sample = Self { time: 1_000_000, ..Self::default() };
         for (layer, base, size) in [
@@ -44,12 +44,12 @@ impl Sample {
         sample
     }
 
-    /// What has been recorded, as a run leaves it.
+    /// Returns what has been recorded, as a run leaves it.
     pub fn trace(&self) -> Trace {
         Trace { frequency: 1_000_000_000, entries: self.entries.clone(), lost: 0, damaged: 0, instructions: true }
     }
 
-    /// A record `after` ticks of a layer's own work.
+    /// Writes a record, `after` ticks of a layer's own work.
     pub fn record(&mut self, layer: Layer, after: u64, client: u16, event: Event) {
         self.time += after;
         let sequence = self.sequences.entry(layer).or_default();
@@ -59,7 +59,7 @@ impl Sample {
         self.entries.push(Entry { layer, cpu: 0, record });
     }
 
-    /// As many records of a layer are lost.
+    /// Loses so many records of a layer.
     pub fn lose(&mut self, layer: Layer, count: u32) {
         *self.sequences.entry(layer).or_default() += count;
     }
@@ -68,14 +68,14 @@ impl Sample {
         self.record(Layer::Tee, 12, vm, Event::Heap { used, peak: used + 2048, size: 0x1_0000 });
     }
 
-    /// Into the TEE with a call.
+    /// Goes into the TEE with a call.
     fn enter_tee(&mut self, vm: u16, x: [u64; 8]) {
         self.record(Layer::Monitor, 34, vm, Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x });
         self.record(Layer::Monitor, 52, vm, Event::WorldSwitch { to: World::Secure, errand: 2, pc: TEE.base + 0x40 });
         self.record(Layer::Tee, 61, vm, Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x });
     }
 
-    /// Out of the TEE with an answer.
+    /// Comes out of the TEE with an answer.
     fn leave_tee(&mut self, vm: u16, x: [u64; 4]) {
         self.record(Layer::Tee, 22, vm, Event::Answer { to: World::Normal, vcpu: 0, x, pc: 0 });
         let done = u64::from(TEESMC_OPTEED_RETURN_CALL_DONE.0);
@@ -98,7 +98,7 @@ impl Sample {
         self.record(Layer::Hypervisor, 20, vm, Event::Receive { x: [0; 4] });
     }
 
-    /// The hypervisor makes a VM and enters it.
+    /// Has the hypervisor make a VM and enter it.
     pub fn start_vm(&mut self, vm: u16) {
         let base = 0x8000_0000 + u64::from(vm) * 0x1000_0000;
         let memory = Event::Memory { owner: Owner::Vm, base, size: 0x1000_0000, ipa: 0x4000_0000 };
@@ -113,7 +113,7 @@ impl Sample {
         self.record(Layer::Hypervisor, 10, vm, Event::Enter { vcpu: 0, pc: 0x4020_0000, pstate: 0x3C5 });
     }
 
-    /// A VM is switched off.
+    /// Switches a VM off.
     pub fn end_vm(&mut self, vm: u16) {
         self.record(Layer::Hypervisor, 10, vm, Event::VmState { state: VmState::Off });
         self.fast_by_hypervisor(OPTEE_SMC_VM_DESTROYED, vm, |sample| {
@@ -122,7 +122,7 @@ impl Sample {
         });
     }
 
-    /// A VM calls a pseudo-TA: across every level and back.
+    /// Has a VM call a pseudo-TA: across every level and back.
     pub fn guest_call(&mut self, vm: u16) {
         let function = OPTEE_SMC_CALL_WITH_ARG;
         let mut x = [u64::from(function.0), 0, 0x4123_4000, 0, 0, 0, 0, 0];
@@ -147,7 +147,7 @@ impl Sample {
         self.record(Layer::Hypervisor, 160, vm, Event::Answer { to: World::Normal, vcpu: 0, x: [0; 4], pc: pc + 4 });
     }
 
-    /// A VM's call is interrupted in the TEE, the hypervisor takes the interrupt, and the call goes on.
+    /// Has a VM's call interrupted in the TEE; the hypervisor takes the interrupt, and the call goes on.
     pub fn interrupted_call(&mut self, vm: u16) {
         let x = [u64::from(OPTEE_SMC_CALL_WITH_ARG.0), 0, 0x6010_0000, 0, 0, 0, 0, vm.into()];
         let call = Event::Call { conduit: Conduit::Smc, from: World::Normal, vcpu: 0, x };
@@ -172,7 +172,7 @@ impl Sample {
         self.record(Layer::Hypervisor, 160, vm, Event::Answer { to: World::Normal, vcpu: 0, x: [0; 4], pc });
     }
 
-    /// A VM asks for something that the hypervisor refuses by itself.
+    /// Has a VM ask for something that the hypervisor refuses by itself.
     pub fn refused_call(&mut self, vm: u16) {
         let x = [u64::from(OPTEE_SMC_VM_CREATED.0), 9, 0, 0, 0, 0, 0, 0];
         let call = Event::Call { conduit: Conduit::Hvc, from: World::Normal, vcpu: 0, x };
@@ -183,7 +183,7 @@ impl Sample {
         self.record(Layer::Hypervisor, 20, vm, answer);
     }
 
-    /// VM_CREATED by a probe in the hypervisor's place. The TEE's part is `inside`.
+    /// Has a probe in the hypervisor's place say VM_CREATED. The TEE's part is `inside`.
     fn created_by_probe(&mut self, vm: u16, inside: impl FnOnce(&mut Self)) {
         let x = [u64::from(OPTEE_SMC_VM_CREATED.0), vm.into(), 0, 0, 0, 0, 0, 0];
         self.time += 2000;
@@ -191,7 +191,7 @@ impl Sample {
         inside(self);
     }
 
-    /// The reported sequence, played to the TEE that has the bug: VM_CREATED of 0, then of 1, then a panic.
+    /// Plays the reported sequence to the TEE that has the bug: VM_CREATED of 0, then of 1, then a panic.
     pub fn second_vm() -> Self {
         let mut sample = Self::new();
         let block = |sample: &mut Self, index, address, size, next, previous| {
@@ -213,7 +213,7 @@ impl Sample {
         sample
     }
 
-    /// VMs that come and go without a word, as where a pool is measured, around one that does something.
+    /// Makes VMs that come and go without a word, as where a pool is measured, around one that does something.
     pub fn crowd(vms: u16) -> Self {
         let mut sample = Self::new();
         sample.start_vm(1);
@@ -229,7 +229,7 @@ impl Sample {
         sample
     }
 
-    /// Two VMs that call the TEE in turn, one of them off in the end.
+    /// Makes two VMs that call the TEE in turn, one of them off in the end.
     pub fn two_guests(calls: u16) -> Self {
         let mut sample = Self::new();
         sample.start_vm(1);

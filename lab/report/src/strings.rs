@@ -14,7 +14,7 @@ pub struct Strings {
 }
 
 impl Strings {
-    /// The number of a text.
+    /// Returns the number of a text.
     pub fn text(&mut self, text: &str) -> u32 {
         if let Some(number) = self.text_numbers.get(text) {
             return *number;
@@ -25,7 +25,7 @@ impl Strings {
         number
     }
 
-    /// The number of a field.
+    /// Returns the number of a field.
     pub fn field(&mut self, field: &Field) -> u32 {
         let key = [&field.name, &field.value, &field.meaning].map(|text| self.text(text));
         *self.field_numbers.entry(key).or_insert_with(|| {
@@ -34,7 +34,7 @@ impl Strings {
         })
     }
 
-    /// Every text, every field.
+    /// Returns every text and every field.
     pub fn into_tables(self) -> (Vec<String>, Vec<[u32; 3]>) {
         (self.texts, self.fields)
     }

@@ -38,7 +38,7 @@ pub struct Matrix {
     costs: Vec<Vec<(String, u64)>>,
 }
 
-/// The TEEs that a table names, in its order.
+/// Builds the TEEs that a table names, in its order.
 pub fn build(workspace: &Workspace, table: &Table, progress: &Progress) -> Result<(Firmware, Vec<Variant>)> {
     let firmware =
         Firmware::build(workspace, &[Program::Boot, Program::Runtime, Program::Tee, Program::Probe], progress)?;
@@ -89,23 +89,23 @@ pub fn reproduce(workspace: &Workspace, stack: &Stack, progress: &Progress) -> R
 }
 
 impl Matrix {
-    /// Whether every cell is as recorded.
+    /// Says whether every cell is as recorded.
     pub fn passed(&self) -> bool {
         self.differences().is_empty()
     }
 
-    /// The TEEs' names: the columns.
+    /// Returns the TEEs' names: the columns.
     pub fn tees(&self) -> impl Iterator<Item = &str> {
         self.table.tees.iter().map(|tee| tee.name.as_str())
     }
 
-    /// The sequences' names, and what became of each under each TEE.
+    /// Returns the sequences' names, and what became of each under each TEE.
     pub fn rows(&self) -> impl Iterator<Item = (&str, Vec<Option<Cell>>)> {
         let rows = self.table.sequences.iter().zip(&self.played);
         rows.map(|(sequence, row)| (sequence.name.as_str(), row.iter().map(|played| played.cell).collect()))
     }
 
-    /// Whether nothing is recorded of its TEE.
+    /// Says whether nothing is recorded of its TEE.
     fn is_foreign(&self) -> bool {
         self.table.sequences.iter().all(|sequence| sequence.cells.is_empty())
     }
@@ -117,7 +117,7 @@ impl Matrix {
         })
     }
 
-    /// What is wrong with a cell, if anything is: that it is not as recorded, or not safe where nothing is.
+    /// Says what is wrong with a cell, if anything is: that it is not as recorded, or not safe where nothing is.
     fn fault(sequence: &table::Sequence, tee: &table::Tee, played: &Played) -> Option<String> {
         let came = played.cell.map_or("no answer", Cell::words);
         let Some(recorded) = sequence.cells.get(&tee.name).copied() else {
@@ -131,7 +131,7 @@ impl Matrix {
         Some(format!("the TEE does not say \"{unsaid}\""))
     }
 
-    /// The cells that are not as they should be, in words.
+    /// Says in words which cells are not as they should be.
     fn differences(&self) -> Vec<String> {
         let faults = self.cells().filter_map(|(sequence, tee, played)| {
             let fault = Self::fault(sequence, tee, played)?;
@@ -140,7 +140,7 @@ impl Matrix {
         faults.collect()
     }
 
-    /// Every cell as JUnit XML: a suite for each TEE.
+    /// Writes every cell as JUnit XML: a suite for each TEE.
     pub fn junit(&self) -> Result<String> {
         let suite = |tee: &table::Tee| {
             let cells = self.cells().filter(|(_, of, _)| of.name == tee.name);
@@ -159,7 +159,7 @@ impl Matrix {
         junit::file(self.table.tees.iter().map(suite).collect())
     }
 
-    /// The panic's own log, the matrix, its evidence, what the remedies cost, and the verdict.
+    /// Writes the panic's own log, the matrix, its evidence, what the remedies cost, and the verdict.
     pub fn report(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -191,7 +191,7 @@ impl Matrix {
         text
     }
 
-    /// What became of each sequence under each TEE.
+    /// Writes what became of each sequence under each TEE.
     pub fn cells_table(&self) -> String {
         let names = self.table.sequences.iter().map(|sequence| sequence.name.len());
         let width = names.max().unwrap_or(0);
@@ -208,7 +208,7 @@ impl Matrix {
         text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
-    /// Instructions from the probe's SMC to its return.
+    /// Writes the instructions from the probe's SMC to its return, for each TEE.
     pub fn costs_table(&self) -> String {
         let Some(names) = self.costs.first() else { return String::new() };
         let mut text = format!("{:33}", "instructions, there and back");
@@ -227,7 +227,7 @@ impl Matrix {
         text
     }
 
-    /// What a call costs under a TEE.
+    /// Says what a call costs under a TEE.
     pub fn cost(&self, tee: &str, call: &str) -> Option<u64> {
         let of = self.table.tees.iter().position(|named| named.name == tee)?;
         self.costs.get(of)?.iter().find(|(name, _)| name == call).map(|(_, cost)| *cost)

@@ -48,7 +48,7 @@ impl Bench<'_> {
         self.play_on(name, &Kit::made_of(self.firmware).and_tee(tee), list, icount)
     }
 
-    /// Plays it to the TEE of a kit.
+    /// Plays a list of steps to the TEE of a kit.
     pub fn play_on(&self, name: &str, kit: &Kit, list: &str, icount: bool) -> Result<Played> {
         let mut machine = self.table.machine.clone();
         machine.icount = icount;
@@ -76,7 +76,7 @@ impl Bench<'_> {
     }
 }
 
-/// Whether the TEE says that it stops: an assertion of the report's kind, or its own panic.
+/// Says whether the TEE says that it stops: an assertion of the report's kind, or its own panic.
 fn is_panic(line: &Line) -> bool {
     line.speaker == "TEE" && (line.text.contains("assertion '") || mishap::refuted_by(line, false).is_some())
 }
@@ -96,21 +96,21 @@ impl Played {
         played
     }
 
-    /// What the probe printed by name.
+    /// Reads what the probe printed by name.
     pub fn figures(&self) -> Vec<(String, u64)> {
         let said = self.lines.iter().filter(|line| line.speaker == "probe");
         let figures = said.filter_map(|line| line.text.strip_prefix("figure ")?.rsplit_once(' '));
         figures.filter_map(|(name, figure)| Some((name.to_owned(), figure.parse().ok()?))).collect()
     }
 
-    /// The answers that the probe printed.
+    /// Lists the answers that the probe printed.
     pub fn evidence(&self) -> String {
         let figures = self.figures().into_iter().filter(|(name, _)| name != CELL);
         figures.map(|(name, figure)| format!("{name} = {}", value(figure))).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// A number as it is read: eight letters as a text.
+/// Writes a number as it is read: eight letters as a text.
 fn value(figure: u64) -> String {
     match std::str::from_utf8(&figure.to_le_bytes()) {
         Ok(text) if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') => format!("\"{text}\""),

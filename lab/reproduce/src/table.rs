@@ -86,7 +86,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// As the matrix prints it.
+    /// Says it as the matrix prints it.
     pub const fn words(self) -> &'static str {
         match self {
             Self::Panic => "panic",
@@ -97,7 +97,7 @@ impl Cell {
         }
     }
 
-    /// By the number that a sequence's steps print as the figure `cell`.
+    /// Returns the cell of the number that a sequence's steps print as the figure `cell`.
     pub const fn of(figure: u64) -> Option<Self> {
         match figure {
             0 => Some(Self::Correct),
@@ -108,7 +108,7 @@ impl Cell {
         }
     }
 
-    /// Whether a TEE that nothing is recorded of may answer so.
+    /// Says whether a TEE that nothing is recorded of may answer so.
     pub const fn is_safe(self) -> bool {
         matches!(self, Self::Refused | Self::Correct | Self::DoesNotApply)
     }
@@ -145,7 +145,7 @@ impl Table {
         Self { tees, sequences: sequences.collect(), ..self }
     }
 
-    /// What the probe plays for a list of steps; it switches the machine off afterwards.
+    /// Compiles what the probe plays for a list of steps; it switches the machine off afterwards.
     pub fn script(&self, list: &str) -> Result<Vec<u8>> {
         static NOTHING: RawSteps = Vec::new();
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();

@@ -35,7 +35,7 @@ impl Clock {
         clock
     }
 
-    /// The time, give or take the 10 ms between two looks.
+    /// Tells the time, give or take the 10 ms between two looks.
     pub fn now(&mut self) -> Duration {
         let now = Instant::now();
         if now - self.looked >= LOOK {
@@ -46,7 +46,7 @@ impl Clock {
         self.time
     }
 
-    /// How long the thread that waited longest did so since this was last asked.
+    /// Says how long the thread that waited longest did so since this was last asked.
     fn longest_wait(&mut self) -> Duration {
         let mut longest = Duration::ZERO;
         for thread in std::fs::read_dir(&self.threads).into_iter().flatten().flatten() {
@@ -62,7 +62,7 @@ impl Clock {
     }
 }
 
-/// From Linux's `schedstat`: nanoseconds on a CPU, nanoseconds waiting for one, times that it got one.
+/// Reads Linux's `schedstat`: nanoseconds on a CPU, nanoseconds waiting for one, times that it got one.
 fn waited(told: &str) -> Option<Duration> {
     told.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }

@@ -19,7 +19,7 @@ impl Port {
     /// Both.
     pub const ALL: [Self; 2] = [Self::NonSecure, Self::Secure];
 
-    /// The name of its log and of its socket.
+    /// Returns the name of its log and of its socket.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NonSecure => "normal-world",
@@ -27,7 +27,7 @@ impl Port {
         }
     }
 
-    /// Who a line without a prefix comes from.
+    /// Says who a line without a prefix comes from.
     const fn nobody(self) -> &'static str {
         match self {
             Self::NonSecure => "?ns",
@@ -35,7 +35,7 @@ impl Port {
         }
     }
 
-    /// The layers that print on this port.
+    /// Returns the layers that print on this port.
     const fn layers(self) -> &'static [Layer] {
         match self {
             Self::NonSecure => &[Layer::Hypervisor],
@@ -43,7 +43,7 @@ impl Port {
         }
     }
 
-    /// Whether this speaker is heard on this port. What the normal world prints can't pass for the secure world's.
+    /// Says whether this speaker is heard on this port. What the normal world prints can't pass for the secure world's.
     fn carries(self, speaker: &str) -> bool {
         match self {
             Self::NonSecure => speaker == "HYP" || speaker == "probe" || is_vm(speaker),
@@ -52,7 +52,7 @@ impl Port {
     }
 }
 
-/// Whether a speaker is a VM.
+/// Says whether a speaker is a VM.
 pub fn is_vm(speaker: &str) -> bool {
     speaker.strip_prefix("vm").is_some_and(|number| number.parse::<u16>().is_ok())
 }
@@ -70,14 +70,14 @@ pub struct Line {
 const ECHOES: [&str; 2] = ["Kernel command line: ", "Unknown kernel command line parameters "];
 
 impl Line {
-    /// Where a kernel begins to repeat its command line, whose words it has from the scenario and doesn't say itself:
-    /// what begins there is not something that anybody waits for.
+    /// Finds where a kernel begins to repeat its command line, whose words it has from the scenario and doesn't say
+    /// itself: what begins there is not something that anybody waits for.
     pub fn echo(&self) -> usize {
         let begins = |echo: &&str| Some(self.text.find(*echo)? + echo.len());
         ECHOES.iter().filter(|_| is_vm(&self.speaker)).find_map(begins).unwrap_or(self.text.len() + 1)
     }
 
-    /// Whether this text is said.
+    /// Says whether this text is said.
     pub fn says(&self, text: &str) -> bool {
         self.text.find(text).is_some_and(|at| at < self.echo())
     }
@@ -104,22 +104,22 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Nothing heard yet.
+    /// Begins with nothing heard.
     pub const fn new(port: Port) -> Self {
         Self { port, open: Vec::new(), goes_on: None, frames: None }
     }
 
-    /// Nothing heard yet, of a port on which layers write trace frames.
+    /// Begins with nothing heard, of a port on which layers write trace frames.
     pub const fn traced(port: Port) -> Self {
         Self { port, open: Vec::new(), goes_on: None, frames: Some(Frames::new(port.layers())) }
     }
 
-    /// The trace entries that came since this was last asked.
+    /// Takes the trace entries that came since this was last asked.
     pub fn take_entries(&mut self) -> Vec<Entry> {
         self.frames.as_mut().map_or_else(Vec::new, Frames::take)
     }
 
-    /// Hears more bytes; the lines that they end.
+    /// Hears more bytes; returns the lines that they end.
     pub fn hear(&mut self, bytes: &[u8]) -> Vec<Line> {
         let heard = self.open.len();
         match &mut self.frames {
@@ -149,7 +149,7 @@ impl Listener {
         said
     }
 
-    /// The line that has not ended (yet): a prompt, or last words.
+    /// Returns the line that has not ended (yet): a prompt, or last words.
     pub fn open(&self) -> Option<Line> {
         (!self.open.is_empty()).then(|| self.line(&self.open))
     }
@@ -180,13 +180,13 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Nothing heard yet. Layers may write trace frames on the ports.
+    /// Begins with nothing heard. Layers may write trace frames on the ports.
     pub fn new(frames: bool) -> Self {
         let listener = if frames { Listener::traced } else { Listener::new };
         Self { non_secure: listener(Port::NonSecure), secure: listener(Port::Secure) }
     }
 
-    /// The one at a port.
+    /// Returns the console at a port.
     pub const fn at(&mut self, port: Port) -> &mut Listener {
         match port {
             Port::NonSecure => &mut self.non_secure,
@@ -194,19 +194,19 @@ impl Listeners {
         }
     }
 
-    /// The lines that have not ended (yet).
+    /// Returns the lines that have not ended (yet).
     pub fn open(&self) -> impl Iterator<Item = Line> {
         [&self.non_secure, &self.secure].into_iter().filter_map(Listener::open)
     }
 
-    /// How many trace frames were damaged.
+    /// Says how many trace frames were damaged.
     pub fn damaged(&self) -> u64 {
         [&self.non_secure, &self.secure].into_iter().filter_map(|at| Some(at.frames.as_ref()?.damaged())).sum()
     }
 }
 
-/// Whether a line is of OP-TEE's log: level, `/`, and who (`I/TC: `, `E/TC:0 0 `, `D/LD: `). Of the secure world's own
-/// programs only the TEE writes such lines.
+/// Says whether a line is of OP-TEE's log: level, `/`, and who (`I/TC: `, `E/TC:0 0 `, `D/LD: `). Of the secure world's
+/// own programs only the TEE writes such lines.
 fn is_op_tees(text: &str) -> bool {
     let Some((level, rest)) = text.split_once('/') else { return false };
     ["E", "W", "I", "D", "F"].contains(&level) && ["TC:", "TA:", "LD:"].iter().any(|who| rest.starts_with(who))
@@ -225,7 +225,7 @@ pub enum Controls {
 }
 
 impl Controls {
-    /// Takes the next byte. Whether it is text, a tabulator or the end of a line.
+    /// Takes the next byte; says whether it is text, a tabulator or the end of a line.
     pub const fn keeps(&mut self, byte: u8) -> bool {
         let (next, keeps) = match (*self, byte) {
             // A line ends whatever stands open in it.
@@ -242,7 +242,7 @@ impl Controls {
     }
 }
 
-/// Text without terminal controls.
+/// Takes terminal controls out of a text.
 fn plain(text: &str) -> String {
     let mut controls = Controls::default();
     let kept = text.bytes().filter(|byte| controls.keeps(*byte)).collect::<Vec<_>>();

@@ -18,8 +18,8 @@ pub struct Place {
     pub entry: u64,
 }
 
-/// The image in memory order from its first loaded byte: file contents at their *load* addresses, gaps zero, what is
-/// only zeroed at run time (`.bss`) left out.
+/// Makes the image in memory order from its first loaded byte: file contents at their *load* addresses, gaps zero, what
+/// is only zeroed at run time (`.bss`) left out.
 ///
 /// All our images are entered at their first byte, so an entry elsewhere is a mistake in a linker script.
 pub fn raw(elf: &[u8]) -> Result<Vec<u8>> {
@@ -60,7 +60,7 @@ pub struct Program {
     pub place: Option<Place>,
 }
 
-/// A program that was linked for bare metal, as other loaders take it: each segment at its *load* address.
+/// Reads a program that was linked for bare metal, as other loaders take it: each segment at its *load* address.
 pub fn program(elf: &[u8]) -> Result<Program> {
     let header = FileHeader64::<Le>::parse(elf).context("it is not 64-bit, or damaged")?;
     let endian = header.endian().context("it is not little-endian")?;

@@ -29,7 +29,7 @@ impl ValueParserFactory for Destination {
 }
 
 impl Destination {
-    /// As a user names it.
+    /// Takes a file as a user names it.
     fn named(file: PathBuf) -> Result<Self> {
         if file.as_os_str() == "-" {
             screen::step_aside();
@@ -48,7 +48,7 @@ impl Destination {
         Ok(Self::file(file))
     }
 
-    /// A file of the lab's own choice.
+    /// Takes a file of the lab's own choice.
     pub const fn file(file: PathBuf) -> Self {
         Self { file: Some(file) }
     }
@@ -77,7 +77,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// A file that there is to be read: how clap parses one.
+/// Takes a file that there is to be read: how clap parses one.
 pub fn readable() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|file| {
         ensure!(!file.is_dir(), "that is a folder");
@@ -88,8 +88,8 @@ pub fn readable() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// A path as it is shortest from here; but make may have been told to work in another folder (`-C`) than the one in
-/// which its caller reads this.
+/// Writes a path as it is shortest from here; but make may have been told to work in another folder (`-C`) than the one
+/// in which its caller reads this.
 pub fn shown(path: &Path) -> String {
     let here = env::current_dir().ok().filter(|_| env::var_os("MAKELEVEL").is_none());
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).display().to_string()

@@ -53,7 +53,7 @@ impl Program {
     /// What the flash is made of.
     pub const LAYERS: [Self; 4] = [Self::Boot, Self::Runtime, Self::Tee, Self::Hypervisor];
 
-    /// The package, which is also its folder's name.
+    /// Returns the package, which is also its folder's name.
     const fn package(self) -> &'static str {
         match self {
             Self::Boot | Self::Runtime => "secure-monitor",
@@ -67,7 +67,7 @@ impl Program {
         }
     }
 
-    /// The binary's name: what cargo calls its file.
+    /// Returns the binary's name: what cargo calls its file.
     pub const fn binary(self) -> &'static str {
         match self {
             Self::Boot => "boot",
@@ -183,18 +183,18 @@ impl Firmware {
         Ok(())
     }
 
-    /// The program with its symbols.
+    /// Returns the program with its symbols.
     pub fn elf(&self, program: Program) -> PathBuf {
         self.variants.get(&program).map_or_else(|| self.elves.join(program.binary()), |variant| variant.elf.clone())
     }
 
-    /// The raw image that the machine starts.
+    /// Returns the path of the raw image that the machine starts.
     pub fn image(&self, program: Program) -> PathBuf {
         let usual = || self.images.join(program.binary()).with_extension("bin");
         self.variants.get(&program).map_or_else(usual, |variant| variant.image.clone())
     }
 
-    /// The raw image's bytes.
+    /// Reads the raw image.
     pub fn read(&self, program: Program) -> Result<Vec<u8>> {
         let path = self.image(program);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
@@ -236,7 +236,7 @@ struct Job<'j> {
 }
 
 impl<'j> Job<'j> {
-    /// A package as it is, in the usual place.
+    /// Names a package as it is, in the usual place.
     fn of(workspace: &Workspace, package: &'j str) -> Self {
         Self { package, features: &[], target: workspace.target().to_path_buf(), profile: Profile::Firmware }
     }

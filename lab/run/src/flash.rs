@@ -25,7 +25,7 @@ pub struct Flash {
 }
 
 impl Flash {
-    /// The flash of the layers as built, with this TEE, if any, and this normal world.
+    /// Takes the layers as built, with this TEE, if any, and this normal world.
     pub fn of(firmware: &Firmware, tee: Option<Vec<u8>>, normal_world: Vec<u8>) -> Result<Self> {
         let mut images = vec![(Image::Bl31, firmware.read(Program::Runtime)?)];
         images.extend(tee.map(|tee| (Image::Bl32, tee)));
@@ -40,7 +40,7 @@ impl Flash {
         Ok(self)
     }
 
-    /// The bytes of the flash that a scenario's chain describes.
+    /// Makes the bytes of the flash that a scenario's chain describes.
     pub fn bytes(mut self, chain: &Chain) -> Result<Vec<u8>> {
         if let Some(size) = chain.images {
             self.fill(size.0 as usize)?;
@@ -136,7 +136,7 @@ fn harm(flash: &mut Vec<u8>, package: &[u8], damage: Damage) -> Result<()> {
     Ok(())
 }
 
-/// Offset and size of an image in its package.
+/// Finds an image in its package: its offset and its size.
 fn find(package: &[u8], name: Name) -> Result<(usize, usize)> {
     let Ok(fip) = Fip::parse(package) else { bail!("the package that was just written is damaged") };
     match fip.image(place(name)) {
@@ -162,7 +162,7 @@ mod tests {
         flash(&Chain { damage: Some(damage), ..Chain::default() }).unwrap()
     }
 
-    /// Which images are whole, by the manifest in the same flash.
+    /// Says which images are whole, by the manifest in the same flash.
     fn whole(flash: &[u8]) -> Vec<Image> {
         let mut flash = flash.to_vec();
         flash.resize(flash.len().max(1 << 20), 0);

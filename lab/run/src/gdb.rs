@@ -54,7 +54,7 @@ impl Gdb {
         self.send(&cpus.fold("vCont".to_owned(), |packet, cpu| format!("{packet};c:{:x}", cpu + 1)))
     }
 
-    /// Lets all CPUs run until one comes to a breakpoint. Which.
+    /// Lets all CPUs run until one comes to a breakpoint; says which.
     pub fn run_to_breakpoint(&mut self) -> Result<usize> {
         self.send("vCont;c")?;
         self.stopped()
@@ -82,7 +82,7 @@ impl Gdb {
         self.expect_ok(&format!("Z0,{address:x},4"))
     }
 
-    /// Removes it.
+    /// Removes a breakpoint.
     pub fn remove_break(&mut self, address: u64) -> Result<()> {
         self.expect_ok(&format!("z0,{address:x},4"))
     }
@@ -98,18 +98,18 @@ impl Gdb {
         Ok(())
     }
 
-    /// x0 to x30 of a CPU.
+    /// Reads x0 to x30 of a CPU.
     pub fn x(&mut self, cpu: usize, register: usize) -> Result<u64> {
         let bytes = self.register(cpu, register)?;
         Ok(u64::from_le_bytes(bytes.try_into().ok().context("a register has 8 bytes")?))
     }
 
-    /// Where a CPU is.
+    /// Says where a CPU is.
     pub fn pc(&mut self, cpu: usize) -> Result<u64> {
         self.x(cpu, PC)
     }
 
-    /// A CPU's PSTATE.
+    /// Reads a CPU's PSTATE.
     pub fn pstate(&mut self, cpu: usize) -> Result<u32> {
         let bytes = self.register(cpu, CPSR)?;
         Ok(u32::from_le_bytes(bytes.try_into().ok().context("PSTATE has 4 bytes")?))
@@ -144,7 +144,7 @@ impl Gdb {
         self.expect_ok(&format!("Hg{:x}", cpu + 1))
     }
 
-    /// Waits until the CPUs have stopped; which one is the reason.
+    /// Waits until the CPUs have stopped; says which one is the reason.
     fn stopped(&mut self) -> Result<usize> {
         let reply = self.receive()?;
         ensure!(reply.starts_with('T') || reply.starts_with('S'), "QEMU's debugger answers {reply:?}");
@@ -165,8 +165,8 @@ impl Gdb {
         self.output.write_all(&framed(packet)).context("QEMU's debugger is gone")
     }
 
-    /// The next packet. Acknowledgements of what was sent come before it; nothing is lost on this way, so none is a
-    /// refusal.
+    /// Receives the next packet. Acknowledgements of what was sent come before it; nothing is lost on this way, so none
+    /// is a refusal.
     fn receive(&mut self) -> Result<String> {
         let mut byte = || -> Result<u8> {
             let mut byte = [0];
@@ -187,7 +187,7 @@ impl Gdb {
     }
 }
 
-/// A packet with its frame: `$`, the text, `#` and the sum of its bytes.
+/// Frames a packet: `$`, the text, `#` and the sum of its bytes.
 fn framed(packet: &str) -> Vec<u8> {
     let sum = packet.bytes().fold(0u8, u8::wrapping_add);
     format!("${packet}#{sum:02x}").into_bytes()
@@ -211,7 +211,8 @@ mod tests {
         assert_eq!(framed(""), b"$#00");
     }
 
-    /// A stub that expects these packets, and answers each with the text beside it; the frame's own bytes are left out.
+    /// Connects to a stub that expects these packets, and answers each with the text beside it; the frame's own bytes
+    /// are left out.
     fn against(conversation: &'static [(&'static str, &'static str)], talk: impl FnOnce(&mut Gdb)) {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("gdb");

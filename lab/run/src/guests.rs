@@ -51,7 +51,7 @@ pub struct Guest<'a> {
     pub modules: Vec<Module>,
 }
 
-/// Which of our own programs a scenario's guests need.
+/// Lists which of our own programs a scenario's guests need.
 pub fn programs(scenario: &Scenario) -> Vec<Program> {
     let uses = |name| scenario.vms.iter().any(|vm| vm.kernel.as_deref() == Some(name));
     let mut programs = Vec::new();
@@ -70,7 +70,7 @@ pub fn programs(scenario: &Scenario) -> Vec<Program> {
     programs
 }
 
-/// Whether the Linux guest must be fetched and made.
+/// Says whether the Linux guest must be fetched and made.
 pub fn needs_linux(scenario: &Scenario) -> bool {
     scenario.vms.iter().any(|vm| [&vm.kernel, &vm.initramfs].into_iter().any(|file| file.as_deref() == Some("linux")))
 }
@@ -124,7 +124,7 @@ pub fn place<'a>(
     Ok(guests)
 }
 
-/// A kernel as its VM starts it: the file itself, or what is packed in it.
+/// Returns a kernel as its VM starts it: the file itself, or what is packed in it.
 fn unpacked(file: PathBuf, vm: &Vm, folder: &Path) -> Result<(PathBuf, Option<Place>)> {
     let mut head = Vec::new();
     let opened = fs::File::open(&file).and_then(|file| file.take(64).read_to_end(&mut head));
@@ -153,7 +153,7 @@ fn unpacked(file: PathBuf, vm: &Vm, folder: &Path) -> Result<(PathBuf, Option<Pl
     Ok((absolute(&file)?, kernel.place))
 }
 
-/// The kernel with zeroes behind it.
+/// Writes the kernel with zeroes behind it.
 fn write_larger(kernel: &Path, ballast: u64, file: &Path) -> Result<PathBuf> {
     let mut bytes = fs::read(kernel).with_context(|| format!("cannot read {}", kernel.display()))?;
     bytes.resize(bytes.len() + ballast as usize, 0);

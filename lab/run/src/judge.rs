@@ -57,12 +57,12 @@ const fn judged() -> bool {
 }
 
 impl Verdict {
-    /// About something that was judged, at no moment of its own.
+    /// Makes a verdict about something that was judged at no moment of its own.
     pub fn new(holds: bool, claim: impl Into<String>, evidence: impl Into<String>) -> Self {
         Self { holds, judged: true, claim: claim.into(), evidence: evidence.into(), millis: None }
     }
 
-    /// The word before it in a list.
+    /// Returns the word before it in a list.
     pub const fn mark(&self) -> &'static str {
         match (self.holds, self.judged) {
             (false, _) => "FAIL",
@@ -73,8 +73,8 @@ impl Verdict {
 }
 
 impl Judge {
-    /// Nothing seen yet. What `foreign` speakers say of themselves is theirs: a line that only ours would say is not
-    /// judged.
+    /// Begins with nothing seen. What `foreign` speakers say of themselves is theirs: a line that only ours would say
+    /// is not judged.
     pub fn new(scenario: &Scenario, cpu: &str, foreign: &[&str]) -> Result<Self> {
         let vms_want_tee = scenario.vms.iter().any(|vm| vm.tee);
         Self::of(&scenario.expects_on(cpu), vms_want_tee, foreign)
@@ -105,23 +105,23 @@ impl Judge {
         }
     }
 
-    /// Whether all that must be seen was seen, and nothing speaks against the rest so far.
+    /// Says whether all that must be seen was seen, and nothing speaks against the rest so far.
     pub fn is_content(&self) -> bool {
         self.mishap.is_none() && self.claims.iter().all(|claim| claim.verdict().holds)
     }
 
-    /// The line after which nothing good will follow, if there was one.
+    /// Returns the line after which nothing good will follow, if there was one.
     pub fn mishap(&self) -> Option<&str> {
         self.mishap.as_ref().map(|verdict| verdict.evidence.as_str())
     }
 
-    /// What became of every expectation.
+    /// Judges every expectation.
     pub fn verdicts(&self) -> Vec<Verdict> {
         self.claims.iter().map(Claim::verdict).chain(self.mishap.clone()).collect()
     }
 }
 
-/// Real time since then.
+/// Says how much real time has passed since then.
 pub(crate) fn millis_since(begin: Instant) -> u64 {
     u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
@@ -137,12 +137,12 @@ impl Claim {
         Ok(Self { expect, pattern, foreign, heard: false, seen: 0, evidence: None, millis: None, outside: None })
     }
 
-    /// Whether it is about any line of its speaker's.
+    /// Says whether it is about any line of its speaker's.
     const fn is_any(&self) -> bool {
         self.expect.line.is_none() && self.expect.regex.is_none()
     }
 
-    /// Whether the line is one that this expectation asks for.
+    /// Takes note of a line; says whether it is one that this expectation asks for.
     fn hear(&mut self, line: &Line, millis: u64) -> bool {
         if line.speaker != self.expect.from {
             return false;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
-/// One suite with a case for each expectation.
+/// Makes one suite with a case for each expectation.
 pub fn suite(outcome: &Outcome, cpu: &str) -> TestSuite {
     let mut suite = TestSuite::new(fit(&outcome.name));
     suite.set_time(outcome.duration);
@@ -26,14 +26,14 @@ pub fn suite(outcome: &Outcome, cpu: &str) -> TestSuite {
     suite
 }
 
-/// A suite of a scenario that did not run, and why: what isn't written down would be taken for passed.
+/// Makes a suite of a scenario that did not run, and why: what isn't written down would be taken for passed.
 pub fn unrun(name: &str, cpu: &str, why: &str) -> TestSuite {
     let mut suite = TestSuite::new(fit(name));
     suite.set_time(Duration::ZERO).add_test_case(not_run(&format!("{name}.{cpu}"), why));
     suite
 }
 
-/// A file with the suites of several runs.
+/// Writes a file with the suites of several runs.
 pub fn file(suites: Vec<TestSuite>) -> Result<String> {
     let mut report = Report::unnamed();
     report.add_test_suites(suites).to_string().context("cannot write the expectations as XML")
@@ -66,7 +66,8 @@ fn not_run(class: &str, why: &str) -> TestCase {
     case
 }
 
-/// Text without the two letters that XML 1.0 §2.2 leaves out and `quick_junit`, which drops controls, does not know of.
+/// Takes the two letters out of a text that XML 1.0 §2.2 leaves out and `quick_junit`, which drops controls, does not
+/// know of.
 fn fit(text: &str) -> String {
     text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }

@@ -34,7 +34,7 @@ impl Keeper {
         Ok(Self { child, lab })
     }
 
-    /// The process group that ends with the lab.
+    /// Returns the process group that ends with the lab.
     pub fn group(&self) -> i32 {
         self.child.id().cast_signed()
     }

@@ -55,7 +55,7 @@ pub fn unpack(file: Vec<u8>) -> Result<Kernel> {
     }
 }
 
-/// The payload of a kernel that unpacks itself under EFI (Linux `drivers/firmware/efi/libstub/zboot-header.S`).
+/// Finds the payload of a kernel that unpacks itself under EFI (Linux `drivers/firmware/efi/libstub/zboot-header.S`).
 fn zboot(file: &[u8]) -> Result<Vec<u8>> {
     let word = |at: usize| Some(u32::from_le_bytes(file.get(at..at + 4)?.try_into().ok()?) as usize);
     let payload = word(8).zip(word(12)).and_then(|(at, size)| file.get(at..at.checked_add(size)?));
@@ -97,7 +97,7 @@ fn read(packed: impl Read) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An xz file, unpacked.
+/// Unpacks an xz file.
 pub fn unxz(packed: &[u8]) -> Result<Vec<u8>> {
     read(XzReader::new_mem_limit(packed, true, DICTIONARY))
 }

@@ -57,8 +57,8 @@ impl Machine {
         Self::with_line(&prepared.line, &prepared.folder)
     }
 
-    /// Starts it as its scenario describes it: maybe with something in its secure memory, with the first CPU last, or
-    /// with the others held back before their first instruction until [`Machine::release`].
+    /// Starts the machine as its scenario describes it: maybe with something in its secure memory, with the first CPU
+    /// last, or with the others held back before their first instruction until [`Machine::release`].
     pub fn start_as_described(prepared: &Prepared) -> Result<Self> {
         let how = &prepared.plan.scenario.machine;
         if how.late_cpus.is_none() && how.secure_memory.is_none() {
@@ -84,7 +84,7 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Starts it with all CPUs halted before their first instruction, and with who can change that.
+    /// Starts the machine with all CPUs halted before their first instruction; returns with it who can change that.
     pub fn start_halted(prepared: &Prepared) -> Result<(Self, Gdb)> {
         let folder = TempDir::with_prefix("triptych-").context("cannot make a temporary folder")?;
         let socket = folder.path().join("gdb");
@@ -101,7 +101,7 @@ impl Machine {
         debugger.detach()
     }
 
-    /// Starts it with another command line.
+    /// Starts the machine with another command line.
     pub fn with_line(line: &CommandLine, folder: &Path) -> Result<Self> {
         interrupted();
         let mut qemu = Qemu::start(line, folder)?;
@@ -120,7 +120,7 @@ impl Machine {
         Ok(Self { qemu, input, events, debugger: None, clock, reason: Some(reason) })
     }
 
-    /// What QEMU logs, if it was told to.
+    /// Returns what QEMU logs, if it was told to.
     pub const fn log(&mut self) -> Option<File> {
         self.qemu.log()
     }
@@ -131,7 +131,7 @@ impl Machine {
         let _ = self.input.write_all(bytes);
     }
 
-    /// How long it has run. What the host lets it wait for a CPU doesn't count.
+    /// Says how long it has run. What the host lets it wait for a CPU doesn't count.
     pub fn time(&mut self) -> Duration {
         self.clock.now()
     }
@@ -196,8 +196,8 @@ fn listen(port: Port, mut stream: UnixStream, mut log: File, sender: &Sender<(Po
     }
 }
 
-/// Set once the user, or the system, wants the lab to stop. Everything that owns a QEMU or a raw terminal looks here
-/// and ends in its usual way, so that both are cleaned up.
+/// Returns the flag that is set once the user, or the system, wants the lab to stop. Everything that owns a QEMU or a
+/// raw terminal looks here and ends in its usual way, so that both are cleaned up.
 pub fn interrupted() -> &'static AtomicBool {
     static INTERRUPTED: OnceLock<&'static AtomicBool> = OnceLock::new();
     INTERRUPTED.get_or_init(|| {

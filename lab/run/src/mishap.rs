@@ -18,7 +18,7 @@ const LAST_WORDS: [&str; 8] = [
     "Core undef-abort at",
 ];
 
-/// What is claimed of every run, and refuted by this line.
+/// Returns what is claimed of every run, and refuted by this line.
 pub fn refuted_by(line: &Line, vms_want_tee: bool) -> Option<&'static str> {
     let text = line.text.as_str();
     match line.speaker.as_str() {
@@ -33,13 +33,13 @@ pub fn refuted_by(line: &Line, vms_want_tee: bool) -> Option<&'static str> {
     }
 }
 
-/// `2 of 4 CPUs start`.
+/// Says whether a text is one such as `2 of 4 CPUs start`.
 fn lost_cpus(text: &str) -> bool {
     let numbers = text.strip_suffix(" CPUs start").and_then(|numbers| numbers.split_once(" of "));
     numbers.is_some_and(|(start, all)| start != all)
 }
 
-/// `vm3: no TEE: the TEE refused the VM: …`.
+/// Says whether a text is one such as `vm3: no TEE: the TEE refused the VM: …`.
 fn refused_vm(text: &str) -> bool {
     text.split_once(": ").is_some_and(|(vm, rest)| crate::console::is_vm(vm) && rest.starts_with("no TEE: "))
 }

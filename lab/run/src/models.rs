@@ -17,17 +17,18 @@ const KNOWN: &str = "max";
 const PROPOSED: usize = 3;
 const NEAR: usize = 3;
 
-/// The model's name without its properties.
+/// Returns the model's name without its properties.
 pub fn model(cpu: &str) -> &str {
     cpu.split(',').next().unwrap_or(cpu)
 }
 
-/// A path within the value of an option of QEMU's, which a comma would end unless it is doubled.
+/// Writes a path as the value of an option of QEMU's, which a comma would end unless it is doubled.
 pub(crate) fn doubled(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
 
-/// What is wrong with a CPU model and its properties; nothing if QEMU takes them, or if there is no QEMU to be asked.
+/// Says what is wrong with a CPU model and its properties; nothing if QEMU takes them, or if there is no QEMU to be
+/// asked.
 pub fn mistake(cpu: &str) -> Option<String> {
     static ASKED: Mutex<Option<HashMap<String, Option<String>>>> = Mutex::new(None);
     let mut known = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +57,7 @@ fn ask(cpu: &str) -> Option<String> {
     })
 }
 
-/// What QEMU says against a 64-bit CPU of this model, if it says anything.
+/// Says what QEMU has against a 64-bit CPU of this model, if anything.
 fn refusal(cpu: &str) -> Option<String> {
     // QEMU puts a new file in the place of the one that it is given, even of a device like /dev/null.
     let folder = tempfile::tempdir().ok()?;
@@ -71,19 +72,19 @@ fn lacks_64_bit(said: &str) -> bool {
     said.contains(".aarch64' not found")
 }
 
-/// Every model that QEMU has, for whatever machine.
+/// Lists every model that QEMU has, for whatever machine.
 fn names() -> Option<Vec<String>> {
     let output = Command::new(PROGRAM).args(["-cpu", "help"]).stdin(Stdio::null()).output().ok()?;
     Some(listed(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// A heading, then a name in each line; newer releases say more behind it.
+/// Reads QEMU's list: a heading, then a name in each line; newer releases say more behind it.
 fn listed(help: &str) -> Vec<String> {
     let lines = help.lines().filter(|line| line.starts_with(' '));
     lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// The names that may have been meant, the likeliest first.
+/// Lists the names that may have been meant, the likeliest first.
 fn nearest(name: &str, names: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
     let mut near: Vec<_> = names.iter().map(|other| (distance(name, other), other)).collect();
     near.retain(|(distance, _)| *distance <= NEAR);

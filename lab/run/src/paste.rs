@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 
-/// A word of a command, in quotes if a shell would make more, or something else, of it.
+/// Writes a word of a command, in quotes if a shell would make more, or something else, of it.
 pub fn word(word: impl AsRef<OsStr>) -> String {
     let word = word.as_ref().to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:+@%".contains(c);
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// The words that a shell makes of a command.
+    /// Takes a command apart into the words that a shell makes of it.
     fn words(command: &str) -> Vec<String> {
         let script = format!("set -- {command}\nprintf '%s\\0' \"$@\"");
         let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();

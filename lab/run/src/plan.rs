@@ -24,13 +24,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// On the scenario's first CPU model and our layers, which don't trace.
+    /// Plans a run on the scenario's first CPU model and our layers, which don't trace.
     pub fn of(scenario: Scenario) -> Self {
         let cpu = scenario.machine.cpu.clone();
         Self { scenario, cpu, stack: Stack::Ours, tracing: None }
     }
 
-    /// The scenario in a file, on one of the CPU models that it names; else on its first.
+    /// Reads a file's scenario and plans it on one of the CPU models that it names; else on its first.
     pub fn read(file: &Path, cpu: Option<&str>) -> Result<Self> {
         let plan = Self::of(Scenario::read(file)?);
         let cpu = cpu.map(|name| plan.scenario.cpu(name).map(str::to_owned)).transpose()?;
@@ -40,33 +40,33 @@ impl Plan {
         })
     }
 
-    /// On this CPU model instead.
+    /// Takes this CPU model instead.
     pub fn on_cpu(self, cpu: &str) -> Self {
         Self { cpu: cpu.to_owned(), ..self }
     }
 
-    /// On these layers instead.
+    /// Takes these layers instead.
     pub fn on_stack(self, stack: Stack) -> Self {
         Self { stack, ..self }
     }
 
-    /// With layers that trace.
+    /// Has the layers trace.
     pub fn traced(self, tracing: Tracing) -> Self {
         Self { tracing: Some(tracing), ..self }
     }
 
-    /// On the layers that a user asks for, which trace so.
+    /// Takes the layers that a user asks for, which trace so.
     pub fn on_layers_of(self, options: &stack::Options, tracing: Option<Tracing>) -> Result<Self> {
         let stack = options.stack()?;
         Ok(Self { tracing: stack.tracing(tracing), ..self.on_stack(stack) })
     }
 
-    /// What runs, in words.
+    /// Says in words what runs.
     pub fn names(&self) -> Names {
         self.stack.names(&self.scenario)
     }
 
-    /// What is said before it runs.
+    /// Returns what is said before it runs.
     pub fn title(&self) -> String {
         format!("{} on {}: {}", self.scenario.name, model(&self.cpu), self.scenario.summary)
     }

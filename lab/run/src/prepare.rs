@@ -73,7 +73,7 @@ impl Kit {
         Ok(Self { traces: tracing.is_some(), ..kit })
     }
 
-    /// For a flash alone.
+    /// Builds what a flash alone needs.
     pub fn for_flash(stack: &Stack, workspace: &Workspace, chain: &Chain, progress: &Progress) -> Result<Self> {
         let mut programs = layers(chain, stack);
         if chain.normal_world == NormalWorld::Probe {
@@ -110,7 +110,7 @@ impl Kit {
         Ok(Self { linux, ..Self::made_of(&firmware) })
     }
 
-    /// What was built, and nothing else.
+    /// Takes what was built, and nothing else.
     pub fn made_of(firmware: &Firmware) -> Self {
         Self { firmware: firmware.clone(), linux: None, traces: false, tee: None, runtime: None, normal_world: None }
     }
@@ -131,12 +131,12 @@ impl Kit {
         Self { runtime: Some(runtime.to_path_buf()), normal_world: Some(normal_world.to_path_buf()), ..self }
     }
 
-    /// The programs.
+    /// Returns the programs.
     pub const fn firmware(&self) -> &Firmware {
         &self.firmware
     }
 
-    /// What stands at BL33, without the steps of a probe.
+    /// Reads what stands at BL33, without the steps of a probe.
     fn normal_world(&self, chain: &Chain) -> Result<Vec<u8>> {
         match (&self.normal_world, chain.normal_world) {
             (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
@@ -145,7 +145,7 @@ impl Kit {
         }
     }
 
-    /// What stands at BL32.
+    /// Reads what stands at BL32.
     fn tee(&self, chain: &Chain, stack: &Stack) -> Result<Option<Vec<u8>>> {
         if chain.tee.is_none() {
             return Ok(None);
@@ -157,7 +157,7 @@ impl Kit {
         }))
     }
 
-    /// The flash with this normal world.
+    /// Makes the flash with this normal world.
     fn flash(&self, chain: &Chain, stack: &Stack, normal_world: Vec<u8>) -> Result<Vec<u8>> {
         if let Stack::Flash(flash) = stack {
             return transplant::with_normal_world(&flash.bytes, &normal_world)
@@ -171,7 +171,7 @@ impl Kit {
     }
 }
 
-/// The layers of a chain that are ours.
+/// Lists the layers of a chain that are ours.
 fn layers(chain: &Chain, stack: &Stack) -> Vec<Program> {
     let ours = |program: &Program| match program {
         Program::Hypervisor => chain.normal_world == NormalWorld::Hypervisor,
@@ -181,7 +181,7 @@ fn layers(chain: &Chain, stack: &Stack) -> Vec<Program> {
     Program::LAYERS.into_iter().filter(ours).collect()
 }
 
-/// Its other programs.
+/// Lists the chain's other programs.
 fn others(scenario: &Scenario) -> Vec<Program> {
     let probe = (scenario.chain.normal_world == NormalWorld::Probe).then_some(Program::Probe);
     probe.into_iter().chain(guests::programs(scenario)).collect()
@@ -201,7 +201,8 @@ fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) 
     Ok(guest)
 }
 
-/// Fetches the packages that the Linux guest is made of: those that are recorded, or the newest, which are then.
+/// Fetches the packages that the Linux guest is made of: the recorded ones, or the newest, which then become the
+/// record.
 pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result<()> {
     let (cache, packages) = (workspace.packages(), workspace.linux_packages());
     let step = |step: &str| progress.step(step);
@@ -238,7 +239,7 @@ pub fn prepare(workspace: &Workspace, plan: &Plan, kit: &Kit) -> Result<Prepared
     with_tree(plan, folder, &guests, script)
 }
 
-/// A chain's flash by itself: with the steps that a probe in the hypervisor's place plays in the probe's image.
+/// Makes a chain's flash by itself: with the steps that a probe in the hypervisor's place plays in the probe's image.
 pub fn flash(chain: &Chain, script: Option<&[u8]>, stack: &Stack, kit: &Kit) -> Result<Vec<u8>> {
     let normal_world = kit.normal_world(chain)?;
     let normal_world = match script {
@@ -283,7 +284,7 @@ fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Optio
     Ok(Prepared { plan: plan.clone(), line, folder, tree, traced })
 }
 
-/// What tracing comes to on a machine.
+/// Says what tracing comes to on a machine.
 fn traced(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Traced> {
     let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
     let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };

@@ -21,7 +21,7 @@ enum Shown {
 }
 
 impl Progress {
-    /// A spinner if standard error is a terminal that can show one, lines otherwise.
+    /// Shows a spinner if standard error is a terminal that can show one, lines otherwise.
     pub fn new() -> Self {
         if !is_clever(&std::io::stderr()) {
             return Self { shown: Shown::Lines };
@@ -40,7 +40,7 @@ impl Progress {
         Self { shown: Shown::Nothing }
     }
 
-    /// Another step has begun.
+    /// Says that another step has begun.
     pub fn step(&self, message: &str) {
         match &self.shown {
             Shown::Spinner(bar) => bar.set_message(message.to_owned()),
@@ -49,7 +49,7 @@ impl Progress {
         }
     }
 
-    /// Something that is to be read: it stays.
+    /// Says something that is to be read: it stays.
     pub fn note(&self, message: &str) {
         match &self.shown {
             Shown::Spinner(bar) => bar.println(format!("lab: {message}")),
@@ -58,14 +58,14 @@ impl Progress {
         }
     }
 
-    /// A detail of the step at hand; only a terminal shows it, over the one before.
+    /// Says a detail of the step at hand; only a terminal shows it, over the one before.
     pub fn detail(&self, message: &str) {
         if let Shown::Spinner(bar) = &self.shown {
             bar.set_message(message.to_owned());
         }
     }
 
-    /// The machine starts: its lines have the screen from here on.
+    /// Ends the display: the machine starts, and its lines have the screen from here on.
     pub fn finish(&self) {
         if let Shown::Spinner(bar) = &self.shown {
             bar.finish_and_clear();

@@ -49,7 +49,7 @@ pub struct CommandLine {
 }
 
 impl CommandLine {
-    /// The machine without what is on its serial ports.
+    /// Describes the machine without what is on its serial ports.
     pub fn machine(machine: &Machine, cpu: &str, flash: &Path) -> Self {
         Self::with_board(machine, cpu, flash, "virt,secure=on,virtualization=on,gic-version=3".into())
     }
@@ -72,8 +72,8 @@ impl CommandLine {
         line
     }
 
-    /// The board without firmware, EL2 and EL3, and a kernel on it as QEMU starts Linux. Its time is the count of
-    /// instructions.
+    /// Describes the board without firmware, EL2 and EL3, and a kernel on it as QEMU starts Linux. Its time is the
+    /// count of instructions.
     pub fn plain(machine: &Machine, cpu: &str, kernel: &Path, bootargs: &str) -> Self {
         let mut line = Self::default();
         line.add("-M", "virt,gic-version=3").add("-cpu", format!("{cpu},cntfrq={}", frequency(machine)));
@@ -88,7 +88,7 @@ impl CommandLine {
         self.add("-icount", format!("shift={shift},sleep=off")).add("-rtc", "clock=vm").add("-seed", "1")
     }
 
-    /// The tree that the chain boots with, and the guests' files.
+    /// Loads the tree that the chain boots with, and the guests' files.
     pub fn load(&mut self, tree: &Path, guests: &[Guest<'_>]) -> &mut Self {
         self.add("-dtb", tree);
         for module in guests.iter().flat_map(|guest| &guest.modules) {
@@ -146,7 +146,7 @@ impl CommandLine {
         self
     }
 
-    /// The line as a person runs it, the serial ports on the terminal and in a file.
+    /// Writes the line as a person runs it, the serial ports on the terminal and in a file.
     pub fn by_hand(&self) -> String {
         let mut text = PROGRAM.to_owned();
         for argument in &self.arguments {
@@ -157,14 +157,14 @@ impl CommandLine {
     }
 }
 
-/// Ticks of the machine's counter in a second. Under icount one is a nanosecond of virtual time, which is one
-/// instruction; else it is what QEMU 7.2 has without being told.
+/// Says how many ticks of the machine's counter are a second. Under icount one is a nanosecond of virtual time, which
+/// is one instruction; else it is what QEMU 7.2 has without being told.
 pub const fn frequency(machine: &Machine) -> u64 {
     if machine.icount { 1_000_000_000 } else { 62_500_000 }
 }
 
-/// The machine's own device tree. It depends on every option that shapes the machine, the firmware among them. Until it
-/// is read it stands beside the flash.
+/// Reads the machine's own device tree. It depends on every option that shapes the machine, the firmware among them.
+/// Until it is read it stands beside the flash.
 pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> {
     let file = flash.with_file_name("machine.dtb");
     let board = format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", doubled(&file));
@@ -179,7 +179,7 @@ pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> 
     Ok(tree)
 }
 
-/// What QEMU says about its version, and the version.
+/// Asks QEMU for its version; returns what it says, and the version in it.
 fn installed() -> Result<(String, Option<(u32, u32)>)> {
     let output = command().arg("--version").output().map_err(missing)?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -188,7 +188,7 @@ fn installed() -> Result<(String, Option<(u32, u32)>)> {
     Ok((first, version))
 }
 
-/// Finds out whether QEMU is there and new enough; its version.
+/// Finds out whether QEMU is there and new enough; returns its version.
 pub fn check() -> Result<String> {
     let (first, version) = installed()?;
     match version {
@@ -211,7 +211,7 @@ fn missing(error: std::io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("cannot start {PROGRAM}"))
 }
 
-/// `QEMU emulator version 7.2.22 (…)`.
+/// Reads `QEMU emulator version 7.2.22 (…)`.
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split("version ").nth(1)?.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
@@ -280,7 +280,7 @@ impl Qemu {
         Ok(qemu)
     }
 
-    /// Waits for it to open a serial port, or its control socket.
+    /// Waits for QEMU to open a serial port, or its control socket.
     fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream> {
         let begin = Instant::now();
         loop {
@@ -298,35 +298,35 @@ impl Qemu {
         }
     }
 
-    /// A handle on one of its serial ports.
+    /// Returns a handle on one of its serial ports.
     pub fn port(&self, port: Port) -> Result<UnixStream> {
         let index = Port::ALL.iter().position(|each| *each == port);
         let stream = index.and_then(|index| self.ports.get(index)).context("QEMU has no such serial port")?;
         stream.try_clone().context("cannot share a serial port")
     }
 
-    /// Its control socket, once, and whether the machine waits for whoever has it to let it go.
+    /// Returns its control socket, once, and whether the machine waits for whoever has it to let it go.
     pub fn control(&mut self) -> Result<(UnixStream, bool)> {
         let control = self.control.take().context("QEMU has no control socket")?;
         Ok((control, self.goes))
     }
 
-    /// What it logs. It waits if nobody reads.
+    /// Returns what it logs. It waits if nobody reads.
     pub const fn log(&mut self) -> Option<File> {
         self.log.take()
     }
 
-    /// Its time.
+    /// Returns its time.
     pub fn clock(&self) -> Clock {
         Clock::of(self.child.id())
     }
 
-    /// How it ended, if it has.
+    /// Says how it ended, if it has.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("QEMU is lost")
     }
 
-    /// What it complained about.
+    /// Reads what it complained about.
     pub fn complaints(&self) -> String {
         // They are for people; without a file there are none.
         let bytes = fs::read(&self.complaints).unwrap_or_default();
@@ -334,7 +334,7 @@ impl Qemu {
     }
 }
 
-/// A named pipe, and its reading end, which waits for nobody yet.
+/// Makes a named pipe; returns its reading end, which waits for nobody yet.
 fn pipe(path: &Path) -> Result<File> {
     let made = Command::new("mkfifo").arg(path).status().context("cannot start mkfifo")?;
     ensure!(made.success(), "cannot make the pipe {}", path.display());

@@ -32,7 +32,7 @@ impl fmt::Display for Ending {
 }
 
 impl Ending {
-    /// From QEMU's exit, what it complained about, and the reason that it gave before.
+    /// Concludes how a machine ended from QEMU's exit, what it complained about, and the reason that it gave before.
     pub fn of(success: bool, complaints: &str, reason: Option<&str>) -> Self {
         match (success, reason, complaints.trim()) {
             (true, Some("guest-shutdown"), _) => Self::PoweredOff,
@@ -44,8 +44,8 @@ impl Ending {
     }
 }
 
-/// Listens to a QEMU that has connected, until it is gone, and lets its machine go if it waits for that. The reason of
-/// its last SHUTDOWN event.
+/// Listens to a QEMU that has connected, until it is gone, and lets its machine go if it waits for that; returns the
+/// reason of its last SHUTDOWN event.
 pub fn listen(mut socket: UnixStream, goes: bool) -> std::io::Result<JoinHandle<Option<String>>> {
     let reader = BufReader::new(socket.try_clone()?);
     // Without this it sends no events; commands are executed in order.
@@ -60,7 +60,7 @@ pub fn listen(mut socket: UnixStream, goes: bool) -> std::io::Result<JoinHandle<
     }))
 }
 
-/// Why the machine ends, if that is what a line tells.
+/// Reads why the machine ends, if that is what a line tells.
 fn reason(line: &str) -> Option<String> {
     let told: Value = serde_json::from_str(line).ok()?;
     let ended = told.get("event")? == "SHUTDOWN";

@@ -42,7 +42,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Of a run that ended like this; nothing if the user ended it.
+    /// Makes the outcome of a run that ended like this; without an `end`, the user ended it.
     fn of(prepared: &Prepared, witness: Witness, end: Option<Verdict>) -> Self {
         let interrupted = end.is_none();
         let verdicts = [witness.verdicts(), end.into_iter().collect()].concat();
@@ -53,12 +53,12 @@ impl Outcome {
         Self { name, verdicts, lines, folder, interrupted, trace, names, duration }
     }
 
-    /// Whether everything holds.
+    /// Says whether everything holds.
     pub fn passed(&self) -> bool {
         !self.interrupted && self.verdicts.iter().all(|verdict| verdict.holds)
     }
 
-    /// The verdicts with their evidence, the figures, and the last line: PASS or FAIL and the name.
+    /// Writes the verdicts with their evidence, the figures, and the last line: PASS or FAIL and the name.
     ///
     /// A run that was interrupted proves nothing either way, so nothing is judged.
     pub fn report(&self) -> String {
@@ -95,7 +95,7 @@ impl Outcome {
         text
     }
 
-    /// What each speaker said last.
+    /// Lists what each speaker said last.
     fn last_lines(&self) -> String {
         let mut speakers: Vec<&str> = Vec::new();
         for line in &self.lines {
@@ -118,7 +118,7 @@ impl Outcome {
     }
 }
 
-/// Whether a layer says how much memory it takes.
+/// Says whether a layer says how much memory it takes.
 fn is_figure(line: &Line) -> bool {
     matches!(line.speaker.as_str(), "EL3" | "TEE" | "HYP")
         && line.text.contains(" KiB")
@@ -150,8 +150,8 @@ pub fn run_logged<T: Send>(prepared: &Prepared, read: impl FnOnce(File) -> T + S
     Ok((Outcome::of(prepared, witness, end?), read))
 }
 
-/// Watches until the machine ends, is as it should be, or can't get there any more. How it ended; nothing if the user
-/// ended it.
+/// Watches until the machine ends, is as it should be, or can't get there any more. Says how it ended; nothing if the
+/// user ended it.
 fn watch(witness: &mut Witness, machine: &mut Machine, screen: &mut dyn FnMut(&Line)) -> Result<Option<Verdict>> {
     loop {
         let (time, silence) = witness.patience();

@@ -19,8 +19,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// The folder of this name, emptied. A second run of that name at the same time gets another one: `max-2` beside
-    /// `max`.
+    /// Takes the folder of this name, emptied. A second run of that name at the same time gets another one: `max-2`
+    /// beside `max`.
     pub fn fresh(named: &Path) -> Result<Self> {
         let mut number = 1;
         loop {

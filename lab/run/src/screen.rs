@@ -25,8 +25,8 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::screen::print(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Standard output is for bytes that somebody asked for ([`show`]); what people read goes to standard error from here
-/// on.
+/// Leaves standard output to bytes that somebody asked for ([`show`]); what people read goes to standard error from
+/// here on.
 pub fn step_aside() {
     ASIDE.store(true, Ordering::Relaxed);
 }
@@ -50,7 +50,7 @@ pub fn complain(text: impl Display) {
     let _ = writeln!(stderr(), "{text}");
 }
 
-/// What was printed is on its way before anything else happens.
+/// Notes whether all was printed, and sends it on its way before anything else happens.
 fn note(printed: io::Result<()>) {
     if let Err(error) = printed.and_then(|()| stdout().flush())
         && error.kind() != ErrorKind::BrokenPipe
@@ -60,22 +60,22 @@ fn note(printed: io::Result<()>) {
     }
 }
 
-/// Why not all that was to be printed is, unless whoever reads it had seen enough.
+/// Says why something that was to be printed is not, unless its reader had seen enough.
 pub fn failure() -> Option<&'static io::Error> {
     FAILED.get()
 }
 
-/// Whether this is a terminal that does more than print text.
+/// Says whether this is a terminal that does more than print text.
 pub fn is_clever(terminal: &impl IsTerminal) -> bool {
     terminal.is_terminal() && is_clever_by(env::var_os("TERM").as_deref())
 }
 
-/// Whether a terminal of this type is one. Without a type nothing is known of it.
+/// Says whether a terminal of this type does more than print text. Without a type nothing is known of it.
 fn is_clever_by(term: Option<&OsStr>) -> bool {
     term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-/// Whether colours are wanted (<https://no-color.org>: set to nothing is not set).
+/// Says whether colours are wanted (<https://no-color.org>: set to nothing is not set).
 pub fn wants_colours() -> bool {
     env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
@@ -87,13 +87,13 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Colours on a terminal that has them, unless `NO_COLOR` is set.
+    /// Takes colours on a terminal that has them, unless `NO_COLOR` is set.
     pub fn new() -> Self {
         let clever = if ASIDE.load(Ordering::Relaxed) { is_clever(&stderr()) } else { is_clever(&stdout()) };
         Self { colours: clever && wants_colours() }
     }
 
-    /// Without colours.
+    /// Takes no colours.
     pub const fn plain() -> Self {
         Self { colours: false }
     }
@@ -103,7 +103,7 @@ impl Screen {
         say!("{}", self.dress(line));
     }
 
-    /// The line as it is printed.
+    /// Writes the line as it is printed.
     pub fn dress(&self, line: &Line) -> String {
         if !self.colours {
             return line.to_string();

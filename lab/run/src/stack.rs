@@ -60,7 +60,7 @@ pub struct Foreign {
 }
 
 impl Options {
-    /// What they come to. Files are read, and refused if they can't be what they are given for.
+    /// Makes a stack of them. Files are read, and refused if they can't be what they are given for.
     pub fn stack(&self) -> Result<Stack> {
         if let Some(file) = &self.flash {
             let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -86,7 +86,7 @@ fn name_of(file: &Path) -> String {
 }
 
 impl Stack {
-    /// Whether a scenario can run on it.
+    /// Checks that a scenario can run on it.
     pub fn check(&self, scenario: &Scenario) -> Result<()> {
         let (what, foreign) = match self {
             Self::Ours | Self::Featured(_) => return Ok(()),
@@ -112,7 +112,7 @@ impl Stack {
         Ok(())
     }
 
-    /// The features that our TEE is built with.
+    /// Lists the features that our TEE is built with.
     pub fn features(&self) -> &[String] {
         match self {
             Self::Featured(features) => features,
@@ -120,7 +120,7 @@ impl Stack {
         }
     }
 
-    /// How its layers trace: those with the reported bug always do, since that is what they are looked at for.
+    /// Says how its layers trace: those with the reported bug always do, since that is what they are looked at for.
     pub fn tracing(&self, asked: Option<Tracing>) -> Option<Tracing> {
         match self {
             Self::Featured(features) => Some(Tracing { tee: features.clone(), ..asked.unwrap_or_default() }),
@@ -128,12 +128,12 @@ impl Stack {
         }
     }
 
-    /// Whether it is ours as it is shipped.
+    /// Says whether it is ours as it is shipped.
     pub const fn is_ours(&self) -> bool {
         matches!(self, Self::Ours)
     }
 
-    /// Speakers that are not ours.
+    /// Lists the speakers that are not ours.
     pub const fn foreign(&self) -> &'static [&'static str] {
         match self {
             Self::Ours | Self::Featured(_) => &[],
@@ -142,7 +142,7 @@ impl Stack {
         }
     }
 
-    /// What it is called in a table.
+    /// Names it for a table.
     pub fn label(&self) -> String {
         match self {
             Self::Ours => OURS.to_owned(),
@@ -151,7 +151,7 @@ impl Stack {
         }
     }
 
-    /// What is added to the name of a run's folder.
+    /// Returns what is added to the name of a run's folder.
     pub fn suffix(&self) -> String {
         match self {
             Self::Ours | Self::Featured(_) => String::new(),
@@ -163,7 +163,7 @@ impl Stack {
         }
     }
 
-    /// What a scenario runs on, in words.
+    /// Says in words what a scenario runs on.
     pub fn names(&self, scenario: &Scenario) -> Names {
         let tee = match self {
             _ if scenario.chain.tee.is_none() => NONE.to_owned(),
@@ -196,7 +196,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// Whether all of it is ours as it is shipped, or left out.
+    /// Says whether all of it is ours as it is shipped, or left out.
     pub fn are_ours(&self) -> bool {
         self.monitor == OURS && [OURS, NONE].contains(&self.tee.as_str())
     }

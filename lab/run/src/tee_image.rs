@@ -25,7 +25,7 @@ const HEADER_NAME: &str = "header";
 const IMAGE_NAME: &str = "pager";
 const MIB: u64 = 1 << 20;
 
-/// The raw image in a file.
+/// Reads the raw image in a file.
 pub fn read(file: &Path) -> Result<Vec<u8>> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let image = raw(bytes, file).with_context(|| format!("{} is no TEE for this machine", file.display()))?;
@@ -67,7 +67,7 @@ fn is_text(bytes: &[u8]) -> bool {
     bytes.iter().take(256).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
 }
 
-/// From an ELF file that is linked for the TEE's memory.
+/// Takes an ELF file that is linked for the TEE's memory.
 fn linked(elf: &[u8]) -> Result<Vec<u8>> {
     let raw = elf::raw(elf).context("as an ELF file: give a raw image, such as objcopy -O binary makes")?;
     let entry = word(elf, 24)? | word(elf, 28)? << 32;
@@ -75,7 +75,7 @@ fn linked(elf: &[u8]) -> Result<Vec<u8>> {
     Ok(raw)
 }
 
-/// What stands behind OP-TEE's header, or in the file beside it.
+/// Takes what stands behind OP-TEE's header, or in the file beside it.
 fn behind_header(bytes: &[u8], file: &Path) -> Result<Vec<u8>> {
     let [version, arch] = [4, 5].map(|at| bytes.get(at).copied());
     ensure!(arch == Some(ARM64), "OP-TEE's header says that it is 32-bit code: build it with CFG_ARM64_core=y");
@@ -124,7 +124,7 @@ fn behind_header(bytes: &[u8], file: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// The file with the image of a header that stands alone.
+/// Reads the file with the image of a header that stands alone.
 fn beside(header: &Path) -> Result<PathBuf> {
     let name = header.file_name().unwrap_or_default().to_string_lossy();
     ensure!(
@@ -149,7 +149,7 @@ fn unpaged(size: u64) -> Result<()> {
     Ok(())
 }
 
-/// A little-endian word.
+/// Reads a little-endian word.
 fn word(bytes: &[u8], at: usize) -> Result<u64> {
     let word = bytes.get(at..at + 4).context("it is cut short")?;
     Ok(u32::from_le_bytes(word.try_into()?).into())

@@ -24,7 +24,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Its name in `Cargo.toml`; also that of its folder under `target/`.
+    /// Returns its name in `Cargo.toml`; also that of its folder under `target/`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Firmware => "firmware",
@@ -52,7 +52,7 @@ impl Default for Toolchain {
 }
 
 impl Toolchain {
-    /// Reads setup's file; without one the plain cargo it is.
+    /// Reads setup's file; without one takes the plain cargo.
     pub fn read(file: &Path) -> Result<Self> {
         match fs::read_to_string(file) {
             Ok(text) => toml::from_str(&text)
@@ -62,7 +62,8 @@ impl Toolchain {
         }
     }
 
-    /// A cargo command (`build`, `clippy`) for the bare-metal target; packages and features are still to be added.
+    /// Makes a cargo command (`build`, `clippy`) for the bare-metal target; packages and features are still to be
+    /// added.
     pub fn cargo(&self, action: &str, profile: Profile) -> Command {
         let mut command = Command::new(&self.cargo);
         command.arg(action).args(&self.args).args(["--target", TARGET, "--profile", profile.name()]);

@@ -21,12 +21,12 @@ const ENTRY: usize = 40;
 const OFFSET: usize = 16;
 const SIZE: usize = 24;
 
-/// Whether a flash is one whose BL33 can be ours.
+/// Checks that a flash is one whose BL33 can be ours.
 pub fn check(flash: &[u8]) -> Result<()> {
     with_normal_world(flash, &[]).map(|_| ())
 }
 
-/// The flash with this image as its BL33.
+/// Makes the flash with this image as its BL33.
 pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     let base = FLASH_FIP.base as usize;
     if Fip::parse(flash).is_ok() {
@@ -69,7 +69,7 @@ pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     Ok(new)
 }
 
-/// An earlier flash of ours says beside the package what its images hash to.
+/// Writes into the manifest that an earlier flash of ours has beside the package what its images hash to now.
 fn certify(flash: &mut [u8], bl33: &[u8]) {
     let place = FLASH_MANIFEST.base as usize;
     let Ok(manifest) = Manifest::parse(&flash[place..]) else { return };

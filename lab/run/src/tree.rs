@@ -21,7 +21,7 @@ pub enum Seeds {
     Fixed,
 }
 
-/// The machine's tree with the VMs in `/chosen`.
+/// Makes the machine's tree with the VMs in `/chosen`.
 pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("QEMU's device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
@@ -41,17 +41,17 @@ pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result
     Ok(tree.to_dtb())
 }
 
-/// The machine's tree with the script of a probe in the hypervisor's place.
+/// Makes the machine's tree with the script of a probe in the hypervisor's place.
 pub fn with_script(machine: &[u8], script: &[u8]) -> Result<Vec<u8>> {
     chosen(machine, "triptych,script", script.to_vec())
 }
 
-/// The machine's tree with so many bytes that mean nothing.
+/// Makes the machine's tree with so many bytes that mean nothing.
 pub fn with_ballast(machine: &[u8], size: Size) -> Result<Vec<u8>> {
     chosen(machine, "triptych,ballast", vec![0x5A_u8; size.0 as usize])
 }
 
-/// The machine's tree with the wish that guests leave no trained branch predictor behind.
+/// Makes the machine's tree with the wish that guests leave no trained branch predictor behind.
 pub fn with_hardened_predictor(machine: &[u8]) -> Result<Vec<u8>> {
     chosen(machine, "triptych,harden-predictor", Vec::new())
 }
@@ -64,7 +64,7 @@ fn chosen(machine: &[u8], name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
     Ok(tree.to_dtb())
 }
 
-/// The machine's tree with the way by which the layers' records leave it.
+/// Makes the machine's tree with the way by which the layers' records leave it.
 pub fn with_trace(machine: &[u8], way: Way) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
@@ -91,7 +91,7 @@ pub fn with_trace(machine: &[u8], way: Way) -> Result<Vec<u8>> {
     Ok(tree.to_dtb())
 }
 
-/// `/chosen/domU<n>`.
+/// Makes the node `/chosen/domU<n>`.
 fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
     let vm = guest.vm;
     let mut domain = node(&format!("domU{number}"))?;

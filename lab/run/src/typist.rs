@@ -34,7 +34,7 @@ pub struct Typist {
 const MOST_PASSES: usize = 64;
 
 impl Typist {
-    /// The first VM has the keyboard.
+    /// Gives the first VM the keyboard.
     pub fn new(sends: &[Send], first: String) -> Self {
         Self {
             waiting: sends.iter().cloned().collect(),
@@ -48,12 +48,12 @@ impl Typist {
         }
     }
 
-    /// Whether all was typed.
+    /// Says whether all was typed.
     pub fn is_done(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// What became of every text: whether it was typed.
+    /// Judges every text: whether it was typed.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let not_typed = |(index, send): (usize, &Send)| {
             let why = match (index, &self.armed) {
@@ -66,7 +66,7 @@ impl Typist {
         self.typed.iter().cloned().chain(self.waiting.iter().enumerate().map(not_typed)).collect()
     }
 
-    /// Sees a line; what to type now.
+    /// Sees a line; returns what to type now.
     pub fn hear(&mut self, line: &Line) -> Vec<u8> {
         if line.speaker == "HYP"
             && let Some(vm) = line.text.strip_prefix("console: ")
@@ -102,7 +102,7 @@ impl Typist {
         text
     }
 
-    /// A user presses keys for a VM; what to type now.
+    /// Takes the keys that a user presses for a VM; returns what to type now.
     pub fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
         match self.pressed.back_mut() {
             Some((last, waiting)) if last == vm => waiting.extend_from_slice(keys),
@@ -111,7 +111,7 @@ impl Typist {
         self.pressed()
     }
 
-    /// What to type of what a user pressed.
+    /// Returns what to type of what a user pressed.
     fn pressed(&mut self) -> Vec<u8> {
         let Some((vm, _)) = self.pressed.front() else { return Vec::new() };
         if self.switching {
@@ -132,7 +132,7 @@ impl Typist {
     }
 }
 
-/// A send in words.
+/// Says in words what a send types.
 fn words(send: &Send) -> String {
     let from = send.from.as_ref().unwrap_or(&send.to);
     let times = if send.times == 1 { String::new() } else { format!(" {} times", send.times) };

@@ -45,7 +45,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Before anything was said. Trace records go to `live` as they come.
+    /// Begins before anything was said. Trace records go to `live` as they come.
     pub fn new(prepared: &Prepared, live: Option<Sender<Entry>>) -> Result<Self> {
         let Plan { scenario, cpu, stack, .. } = &prepared.plan;
         let traced = prepared.traced.as_ref();
@@ -84,7 +84,7 @@ impl Witness {
         Ok(())
     }
 
-    /// Takes in bytes of a port that were heard at a time of the machine; what to type because of them.
+    /// Takes in bytes of a port that were heard at a time of the machine; returns what to type because of them.
     fn keys(&mut self, time: Duration, port: Port, bytes: &[u8], screen: &mut dyn FnMut(&Line)) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         for line in self.listeners.at(port).hear(bytes) {
@@ -114,12 +114,12 @@ impl Witness {
         keys
     }
 
-    /// A user presses keys for a VM; what to type now.
+    /// Takes the keys that a user presses for a VM; returns what to type now.
     pub fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
         self.typist.press(vm, keys)
     }
 
-    /// Lines that will not be finished any more count as they stand.
+    /// Takes lines that will not be finished any more as they stand.
     pub fn flush(&mut self, screen: &mut dyn FnMut(&Line)) {
         for line in self.listeners.open() {
             self.judge.hear(&line);
@@ -128,12 +128,12 @@ impl Witness {
         }
     }
 
-    /// The lines that have not ended yet: prompts.
+    /// Lists the lines that have not ended yet: prompts.
     pub fn open_lines(&self) -> impl Iterator<Item = Line> {
         self.listeners.open()
     }
 
-    /// Until when, in its time, a machine is waited for that says nothing more, and what its silence means then.
+    /// Says until when, in its time, a machine is waited for that says nothing more, and what its silence means then.
     pub fn patience(&self) -> (Duration, Verdict) {
         let timeout = self.timeout;
         if let (Some(since), Some(line)) = (self.doomed, self.judge.mishap()) {
@@ -149,7 +149,7 @@ impl Witness {
         (timeout, self.about_the_end(keeps_running, words))
     }
 
-    /// What it means that the machine has ended by itself.
+    /// Judges what it means that the machine has ended by itself.
     pub fn ended(&self, ending: &Ending) -> Verdict {
         match (ending, self.end) {
             (Ending::PoweredOff, End::PowersOff) => self.about_the_end(true, "it did"),
@@ -159,7 +159,7 @@ impl Witness {
         }
     }
 
-    /// About how the machine ended.
+    /// Judges how the machine ended.
     pub fn about_the_end(&self, holds: bool, evidence: impl Into<String>) -> Verdict {
         let claim = match self.end {
             End::PowersOff => "the machine powers off",
@@ -168,7 +168,7 @@ impl Witness {
         Verdict::new(holds, claim, evidence)
     }
 
-    /// What became of every expectation, and of every text that was to be typed.
+    /// Judges every expectation, and every text that was to be typed.
     pub fn verdicts(&self) -> Vec<Verdict> {
         let late_cpus = self.late_cpus.iter().map(|(cue, seen)| {
             let claim = format!("the other CPUs begin when {} says {:?}", cue.from, cue.line);
@@ -177,12 +177,12 @@ impl Witness {
         self.judge.verdicts().into_iter().chain(self.typist.verdicts()).chain(late_cpus).collect()
     }
 
-    /// How long it has taken.
+    /// Says how long it has taken.
     pub fn elapsed(&self) -> Duration {
         self.begin.elapsed()
     }
 
-    /// Every line, and the trace if the layers tell one. The machine has ended.
+    /// Returns every line, and the trace if the layers tell one. The machine has ended.
     pub fn finish(self) -> (Vec<Line>, Option<Trace>) {
         let damaged = self.listeners.damaged();
         (self.lines, self.recording.map(|recording| recording.finish(damaged)))

@@ -59,8 +59,8 @@ impl Caller {
 }
 
 impl Workspace {
-    /// The checkout of the cargo that runs the lab; else that in which the program lies; else that in which the caller
-    /// stands.
+    /// Finds the checkout: of the cargo that runs the lab, else that in which the program lies, else that in which the
+    /// caller stands.
     pub fn locate() -> Result<Self> {
         Self::of(&Caller::ask())
     }
@@ -87,12 +87,12 @@ impl Workspace {
         Ok(Self { root, target, passed_over, sources: None })
     }
 
-    /// The checkout that the caller stands in, if the lab works on another one.
+    /// Returns the checkout that the caller stands in, if the lab works on another one.
     pub fn passed_over(&self) -> Option<&Path> {
         self.passed_over.as_deref()
     }
 
-    /// The root of the checkout.
+    /// Returns the root of the checkout.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -107,7 +107,7 @@ impl Workspace {
         Self { target, ..self.clone() }
     }
 
-    /// The workspace that programs are built from.
+    /// Returns the workspace that programs are built from.
     pub fn sources(&self) -> &Path {
         self.sources.as_deref().unwrap_or(&self.root)
     }
@@ -122,28 +122,28 @@ impl Workspace {
         self.root.join("scenarios")
     }
 
-    /// The contract's program and its lists.
+    /// Returns the folder of the contract's program and its lists.
     pub fn contract(&self) -> PathBuf {
         self.root.join("images/contract")
     }
 
-    /// The record of the packages that the Linux guest is made of.
+    /// Returns the file that records the packages of the Linux guest.
     pub fn linux_packages(&self) -> PathBuf {
         self.root.join("images/linux/packages.toml")
     }
 
-    /// What setup found out about the toolchain.
+    /// Returns the file in which setup writes what it found out about the toolchain.
     pub fn toolchain_file(&self) -> PathBuf {
         self.kept("setup/toolchain.toml")
     }
 
-    /// Downloaded packages and what was made of them.
+    /// Returns the folder of downloaded packages and what was made of them.
     pub fn packages(&self) -> PathBuf {
         self.kept("packages")
     }
 
-    /// What took a network or minutes: in the checkout's own target folder, whatever `CARGO_TARGET_DIR` says, unless
-    /// the checkout can only be read.
+    /// Returns the folder of what took a network or minutes: in the checkout's own target folder, whatever
+    /// `CARGO_TARGET_DIR` says, unless the checkout can only be read.
     pub fn kept(&self, name: &str) -> PathBuf {
         let own = self.root.join("target");
         let changes = if own.exists() { &own } else { &self.root };
@@ -151,22 +151,22 @@ impl Workspace {
         folder.join(name)
     }
 
-    /// Raw images and the flash made of them.
+    /// Returns the folder of raw images and the flash made of them.
     pub fn images(&self) -> Result<PathBuf> {
         self.folder("lab/images")
     }
 
-    /// The layers' ELF files under the names that the gdb script knows.
+    /// Returns the folder of the layers' ELF files under the names that the gdb script knows.
     pub fn symbols(&self) -> Result<PathBuf> {
         self.folder("lab/symbols")
     }
 
-    /// Where runs leave their folders.
+    /// Says where runs leave their folders.
     pub fn runs(&self) -> PathBuf {
         self.target.join("runs")
     }
 
-    /// A fresh folder for what one run leaves.
+    /// Makes a fresh folder for what one run leaves.
     pub fn fresh_run(&self, name: &str) -> Result<RunFolder> {
         RunFolder::fresh(&self.runs().join(name))
     }
@@ -180,7 +180,7 @@ fn is_checkout(folder: &Path) -> bool {
     MARKS.iter().all(|name| folder.join(name).exists())
 }
 
-/// The innermost checkout that holds this path.
+/// Returns the innermost checkout that holds this path.
 fn checkout_around(path: &Path) -> Option<&Path> {
     path.ancestors().find(|folder| is_checkout(folder))
 }

@@ -28,7 +28,7 @@ pub struct Source<'s> {
 }
 
 impl<'s> Source<'s> {
-    /// An included file.
+    /// Makes a source of an included file.
     pub fn included(name: &'s str, text: &'s str, included: &'s Included) -> Self {
         static NOTHING: RawSteps = Vec::new();
         Self { name, text, main: &NOTHING, lists: &included.steps, buffers: &included.buffers }
@@ -136,12 +136,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A mistake of the step as a whole.
+    /// Makes a mistake of the step as a whole.
     pub(super) fn mistake<T>(&self, message: impl Into<String>) -> Result<T, Mistake> {
         self.mistake_at(self.span.clone(), message)
     }
 
-    /// A mistake somewhere in it.
+    /// Makes a mistake of some part of the step.
     pub(super) fn mistake_at<T>(&self, span: Range<usize>, message: impl Into<String>) -> Result<T, Mistake> {
         Err(at(self.file, span, message.into()))
     }
@@ -214,7 +214,7 @@ impl<'s> Compiler<'s> {
         sources.iter().enumerate().find_map(|(file, source)| source.lists.get(name).map(|steps| (file, steps)))
     }
 
-    /// The number of a list, which becomes part of the script.
+    /// Returns the number of a list, which becomes part of the script.
     pub(super) fn list_number(&mut self, place: &Place, name: &Spanned<String>) -> Result<u8, Mistake> {
         if self.named(name.get_ref()).is_none() {
             let names = self.sources.iter().flat_map(|source| source.lists.keys());
@@ -238,7 +238,7 @@ impl<'s> Compiler<'s> {
         self.steps(steps, place)
     }
 
-    /// Steps one after another, as they stand in a script.
+    /// Writes steps one after another, as they stand in a script.
     pub(super) fn steps(&mut self, steps: &RawSteps, mut place: Place) -> Result<Vec<u8>, Mistake> {
         let mut out = Vec::new();
         for (index, step) in steps.iter().enumerate() {
@@ -251,7 +251,7 @@ impl<'s> Compiler<'s> {
         Ok(out)
     }
 
-    /// Whether no list plays itself, and none needs more room than the player has.
+    /// Checks that no list plays itself, and that none needs more room than the player has.
     fn check_nesting(&self) -> Result<(), Mistake> {
         for (file, source) in self.sources.iter().enumerate() {
             for steps in source.lists.values().chain([source.main]) {

@@ -7,14 +7,14 @@ use super::message::field;
 use super::names::{self, Ram};
 use probe::script::expression::{Environment, Expression, Known, Operation, Width};
 
-/// The value of an expression that asks no machine; what is wrong with any other.
+/// Returns the value of an expression that asks no machine, or says what is wrong with any other.
 pub fn constant(text: &str) -> Result<u64, String> {
     let operations = fixed(text, Names { buffers: &[], ram: false })?;
     let value = Expression::of(&bytes(&operations)).value(&mut Nothing);
     value.map_err(|Asked| format!("`{text}` is no constant"))
 }
 
-/// Whether an expression is made of constants and of the addresses of these buffers.
+/// Checks that an expression is made of constants and of the addresses of these buffers.
 pub fn place(text: &str, buffers: &[&str]) -> Result<(), String> {
     fixed(text, Names { buffers, ram: true }).map(|_| ())
 }
@@ -31,7 +31,7 @@ fn fixed(text: &str, names: Names<'_>) -> Result<Vec<Operation>, String> {
     })
 }
 
-/// What of the machine an operation asks, if it does.
+/// Says what of the machine an operation asks, if it does.
 fn asks(operation: Operation) -> Option<String> {
     match operation {
         Operation::Number(_)

@@ -14,7 +14,7 @@ use std::ops::Range;
 const KEYS: [&str; 5] = ["is", "is-not", "at-most", "at-least", "mask"];
 
 impl Compiler<'_> {
-    /// Everything that must hold after a step.
+    /// Lists everything that must hold after a step.
     pub(super) fn checks(&self, raw: &RawStep, place: &Place) -> Result<Vec<u8>, Mistake> {
         let mut out = Vec::new();
         if let Some(fault) = &raw.faults {

@@ -7,10 +7,10 @@ use probe::script::wire::Record;
 
 /// What names mean where an expression stands.
 pub(super) trait Scope {
-    /// The operations that a name stands for.
+    /// Returns the operations that a name stands for.
     fn lookup(&self, name: &str) -> Option<Vec<Operation>>;
 
-    /// Every name there is.
+    /// Lists every name there is.
     fn names(&self) -> Vec<String>;
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Mistake {
     pub nearest: Option<String>,
 }
 
-/// The operations of an expression.
+/// Parses an expression into its operations.
 pub(super) fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>, Mistake> {
     let mut parser = Parser { text, rest: text.trim_start(), scope, out: Vec::new() };
     parser.binary(0)?;
@@ -37,7 +37,7 @@ pub(super) fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>
     }
 }
 
-/// Operations as they stand in a script.
+/// Writes operations as they stand in a script.
 pub(super) fn bytes(operations: &[Operation]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for operation in operations {
@@ -176,7 +176,7 @@ fn spelling(operator: Binary) -> &'static str {
     Binary::NAMES.iter().find(|(_, binary)| *binary == operator).map_or("", |(text, _)| text)
 }
 
-/// `x3`, or `w3` for its lower half.
+/// Reads `x3`, or `w3` for its lower half.
 fn register(name: &str) -> Option<(bool, u8)> {
     let low = name.starts_with('w');
     let digits = name.strip_prefix(['x', 'w'])?;

@@ -37,7 +37,7 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// The field of the message at this address.
+    /// Makes the operations that find this field in the message at an address.
     pub(super) fn of(self, message: &[Operation]) -> Vec<Operation> {
         let mut operations = message.to_vec();
         operations.extend([
@@ -49,7 +49,7 @@ impl Field {
     }
 }
 
-/// The field of this name.
+/// Finds the field of this name.
 pub(super) fn field(name: &str) -> Option<Field> {
     if let Some((_, offset, width)) = FIELDS.iter().find(|(known, ..)| *known == name) {
         return Some(Field { offset: *offset, width: *width });
@@ -68,7 +68,7 @@ pub(super) fn field(name: &str) -> Option<Field> {
 }
 
 impl Compiler<'_> {
-    /// A message, number by number.
+    /// Writes a message, number by number.
     pub(super) fn message_items(&self, raw: &RawStep, place: &Place) -> Result<Vec<u8>, Mistake> {
         let opening = raw.open.as_ref().map(|target| opening(target, place)).transpose()?;
         let cmd = match (&raw.cmd, &raw.open) {
@@ -109,7 +109,7 @@ impl Compiler<'_> {
         Ok(items)
     }
 
-    /// A command by a short name (`INVOKE_COMMAND`), or as any number.
+    /// Reads a command by a short name (`INVOKE_COMMAND`), or as any number.
     fn command(&self, cmd: &Number, place: &Place) -> Result<Vec<Operation>, Mistake> {
         if let Value::Text(text) = cmd.get_ref()
             && let Some(cmd) = Cmd::from_name(&format!("OPTEE_MSG_CMD_{text}"))
@@ -146,7 +146,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The attribute of a parameter's type.
+/// Returns the attribute of a parameter's type.
 fn attribute(kind: &str) -> Option<u64> {
     if kind == "none" {
         return Some(0);
@@ -167,7 +167,7 @@ fn attribute(kind: &str) -> Option<u64> {
     Some(param.to_msg().attr)
 }
 
-/// OPEN_SESSION's own two parameters: whose session, and who asks.
+/// Returns OPEN_SESSION's own two parameters: whose session, and who asks.
 fn opening(target: &Spanned<String>, place: &Place) -> Result<[MsgParam; 2], Mistake> {
     let text = target.get_ref();
     let uuid = match PSEUDO_TAS.iter().find(|(name, _)| name == text) {

@@ -83,7 +83,7 @@ const OTHERS: [(&str, u64); 8] = [
     ("RET", 0xD65F_03C0),
 ];
 
-/// Every name with its number.
+/// Lists every name with its number.
 pub(super) fn all(ram: Ram) -> impl Iterator<Item = (String, u64)> {
     let functions =
         [shared_abi::smccc::NAMES, shared_abi::psci::NAMES, shared_abi::optee_smc::NAMES, shared_abi::opteed::NAMES];
@@ -109,7 +109,7 @@ pub(super) fn all(ram: Ram) -> impl Iterator<Item = (String, u64)> {
         .chain(others)
 }
 
-/// What the machine knows by this name.
+/// Says what the machine knows by this name.
 pub(super) fn known(name: &str) -> Option<Known> {
     Known::NAMES.iter().find(|(text, _)| *text == name).map(|(_, known)| *known)
 }

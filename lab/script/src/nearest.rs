@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which name may have been meant.
 
-/// How many letters must be put in, left out or changed to make one word of the other (Levenshtein).
+/// Counts how many letters must be put in, left out or changed to make one word of the other (Levenshtein).
 pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

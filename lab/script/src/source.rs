@@ -223,7 +223,7 @@ pub struct RawStep {
 }
 
 impl RawStep {
-    /// The arguments that are given, x1 first.
+    /// Lists the arguments that are given, x1 first.
     pub fn registers(&self) -> [&Option<Number>; 17] {
         [
             &self.x1, &self.x2, &self.x3, &self.x4, &self.x5, &self.x6, &self.x7, &self.x8, &self.x9, &self.x10,
@@ -231,12 +231,12 @@ impl RawStep {
         ]
     }
 
-    /// Whether it plays other steps more than once.
+    /// Says whether it plays other steps more than once.
     pub fn repeats(&self) -> bool {
         self.repeat.is_some() || self.each.is_some()
     }
 
-    /// The actions that are named, as the scenario spells them.
+    /// Lists the actions that are named, as the scenario spells them.
     pub fn actions(&self) -> Vec<&'static str> {
         [
             ("smc", self.smc.is_some()),

@@ -78,7 +78,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// The operations of a value.
+    /// Compiles a value into operations.
     pub(super) fn operations(&self, value: &Number, place: &Place) -> Result<Vec<Operation>, Mistake> {
         match value.get_ref() {
             Value::Number(number) => Ok(vec![Operation::Number(*number as u64)]),
@@ -86,7 +86,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The operations of an expression.
+    /// Parses an expression into its operations.
     pub(super) fn parse(
         &self,
         text: &str,
@@ -124,7 +124,7 @@ impl Compiler<'_> {
         Ok(out)
     }
 
-    /// What a step writes: numbers or bytes, a message, a page list.
+    /// Compiles what a step writes: numbers or bytes, a message, a page list.
     fn writes(&self, raw: &RawStep, place: &mut Place) -> Result<Vec<u8>, Mistake> {
         let mut out = Vec::new();
         if let Some(at) = &raw.write {
@@ -178,7 +178,7 @@ impl Compiler<'_> {
         Ok(write(&self.number(at, place)?, times, items))
     }
 
-    /// What a step does, as it stands in a script.
+    /// Compiles what a step does, as it stands in a script.
     fn action(&mut self, raw: &RawStep, value: Option<&Number>, place: &Place) -> Result<Vec<u8>, Mistake> {
         let mut out = Vec::new();
         if let Some((conduit, arguments)) = self.call(raw, place)? {
@@ -241,7 +241,7 @@ impl Compiler<'_> {
         Ok(out)
     }
 
-    /// The instruction and the arguments of a call, if the step is one.
+    /// Returns the instruction and the arguments of a call, if the step is one.
     fn call(&self, raw: &RawStep, place: &Place) -> Result<Option<(Conduit, Vec<u8>)>, Mistake> {
         let mut arguments: Vec<(u8, Vec<Operation>)> = Vec::new();
         let conduit = match (&raw.smc, &raw.hvc, &raw.answer_rpc) {
@@ -405,7 +405,7 @@ fn width(raw: &RawStep, place: &Place) -> Result<Width, Mistake> {
     }
 }
 
-/// Keys that belong to an action which isn't there.
+/// Refuses keys that belong to an action which isn't there.
 fn check_keys(raw: &RawStep, place: &Place) -> Result<(), Mistake> {
     let call = raw.smc.is_some() || raw.hvc.is_some() || raw.answer_rpc.is_some();
     let repeat = raw.repeats();

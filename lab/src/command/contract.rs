@@ -31,7 +31,7 @@ pub struct Options {
     show: bool,
 }
 
-/// Compares, and prints what differs. Whether nothing does that is not known.
+/// Compares, and prints what differs; says whether nothing does that is not known.
 pub fn contract(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
     let known = topics(workspace)?;
     for word in &options.topics {

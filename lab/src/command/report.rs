@@ -48,7 +48,7 @@ pub struct Options {
     pub perfetto: Option<Destination>,
 }
 
-/// Runs the scenario unless there is a run already, and writes its report. Whether the run passed.
+/// Runs the scenario unless there is a run already, and writes its report; says whether the run passed.
 pub fn report(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<bool> {
     let (kept, trace, folder) = match (&options.scenario, &options.from) {
         (_, Some(folder)) => (Kept::read(folder)?, Trace::read(&folder.join(file::NAME))?, folder.clone()),
@@ -89,7 +89,7 @@ fn traced(
     Ok((kept, trace, prepared.folder.to_path_buf()))
 }
 
-/// What took part, by name and version.
+/// Lists what took part, by name and version.
 fn versions(workspace: &Workspace) -> Vec<(String, String)> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").arg("-C").arg(workspace.root()).args(arguments).output().ok()?;

@@ -50,7 +50,7 @@ pub enum TraceWay {
 }
 
 impl Options {
-    /// How the run is traced, if that is asked for.
+    /// Says how the run is traced, if that is asked for.
     pub fn tracing(&self) -> Option<Tracing> {
         (self.trace.is_some() || self.verify_trace).then(|| Tracing {
             way: if self.trace == Some(TraceWay::Uart) { Way::Frames } else { Way::Rings },
@@ -61,7 +61,7 @@ impl Options {
     }
 }
 
-/// Runs a plan on CPU models until one fails, and prints what comes of it. Whether all passed.
+/// Runs a plan on CPU models until one fails, and prints what comes of it; says whether all passed.
 pub fn run_on(
     workspace: &Workspace,
     plan: &Plan,

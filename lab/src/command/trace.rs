@@ -51,7 +51,7 @@ impl LayerName {
 }
 
 impl Options {
-    /// Whether a record is wanted.
+    /// Says whether a record is wanted.
     fn wants(&self, entry: &Entry) -> bool {
         (self.layer.is_empty() || self.layer.iter().any(|name| name.layer() == entry.layer))
             && (self.vm.is_empty() || self.vm.contains(&entry.record.client))
@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// The kinds of records, each once.
+/// Lists the kinds of records, each once.
 fn kinds() -> Vec<&'static str> {
     let mut kinds = Vec::new();
     for kind in Event::examples().map(|event| kind(&event)) {
@@ -96,7 +96,7 @@ fn write(out: &mut impl Write, trace: &Trace, options: &Options) -> std::io::Res
     write!(out, "{}", trace.summary())
 }
 
-/// The file of a trace that is named in one of three ways.
+/// Finds the file of a trace that is named in one of three ways.
 pub fn locate(runs: &Path, named: &Path) -> Result<PathBuf> {
     if named.is_file() {
         return Ok(named.to_path_buf());

@@ -19,7 +19,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether nothing is wrong that isn't known.
+    /// Says whether nothing is wrong that isn't known.
     pub fn passed(&self) -> bool {
         self.complaints.is_empty()
     }
@@ -30,7 +30,7 @@ impl Comparison {
     }
 }
 
-/// Compares.
+/// Compares what plain QEMU said with what the guest said.
 pub fn compare(plain: &Said, guest: &Said, lists: &Lists, place: &Place) -> Comparison {
     let mut result = Comparison::default();
     for (who, said) in [("plain QEMU", plain), ("the guest", guest)] {

@@ -68,13 +68,13 @@ impl Lists {
         Ok(Self { differences: differences.difference, faults: faults.fault })
     }
 
-    /// The fault that is known of a check.
+    /// Finds the fault that is known of a check.
     pub fn fault(&self, check: &str) -> Option<&Fault> {
         self.faults.iter().find(|fault| fault.check == check)
     }
 
-    /// What a guest must see, given what plain QEMU says, both without spaces; and the differences that were named in
-    /// vain, because plain QEMU does not say so.
+    /// Returns what a guest must see, given what plain QEMU says, both without spaces; and the differences that were
+    /// named in vain, because plain QEMU does not say so.
     pub fn expected(&self, check: &str, plain: &str, place: &Place) -> (String, Vec<&Difference>) {
         let mut expected = plain.to_owned();
         let mut vain = Vec::new();

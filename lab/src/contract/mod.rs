@@ -46,7 +46,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> String {
         format!("{}::{}{}", model(&self.cpu), self.cpus, if self.beside_noise { "::noise" } else { "" })
     }
@@ -56,7 +56,7 @@ impl Place {
     }
 }
 
-/// The program's topics, each a file or a folder of `images/contract/src/topic`.
+/// Lists the program's topics, each a file or a folder of `images/contract/src/topic`.
 pub fn topics(workspace: &Workspace) -> Result<Vec<String>> {
     let folder = workspace.contract().join("src/topic");
     let context = || format!("cannot read {}", folder.display());
@@ -76,7 +76,7 @@ pub fn kit(workspace: &Workspace, progress: &lab_run::progress::Progress) -> Res
     Kit::of(workspace, &plan(&place, &[])?, progress)
 }
 
-/// Runs it on plain QEMU.
+/// Runs the program on plain QEMU.
 pub fn on_plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
     let folder = workspace.fresh_run(&format!("contract-plain/{}", place.folder()))?;
     let machine = lab_run::scenario::Machine {
@@ -93,13 +93,13 @@ pub fn on_plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[Strin
     hear(Machine::with_line(&line, &folder)?, "?ns")
 }
 
-/// Runs it as our guest.
+/// Runs the program as our guest.
 pub fn as_guest(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
     let prepared = prepare(workspace, &plan(place, topics)?, kit)?;
     hear(Machine::start_as_described(&prepared)?, "vm1")
 }
 
-/// The chain with the program as its first VM.
+/// Plans the chain with the program as its first VM.
 fn plan(place: &Place, topics: &[String]) -> Result<Plan> {
     let Place { cpu, cpus, beside_noise } = place;
     let vm = |name: &str, bootargs: &str| {

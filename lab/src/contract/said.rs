@@ -22,13 +22,13 @@ impl fmt::Display for Observation {
 }
 
 impl Observation {
-    /// Its words without the spaces between them: where a line is cut is no observation.
+    /// Returns its words without the spaces between them: where a line is cut is no observation.
     pub fn essence(&self) -> String {
         essence(&self.text)
     }
 }
 
-/// Text without its spaces.
+/// Takes the spaces out of a text.
 pub fn essence(text: &str) -> String {
     text.split_whitespace().collect()
 }
@@ -65,13 +65,13 @@ impl Said {
         }
     }
 
-    /// Whether it ended and all of its lines have come.
+    /// Says whether it ended and all of its lines have come.
     pub fn is_whole(&self) -> bool {
         self.end.as_deref() == Some(&format!("{} lines", self.observations.len()))
     }
 }
 
-/// `vgic: spi-life: text` as check and text.
+/// Takes `vgic: spi-life: text` apart into check and text.
 fn split(line: &str) -> Option<(String, String)> {
     let (topic, rest) = line.split_once(':')?;
     let (check, text) = rest.split_once(':')?;

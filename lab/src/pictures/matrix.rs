@@ -10,7 +10,7 @@ const LINE: u32 = 15;
 /// Letters of a cell.
 const LETTERS: usize = room(0, COLUMN - 4);
 
-/// The matrix as it was played: below each sequence its cells, a column for each TEE.
+/// Draws the matrix as it was played: below each sequence its cells, a column for each TEE.
 pub(super) fn matrix(matrix: &Matrix) -> Drawing {
     let mut drawing = Drawing::default();
     for (n, name) in matrix.tees().enumerate() {

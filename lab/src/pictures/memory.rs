@@ -12,7 +12,7 @@ const BAR: u32 = 147;
 const BETWEEN: u32 = 68;
 const ROW: u32 = 52;
 
-/// Pieces of RAM that VMs were given: the IPA on the left, the physical address on the right.
+/// Draws pieces of RAM that VMs were given: the IPA on the left, the physical address on the right.
 pub(super) fn stage2(trace: &Trace) -> Drawing {
     let story = Story::of(trace, |_| {});
     let given = story.memory.changes.iter().filter(|change| change.owner == Owner::Vm);

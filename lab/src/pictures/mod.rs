@@ -111,7 +111,7 @@ const PICTURES: [Picture; 7] = [
     },
 ];
 
-/// Draws those whose name begins with `only`, or all.
+/// Draws the pictures whose name begins with `only`, or all.
 pub fn pictures(workspace: &Workspace, only: Option<&str>, progress: &Progress) -> Result<()> {
     let wanted = |name: &str| only.is_none_or(|only| name.starts_with(only));
     let names: Vec<_> = PICTURES.iter().map(|picture| picture.name).chain([MATRIX]).collect();

@@ -29,7 +29,7 @@ struct Row {
     ticks: u64,
 }
 
-/// The calls of a trace with these names, each the next one of its name after the call before.
+/// Draws the calls of a trace with these names, each the next one of its name after the call before.
 pub(super) fn calls(trace: &Trace, names: &[&str]) -> Result<Drawing> {
     let story = Story::of(trace, |_| {});
     let mut from = 0;
@@ -52,7 +52,7 @@ pub(super) fn calls(trace: &Trace, names: &[&str]) -> Result<Drawing> {
     Ok(drawing.drawing)
 }
 
-/// Who calls, and where that is. In the hypervisor's place is the probe, which writes no records.
+/// Says who calls, and where that is. In the hypervisor's place is the probe, which writes no records.
 fn caller(caller: Caller) -> (String, Place) {
     match caller {
         Caller::Vm(id) => (format!("vm{id}"), Place::Vm(id)),
@@ -62,7 +62,7 @@ fn caller(caller: Caller) -> (String, Place) {
     }
 }
 
-/// What happened before the normal world's first call: layers begin, and the TEE is entered.
+/// Draws what happened before the normal world's first call: layers begin, and the TEE is entered.
 pub(super) fn boot(trace: &Trace) -> Drawing {
     let mut stretches = Vec::new();
     Story::of(trace, |stretch| stretches.push(*stretch));
@@ -105,7 +105,7 @@ fn row(entry: &Entry, asked: Option<Request>, place: Place, ticks: u64) -> Row {
     Row { text, bad, place, ticks }
 }
 
-/// x1 and x7 of a call, as far as they say something.
+/// Writes x1 and x7 of a call, as far as they say something.
 fn arguments(x: &[u64; 8]) -> String {
     // Of a VM that is created, 0 says something too.
     let all = FunctionId(x[0] as u32) == OPTEE_SMC_VM_CREATED;

@@ -23,13 +23,13 @@ const MARGIN: u32 = 12;
 /// Tenths of a unit that a letter is wide: the font has 12, and a letter six tenths of that.
 const LETTER: u32 = 73;
 
-/// How many letters have room between two places.
+/// Says how many letters have room between two places.
 pub(super) const fn room(from: u32, to: u32) -> usize {
     (to.saturating_sub(from) * 10 / LETTER) as usize
 }
 
-/// A text in lines of at most so many letters: the first, and the others. Lines end at blanks, else after an underscore
-/// or an arrow.
+/// Wraps a text into lines of at most so many letters: the first, and the others. Lines end at blanks, else after an
+/// underscore or an arrow.
 pub(super) fn wrapped(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_inclusive([' ', '_', '>']) {
@@ -51,35 +51,35 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    /// A line of text; `class` is one of the style's.
+    /// Writes a line of text; `class` is one of the style's.
     pub(super) fn text(&mut self, x: u32, y: u32, class: &str, text: impl Display) {
         let text = text.to_string();
         self.reach(x + LETTER * text.chars().count() as u32 / 10, y + 6);
         self.add(format_args!("<text x=\"{x}\" y=\"{y}\" class=\"{class}\">{}</text>", escape(&text)));
     }
 
-    /// A line of text that ends at `x`.
+    /// Writes a line of text that ends at `x`.
     pub(super) fn text_to(&mut self, x: u32, y: u32, class: &str, text: impl Display) {
         self.reach(x, y + 6);
         let text = escape(&text.to_string());
         self.add(format_args!("<text x=\"{x}\" y=\"{y}\" class=\"{class}\" text-anchor=\"end\">{text}</text>"));
     }
 
-    /// A bar.
+    /// Draws a bar.
     pub(super) fn bar(&mut self, x: u32, y: u32, width: u32, height: u32, class: &str) {
         self.reach(x + width, y + height);
         let size = format!("width=\"{width}\" height=\"{height}\"");
         self.add(format_args!("<rect x=\"{x}\" y=\"{y}\" {size} rx=\"2\" class=\"{class}\"/>"));
     }
 
-    /// A line from here to there.
+    /// Draws a line from here to there.
     pub(super) fn line(&mut self, from: (u32, u32), to: (u32, u32), class: &str) {
         let ((x1, y1), (x2, y2)) = (from, to);
         self.reach(x1.max(x2), y1.max(y2));
         self.add(format_args!("<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" class=\"{class}\"/>"));
     }
 
-    /// The file's text. `title` is for those who can't see it.
+    /// Returns the file's text. `title` is for those who can't see it.
     pub(super) fn finish(self, title: &str) -> String {
         let (width, height) = (self.width + MARGIN, self.height + 10);
         format!(

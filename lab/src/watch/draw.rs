@@ -45,7 +45,7 @@ pub struct Scene<'s> {
 }
 
 impl<'s> Scene<'s> {
-    /// Of a session.
+    /// Pictures a session.
     pub fn of(session: &'s Session) -> Self {
         Self {
             title: &session.title,
@@ -59,7 +59,7 @@ impl<'s> Scene<'s> {
     }
 }
 
-/// Draws it.
+/// Draws the picture.
 pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>, view: &View) {
     let status = view.status(scene.history);
     let ended = u16::from(scene.ended.is_some());
@@ -90,7 +90,7 @@ pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>, view: &View) {
     }
 }
 
-/// The part for VMs and CPUs, and what is left.
+/// Splits the area into the part for VMs and CPUs, and what is left.
 fn above(area: Rect, status: &Status) -> [Rect; 2] {
     let vms = status.vms.len().clamp(1, MOST_VMS + 1) as u16;
     let height = (1 + vms + status.cpus().count() as u16).min(area.height / 2);
@@ -133,8 +133,8 @@ fn footer<'l>(scene: &Scene<'_>, view: &View) -> Line<'l> {
     Line::from(format!(" {keys}")).dim()
 }
 
-/// VMs and CPUs in so many rows. VMs make room for CPUs: there may be many, and what the last ones do is seen by their
-/// records.
+/// Draws VMs and CPUs in so many rows. VMs make room for CPUs: there may be many, and what the last ones do is seen by
+/// their records.
 fn machine<'p>(status: &Status, rows: u16) -> Paragraph<'p> {
     let room = usize::from(rows).saturating_sub(1 + status.cpus().count());
     let all = status.vms.len();
@@ -179,7 +179,7 @@ fn vm_line<'l>(id: u16, vm: &Vm) -> Line<'l> {
     ])
 }
 
-/// Where a CPU is, among the levels.
+/// Draws where a CPU is, among the levels.
 fn cpu_line<'l>(cpu: u8, place: Place) -> Line<'l> {
     let vm = match place {
         Place::Vm(id) => format!(" EL1 vm{id} "),
@@ -222,7 +222,7 @@ fn records(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, view: &View) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-/// A record: when, at which of the levels, whose, what.
+/// Writes a record: when, at which of the levels, whose, what.
 fn record<'l>(history: &History, entry: &Entry, what: String) -> Line<'l> {
     let column = level(Place::of(entry.layer)).unwrap_or(0);
     let lanes: String = (0..4).map(|lane| if lane == column { '●' } else { '·' }).collect();
@@ -243,7 +243,7 @@ fn record<'l>(history: &History, entry: &Entry, what: String) -> Line<'l> {
     ])
 }
 
-/// All consoles, one above the other; the layers' lines are the last.
+/// Draws all consoles, one above the other; the layers' lines are the last.
 fn consoles(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, view: &View) {
     // What fits with five lines each; the one that has the focus always does.
     let fit = usize::from(area.height / 7).max(1);
@@ -308,7 +308,7 @@ mod tests {
         pictured(width, height, view, calls, None)
     }
 
-    /// After so many calls of as many VMs, but sixteen at most.
+    /// Pictures a session after so many calls of as many VMs, but sixteen at most.
     fn pictured(width: u16, height: u16, view: &View, calls: usize, ended: Option<&Ended>) -> String {
         let mut history = History::new(1_000_000_000);
         let mut sample = Sample::new();

@@ -24,17 +24,17 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Whether it shows a record; `news` is what [`News`] says of it.
+    /// Says whether it shows a record; `news` is what [`News`] says of it.
     pub fn shows(&self, entry: &Entry, news: bool) -> bool {
         self.layers[entry.layer as usize] && self.vm.is_none_or(|vm| entry.record.client == vm) && (self.all || news)
     }
 
-    /// The next VM of these, then all again.
+    /// Goes to the next VM of these, then to all again.
     pub fn next_vm(&mut self, vms: impl Iterator<Item = u16>) {
         self.vm = vms.filter(|vm| self.vm.is_none_or(|now| *vm > now)).min();
     }
 
-    /// In words.
+    /// Says it in words.
     pub fn words(&self) -> String {
         let layers: Vec<_> =
             Layer::ALL.iter().filter(|layer| self.layers[**layer as usize]).map(|layer| layer.name()).collect();
@@ -52,7 +52,7 @@ pub struct News {
 }
 
 impl News {
-    /// Whether the next record is.
+    /// Takes note of the next record; says whether it is news.
     pub fn hear(&mut self, entry: &Entry) -> bool {
         let place = (entry.layer, entry.cpu);
         match entry.record.event {

@@ -26,7 +26,7 @@ pub struct History {
 }
 
 impl History {
-    /// Nothing yet; `frequency` ticks of a record's time are a second.
+    /// Begins with nothing; `frequency` ticks of a record's time are a second.
     pub fn new(frequency: u64) -> Self {
         Self {
             frequency,
@@ -39,7 +39,7 @@ impl History {
         }
     }
 
-    /// Takes note of a record. How many of the oldest were given up for it.
+    /// Takes note of a record; says how many of the oldest were given up for it.
     pub fn hear(&mut self, entry: Entry) -> usize {
         let mut given_up = 0;
         if self.entries.len() == MOST {
@@ -58,37 +58,37 @@ impl History {
         given_up
     }
 
-    /// Ticks in a second.
+    /// Says how many ticks are a second.
     pub const fn frequency(&self) -> u64 {
         self.frequency
     }
 
-    /// How many records there are to look at.
+    /// Says how many records there are to look at.
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none yet.
+    /// Says whether there is none yet.
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many there were in all.
+    /// Says how many there were in all.
     pub const fn heard(&self) -> u64 {
         self.forgotten + self.entries.len() as u64
     }
 
-    /// A record.
+    /// Returns a record.
     pub fn entry(&self, index: usize) -> Option<&Entry> {
         self.entries.get(index)
     }
 
-    /// What is going on now.
+    /// Says what is going on now.
     pub const fn now(&self) -> &Status {
         &self.now
     }
 
-    /// What was going on after a record.
+    /// Says what was going on after a record.
     pub fn status_after(&self, index: usize) -> Status {
         let Some(checkpoint) = self.checkpoints.get(index / STRIDE) else { return self.now.clone() };
         let mut status = checkpoint.clone();
@@ -98,13 +98,13 @@ impl History {
         status
     }
 
-    /// Whether a filter shows a record.
+    /// Says whether a filter shows a record.
     pub fn shows(&self, index: usize, filter: &Filter) -> bool {
         let entry = self.entries.get(index).zip(self.told.get(index));
         entry.is_some_and(|(entry, news)| filter.shows(entry, *news))
     }
 
-    /// The last `count` records up to `end` (not included) that a filter shows, oldest first.
+    /// Lists the last `count` records up to `end` (not included) that a filter shows, oldest first.
     pub fn window(&self, end: usize, count: usize, filter: &Filter) -> Vec<usize> {
         let end = end.min(self.entries.len());
         let shown = (0..end).rev().filter(|index| self.shows(*index, filter));
@@ -113,12 +113,12 @@ impl History {
         window
     }
 
-    /// The next record after `index` that a filter shows.
+    /// Finds the next record after `index` that a filter shows.
     pub fn after(&self, index: usize, filter: &Filter) -> Option<usize> {
         (index + 1..self.entries.len()).find(|index| self.shows(*index, filter))
     }
 
-    /// The last record before `index` that a filter shows.
+    /// Finds the last record before `index` that a filter shows.
     pub fn before(&self, index: usize, filter: &Filter) -> Option<usize> {
         (0..index.min(self.entries.len())).rev().find(|index| self.shows(*index, filter))
     }

@@ -67,7 +67,7 @@ pub fn press(view: &mut View, history: &History, vms: usize, key: KeyEvent) -> A
     Action::None
 }
 
-/// A key while keys go to a VM.
+/// Takes a key while keys go to a VM.
 fn typed(view: &mut View, key: KeyEvent) -> Action {
     let escape = is_escape(key);
     if std::mem::take(&mut view.escaped) {
@@ -91,7 +91,7 @@ fn is_escape(key: KeyEvent) -> bool {
     key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('a')
 }
 
-/// What a terminal sends for a key.
+/// Returns what a terminal sends for a key.
 fn bytes(key: KeyEvent) -> Vec<u8> {
     match key.code {
         KeyCode::Char(letter @ ('a'..='z' | '@'..='_')) if key.modifiers.contains(KeyModifiers::CONTROL) => {

@@ -35,7 +35,7 @@ use lab_run::screen::is_clever;
 use session::Session;
 use std::io::{IsTerminal, stdin, stdout};
 
-/// Watches what is prepared to its end, or until the user has seen enough. Whether all that it expects holds; true
+/// Watches what is prepared to its end, or until the user has seen enough. Says whether all that it expects holds; true
 /// if the user left before that could be known.
 pub fn watch(prepared: &Prepared, record: Option<&Destination>) -> Result<bool> {
     let session = Session::start(prepared)?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How often lines are printed.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Prints until the machine ends. Whether all that the scenario expects holds.
+/// Prints until the machine ends; says whether all that the scenario expects holds.
 pub fn watch(mut session: Session) -> Result<bool> {
     let screen = Screen::new();
     let (filter, mut log) = (Filter::default(), Log::default());

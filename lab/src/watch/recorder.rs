@@ -28,8 +28,8 @@ const MOST: usize = 48;
 /// Width and height of a character, in pixels.
 const CELL: (f32, f32) = (8.0, 17.0);
 
-/// Watches to the machine's end without a terminal and writes what would have been seen. Whether all that the scenario
-/// expects holds.
+/// Watches to the machine's end without a terminal and writes what would have been seen; says whether all that the
+/// scenario expects holds.
 pub fn watch(mut session: Session, file: &Destination) -> Result<bool> {
     let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).context("cannot draw")?;
     let (mut pictures, mut view): (Vec<Buffer>, _) = (Vec::new(), View::default());
@@ -58,7 +58,7 @@ struct Stretch {
     text: String,
 }
 
-/// Pictures one after another, as an SVG that moves by itself.
+/// Writes pictures one after another, as an SVG that moves by itself.
 fn svg(pictures: &[Buffer]) -> String {
     let mut stretches: Vec<Stretch> = Vec::new();
     for row in 0..SIZE.1 {
@@ -107,7 +107,7 @@ fn svg(pictures: &[Buffer]) -> String {
     )
 }
 
-/// One row: a piece for each run of cells that look the same.
+/// Draws one row: a piece for each run of cells that look the same.
 fn draw_row(picture: &Buffer, row: u16) -> String {
     let mut out = String::new();
     let mut column = 0;

@@ -27,7 +27,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Whether it is what the scenario has.
+    /// Says whether it ended as the scenario has it.
     pub const fn well(&self) -> bool {
         self.verdict.holds
     }
@@ -80,7 +80,7 @@ impl Session {
         })
     }
 
-    /// Takes in what comes until `deadline`. Lines and records are where they belong then; how many of the oldest
+    /// Takes in what comes until `deadline`. Lines and records are where they belong then; says how many of the oldest
     /// records were given up. `Err` if the user stopped the lab.
     pub fn pump(&mut self, deadline: Instant) -> Result<usize, Interrupted> {
         while let Some(machine) = &mut self.machine {
@@ -136,17 +136,17 @@ impl Session {
         }
     }
 
-    /// Every line so far.
+    /// Returns every line so far.
     pub fn lines(&self) -> &[Line] {
         &self.witness.lines
     }
 
-    /// The lines that have not ended yet: prompts.
+    /// Lists the lines that have not ended yet: prompts.
     pub fn open_lines(&self) -> impl Iterator<Item = Line> {
         self.witness.open_lines().filter(|_| self.machine.is_some())
     }
 
-    /// Who has spoken as a VM so far, in order of their numbers.
+    /// Lists who has spoken as a VM so far, in order of their numbers.
     pub fn consoles(&self) -> Vec<String> {
         let mut vms: Vec<_> = self.history.now().vms.keys().map(|id| format!("vm{id}")).collect();
         let spoken = self.lines().iter().map(|line| &line.speaker).filter(|speaker| lab_run::console::is_vm(speaker));
@@ -158,7 +158,7 @@ impl Session {
         vms
     }
 
-    /// How many expectations hold so far, and how many there are.
+    /// Says how many expectations hold so far, and how many there are.
     pub fn score(&self) -> (usize, usize) {
         let verdicts = self.witness.verdicts();
         (verdicts.iter().filter(|verdict| verdict.holds).count(), verdicts.len())

@@ -78,7 +78,7 @@ impl Status {
         }
     }
 
-    /// A second of machine time may have ended.
+    /// Takes note of the time: a second of machine time may have ended.
     fn tick(&mut self, time: u64, frequency: u64) {
         let second = time / frequency.max(1);
         if second <= self.second {
@@ -91,14 +91,14 @@ impl Status {
         self.second = second;
     }
 
-    /// Where each CPU executes.
+    /// Says where each CPU executes.
     pub fn cpus(&self) -> impl Iterator<Item = (u8, Place)> {
         self.cpus.iter().map(|(cpu, follower)| (*cpu, follower.now()))
     }
 }
 
 impl Vm {
-    /// Exits in the last whole second of machine time.
+    /// Counts the exits in the last whole second of machine time.
     pub const fn exits_per_second(&self) -> u64 {
         self.recent[1]
     }

@@ -27,7 +27,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// The alternate screen, raw. A panic gives it back, too.
+    /// Enters the alternate screen, raw. A panic gives it back, too.
     fn enter() -> Result<Self> {
         let terminal = ratatui::try_init().context("cannot set the terminal")?;
         Ok(Self { terminal, shown: None })
@@ -60,8 +60,8 @@ impl Drop for Stage {
     }
 }
 
-/// Shows the view until the user leaves; the machine's end alone doesn't end it. Whether all that the scenario expects
-/// holds.
+/// Shows the view until the user leaves; the machine's end alone doesn't end it. Says whether all that the scenario
+/// expects holds.
 pub fn watch(mut session: Session) -> Result<bool> {
     let mut stage = Stage::enter()?;
     let shown = follow(&mut stage, &mut session);
@@ -70,7 +70,7 @@ pub fn watch(mut session: Session) -> Result<bool> {
     plain::finish(session)
 }
 
-/// What stands on a colour is reversed then. Nothing is told by a colour alone.
+/// Takes the colours out; what stands on a colour is reversed then. Nothing is told by a colour alone.
 fn without_colours(picture: &mut Buffer) {
     for cell in &mut picture.content {
         if cell.bg != Color::Reset {

@@ -50,17 +50,17 @@ impl View {
         self.at = (!history.is_empty()).then_some(0);
     }
 
-    /// The oldest records are no more.
+    /// Forgets the oldest records.
     pub fn forget(&mut self, records: usize) {
         self.at = self.at.map(|at| at.saturating_sub(records));
     }
 
-    /// How many records, from the first on, are in the past of what is looked at.
+    /// Says how many records, from the first on, are in the past of what is looked at.
     pub fn end(&self, history: &History) -> usize {
         self.at.map_or(history.len(), |at| at + 1)
     }
 
-    /// What was going on there.
+    /// Says what was going on there.
     pub fn status<'h>(&self, history: &'h History) -> Cow<'h, Status> {
         match self.at {
             None => Cow::Borrowed(history.now()),

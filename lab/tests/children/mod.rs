@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 
-/// The QEMU that a lab runs.
+/// Finds the QEMU that a lab runs.
 pub fn qemu(of: u32) -> Result<u32> {
     let children = format!("/proc/{of}/task/{of}/children");
     let text = fs::read_to_string(&children).with_context(|| format!("cannot read {children}"))?;
@@ -13,7 +13,7 @@ pub fn qemu(of: u32) -> Result<u32> {
     text.split_whitespace().find(is_qemu).context("the lab runs no QEMU")?.parse().context("not a number")
 }
 
-/// What a process was started with; nothing if it has ended.
+/// Reads what a process was started with; nothing if it has ended.
 pub fn arguments(process: &str) -> Vec<String> {
     let bytes = fs::read(Path::new("/proc").join(process).join("cmdline")).unwrap_or_default();
     bytes.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect()

@@ -15,8 +15,8 @@ use tee_core::nexus;
 const IMAGE: Range = Range::new(0x6000_0000, 0x8_0000);
 const PLACE: Range = Range::new(0x4000_0000, 0x10_0000);
 
-/// Hands a tree to every layer. Whatever it is, none panics; and what the monitor makes of it, the others take. Whether
-/// it was taken for a tree at all.
+/// Hands a tree to every layer. Whatever it is, none panics; and what the monitor makes of it, the others take. Says
+/// whether it was taken for a tree at all.
 pub fn read(bytes: &[u8]) -> bool {
     let mut own = bytes.to_vec();
     let taken = match Checked::new(&mut own) {

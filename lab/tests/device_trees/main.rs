@@ -49,7 +49,7 @@ fn put(tree: &mut [u8], at: usize, number: u32) {
     }
 }
 
-/// Where the words of a tree are that say what it is made of: tokens, lengths, places of names.
+/// Finds the words of a tree that say what it is made of: tokens, lengths, places of names.
 fn structure(tree: &[u8], random: &mut Random) -> usize {
     (word(tree, OFF_STRUCTURE) as usize + 4 * random.below(word(tree, SIZE_STRUCTURE) as usize / 4)) % tree.len().max(1)
 }
@@ -113,7 +113,7 @@ fn seeds() -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// A seed, changed.
+/// Makes a tree: a seed, changed.
 fn tree(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut tree = seeds[random.below(seeds.len())].clone();
     for _ in 0..=random.below(4) {
@@ -124,7 +124,7 @@ fn tree(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     tree
 }
 
-/// Has the layers read so many changed trees; how many were taken for trees.
+/// Has the layers read so many changed trees; says how many were taken for trees.
 fn search(trees: usize, random: &mut Random, until: Option<Instant>) -> usize {
     let seeds = seeds();
     let mut taken = 0;

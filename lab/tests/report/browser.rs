@@ -38,7 +38,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The browser of this machine, if it has one.
+    /// Finds the browser of this machine, if it has one.
     pub fn find() -> Option<Self> {
         let path = std::env::var_os("PATH")?;
         let names = ["chromium", "chromium-browser", "google-chrome"];
@@ -126,7 +126,7 @@ impl Browser {
         }
     }
 
-    /// What an expression comes to in the page.
+    /// Returns what an expression comes to in the page.
     pub fn ask(&mut self, script: &str) -> Value {
         let params = json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
         let mut answer = self.call("Runtime.evaluate", params);
@@ -164,8 +164,8 @@ impl Browser {
         }
     }
 
-    /// Opens a page at one of its places and waits for its script: what it has made. A complaint on the console fails
-    /// the test.
+    /// Opens a page at one of its places and waits for its script; returns what that has made. A complaint on the
+    /// console fails the test.
     pub fn open(&mut self, name: &str, html: &str, window: Window, place: &str) -> String {
         let file = self.folder.path().join(format!("{name}.html"));
         fs::write(&file, html).unwrap();
@@ -199,12 +199,12 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
     }
 
-    /// That nothing was complained of.
+    /// Checks that nothing was complained of.
     pub fn is_silent(&self) {
         assert!(self.complaints.is_empty(), "{:#?}", self.complaints);
     }
 
-    /// What reacts to a mouse and can't have the focus, nor stands in something that can.
+    /// Lists what reacts to a mouse and can't have the focus, nor stands in something that can.
     pub fn only_for_the_mouse(&mut self) -> Vec<String> {
         let document = self.call("Runtime.evaluate", json!({ "expression": "document.documentElement" }));
         let whole = json!({ "objectId": document["result"]["objectId"], "depth": -1 });
@@ -240,7 +240,7 @@ impl Drop for Browser {
     }
 }
 
-/// RFC 4648 §4.
+/// Decodes base64 (RFC 4648 §4).
 fn decoded(text: &str) -> Vec<u8> {
     let value = |letter: u8| match letter {
         b'A'..=b'Z' => letter - b'A',

@@ -93,12 +93,12 @@ fn the_report_of_the_second_vm_draws_the_path_and_the_dirty_list() {
     browser.open("second-vm", &html(&kept("second-vm", &[], true), &Sample::second_vm().trace()), PHONE, "");
 }
 
-/// A run in which nearly all VMs only come and go.
+/// Makes a run in which nearly all VMs only come and go.
 fn crowded() -> String {
     html(&kept("crowd", &[], false), &Sample::crowd(126).trace())
 }
 
-/// The reports that must be readable: two guests, a panic, a crowd.
+/// Makes the reports that must be readable: two guests, a panic, a crowd.
 fn readable() -> [(&'static str, String); 3] {
     let trace = Sample::two_guests(60).trace();
     let panic = html(&kept("second-vm", &[], true), &Sample::second_vm().trace());

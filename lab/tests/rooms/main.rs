@@ -42,7 +42,7 @@ fn imports_go_down_the_order_that_a_crate_says() {
     }
 }
 
-/// Every other crate of the workspace with a library.
+/// Lists every other crate of the workspace with a library.
 fn without_an_order() -> Vec<String> {
     let members = manifest("")["workspace"]["members"].as_array().unwrap().clone();
     let members = members.iter().map(|member| member.as_str().unwrap().to_owned());
@@ -81,7 +81,7 @@ fn one_import_that_goes_up_is_found_in_every_room_of_every_crate() {
     }
 }
 
-/// A crate of these files, whose order is the first.
+/// Makes a crate of these files, whose order is the first.
 fn small(files: &[(&str, &str)]) -> Vec<String> {
     let texts = files.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
     faults(&Crate::read("small", &["high/main.rs"], &texts))
@@ -101,7 +101,7 @@ pub mod low;
 pub mod right;
 ";
 
-/// The same files with some others in their place.
+/// Returns these files with some others in their place.
 fn with<'a>(changed: &[(&'a str, &'a str)]) -> Vec<String> {
     let mut files: Vec<(&'a str, &'a str)> = vec![
         ("lib.rs", LIB),
@@ -266,8 +266,8 @@ const IMPORTS: [(&str, &[&str]); 19] = [
 ];
 const FOUNDATIONS: [&str; 3] = ["shared-abi", "firmware-support", "firmware-link"];
 
-/// Dependencies that a manifest names, but for its tests': `[dependencies]`, `[build-dependencies]`, and the same of a
-/// target.
+/// Lists the dependencies that a manifest names, but for its tests': `[dependencies]`, `[build-dependencies]`, and the
+/// same of a target.
 fn dependencies(manifest: &toml::Table) -> BTreeSet<String> {
     let of_targets = manifest.get("target").and_then(|targets| targets.as_table()).into_iter().flatten();
     let tables = of_targets.filter_map(|(_, target)| target.as_table()).chain([manifest]);

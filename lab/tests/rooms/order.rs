@@ -4,7 +4,7 @@
 use crate::source::Crate;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What `lib.rs` says under the heading `# Rooms`: the rooms of each line, from the top.
+/// Reads what `lib.rs` says under the heading `# Rooms`: the rooms of each line, from the top.
 pub fn lines(about: &str) -> Vec<Vec<String>> {
     let text = about.lines().skip_while(|line| line.trim() != "# Rooms").skip(1);
     let text = text.take_while(|line| !line.starts_with('#'));
@@ -17,12 +17,12 @@ pub fn lines(about: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-/// The room that a file belongs to: the folder or file of `src`. What a program alone has is above all of them.
+/// Returns the room that a file belongs to: the folder or file of `src`. What a program alone has is above all of them.
 pub fn room(file: &str) -> &str {
     file.split_once('/').map_or_else(|| file.trim_end_matches(".rs"), |(room, _)| room)
 }
 
-/// All that breaks the order, one sentence each.
+/// Lists all that breaks the order, one sentence each.
 pub fn faults(of: &Crate) -> Vec<String> {
     let lines = lines(&of.about);
     if lines.is_empty() {
@@ -58,7 +58,7 @@ pub fn faults(of: &Crate) -> Vec<String> {
     faults
 }
 
-/// Files that lead to each other and are not all of one folder, a circle each.
+/// Finds files that lead to each other and are not all of one folder, a circle each.
 pub fn circles(of: &Crate) -> Vec<Vec<&str>> {
     let reach: BTreeMap<&str, BTreeSet<&str>> = of.files.keys().map(|file| (file.as_str(), reach(of, file))).collect();
     let mut circles = BTreeSet::new();
@@ -72,7 +72,7 @@ pub fn circles(of: &Crate) -> Vec<Vec<&str>> {
     circles.into_iter().collect()
 }
 
-/// What a file leads to.
+/// Follows what a file leads to.
 fn reach<'a>(of: &'a Crate, file: &'a str) -> BTreeSet<&'a str> {
     let (mut found, mut next) = (BTreeSet::new(), vec![file]);
     while let Some(file) = next.pop() {
@@ -85,8 +85,8 @@ fn reach<'a>(of: &'a Crate, file: &'a str) -> BTreeSet<&'a str> {
     found
 }
 
-/// Whether there is a folder of which all these files are: a file that has the same name as a folder beside it is of
-/// that one, too.
+/// Says whether there is a folder of which all these files are: a file that has the same name as a folder beside it is
+/// of that one, too.
 fn one_folder(of: &Crate, files: &[&str]) -> bool {
     let folders = |file: &str| -> BTreeSet<String> {
         let own = file.trim_end_matches(".rs").to_string();

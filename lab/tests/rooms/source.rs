@@ -148,7 +148,7 @@ impl Tree {
         }
     }
 
-    /// The innermost module that the path leads to or through.
+    /// Finds the innermost module that the path leads to or through.
     fn file(&self, path: &[String]) -> &str {
         let ends = (0..=path.len()).rev();
         ends.filter_map(|end| self.modules.get(&path[..end])).next().expect("the root is a module")
@@ -159,7 +159,7 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.into() } else { format!("{folder}/{name}") }
 }
 
-/// The path of a file, by the one that is written in a file of `folder`.
+/// Returns the path of a file, by the one that is written in a file of `folder`.
 fn up(folder: &str, path: &str) -> String {
     match (path.strip_prefix("../"), folder.rsplit_once('/')) {
         (None, _) => join(folder, path),
@@ -168,7 +168,7 @@ fn up(folder: &str, path: &str) -> String {
     }
 }
 
-/// The file that an attribute puts in a module's place in some builds.
+/// Returns the file that an attribute puts in a module's place in some builds.
 fn path_in_some_builds(attr: &Attribute) -> Option<String> {
     if !attr.path().is_ident("cfg_attr") {
         return None;
@@ -183,7 +183,7 @@ fn path_in_some_builds(attr: &Attribute) -> Option<String> {
     })
 }
 
-/// The text of the documentation in front of something.
+/// Reads the documentation in front of something.
 fn docs(attrs: &[Attribute]) -> String {
     let mut text = String::new();
     for attr in attrs {
@@ -198,7 +198,7 @@ fn docs(attrs: &[Attribute]) -> String {
     text
 }
 
-/// Whether only tests compile it.
+/// Says whether only tests compile it.
 fn test_only(attrs: &[Attribute]) -> bool {
     fn needs_test(condition: &Meta) -> bool {
         let parts = |list: &syn::MetaList| {
@@ -341,7 +341,7 @@ impl<'ast> Visit<'ast> for Found<'_> {
         }
     }
 
-    /// A module with its text in the file; others are files of their own.
+    /// Visits a module with its text in the file; others are files of their own.
     fn visit_item_mod(&mut self, module: &'ast ItemMod) {
         if module.content.is_some() {
             self.module.push(module.ident.to_string());

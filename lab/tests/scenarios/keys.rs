@@ -31,7 +31,7 @@ struct Row {
 }
 
 impl Row {
-    /// The key, and its value if that is short.
+    /// Names the key, with its value if that is short.
     fn name(&self) -> String {
         let (key, value) = self.sets[0];
         let value = value.trim_matches(['\'', '[', ']']);
@@ -123,7 +123,7 @@ const ELSEWHERE: [(&str, bool); 5] = [
     ("chain.damage", false),
 ];
 
-/// A test for each row and model, and one for the list.
+/// Makes a test for each row and model, and one for the list.
 pub fn trials(files: &[PathBuf]) -> Result<Vec<Trial>> {
     let file = files.iter().find(|file| file.ends_with(BASE)).with_context(|| format!("there is no {BASE}"))?;
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -145,7 +145,7 @@ fn boots(row: &Row, cpu: &str, text: &str, file: &Path) -> Result<(), Failed> {
     judge(&scenario, cpu, Layers::Usual)
 }
 
-/// The base with a row's keys.
+/// Makes a scenario of the base with a row's keys.
 fn scenario(row: &Row, text: &str, file: &Path) -> Result<Scenario> {
     let mut scenario: Table = text.parse()?;
     for (key, value) in row.sets {
@@ -176,7 +176,7 @@ fn scenario(row: &Row, text: &str, file: &Path) -> Result<Scenario> {
     Ok(Scenario::parse(&toml::to_string(&scenario)?, file)?)
 }
 
-/// Every key is tried, and every row is about a key.
+/// Checks that every key is tried, and that every row is about a key.
 fn all(files: &[PathBuf]) -> Result<()> {
     let mut known = BTreeSet::new();
     for table in ["machine", "chain"] {
@@ -205,7 +205,7 @@ fn all(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// The value's name: a damage has one, and the image that it is done to.
+/// Returns the value's name: a damage has one, and the image that it is done to.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::Table(value) => value.keys().next().cloned(),
@@ -214,7 +214,7 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-/// What a scenario takes in the place of something that it doesn't know.
+/// Says what a scenario takes in the place of something that it doesn't know.
 fn expected(lines: &str) -> Result<Vec<String>> {
     let text = format!("name = 'x'\nsummary = 'x'\n{lines}\n");
     let error = Scenario::parse(&text, Path::new("x.toml")).err().context("it is taken")?.to_string();

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Two tests for every pair of scenario and CPU. A file that can't be read is a test that fails.
+/// Makes two tests for every pair of scenario and CPU. A file that can't be read is a test that fails.
 fn trials() -> Result<Vec<Trial>> {
     let folder = Workspace::locate()?.scenarios();
     let files = scenario_files(&folder)?;
@@ -68,7 +68,7 @@ fn trial(scenario: &Scenario, cpu: &str, layers: Layers) -> Trial {
     Trial::test(name, move || judge(&scenario, &cpu, layers)).with_ignored_flag(slow)
 }
 
-/// Checked layers have what is said of an overflow, and the usual ones don't.
+/// Checks that checked layers have what is said of an overflow, and that the usual ones don't.
 fn layers_check() -> Result<(), Failed> {
     for layers in [Layers::Usual, Layers::Checked] {
         let kit = kit(false, layers).map_err(|error| Failed::from(format!("{error:#}")))?;

@@ -21,7 +21,7 @@ pub enum Layers {
     Checked,
 }
 
-/// Everything is built once, and Linux fetched only when the first test needs it.
+/// Builds everything once, and fetches Linux only when the first test needs it.
 pub fn kit(linux: bool, layers: Layers) -> Result<&'static Kit> {
     static KITS: [OnceLock<Result<Kit, String>>; 4] = [const { OnceLock::new() }; 4];
     let build = || {
@@ -34,7 +34,7 @@ pub fn kit(linux: bool, layers: Layers) -> Result<&'static Kit> {
     kit.as_ref().map_err(|error| anyhow!("{error}"))
 }
 
-/// Runs one; its report is the failure's message.
+/// Runs one scenario; its report is the failure's message.
 pub fn judge(scenario: &Scenario, cpu: &str, layers: Layers) -> Result<(), Failed> {
     let outcome = (|| {
         let plan = Plan::of(scenario.clone()).on_cpu(cpu);

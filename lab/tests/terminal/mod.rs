@@ -29,7 +29,7 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// The text on it.
+    /// Reads the text on it.
     pub fn text(&self) -> String {
         self.terminal.screen().contents()
     }
@@ -72,12 +72,12 @@ impl Terminal {
         Ok(Self { lab, master, heard, reader: Some(reader) })
     }
 
-    /// The lab's process.
+    /// Returns the number of the lab's process.
     pub fn id(&self) -> u32 {
         self.lab.id()
     }
 
-    /// What it shows now.
+    /// Returns what it shows now.
     pub fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }

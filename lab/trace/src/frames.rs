@@ -29,13 +29,13 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Nothing heard yet of a port on which these layers print. What the normal world prints there can't pass for the
-    /// secure world's.
+    /// Begins with nothing heard of a port on which these layers print. What the normal world prints there can't pass
+    /// for the secure world's.
     pub const fn new(layers: &'static [Layer]) -> Self {
         Self { layers, open: Vec::new(), owed: 0, rest: Vec::new(), line_begins: true, found: Vec::new(), damaged: 0 }
     }
 
-    /// Hears more bytes; those of them that are the console's.
+    /// Hears more bytes; returns those of them that are the console's.
     pub fn hear(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut text = Vec::with_capacity(bytes.len());
         for &byte in bytes {
@@ -55,7 +55,7 @@ impl Frames {
         text
     }
 
-    /// Whether a line is what is left of a frame that lost its separator.
+    /// Says whether a line is what is left of a frame that lost its separator.
     pub fn are_remains(&mut self, line: &[u8]) -> bool {
         let digits = line.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
         let remains = digits >= REMAINS && line.len() - digits <= 2;
@@ -63,12 +63,12 @@ impl Frames {
         remains
     }
 
-    /// The entries found since this was last asked.
+    /// Takes the entries found since this was last asked.
     pub fn take(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.found)
     }
 
-    /// How many frames were damaged.
+    /// Says how many frames were damaged.
     pub const fn damaged(&self) -> u64 {
         self.damaged
     }
@@ -87,7 +87,7 @@ impl Frames {
         }
     }
 
-    /// The frame ends here, as it should or not.
+    /// Ends the frame here, as it should end or not.
     fn close(&mut self, text: &mut Vec<u8>) {
         let whole = std::mem::take(&mut self.open);
         if whole.is_empty() {
@@ -128,8 +128,8 @@ mod tests {
         Frame { layer: Layer::Hypervisor, cpu: 0, record }.to_string()
     }
 
-    /// What the console says, which records there are, how many were damaged; the same for all ways to cut the bytes
-    /// into pieces.
+    /// Returns what the console says, which records there are, how many were damaged; the same for all ways to cut the
+    /// bytes into pieces.
     fn hear(bytes: &str) -> (String, Vec<u32>, u64) {
         let mut results = Vec::new();
         for piece in [1, 7, 64, bytes.len()] {

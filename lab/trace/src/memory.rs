@@ -15,7 +15,7 @@ const SHARED: &str = "/dev/shm";
 pub struct Memory(File);
 
 impl Memory {
-    /// An empty file where one of `size` bytes has room: in shared memory if that is large enough, else among the
+    /// Makes an empty file where one of `size` bytes has room: in shared memory if that is large enough, else among the
     /// temporary files.
     pub fn new(size: u64) -> Result<Self> {
         let room = Path::new(SHARED).is_dir()
@@ -26,12 +26,12 @@ impl Memory {
         Ok(Self(file))
     }
 
-    /// A handle to read it by.
+    /// Returns a handle to read it by.
     pub fn reader(&self) -> Result<File> {
         self.0.try_clone().context("cannot share the machine's memory")
     }
 
-    /// It as a program's standard input, which that finds at [`Memory::INPUT`].
+    /// Returns it as a program's standard input, which finds it at [`Memory::INPUT`].
     pub fn input(&self) -> Result<Stdio> {
         Ok(self.reader()?.into())
     }

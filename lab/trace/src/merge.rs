@@ -42,7 +42,7 @@ pub fn take(rings: &mut [VecDeque<Entry>], until: u64, mut each: impl FnMut(Entr
     }
 }
 
-/// All that the rings hold, in order.
+/// Takes all that the rings hold, in order.
 pub fn all(mut rings: Vec<VecDeque<Entry>>) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(rings.iter().map(VecDeque::len).sum());
     take(&mut rings, u64::MAX, |entry| entries.push(entry));

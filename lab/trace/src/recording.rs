@@ -49,7 +49,7 @@ impl Recording {
         }
     }
 
-    /// The machine has ended: all that it told, and how many frames were `damaged`.
+    /// Ends the recording when the machine has ended: returns all that it told. So many frames were `damaged`.
     pub fn finish(self, damaged: u64) -> Trace {
         if let Some(rings) = self.rings {
             return rings.finish();
@@ -61,7 +61,7 @@ impl Recording {
     }
 }
 
-/// How many are missing before and between the records of a layer on a CPU.
+/// Counts the records of a layer that are missing on a CPU, before and between those that came.
 fn lost(entries: &VecDeque<Entry>) -> u64 {
     let mut next = 0_u32;
     let mut lost = 0;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 impl Trace {
-    /// Records by layer and CPU, the cost of one, and what was lost.
+    /// Writes records by layer and CPU, the cost of one, and what was lost.
     pub fn summary(&self) -> String {
         let unit = if self.instructions { "instructions" } else { "ticks" };
         let mut text = String::from("trace:\n");
@@ -29,7 +29,7 @@ impl Trace {
         text
     }
 
-    /// The last records of every layer, each with those of the time before it in order.
+    /// Lists the last records of every layer, each with those of the time before it in order.
     pub fn last(&self, count: usize) -> String {
         let mut text = String::new();
         for layer in Layer::ALL {

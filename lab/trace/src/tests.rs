@@ -4,7 +4,7 @@
 use super::*;
 use shared_abi::trace::{Event, Layer, Record};
 
-/// An entry of CPU 0.
+/// Makes an entry of CPU 0.
 pub(super) fn entry(layer: Layer, time: u64, sequence: u32, event: Event) -> Entry {
     Entry { layer, cpu: 0, record: Record { time, sequence, client: 0, event } }
 }

@@ -17,12 +17,12 @@ pub struct Log {
     called: BTreeMap<(Layer, u8), FunctionId>,
 }
 
-/// A record by itself, as a line.
+/// Writes a record by itself, as a line.
 pub fn line(entry: &Entry) -> String {
     Log::default().line(entry)
 }
 
-/// The name of an event's kind, by which records are chosen.
+/// Names an event's kind, by which records are chosen.
 pub const fn kind(event: &Event) -> &'static str {
     match event {
         Event::Calibration { .. } => "calibration",
@@ -65,7 +65,7 @@ pub const fn kind(event: &Event) -> &'static str {
 }
 
 impl Log {
-    /// The next record.
+    /// Writes the next record.
     pub fn line(&mut self, entry: &Entry) -> String {
         let Entry { layer, cpu, record } = entry;
         let whose = if record.client == 0 { String::new() } else { format!("vm{}", record.client) };
@@ -73,7 +73,7 @@ impl Log {
         format!("{:>13} CPU{cpu} [{}] {:6} {whose:5} {what}", record.time, layer.name(), layer.exception_level())
     }
 
-    /// What the next record says, without when, where and whose.
+    /// Says what the next record tells, without when, where and whose.
     pub fn what(&mut self, entry: &Entry) -> String {
         if let Event::Call { x, .. } | Event::Send { x } = entry.record.event {
             self.called.insert((entry.layer, entry.cpu), FunctionId(x[0] as u32));
@@ -168,7 +168,7 @@ impl Log {
     }
 }
 
-/// What x0 of a TEE's answer is called.
+/// Says what x0 of a TEE's answer is called.
 fn name_of(x0: u64) -> Option<&'static str> {
     ReturnCode::from_x0(x0).map(ReturnCode::name).or_else(|| Rpc::from_x0(x0).map(Rpc::name))
 }
@@ -177,7 +177,7 @@ fn optee(x0: u64) -> String {
     name_of(x0).map_or_else(|| format!("{x0:#x}"), str::to_owned)
 }
 
-/// A call's registers. Those at the end that are 0 are left out.
+/// Writes a call's registers. Those at the end that are 0 are left out.
 fn call(x: &[u64; 8]) -> String {
     let mut text = FunctionId(x[0] as u32).to_string();
     let used = x.iter().rposition(|value| *value != 0).unwrap_or(0);
@@ -188,7 +188,7 @@ fn call(x: &[u64; 8]) -> String {
     text
 }
 
-/// Registers from x0 on, the first by its name if it has one.
+/// Writes registers from x0 on, the first by its name if it has one.
 fn registers(x: &[u64], name: impl Fn(u64) -> Option<&'static str>) -> String {
     let mut text = String::new();
     for (n, value) in x.iter().enumerate() {
@@ -236,7 +236,7 @@ fn owner_name(owner: shared_abi::trace::Owner) -> &'static str {
     }
 }
 
-/// The exception class of a syndrome (Arm ARM D24.2.40).
+/// Names the exception class of a syndrome (Arm ARM D24.2.40).
 fn class(esr: u64) -> String {
     let name = match esr >> 26 & 0x3F {
         0x00 => "unknown reason",

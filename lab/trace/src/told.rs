@@ -30,12 +30,12 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The records of one layer on one CPU, in their order.
+    /// Lists the records of one layer on one CPU, in their order.
     pub fn of(&self, layer: Layer, cpu: u8) -> impl DoubleEndedIterator<Item = &Record> {
         self.entries.iter().filter(move |entry| entry.layer == layer && entry.cpu == cpu).map(|entry| &entry.record)
     }
 
-    /// CPUs on which a layer wrote records, in order.
+    /// Lists the CPUs on which a layer wrote records, in order.
     pub fn cpus(&self, layer: Layer) -> Vec<u8> {
         let mut cpus: Vec<_> =
             self.entries.iter().filter(|entry| entry.layer == layer).map(|entry| entry.cpu).collect();
@@ -44,8 +44,8 @@ impl Trace {
         cpus
     }
 
-    /// Ticks that a record of this layer takes on this CPU: the median difference between neighbouring calibration
-    /// records.
+    /// Says how many ticks a record of this layer takes on this CPU: the median difference between neighbouring
+    /// calibration records.
     pub fn cost(&self, layer: Layer, cpu: u8) -> Option<u64> {
         let mut costs = Vec::new();
         let mut previous: Option<&Record> = None;

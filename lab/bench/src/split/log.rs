@@ -24,7 +24,7 @@ pub(super) fn read(mut log: impl BufRead, mut each: impl FnMut(u64)) -> io::Resu
     Ok(())
 }
 
-/// The address in `Trace 0: 0x7f0004cc3d80 [0000000000000000/000000000e001388/00000061/ff020201] …`.
+/// Reads the address in `Trace 0: 0x7f0004cc3d80 [0000000000000000/000000000e001388/00000061/ff020201] …`.
 fn address(line: &[u8]) -> Option<u64> {
     let inside = &line[line.iter().position(|byte| *byte == b'[')? + 1..];
     let text = inside.split(|byte| *byte == b'/').nth(1)?;

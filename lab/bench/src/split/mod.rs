@@ -67,7 +67,7 @@ impl Split {
         }
     }
 
-    /// All instructions of a level.
+    /// Sums the instructions of a level.
     fn at(&self, level: Level) -> u64 {
         self.parts.iter().filter(|((of, _), _)| *of == level).map(|(_, count)| count).sum()
     }
@@ -107,12 +107,12 @@ pub struct Logged {
 }
 
 impl Logged {
-    /// What a figure's samples take at a level.
+    /// Says what a figure's samples take at a level.
     pub fn at(&self, figure: &str, level: Level) -> Option<Measured> {
         Measured::of(self.levels.get(&(figure.to_owned(), level))?.clone())
     }
 
-    /// What is executed at a level between a VM's exits.
+    /// Says what is executed at a level between a VM's exits.
     pub fn between_exits(&self, level: Level) -> Option<u64> {
         self.exits.as_ref().map(|exits| exits.at(level))
     }
@@ -143,7 +143,7 @@ pub fn log(
     logged.with_context(|| format!("in QEMU's log of {}", outcome.name))
 }
 
-/// The figures that a probe prints: names and values.
+/// Returns the figures that a probe prints: names and values.
 fn figures(lines: &[Line]) -> impl Iterator<Item = (&str, &str)> {
     let said = lines.iter().filter_map(|line| match line.speaker.as_str() {
         "probe" => Some(line.text.as_str()),
@@ -192,7 +192,7 @@ impl World {
         Ok(Self { symbols, measurer, probe, hypervisor })
     }
 
-    /// Where instructions are logged.
+    /// Says where instructions are logged.
     fn ranges(&self, all: bool) -> Result<Vec<Range>> {
         let mut ranges = vec![MONITOR];
         if all {
@@ -285,7 +285,7 @@ impl<'w> Reader<'w> {
         Ok(logged)
     }
 
-    /// What was executed for a figure.
+    /// Takes what was executed for a figure.
     fn take(
         &self,
         (name, value, samples): (&str, usize, usize),
@@ -314,7 +314,7 @@ impl<'w> Reader<'w> {
         }
     }
 
-    /// Whether every figure is accounted for, instruction by instruction.
+    /// Checks that every figure is accounted for, instruction by instruction.
     fn check(&self, logged: &Logged) -> Result<()> {
         for name in &self.wanted {
             if !logged.splits.iter().any(|split| split.name == **name) {

@@ -70,24 +70,24 @@ impl Symbols {
         Ok(())
     }
 
-    /// The number of the function that this instruction is of.
+    /// Returns the number of the function that this instruction is of.
     pub fn find(&self, pc: u64) -> Option<usize> {
         let index = self.functions.partition_point(|function| function.start <= pc).checked_sub(1)?;
         (pc < self.functions[index].end).then_some(index)
     }
 
-    /// The function of this number.
+    /// Returns the function of this number.
     pub fn function(&self, index: usize) -> &Function {
         &self.functions[index]
     }
 
-    /// Where a label is.
+    /// Says where a label is.
     pub fn label(&self, name: &str) -> Result<u64> {
         let found = self.labels.iter().find(|(label, _)| label == name);
         Ok(found.with_context(|| format!("no program has the label {name}"))?.1)
     }
 
-    /// The instruction at an address.
+    /// Returns the instruction at an address.
     pub fn instruction(&self, pc: u64) -> Option<u32> {
         let (start, bytes) =
             self.texts.iter().find(|(start, bytes)| (*start..start + bytes.len() as u64).contains(&pc))?;
@@ -98,7 +98,7 @@ impl Symbols {
 
 #[cfg(test)]
 impl Symbols {
-    /// Functions of these names, levels and ranges.
+    /// Makes functions of these names, levels and ranges.
     pub fn of(functions: &[(&str, Level, std::ops::Range<u64>)]) -> Self {
         let labels = functions.iter().map(|(name, _, range)| ((*name).to_owned(), range.start)).collect();
         let functions = functions.iter().map(|(name, level, range)| Function {

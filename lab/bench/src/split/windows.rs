@@ -53,7 +53,7 @@ pub(super) struct Watcher<'s> {
 }
 
 impl<'s> Watcher<'s> {
-    /// At the start of the stream.
+    /// Begins at the start of the stream.
     pub(super) fn new(symbols: &'s Symbols, vectors: Option<u64>) -> Result<Self> {
         let label = |name: &str| symbols.label(name);
         let marks = Marks {
@@ -69,7 +69,7 @@ impl<'s> Watcher<'s> {
         Ok(Self { symbols, marks, vectors, open: None, window: Window::new(), batch: Batch::default() })
     }
 
-    /// Takes an instruction; what belongs to the figure that is about to be printed, if one is.
+    /// Takes an instruction; returns what belongs to the figure that is about to be printed, if one is.
     pub(super) fn see(&mut self, pc: u64) -> Option<Batch> {
         let Marks { smc, smc_end, hvc, hvc_end, execute, execute_end, figure } = self.marks;
         if pc == smc || pc == hvc || pc == execute {
@@ -97,14 +97,14 @@ impl<'s> Watcher<'s> {
         None
     }
 
-    /// Whether an instruction is of a layer, and not of who measures.
+    /// Says whether an instruction is of a layer, and not of who measures.
     fn is_layers(&self, pc: u64) -> bool {
         let mine = self.symbols.find(self.marks.smc).map(|index| self.symbols.function(index).level);
         self.symbols.find(pc).is_some_and(|index| Some(self.symbols.function(index).level) != mine)
     }
 
-    /// The part of executed code that a reading of this length is about: it ends where the guest goes on after the
-    /// layers last ran. It begins with an instruction of the guest's or, if all slept, with the one that did.
+    /// Returns the part of executed code that a reading of this length is about: it ends where the guest goes on after
+    /// the layers last ran. It begins with an instruction of the guest's or, if all slept, with the one that did.
     pub(super) fn measured<'w>(&self, code: &'w [u64], length: usize) -> Option<&'w [u64]> {
         let end = code.iter().rposition(|pc| self.is_layers(*pc))? + 1;
         let start = end.checked_sub(length)?;
@@ -122,12 +122,12 @@ pub(super) struct Exits {
 }
 
 impl Exits {
-    /// For a hypervisor with these vectors.
+    /// Begins for a hypervisor with these vectors.
     pub(super) const fn new(vectors: u64) -> Self {
         Self { vectors: vectors + FROM_BELOW, pending: None }
     }
 
-    /// Takes an instruction; all since the last exit, if this is the next one.
+    /// Takes an instruction; returns all since the last exit if this is the next one.
     pub(super) fn see(&mut self, pc: u64) -> Option<Window> {
         let exit = (self.vectors..self.vectors + FROM_BELOW_END - FROM_BELOW).contains(&pc)
             && pc.wrapping_sub(self.vectors).is_multiple_of(VECTOR);
@@ -139,7 +139,7 @@ impl Exits {
     }
 }
 
-/// How many instructions of a window are of this level.
+/// Counts the instructions of a window that are of this level.
 pub(super) fn at(symbols: &Symbols, window: &[u64], level: Level) -> usize {
     let is_of = |pc: &&u64| symbols.find(**pc).is_some_and(|index| symbols.function(index).level == level);
     window.iter().filter(is_of).count()
@@ -161,7 +161,7 @@ mod tests {
         "probe_figure",
     ];
 
-    /// A guest with the probe's labels 16 bytes from each other, a hypervisor and a monitor.
+    /// Makes a guest with the probe's labels 16 bytes from each other, a hypervisor and a monitor.
     fn symbols() -> Symbols {
         let mut functions = vec![("runtime", Level::El3, 0x0E00_0000..0x0E01_0000)];
         for (label, start) in LABELS.into_iter().zip((GUEST..).step_by(16)) {

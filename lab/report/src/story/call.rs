@@ -12,7 +12,7 @@ use shared_abi::tee::TeeResult;
 use shared_abi::trace::event::ERRANDS;
 use shared_abi::trace::{Event, Layer, Refusal};
 
-/// The name of the monitor's errand.
+/// Returns the name of the monitor's errand.
 pub fn errand(number: u8) -> &'static str {
     ERRANDS.get(usize::from(number)).copied().unwrap_or("unknown errand")
 }
@@ -44,7 +44,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> String {
         match self {
             Self::Function(id) => id.to_string(),
@@ -54,7 +54,7 @@ impl Request {
         }
     }
 
-    /// Whether it is the TEE's business.
+    /// Says whether it is the TEE's business.
     pub const fn is_for_tee(self) -> bool {
         match self {
             Self::Function(id) => matches!(id.owner(), OwningEntity::TrustedOs | OwningEntity::TrustedApp),
@@ -63,13 +63,13 @@ impl Request {
         }
     }
 
-    /// Whether nobody asked for anything: an exit that is no call.
+    /// Says whether nobody asked for anything: an exit that is no call.
     pub const fn is_exit(self) -> bool {
         matches!(self, Self::Exit(_) | Self::Interrupt(_))
     }
 }
 
-/// An interrupt as a reason to leave a CPU.
+/// Makes an interrupt the reason to leave a CPU.
 pub fn interrupt_exit(intid: u32) -> String {
     match intid {
         1020.. => "interrupt that was gone".into(),
@@ -151,22 +151,22 @@ pub struct Call {
 }
 
 impl Call {
-    /// Ticks from the first record to the last, the cost of tracing taken off.
+    /// Counts the ticks from the first record to the last, the cost of tracing taken off.
     pub fn total(&self) -> u64 {
         self.ticks.iter().sum()
     }
 
-    /// Whether a record of the layer is in it.
+    /// Says whether a record of the layer is in it.
     pub fn touches(&self, layer: Layer) -> bool {
         self.steps.iter().any(|step| step.entry.layer == layer)
     }
 
-    /// Whether it is worth every one of its records: it reached the TEE, or was meant to, or went wrong.
+    /// Says whether the call is worth every one of its records: it reached the TEE, or was meant to, or went wrong.
     pub fn is_notable(&self) -> bool {
         self.request.is_for_tee() || self.touches(Layer::Tee) || self.mood() == Mood::Fatal
     }
 
-    /// The function, and the message's command if it is one.
+    /// Names the function, and the message's command if it is one.
     pub fn title(&self) -> String {
         match self.message {
             Some(command) => format!("{} {command}", self.request.name()),
@@ -174,7 +174,7 @@ impl Call {
         }
     }
 
-    /// Whether it went as the caller hoped.
+    /// Says how it went for the caller.
     pub fn mood(&self) -> Mood {
         match self.outcome {
             Outcome::Panicked(_) => Mood::Fatal,
@@ -196,7 +196,7 @@ impl Call {
         }
     }
 
-    /// How it ended, in words.
+    /// Says in words how it ended.
     pub fn outcome_words(&self) -> String {
         match self.outcome {
             Outcome::Open => "no answer in this trace".into(),

@@ -16,7 +16,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// As a whole trace tells.
+    /// Learns what a whole trace tells.
     pub fn of(trace: &Trace) -> Self {
         let mut costs = Self { whole: true, ..Self::default() };
         for layer in Layer::ALL {
@@ -44,13 +44,14 @@ impl Costs {
         }
     }
 
-    /// What a record of this layer takes on this CPU; if that one did not calibrate, on any. 0 if nobody knows.
+    /// Says how many ticks a record of this layer takes on this CPU; if that one did not calibrate, on any. 0 if nobody
+    /// knows.
     pub fn get(&self, layer: Layer, cpu: u8) -> u64 {
         let same = || self.known.iter().find(|((other, _), _)| *other == layer).map(|(_, cost)| *cost);
         self.known.get(&(layer, cpu)).copied().or_else(same).unwrap_or(0)
     }
 
-    /// All that is known.
+    /// Lists all that is known.
     pub fn iter(&self) -> impl Iterator<Item = (Layer, u8, u64)> {
         self.known.iter().map(|((layer, cpu), cost)| (*layer, *cpu, *cost))
     }

@@ -44,7 +44,7 @@ pub struct Defect {
 }
 
 impl Defect {
-    /// As the allocator's assertion would have it, and what is true instead.
+    /// Says what the allocator's assertion would have, and what is true instead.
     pub fn words(&self, list: &FreeList) -> String {
         let address = list.blocks.get(self.from).map_or(0, |block| block.address);
         let who = if self.from == 0 { "The head".to_owned() } else { format!("The block at {address:#x}") };
@@ -62,7 +62,7 @@ impl Defect {
 }
 
 impl FreeList {
-    /// Every link that doesn't lead back to where it comes from.
+    /// Finds every link that doesn't lead back to where it comes from.
     pub fn defects(&self) -> Vec<Defect> {
         let at = |address: u64| self.blocks.iter().find(|block| block.address == address);
         let mut defects = Vec::new();
@@ -83,13 +83,13 @@ impl FreeList {
         defects
     }
 
-    /// Whether an element before this one is linked with it both ways.
+    /// Says whether an element before this one is linked with it both ways.
     fn leads_to(&self, address: u64, before: usize) -> bool {
         let own = self.blocks.get(before).map(|block| block.previous);
         self.blocks[..before].iter().any(|other| other.next == address && own == Some(other.address))
     }
 
-    /// What the links mean, in words; nothing for a list that is one.
+    /// Says in words what the links mean; nothing for a list that is one.
     pub fn verdict(&self) -> Option<String> {
         // The order of BGET's assertions: backward first.
         let defects = self.defects();

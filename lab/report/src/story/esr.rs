@@ -17,7 +17,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// A field.
+    /// Makes a field.
     pub fn new(name: impl Into<String>, value: impl Into<String>, meaning: impl Into<String>) -> Self {
         Self { name: name.into(), value: value.into(), meaning: meaning.into() }
     }
@@ -35,12 +35,12 @@ mod class {
 }
 
 impl Esr {
-    /// Exception class.
+    /// Returns the exception class.
     pub const fn ec(self) -> u64 {
         self.0 >> 26 & 0x3F
     }
 
-    /// Instruction specific syndrome.
+    /// Returns the instruction specific syndrome.
     pub const fn iss(self) -> u64 {
         self.0 & 0x1FF_FFFF
     }
@@ -49,7 +49,7 @@ impl Esr {
         self.0 >> number & 1 != 0
     }
 
-    /// The class in words.
+    /// Says the class in words.
     pub const fn class(self) -> &'static str {
         match self.ec() {
             0x00 => "unknown reason",
@@ -79,7 +79,7 @@ impl Esr {
         }
     }
 
-    /// Every field that means something for its class.
+    /// Lists every field that means something for its class.
     pub fn fields(self) -> Vec<Field> {
         let mut fields = vec![
             Field::new("EC [31:26]", format!("{:#04x}", self.ec()), self.class()),
@@ -138,14 +138,14 @@ impl Esr {
         fields.push(Field::new("DFSC [5:0]", format!("{:#04x}", self.0 & 0x3F), status(self.0)));
     }
 
-    /// Op0, Op1, CRn, CRm, Op2 of a trapped access to a system register.
+    /// Returns op0, op1, CRn, CRm and op2 of a trapped access to a system register.
     const fn operands(self) -> (u64, u64, u64, u64, u64) {
         let iss = self.0;
         (iss >> 20 & 3, iss >> 14 & 7, iss >> 10 & 15, iss >> 1 & 15, iss >> 17 & 7)
     }
 }
 
-/// Why a VM left the CPU, in few words: what belongs together goes by one name.
+/// Says why a VM left the CPU, in few words: what belongs together goes by one name.
 pub fn exit(esr: Esr) -> String {
     let write = if esr.bit(6) { "write" } else { "read" };
     match esr.ec() {
@@ -169,7 +169,7 @@ const fn flag(set: bool) -> &'static str {
     if set { "1" } else { "0" }
 }
 
-/// Fault status codes.
+/// Names a fault status code.
 const fn status(code: u64) -> &'static str {
     match code & 0x3F {
         0x00..=0x03 => "address size fault",
@@ -190,7 +190,7 @@ const fn status(code: u64) -> &'static str {
     }
 }
 
-/// Registers that hypervisors trap, by their operands.
+/// Names a register that hypervisors trap, by its operands.
 const fn register(op0: u64, op1: u64, n: u64, m: u64, op2: u64) -> Option<&'static str> {
     Some(match (op0, op1, n, m, op2) {
         (3, 0, 12, 11, 5) => "ICC_SGI1R_EL1",

@@ -48,7 +48,7 @@ const MOST_CALLS: usize = 20_000;
 /// The levels that are drawn, from the least trusted on.
 pub const LEVELS: [&str; 4] = ["EL1", "EL2", "EL3", "S-EL1"];
 
-/// Index of a place in [`LEVELS`].
+/// Returns the index of a place in [`LEVELS`].
 pub const fn level(place: Place) -> Option<usize> {
     match place {
         Place::Unknown | Place::Idle => None,
@@ -113,7 +113,7 @@ pub struct Teller {
 }
 
 impl Story {
-    /// What a whole trace tells. Every stretch of execution is handed to `each`.
+    /// Tells the story of a whole trace. Every stretch of execution is handed to `each`.
     pub fn of(trace: &Trace, mut each: impl FnMut(&Stretch)) -> Self {
         let mut teller = Teller::with(Costs::of(trace));
         for entry in &trace.entries {
@@ -124,7 +124,7 @@ impl Story {
         teller.finish()
     }
 
-    /// The path to a panic: what was asked on that CPU before it, and the call it happened in, newest last. The
+    /// Traces the path to a panic: what was asked on that CPU before it, and the call it happened in, newest last. The
     /// monitor's errands are not among them, unless one is that call.
     pub fn path_to(&self, panic: &crash::Panic, most: usize) -> Vec<usize> {
         let before = |call: &Call| {
@@ -138,27 +138,27 @@ impl Story {
 }
 
 impl Teller {
-    /// One who learns the costs from the records themselves.
+    /// Makes one who learns the costs from the records themselves.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One who knows what records take.
+    /// Makes one who knows what records take.
     pub fn with(costs: Costs) -> Self {
         Self { story: Story { costs, ..Story::default() }, ..Self::default() }
     }
 
-    /// What was told so far, without the calls that are under way.
+    /// Tells the story so far, without the calls that are under way.
     pub const fn story(&self) -> &Story {
         &self.story
     }
 
-    /// Calls that are under way.
+    /// Lists the calls that are under way.
     pub fn open(&self) -> impl Iterator<Item = &Call> {
         self.cpus.values().flat_map(Tracker::open)
     }
 
-    /// Takes note of a record; what the CPU has executed since the one before.
+    /// Takes note of a record; returns what the CPU has executed since the one before.
     pub fn hear(&mut self, entry: &Entry) -> Option<Stretch> {
         let story = &mut self.story;
         let (record, key) = (&entry.record, (entry.layer, entry.cpu));
@@ -256,7 +256,7 @@ impl Teller {
         self.story.calls.push(call);
     }
 
-    /// The story, with the calls that were never answered.
+    /// Tells the story, with the calls that were never answered.
     pub fn finish(mut self) -> Story {
         let open: Vec<_> = self.open().cloned().collect();
         for call in open {
@@ -267,7 +267,7 @@ impl Teller {
     }
 }
 
-/// Whether an event is about a VM even if its id is 0.
+/// Says whether an event is about a VM even if its id is 0.
 const fn is_about_vm(event: &Event) -> bool {
     matches!(event, Event::VmCreated { .. } | Event::VmReclaimed { .. } | Event::VmDestroyed { .. })
 }

@@ -11,7 +11,7 @@ use shared_abi::tee::TeeResult;
 use shared_abi::trace::event::{Conduit, VmState};
 use shared_abi::trace::{self, Event, World};
 
-/// The kind of an event, as records are counted.
+/// Names the kind of an event, as records are counted.
 pub const fn kind(event: &Event) -> &'static str {
     match event {
         Event::Calibration { .. } => "calibration",
@@ -53,7 +53,7 @@ pub const fn kind(event: &Event) -> &'static str {
     }
 }
 
-/// An instruction in words.
+/// Names an instruction.
 pub const fn conduit(conduit: Conduit) -> &'static str {
     match conduit {
         Conduit::Smc => "SMC",
@@ -61,7 +61,7 @@ pub const fn conduit(conduit: Conduit) -> &'static str {
     }
 }
 
-/// A world in words.
+/// Names a world.
 pub const fn world(world: World) -> &'static str {
     match world {
         World::Normal => "normal world",
@@ -69,7 +69,7 @@ pub const fn world(world: World) -> &'static str {
     }
 }
 
-/// An owner of memory in words.
+/// Names an owner of memory.
 pub const fn owner(owner: trace::Owner) -> &'static str {
     match owner {
         trace::Owner::Free => "free",
@@ -84,12 +84,12 @@ pub const fn owner(owner: trace::Owner) -> &'static str {
     }
 }
 
-/// A client id in words.
+/// Names a client id.
 pub fn client(id: u16) -> String {
     if id == 0 { "hypervisor (0)".into() } else { format!("vm{id}") }
 }
 
-/// What happened, in a line. `asked` is what the call around it asks for.
+/// Says in a line what happened. `asked` is what the call around it asks for.
 pub fn title(entry: &Entry, asked: Option<Request>) -> String {
     let answered = |x0| asked.map_or_else(|| format!("{x0:#x}"), |asked| answer(asked, x0));
     let result = |code: u64| answer(Request::Function(optee_smc::OPTEE_SMC_CALL_WITH_ARG), code);
@@ -139,18 +139,18 @@ fn vm(entry: &Entry) -> String {
     format!("VM {}", entry.record.client)
 }
 
-/// What became of a VM, in words.
+/// Says in words what became of a VM.
 pub fn state_words(state: VmState) -> String {
     super::vm::Change::State(state).words()
 }
 
-/// The words of a panic.
+/// Reads the words of a panic.
 pub fn printable(text: &[u8; 64]) -> String {
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     String::from_utf8_lossy(&text[..end]).into_owned()
 }
 
-/// A size as it is best read.
+/// Writes a size as it is best read.
 pub fn bytes(size: u64) -> String {
     match size {
         0 => "0 bytes".into(),
@@ -160,7 +160,7 @@ pub fn bytes(size: u64) -> String {
     }
 }
 
-/// What is known by an INTID (GICv3 architecture §2.2).
+/// Says what is known by an INTID (GICv3 architecture §2.2).
 pub const fn interrupt(intid: u32) -> &'static str {
     match intid {
         0..16 => "SGI",
@@ -178,7 +178,7 @@ pub const fn interrupt(intid: u32) -> &'static str {
     }
 }
 
-/// Whether a function of the trusted OS answers with words of its own where others have a return code.
+/// Says whether a function of the trusted OS answers with words of its own where others have a return code.
 pub const fn answers_with_words(id: FunctionId) -> bool {
     use optee_smc as o;
     matches!(
@@ -191,7 +191,7 @@ pub const fn answers_with_words(id: FunctionId) -> bool {
     )
 }
 
-/// x0 of an answer, in words.
+/// Says in words what x0 of an answer means.
 pub fn answer(asked: Request, x0: u64) -> String {
     match asked {
         Request::Function(id) if answers_with_words(id) => format!("{x0:#x}"),

@@ -23,7 +23,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Its exception level, in words.
+    /// Names its exception level.
     pub const fn exception_level(self) -> &'static str {
         match self {
             Self::Unknown => "?",
@@ -35,7 +35,7 @@ impl Place {
         }
     }
 
-    /// Where a layer executes.
+    /// Says where a layer executes.
     pub const fn of(layer: Layer) -> Self {
         match layer {
             Layer::Monitor => Self::El3,
@@ -54,8 +54,8 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Where the CPU has executed since the last record, now that the next one is known: only that tells whether EL2
-    /// went on for a while after it had answered a VM.
+    /// Says where the CPU has executed since the last record, now that the next one is known: only that tells whether
+    /// EL2 went on for a while after it had answered a VM.
     pub fn until(&self, next: &Entry) -> Place {
         match (self.now, next.layer) {
             (Place::Vm(_), Layer::Hypervisor) if !arrives(&next.record.event) => Place::El2,
@@ -86,13 +86,13 @@ impl Follower {
         };
     }
 
-    /// Where the CPU executes after the last record, as far as that one tells.
+    /// Says where the CPU executes after the last record, as far as that one tells.
     pub const fn now(&self) -> Place {
         self.now
     }
 }
 
-/// Whether the event is a layer's first of those that it writes after it was entered.
+/// Says whether the event is a layer's first of those that it writes after it was entered.
 const fn arrives(event: &Event) -> bool {
     matches!(event, Event::Call { .. } | Event::Exit { .. } | Event::Interrupt { .. } | Event::Stage2Fault { .. })
 }

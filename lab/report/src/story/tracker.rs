@@ -56,17 +56,17 @@ pub(super) struct Heard {
 }
 
 impl Tracker {
-    /// Another CPU wrote a record.
+    /// Takes note that another CPU wrote a record.
     pub(super) fn elsewhere(&mut self, time: u64) {
         self.foreign = Some(self.foreign.map_or((time, time), |(first, _)| (first, time)));
     }
 
-    /// Who wrote the record before.
+    /// Says who wrote the record before.
     pub(super) fn last_layer(&self) -> Option<Layer> {
         self.last.map(|entry| entry.layer)
     }
 
-    /// Every call that isn't over.
+    /// Lists every call that isn't over.
     pub(super) fn open(&self) -> impl Iterator<Item = &Call> {
         self.parked.iter().chain(&self.call)
     }
@@ -125,7 +125,7 @@ impl Tracker {
         Some(Stretch { cpu: next.cpu, place, begin, ticks: own - elsewhere, elsewhere, whole })
     }
 
-    /// Finds the call that the record belongs to, or begins one. How it is over with this record, if it is.
+    /// Finds the call that the record belongs to, or begins one; says how that call ends with this record, if it does.
     fn place(&mut self, entry: &Entry) -> Option<Outcome> {
         let client = entry.record.client;
         let by_vm = |call: &Call, vcpu: u8| call.caller == Caller::Vm(client) && call.vcpu == vcpu;
@@ -202,7 +202,7 @@ impl Tracker {
         }
     }
 
-    /// What the TEE has just told the monitor to answer.
+    /// Returns what the TEE has just told the monitor to answer.
     fn done(&self) -> Option<[u64; 4]> {
         let done = shared_abi::opteed::TEESMC_OPTEED_RETURN_CALL_DONE.0;
         let answers = self.call.as_ref()?.steps.iter().rev().filter(|step| step.entry.layer == Layer::Monitor);
@@ -245,7 +245,7 @@ fn begun(entry: &Entry, caller: Caller, vcpu: u8, request: Request) -> Call {
     }
 }
 
-/// A call with its outcome; a panic stays the worst that can have come of it.
+/// Returns a call with its outcome; a panic stays the worst that can have come of it.
 fn ended(mut call: Call, outcome: Outcome) -> Call {
     if !matches!(call.outcome, Outcome::Panicked(_)) {
         call.outcome = outcome;

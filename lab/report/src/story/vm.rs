@@ -25,7 +25,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// In words.
+    /// Says it in words.
     pub fn words(self) -> String {
         match self {
             Self::State(VmState::Made) => "made".into(),
@@ -84,7 +84,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Takes note of a record about it.
+    /// Takes note of a record about the VM.
     pub(super) fn hear(&mut self, entry: &Entry) {
         let time = entry.record.time;
         let mut change = |change| {
@@ -131,7 +131,7 @@ impl Vm {
     }
 }
 
-/// Why EL2 has been entered from a VM, if the record says that it has.
+/// Says why EL2 has been entered from a VM, if the record says that it has.
 pub(super) fn exit(entry: &Entry) -> Option<String> {
     if entry.layer != Layer::Hypervisor {
         return None;

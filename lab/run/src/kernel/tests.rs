@@ -7,7 +7,7 @@ use lzma_rust2::{LzmaOptions, LzmaWriter, XzOptions, XzWriter};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::io::Write;
 
-/// An Image that is not the same all over.
+/// Makes an Image that is not the same all over.
 fn image() -> Vec<u8> {
     let mut image: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
     image[..64].fill(0);
@@ -42,7 +42,7 @@ fn lz4(bytes: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-/// As `lz4 -l` packs it, which is what the kernel uses.
+/// Packs as `lz4 -l` does, which is what the kernel uses.
 fn lz4_legacy(bytes: &[u8]) -> Vec<u8> {
     let block = lz4_flex::block::compress(bytes);
     [&0x184C_2102_u32.to_le_bytes()[..], &(block.len() as u32).to_le_bytes(), &block].concat()

@@ -43,7 +43,7 @@ impl Apt {
         Ok(Self { mirror, release: release.to_owned(), folder })
     }
 
-    /// The mirror.
+    /// Returns the mirror.
     pub(super) const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
@@ -59,13 +59,13 @@ impl Apt {
         })
     }
 
-    /// What the lists have of a package.
+    /// Says what the lists have of a package.
     pub(super) fn listed(&self, name: &str) -> Result<Package> {
         let stanza = self.stanza(name)?;
         listed(&stanza).with_context(|| format!("apt's answer for {name} can't be read"))
     }
 
-    /// The names of the packages that a package depends on, in order, without versions.
+    /// Lists the names of the packages that a package depends on, in order, without versions.
     pub(super) fn dependencies(&self, name: &str) -> Result<Vec<String>> {
         Ok(dependencies(&self.stanza(name)?))
     }
@@ -76,7 +76,7 @@ impl Apt {
         run(command, None).with_context(|| format!("Debian's package lists have no {name}"))
     }
 
-    /// What the mirror has in a package's place, whatever it is.
+    /// Fetches what the mirror has in a package's place, whatever it is.
     pub(super) fn fetch(&self, package: &Package, progress: &dyn Fn(&str)) -> Result<Vec<u8>> {
         let title = format!("Debian {}: {}", self.release, package.title());
         progress(&title);
@@ -114,7 +114,7 @@ pub(super) fn unpack(package: &Path, folder: &Path) -> Result<()> {
     run(command, None).map(drop).with_context(|| format!("can't unpack {}", package.display()))
 }
 
-/// Runs a command to its end; its standard output line by line to `line`, and whole to the caller.
+/// Runs a command to its end; its standard output goes line by line to `line`, and whole to the caller.
 pub(super) fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -158,7 +158,7 @@ fn missing(tool: &str, error: &std::io::Error) -> anyhow::Error {
     }
 }
 
-/// apt.conf(5) of the private state.
+/// Writes apt.conf(5) of the private state.
 fn configuration(folder: &Path) -> String {
     let at = |name: &str| folder.join(name).display().to_string();
     format!(
@@ -194,13 +194,13 @@ Dir::Etc::preferencesparts "-";
     )
 }
 
-/// The percentage in a line like `dlstatus:2:12.9964:Retrieving file 2 of 2`.
+/// Reads the percentage in a line like `dlstatus:2:12.9964:Retrieving file 2 of 2`.
 fn download_percent(line: &str) -> Option<u32> {
     let percent = line.strip_prefix("dlstatus:")?.split(':').nth(1)?;
     percent.split('.').next()?.parse().ok().filter(|percent| *percent <= 100)
 }
 
-/// The first stanza of `apt-cache show` as a package.
+/// Reads the first stanza of `apt-cache show` as a package.
 fn listed(stanza: &str) -> Option<Package> {
     let own = |name| field(stanza, name).map(str::to_owned);
     Some(Package { name: own("Package")?, version: own("Version")?, file: own("Filename")?, sha256: own("SHA256")? })

@@ -62,7 +62,7 @@ struct ModuleRecord {
     sha256: String,
 }
 
-/// The kit of a record: the remembered one if all its files are whole, else one made from the packages.
+/// Obtains the kit of a record: the remembered one if all its files are whole, else one made from the packages.
 pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<Kit> {
     let folder = cache.join(&recorded.release);
     let shelf = Shelf { release: &folder, progress };
@@ -88,7 +88,7 @@ pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str))
     Ok(Kit { instead: packages.instead, ..kit })
 }
 
-/// The files of a kit, whether they exist or not.
+/// Names the files of a kit, whether they exist or not.
 fn layout(folder: &Path, record: &Record) -> Kit {
     let kit = folder.join("kit");
     Kit {
@@ -146,7 +146,7 @@ fn make(folder: &Path, unpacked: &Path, origin: String) -> Result<Kit> {
     Ok(kit)
 }
 
-/// The arm64 `Image` in the package's `vmlinuz`, whatever that is packed in.
+/// Reads the arm64 `Image` in the package's `vmlinuz`, whatever that is packed in.
 fn image(vmlinuz: Vec<u8>) -> Result<Vec<u8>> {
     let kernel = kernel::unpack(vmlinuz).context("the kernel package's vmlinuz is not taken")?;
     if Format::of(&kernel.bytes) != Format::Image {
@@ -163,7 +163,7 @@ fn first_existing(root: &Path, candidates: &[&str]) -> Result<PathBuf> {
         .with_context(|| format!("Debian's packages have no {}", candidates.join(" nor ")))
 }
 
-/// The one entry of a folder whose name starts with `prefix`.
+/// Finds the one entry of a folder whose name starts with `prefix`.
 fn only_entry(folder: &Path, prefix: &str) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
     let mut matching = entries

@@ -55,7 +55,7 @@ pub(super) enum Keys {
 }
 
 impl Mirror {
-    /// The mirror of this machine: the user's word, or what its apt uses.
+    /// Finds the mirror of this machine: the user's word, or what its apt uses.
     pub(super) fn of_this_machine() -> Result<Self> {
         let keyring = KEYRINGS.iter().map(PathBuf::from).find(|path| path.exists());
         let signed_by = keyring.map_or(Keys::Machine, Keys::Keyring);
@@ -72,12 +72,12 @@ impl Mirror {
         Ok(Self::new(address, signed_by))
     }
 
-    /// A mirror at an address.
+    /// Takes the mirror at an address.
     pub(super) fn new(address: &str, signed_by: Keys) -> Self {
         Self { address: address.trim_end_matches('/').to_owned(), signed_by }
     }
 
-    /// The address of a file of it. Where it is a folder the file is copied: of `file:` apt makes a link.
+    /// Returns the address of one of its files. Where it is a folder the file is copied: of `file:` apt makes a link.
     pub(super) fn address_of(&self, file: &str) -> String {
         let address = match self.address.strip_prefix("file:") {
             Some(folder) => format!("copy:{folder}"),
@@ -87,8 +87,8 @@ impl Mirror {
         format!("{address}/{}", file.replace('+', "%2b"))
     }
 
-    /// The mirror as the only source of a private state, in sources.list(5)'s deb822 form. apt never goes on without a
-    /// signature.
+    /// Writes the mirror as the only source of a private state, in sources.list(5)'s deb822 form. apt never goes on
+    /// without a signature.
     pub(super) fn sources(&self, release: &str) -> String {
         let signed = match &self.signed_by {
             Keys::Keyring(path) => format!("Signed-By: {}\n", Path::display(path)),
@@ -101,7 +101,8 @@ impl Mirror {
     }
 }
 
-/// The Debian mirror among the release files that apt would fetch: `'MIRROR/dists/SUITE/InRelease' …`, one a line.
+/// Finds the Debian mirror among the release files that apt would fetch: `'MIRROR/dists/SUITE/InRelease' …`, one a
+/// line.
 fn debian_mirror(uris: &str) -> Option<&str> {
     uris.lines().find_map(|line| {
         let uri = line.strip_prefix('\'')?.split('\'').next()?;

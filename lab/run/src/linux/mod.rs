@@ -80,8 +80,8 @@ pub fn guest(recipe: &Recipe<'_>, progress: &dyn Fn(&str)) -> Result<LinuxGuest>
     Ok(LinuxGuest { image: kit.image, initramfs: path, instead: kit.instead })
 }
 
-/// Fetches and unpacks what [`guest`] needs, without making the guest: afterwards no network is needed. What is used
-/// instead of what is recorded, a line each.
+/// Fetches and unpacks what [`guest`] needs, without making the guest: afterwards no network is needed. Returns a line
+/// for each package that is used instead of the recorded one.
 ///
 /// # Errors
 /// As for [`guest`].

@@ -38,7 +38,8 @@ impl Tree {
         Ok(Self { files, builtin: builtin.lines().map(|line| key(stem(line))).collect() })
     }
 
-    /// The modules called `names` and all that they depend on, each after what it needs. Built-in ones are left out.
+    /// Lists the modules called `names` and all that they depend on, each after what it needs. Built-in ones are left
+    /// out.
     pub(super) fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
         let mut loaded = Vec::new();
         for name in names {
@@ -68,12 +69,12 @@ impl Tree {
     }
 }
 
-/// Module names are compared with `-` and `_` taken as one, as modprobe does.
+/// Makes a module's name comparable: `-` and `_` are taken as one, as modprobe does.
 fn key(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// `kernel/drivers/tee/tee.ko.xz` → `tee`.
+/// Makes `tee` of `kernel/drivers/tee/tee.ko.xz`.
 fn stem(path: &str) -> &str {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.split_once(".ko").map_or(file, |(stem, _)| stem)
@@ -106,7 +107,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// The names in the module's `depends=` entry of `.modinfo`, a section of NUL-terminated `key=value` strings.
+/// Reads the names in the module's `depends=` entry of `.modinfo`, a section of NUL-terminated `key=value` strings.
 fn dependencies(module: &[u8]) -> Vec<&str> {
     module
         .split(|byte| *byte == 0)
@@ -122,7 +123,7 @@ mod tests {
     use crate::linux::store;
     use std::io::Write;
 
-    /// The folder lives as long as the test: the files are read late.
+    /// Makes a module folder, which lives as long as the test: the files are read late.
     fn tree(modules: &[(&str, &str)]) -> (tempfile::TempDir, Tree) {
         let folder = tempfile::tempdir().unwrap();
         store::write(&folder.path().join("modules.builtin"), b"kernel/drivers/char/hw_random/rng-core.ko\n").unwrap();

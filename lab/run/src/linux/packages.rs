@@ -35,7 +35,7 @@ pub(super) struct Packages {
 }
 
 impl Packages {
-    /// Names and versions, for people.
+    /// Writes names and versions, for people.
     pub(super) fn origin(&self) -> String {
         format!("{}, {}", self.kernel.title(), self.busybox.title())
     }
@@ -50,7 +50,7 @@ pub(super) struct Shelf<'s> {
 }
 
 impl Shelf<'_> {
-    /// Where a package is.
+    /// Says where a package is.
     pub(super) fn path(&self, package: &Package) -> PathBuf {
         // apt's own name holds an escaped epoch (`1%3a1.37`); a plain one needs no quoting anywhere.
         self.folder().join(format!("{}.deb", package.name))
@@ -68,18 +68,19 @@ impl Shelf<'_> {
         matches!(store::sha256_of_file(&self.path(package)), Ok(Some(hash)) if hash == package.sha256)
     }
 
-    /// What an earlier run remembered. A list that can't be read is none: the worst is that a package is fetched again.
+    /// Reads what an earlier run remembered. A list that can't be read is none: the worst is that a package is fetched
+    /// again.
     fn listed(&self) -> Option<Packages> {
         toml::from_str(&fs::read_to_string(self.list()).ok()?).ok()
     }
 
-    /// What an earlier run obtained for this record, whether the files are still there or not.
+    /// Returns what an earlier run obtained for this record, whether the files are still there or not.
     pub(super) fn remembered(&self, recorded: &Recorded) -> Option<Packages> {
         let record = recorded.hash().ok()?;
         self.listed().filter(|packages| packages.record == record)
     }
 
-    /// The packages of a record, or what is used instead. `mirror` is asked for when something is missing.
+    /// Obtains the packages of a record, or what is used instead. `mirror` is asked for when something is missing.
     pub(super) fn obtain(&self, recorded: &Recorded, mirror: &dyn Fn() -> Result<Mirror>) -> Result<Packages> {
         let here = self.listed().filter(|packages| self.has(&packages.kernel) && self.has(&packages.busybox));
         let record = recorded.hash()?;
@@ -116,7 +117,7 @@ impl Shelf<'_> {
         Ok(packages)
     }
 
-    /// The current packages of a release, as a record of them.
+    /// Records the current packages of a release.
     pub(super) fn newest(&self, release: &str, mirror: Mirror) -> Result<Recorded> {
         let apt = Apt::new(&self.release.join("apt"), mirror, release)?;
         apt.update(self.progress)?;
@@ -131,7 +132,7 @@ impl Shelf<'_> {
         Ok(recorded)
     }
 
-    /// Fetches a recorded package unless it is here; whether it is then.
+    /// Fetches a recorded package unless it is here; says whether it is then.
     fn fetch_recorded(&self, apt: &Apt, package: &Package) -> Result<bool> {
         if self.has(package) {
             return Ok(true);
@@ -184,7 +185,7 @@ impl Shelf<'_> {
     }
 }
 
-/// The name of the release's current kernel.
+/// Finds the name of the release's current kernel.
 fn current_kernel(apt: &Apt) -> Result<String> {
     let kernel = apt.dependencies(KERNEL)?.into_iter().find(|name| name.starts_with("linux-image-"));
     kernel.with_context(|| format!("Debian's {KERNEL} names no kernel"))
@@ -206,7 +207,7 @@ mod tests {
     }
 
     impl Scene {
-        /// None where there is no apt: nothing can be fetched there.
+        /// Makes a mirror with its own pool; none where there is no apt, since nothing can be fetched there.
         fn new() -> Option<Self> {
             if Command::new("apt-get").arg("--version").output().is_err() {
                 eprintln!("skipped: this machine has no apt");
@@ -232,7 +233,7 @@ mod tests {
             Package { name: name.into(), version: version.into(), file, sha256: store::sha256(content.as_bytes()) }
         }
 
-        /// The lists have these as the current ones.
+        /// Lists these as the current ones.
         fn list(&self, kernel: &Package, busybox: &Package) {
             let depends = format!("Depends: {} (= 1)\n", kernel.name);
             let meta = Package { name: KERNEL.into(), ..kernel.clone() };
@@ -267,7 +268,7 @@ mod tests {
             self.shelf(|shelf| shelf.obtain(recorded, &|| Ok(self.mirror())))
         }
 
-        /// From the cache alone.
+        /// Obtains the packages from the cache alone.
         fn obtain_again(&self, recorded: &Recorded) -> Result<Packages> {
             self.shelf(|shelf| shelf.obtain(recorded, &|| bail!("a mirror was asked for")))
         }

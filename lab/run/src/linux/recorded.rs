@@ -65,14 +65,14 @@ impl Recorded {
         store::write(path, format!("{HEADER}{text}").as_bytes())
     }
 
-    /// What tells this record from another one.
+    /// Returns what tells this record from another one.
     pub(super) fn hash(&self) -> Result<String> {
         Ok(store::sha256(toml::to_string(self).context("the record can't be hashed")?.as_bytes()))
     }
 }
 
 impl Package {
-    /// Its name becomes a file's, its place a part of an address.
+    /// Checks a package's words: its name becomes a file's, its place a part of an address.
     fn check(&self) -> Result<()> {
         let Self { name, file, sha256, .. } = self;
         // Debian policy 5.6.1.
@@ -85,7 +85,7 @@ impl Package {
         Ok(())
     }
 
-    /// Name and version, for people.
+    /// Writes name and version, for people.
     pub(super) fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }

@@ -19,12 +19,12 @@ pub(super) fn lock(cache: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// SHA-256 of `data` in lower-case hexadecimal.
+/// Hashes `data`: SHA-256 in lower-case hexadecimal.
 pub(super) fn sha256(data: &[u8]) -> String {
     Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of a file, or `None` if there is no such file.
+/// Hashes a file with SHA-256; `None` if there is no such file.
 pub(super) fn sha256_of_file(path: &Path) -> Result<Option<String>> {
     match fs::read(path) {
         Ok(data) => Ok(Some(sha256(&data))),

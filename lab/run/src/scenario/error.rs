@@ -16,7 +16,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// What the TOML reader found.
+    /// Takes what the TOML reader found.
     pub fn from_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message().trim().to_owned();
         let (message, nearest) = match renamed_of(&message) {
@@ -28,7 +28,7 @@ impl Error {
 }
 
 impl Error {
-    /// A mistake at a place in a file's text.
+    /// Places a mistake in a file's text.
     pub fn at(file: &Path, text: &str, span: Range<usize>, message: String, nearest: Option<String>) -> Self {
         Self { file: file.to_path_buf(), line: Some(line_of(text, span)), message, nearest }
     }
@@ -83,7 +83,7 @@ impl Fault {
     }
 }
 
-/// The line, from 1, in which a span starts.
+/// Returns the line, from 1, in which a span starts.
 fn line_of(text: &str, span: Range<usize>) -> usize {
     text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1
 }
@@ -91,12 +91,13 @@ fn line_of(text: &str, span: Range<usize>) -> usize {
 /// Keys that had another name once: that, and what they are called now.
 const RENAMED: [(&str, &str); 1] = [("vmid", "id")];
 
-/// What a key is called now that had this name once.
+/// Says what a key is called now that had this name once.
 pub fn new_name(key: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
 }
 
-/// What to say instead of serde's ``unknown field `a`, expected one of `b`, `c` ``, if one of these was called so once.
+/// Says what to say instead of serde's ``unknown field `a`, expected one of `b`, `c` ``, if one of these was called so
+/// once.
 fn renamed_of(message: &str) -> Option<String> {
     let mut quoted = message.strip_prefix("unknown field")?.split('`').skip(1).step_by(2);
     let given = quoted.next()?;
@@ -104,7 +105,7 @@ fn renamed_of(message: &str) -> Option<String> {
     quoted.any(|known| known == new).then(|| format!("`{given}` is called `{new}` now"))
 }
 
-/// serde says ``unknown field `a`, expected one of `b`, `c` ``: which of them is the likeliest.
+/// Finds which of the names in serde's ``unknown field `a`, expected one of `b`, `c` `` is the likeliest.
 fn nearest_of(message: &str) -> Option<String> {
     if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
         return None;

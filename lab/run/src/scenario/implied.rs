@@ -8,7 +8,7 @@ const BARE_GUEST: &str = "^bare-guest: (?:FAIL|PANIC)";
 const LINUX: &str = "^init: FAIL";
 
 impl Scenario {
-    /// Adds it, but for a VM that must be silent, or that must fail.
+    /// Expects that nothing fails, but of a VM that must be silent, or that must fail.
     pub(super) fn expect_no_failure(&mut self) {
         for index in 0..self.vms.len() {
             let vm = &self.vms[index];

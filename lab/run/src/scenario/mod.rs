@@ -33,7 +33,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Whether QEMU has its CPU models.
+    /// Checks that QEMU has its CPU models.
     fn check_models(&self) -> Result<(), Fault> {
         for (index, cpu) in self.cpus().enumerate() {
             if let Some(message) = models::mistake(cpu) {

@@ -97,7 +97,7 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
     Ok(())
 }
 
-/// The probe's image with a script appended: one file that any firmware can start.
+/// Appends a script to the probe's image: one file that any firmware can start.
 pub fn append(mut image: Vec<u8>, script: &[u8]) -> anyhow::Result<Vec<u8>> {
     let place = match image::place_for(&image, script) {
         Ok(place) => place,
@@ -128,7 +128,7 @@ fn file_name(file: &Path) -> String {
     file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Where a key stands: at the start of a line.
+/// Finds where a key stands: at the start of a line.
 fn find(text: &str, key: &str) -> std::ops::Range<usize> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {

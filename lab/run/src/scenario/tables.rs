@@ -249,7 +249,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Whether the probe is its kernel.
+    /// Says whether the probe is its kernel.
     pub fn is_probe(&self) -> bool {
         self.kernel.as_deref() == Some("probe")
     }
@@ -344,12 +344,12 @@ const fn once() -> usize {
 }
 
 impl Scenario {
-    /// Every CPU model that it must hold on, the usual one first.
+    /// Lists every CPU model that it must hold on, the usual one first.
     pub fn cpus(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.machine.cpu).chain(&self.machine.also_on).map(String::as_str)
     }
 
-    /// The CPU model, properties included, that goes by this name.
+    /// Finds the CPU model, properties included, that goes by this name.
     pub fn cpu(&self, name: &str) -> anyhow::Result<&str> {
         self.cpus().find(|cpu| model(cpu) == name || *cpu == name).ok_or_else(|| {
             let known: Vec<_> = self.cpus().map(model).collect();
@@ -357,7 +357,7 @@ impl Scenario {
         })
     }
 
-    /// The expectations that count on this CPU.
+    /// Lists the expectations that count on this CPU.
     pub fn expects_on(&self, cpu: &str) -> Vec<&Expect> {
         let model = model(cpu);
         self.expects
@@ -366,12 +366,12 @@ impl Scenario {
             .collect()
     }
 
-    /// After this the machine counts as hanging.
+    /// Says after which time the machine counts as hanging.
     pub const fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
 
-    /// The console prefix of the VM with this index.
+    /// Returns the console prefix of the VM with this index.
     pub fn console(&self, index: usize) -> String {
         let number = self.vms.get(index).and_then(|vm| vm.id).unwrap_or(index as u32 + 1);
         format!("vm{number}")

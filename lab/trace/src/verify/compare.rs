@@ -99,7 +99,7 @@ pub fn compare(trace: &Trace, log: &[Line], hypervisor: bool) -> Result<Agreemen
     Ok(agreement)
 }
 
-/// The level that takes an exception of a lower one, or returns to a lower one; 0 if no lower one is about.
+/// Returns the level that takes an exception of a lower one, or returns to a lower one; 0 if no lower one is about.
 fn level(seen: &Seen) -> u8 {
     let (lower, level) = match seen {
         Seen::Taken(taken) => (taken.from, taken.to),
@@ -123,7 +123,7 @@ struct Track {
 }
 
 impl Track {
-    /// The place in the trace of the record that is next.
+    /// Says where in the trace the next record stands.
     fn next(&self) -> Option<usize> {
         self.entries.get(self.matched).copied()
     }
@@ -143,7 +143,7 @@ fn tracks(trace: &Trace) -> Vec<Track> {
     tracks
 }
 
-/// Whether an exception level is entered or left.
+/// Says whether an exception level is entered or left.
 const fn is_passage(event: &Event) -> bool {
     is_entry(event)
         || matches!(
@@ -177,7 +177,7 @@ impl Sides<'_> {
         }
     }
 
-    /// Takes a line that one of this layer's records is about. Whether it was found.
+    /// Takes a line that one of this layer's records is about; says whether it was found.
     fn step(&mut self, layer: Layer, index: usize) -> Result<bool, Box<Difference>> {
         let seen = &self.log[index].seen;
         let track = match seen {
@@ -211,12 +211,12 @@ impl Sides<'_> {
         self.tracks.iter().position(|track| track.layer == layer && track.cpu == cpu)
     }
 
-    /// The record that this CPU's side of the trace has next.
+    /// Returns the record that this CPU's side of the trace has next.
     fn next(&self, track: usize) -> Option<&Event> {
         self.tracks[track].next().map(|index| &self.trace.entries[index].record.event)
     }
 
-    /// The CPU that returns: one that is at the level that is left, if possible one whose record says the same.
+    /// Finds the CPU that returns: one that is at the level that is left, if possible one whose record says the same.
     fn returning(&self, layer: Layer, returned: &Returned) -> Option<usize> {
         let there = |track: &usize| {
             let track = &self.tracks[*track];
@@ -233,8 +233,8 @@ impl Sides<'_> {
         candidates.iter().find(says_so).or_else(|| candidates.iter().find(leaves)).or(candidates.first()).copied()
     }
 
-    /// A CPU takes an exception, so it did return before. If the log's last return to that place was thought to be
-    /// another CPU's, which was to go there too, that one has yet to.
+    /// Takes it that a CPU which takes an exception did return before. If the log's last return to that place was
+    /// thought to be another CPU's, which was to go there too, that one has yet to.
     fn take_back(&mut self, track: usize) {
         let Some(event) = self.next(track).filter(|event| !is_entry(event)) else { return };
         let layer = self.tracks[track].layer;
@@ -255,7 +255,7 @@ impl Sides<'_> {
         }
     }
 
-    /// The log is at its end: what the trace has beyond it?
+    /// Ends the comparison at the log's end: what the trace has beyond it is a difference.
     fn finish(&self) -> Result<(), Box<Difference>> {
         for (index, track) in self.tracks.iter().enumerate() {
             if !self.hypervisor && track.layer == Layer::Hypervisor && !track.entries.is_empty() {
@@ -297,7 +297,7 @@ impl Sides<'_> {
     }
 }
 
-/// Whether a record tells what QEMU saw; else what is wrong.
+/// Checks that a record tells what QEMU saw; says what is wrong otherwise.
 fn fits(seen: &Seen, event: &Event) -> Result<(), String> {
     match seen {
         Seen::Taken(taken) => fits_taken(taken, event),

@@ -70,14 +70,14 @@ pub fn read(log: impl Iterator<Item = impl AsRef<str>>) -> Vec<Line> {
 }
 
 impl Taken {
-    /// `Taking exception 13 [Secure Monitor Call] on CPU 0`; older versions don't name the CPU when there is one.
+    /// Reads `Taking exception 13 [Secure Monitor Call] on CPU 0`; older versions don't name the CPU when there is one.
     fn parse(text: &str) -> Option<Self> {
         let (name, rest) = text.strip_prefix("Taking exception ")?.split_once('[')?.1.split_once(']')?;
         let cpu = rest.rsplit_once("CPU ").map_or(Some(0), |(_, number)| number.trim().parse().ok())?;
         Some(Self { cpu, name: name.to_owned(), from: 0, to: 0, esr: None, elr: None })
     }
 
-    /// `from EL2 to EL3`, `with ESR 0x17/0x5e000000`, `with ELR 0x60001074`.
+    /// Adds what a further line says: `from EL2 to EL3`, `with ESR 0x17/0x5e000000`, `with ELR 0x60001074`.
     fn add(&mut self, detail: &str) {
         if let Some((from, to)) = detail.strip_prefix("from EL").and_then(|levels| levels.split_once(" to EL")) {
             self.from = from.parse().unwrap_or(self.from);
@@ -91,7 +91,7 @@ impl Taken {
 }
 
 impl Returned {
-    /// `Exception return from AArch64 EL3 to AArch64 EL1 PC 0xe100000`.
+    /// Reads `Exception return from AArch64 EL3 to AArch64 EL1 PC 0xe100000`.
     fn parse(text: &str) -> Option<Self> {
         let (from, rest) = text.strip_prefix("Exception return from ")?.split_once(" to ")?;
         let (to, pc) = rest.split_once(" PC ")?;

@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Compares a trace with the log in a file; what they agree on. With `hypervisor`, EL2 is one of our layers.
+/// Compares a trace with the log in a file; returns what they agree on. With `hypervisor`, EL2 is one of our layers.
 pub fn verify(trace: &Trace, log: &Path, hypervisor: bool) -> Result<Agreement> {
     ensure!(
         trace.lost == 0 && trace.damaged == 0,

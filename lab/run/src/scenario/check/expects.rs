@@ -40,7 +40,7 @@ fn mistake(key: &'static str, message: impl Into<String>) -> Result<(), Mistake>
     Err((key, message.into()))
 }
 
-/// Who speaks in a scenario's machine.
+/// Lists who speaks in a scenario's machine.
 pub(super) fn speakers(scenario: &Scenario) -> Vec<String> {
     let hypervisor = scenario.chain.normal_world == NormalWorld::Hypervisor;
     let layers = [("EL3", true), ("TEE", scenario.chain.tee.is_some()), ("HYP", hypervisor), ("probe", !hypervisor)];
@@ -48,7 +48,7 @@ pub(super) fn speakers(scenario: &Scenario) -> Vec<String> {
     layers.chain((0..scenario.vms.len()).map(|vm| scenario.console(vm))).collect()
 }
 
-/// What is said of a name that nobody has.
+/// Writes what is said of a name that nobody has.
 pub(super) fn nobody(name: &str, scenario: &Scenario) -> String {
     let mut message = format!("`{name}` is nobody here: {} speak", listed(&speakers(scenario), "and"));
     if name == "probe" && scenario.vms.iter().any(Vm::is_probe) {
@@ -66,7 +66,7 @@ fn speaker(expect: &Expect, scenario: &Scenario) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// Why a text is part of no line, or of every one.
+/// Says why a text is part of no line, or of every one.
 pub(super) fn not_part_of_a_line(text: &str) -> Option<&'static str> {
     if text.is_empty() {
         return Some("it is part of every line");

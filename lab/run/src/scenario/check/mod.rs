@@ -24,12 +24,12 @@ pub(super) fn what_is_seen(scenario: &Scenario) -> Result<(), Fault> {
     sends::check(scenario)
 }
 
-/// Whether a name is one for folders and nodes.
+/// Says whether a name may be a folder's or a node's.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-/// Names, as a sentence lists them.
+/// Lists names as a sentence does.
 fn listed(names: &[String], and: &str) -> String {
     match names {
         [] => "nobody".into(),

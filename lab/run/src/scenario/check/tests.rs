@@ -49,7 +49,7 @@ fn parse(text: &str) -> Result<Scenario, String> {
     Scenario::parse(text, Path::new("s/two.toml")).map_err(|error| error.to_string())
 }
 
-/// What is said of the good scenario with one thing changed.
+/// Returns what is said of the good scenario with one thing changed.
 #[track_caller]
 fn refused(changes: &[(&str, &str, &str)]) {
     assert_eq!(parse(GOOD).err(), None);
@@ -60,7 +60,7 @@ fn refused(changes: &[(&str, &str, &str)]) {
     }
 }
 
-/// What is taken of it, with one thing changed.
+/// Returns what is taken of the good scenario with one thing changed.
 #[track_caller]
 fn taken(changes: &[(&str, &str)]) {
     for (old, new) in changes {

@@ -29,7 +29,7 @@ fn mistake(key: &'static str, message: impl Into<String>) -> Result<(), Mistake>
     Err((key, message.into()))
 }
 
-/// What it is given.
+/// Checks what the VM is given.
 fn itself(vm: &Vm) -> Result<(), Mistake> {
     if !is_plain(&vm.name) {
         return mistake("name", "a name is made of a-z, 0-9 and `-`: it names a node and files");
@@ -62,7 +62,7 @@ fn itself(vm: &Vm) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// Whether a property can be written beside those that come from a VM's keys.
+/// Says whether a property can be written beside those that come from a VM's keys.
 fn is_property(name: &str, value: &Property) -> bool {
     let own = ["compatible", "memory", "cpus", "#address-cells", "#size-cells"];
     let plain = |c: char| c.is_ascii_alphanumeric() || ",._+-#".contains(c);
@@ -70,7 +70,7 @@ fn is_property(name: &str, value: &Property) -> bool {
     fits && !own.contains(&name) && !name.starts_with("triptych,") && *value != Property::Empty(false)
 }
 
-/// Its files.
+/// Checks the VM's files.
 fn kernel(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
     let missing = |file: &str| !scenario.folder.join(file).is_file();
     let Some(kernel) = vm.kernel.as_deref() else {
@@ -118,7 +118,8 @@ fn kernel(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// The steps in its command line: that they are some, that somebody plays them, and that there is what they need.
+/// Checks the steps in its command line: that they are some, that somebody plays them, and that there is what they
+/// need.
 fn steps(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
     let has_tee = vm.tee && scenario.chain.tee.is_some();
     let why = if vm.tee { "`[chain] tee` is false" } else { "`tee` is not true" };
@@ -160,7 +161,7 @@ fn steps(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
     }
 }
 
-/// It beside those before it.
+/// Checks the VM beside those before it.
 fn among_others(index: usize, scenario: &Scenario) -> Result<(), Mistake> {
     let (vm, before) = (&scenario.vms[index], &scenario.vms[..index]);
     if index == MAX_VMS {

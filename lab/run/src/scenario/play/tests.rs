@@ -114,7 +114,7 @@ fn play(steps: &str) -> World {
     world
 }
 
-/// The numbers of this width from an address.
+/// Reads the numbers of this width from an address.
 fn words(world: &mut World, width: Width, at: u64, count: u64) -> Vec<u64> {
     let mut machine = world;
     (0..count).map(|index| (&mut machine).load(width, at + index * width.bytes()).unwrap()).collect()

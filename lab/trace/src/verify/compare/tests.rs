@@ -45,7 +45,7 @@ impl Run {
         self.tell(Layer::Monitor, cpu, Event::Call { conduit: Conduit::Smc, from, vcpu: 0, x: [0; 8] });
     }
 
-    /// Boot and a call of the TEE from EL2, on each of some CPUs, each a step after the other.
+    /// Makes boot and a call of the TEE from EL2, on each of some CPUs, each a step after the other.
     fn of_cpus(cpus: u8) -> Self {
         let mut run = Self::default();
         (0..cpus).for_each(|cpu| run.switch(cpu, World::Normal, PROBE - u64::from(cpu)));
@@ -58,7 +58,7 @@ impl Run {
         run
     }
 
-    /// A guest that calls, touches what it does not have, and is interrupted for EL3.
+    /// Makes a guest that calls, touches what it does not have, and is interrupted for EL3.
     fn of_a_guest() -> Self {
         let mut run = Self::default();
         let (hyp, monitor) = (Layer::Hypervisor, Layer::Monitor);
