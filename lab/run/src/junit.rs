@@ -48,7 +48,7 @@ fn case(verdict: &Verdict, class: &str) -> TestCase {
     };
     let passed = verdict.holds && verdict.judged;
     if !passed {
-        status.set_message(&evidence);
+        explain(&mut status, &evidence);
     }
     let mut case = TestCase::new(fit(&verdict.claim), status);
     case.set_classname(fit(class)).set_time(Duration::from_millis(verdict.millis.unwrap_or(0)));
@@ -60,16 +60,25 @@ fn case(verdict: &Verdict, class: &str) -> TestCase {
 
 fn not_run(class: &str, why: &str) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-    status.set_message(fit(why));
+    explain(&mut status, &fit(why));
     let mut case = TestCase::new("it runs", status);
     case.set_classname(fit(class)).set_time(Duration::ZERO);
     case
 }
 
-/// Takes the two letters out of a text that XML 1.0 §2.2 leaves out and `quick_junit`, which drops controls, does not
-/// know of.
+/// Says why a case did not pass. Of several lines an attribute keeps none apart (XML 1.0 §3.3.3), so they stand in the
+/// element as well.
+fn explain(status: &mut TestCaseStatus, why: &str) {
+    status.set_message(why);
+    if why.contains('\n') {
+        status.set_description(why);
+    }
+}
+
+/// Makes text fit for `quick_junit`: it drops controls, a tab among them, which would join two words, and does not know
+/// of the two letters that XML 1.0 §2.2 leaves out.
 fn fit(text: &str) -> String {
-    text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+    text.replace('\t', " ").replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -131,5 +140,11 @@ mod tests {
         assert_eq!((interrupted.tests, interrupted.errors), (1, 1));
         let interrupted = file(vec![interrupted]).unwrap();
         assert!(interrupted.contains("<error message=\"the run was interrupted"), "{interrupted}");
+    }
+
+    #[test]
+    fn evidence_of_several_lines_is_kept_apart() {
+        let text = file(vec![unrun("two-guests", "max", "one\ntwo\tthree")]).unwrap();
+        assert!(text.contains(">one\ntwo three</error>"), "{text}");
     }
 }

@@ -63,7 +63,10 @@ pub fn topics(workspace: &Workspace) -> Result<Vec<String>> {
     let mut topics = Vec::new();
     for entry in fs::read_dir(&folder).with_context(context)? {
         let path = entry.with_context(context)?.path();
-        topics.extend(path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-")));
+        // Not what an editor leaves beside them.
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "rs") {
+            topics.extend(path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-")));
+        }
     }
     topics.retain(|topic| topic != "mod");
     topics.sort();
