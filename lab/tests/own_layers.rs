@@ -6,8 +6,9 @@
 mod program;
 
 use lab_run::firmware::{Firmware, Program};
+use lab_run::machine::Machine;
 use lab_run::progress::Progress;
-use lab_run::scenario::Machine;
+use lab_run::scenario::Hardware;
 use lab_run::workspace::Workspace;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,13 +118,13 @@ fn the_flash_of_a_scenario_does_by_itself_what_the_scenario_says() {
     let written = lab(&["flash", &scenario("second-vm.toml"), "-o", text(&flash)]);
     assert!(written.status.success(), "{}", said(&written));
     // Nothing but the flash: not the lab's device tree.
-    let line = lab_run::qemu::CommandLine::machine(&Machine { cpus: 1, ..Machine::default() }, "cortex-a57", &flash);
-    let machine = lab_run::machine::Machine::with_line(&line, folder.path()).unwrap();
+    let line = lab_run::qemu::CommandLine::machine(&Hardware { cpus: 1, ..Hardware::default() }, "cortex-a57", &flash);
+    let machine = Machine::with_line(&line, folder.path()).unwrap();
     let log = whole_log(machine, folder.path());
     assert!(log.contains("[probe] done: ") && log.contains(" 0 failed"), "{log}");
 }
 
-fn whole_log(mut machine: lab_run::machine::Machine, folder: &Path) -> String {
+fn whole_log(mut machine: Machine, folder: &Path) -> String {
     use lab_run::machine::Event;
     let enough = std::time::Duration::from_secs(120);
     while let Event::Bytes(..) = machine.next_until(enough).unwrap() {}

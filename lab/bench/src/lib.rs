@@ -3,7 +3,16 @@
 //!
 //! Under `-icount shift=0,sleep=off` runs repeat exactly; what samples differ in is the state that they meet. The
 //! [`Table`] says which scenarios are run, which figures are read of them and what each may be; the [`Report`] compares
-//! them with that and with those of an earlier day.
+//! them with that and with those of an earlier day. The way in is [`bench()`].
+//!
+//! | module | what |
+//! |---|---|
+//! | `table` | which figures there are: `lab/bench/figures.toml` |
+//! | `measured` | a figure, out of what the machine said |
+//! | [`split`] | how many of the instructions are whose, out of QEMU's log |
+//! | `level` | the exception levels that instructions are counted at |
+//! | `other` | the same figures of a flash that is not ours |
+//! | `report` | figures beside goals and an earlier day's |
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more; `lab_run::screen` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]

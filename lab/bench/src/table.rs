@@ -97,7 +97,7 @@ pub enum Unit {
 
 impl Unit {
     /// Says how much worse is not yet a regression, whatever the figure's size.
-    pub const fn slack(self) -> f64 {
+    pub(crate) const fn slack(self) -> f64 {
         match self {
             // Another register saved, or the order of two blocks.
             Self::Instructions => 4.0,
@@ -108,7 +108,7 @@ impl Unit {
     }
 
     /// Says by how much the first is worse than the second.
-    pub fn worse_by(self, now: f64, before: f64) -> f64 {
+    pub(crate) fn worse_by(self, now: f64, before: f64) -> f64 {
         match self {
             Self::Instructions | Self::Percent | Self::Waits => now - before,
             Self::Vms => before - now,
@@ -160,7 +160,7 @@ impl TryFrom<RawEntry> for Entry {
 
 impl Run {
     /// Says whether a figure of it is read from QEMU's log of instructions.
-    pub fn needs_log(&self) -> bool {
+    pub(crate) fn needs_log(&self) -> bool {
         self.figures.iter().any(|entry| entry.level.is_some() || entry.plus.is_some())
     }
 }

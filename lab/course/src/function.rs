@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Exercise 8's function on its own: compiled for the host, where it can be asked about a hundred thousand references.
+//! Exercise 8's function on its own: compiled for the host, where it can be asked about a hundred thousand cases.
 //!
 //! What does not compile is told here, with the student's own file and line. It gets nothing but `core`: what is to be
 //! mended is this function, not who is asked instead.
@@ -37,7 +37,7 @@ fn main() {
 
 /// RAM, and bytes that may or may not lie in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reference {
+pub(super) struct Case {
     base: u64,
     size: u64,
     pa: u64,
@@ -50,19 +50,19 @@ pub(super) enum Wrong {
     /// It does not compile, or does not come to an end; in the compiler's words, or its own.
     Broken(String),
     /// It says yes to bytes that are not all in RAM.
-    Lenient(Reference),
+    Lenient(Case),
     /// It says no to bytes that are.
-    Strict(Reference),
+    Strict(Case),
 }
 
-impl std::fmt::Display for Reference {
+impl std::fmt::Display for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { base, size, pa, len } = self;
         write!(f, "holds({base:#x}, {size:#x}, {pa:#x}, {len:#x})")
     }
 }
 
-impl Reference {
+impl Case {
     /// Says whether all of the bytes lie in the RAM; it counts with numbers that are wide enough.
     fn is_inside(&self) -> bool {
         let wide = |n: u64| u128::from(n);
@@ -104,7 +104,7 @@ impl Reference {
     }
 }
 
-/// Asks the function in `file` about all references; returns the first of each kind of mistake.
+/// Asks the function in `file` about all cases; returns the first of each kind of mistake.
 pub(super) fn mistakes(workspace: &Workspace, file: &Path) -> Result<Vec<Wrong>> {
     let folder = workspace.target().join("check/function");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -125,16 +125,16 @@ pub(super) fn mistakes(workspace: &Workspace, file: &Path) -> Result<Vec<Wrong>>
     if let Err(said) = compile(&folder, &["-L", ".", "--extern", "function=libfunction.rlib", "asker.rs"])? {
         bail!("the checker's own program does not compile: {said}");
     }
-    let references = Reference::all();
-    let answers = match answers(&folder, &references)? {
+    let cases = Case::all();
+    let answers = match answers(&folder, &cases)? {
         Ok(answers) => answers,
         Err(said) => return Ok(vec![Wrong::Broken(said)]),
     };
-    let judged = || references.iter().zip(answers.bytes()).map(|(reference, answer)| (reference, answer == b'1'));
-    let lenient = judged().find(|(reference, yes)| *yes && !reference.is_inside());
-    let strict = judged().find(|(reference, yes)| !*yes && reference.is_inside());
-    let lenient = lenient.map(|(reference, _)| Wrong::Lenient(*reference));
-    Ok(lenient.into_iter().chain(strict.map(|(reference, _)| Wrong::Strict(*reference))).collect())
+    let judged = || cases.iter().zip(answers.bytes()).map(|(case, answer)| (case, answer == b'1'));
+    let lenient = judged().find(|(case, yes)| *yes && !case.is_inside());
+    let strict = judged().find(|(case, yes)| !*yes && case.is_inside());
+    let lenient = lenient.map(|(case, _)| Wrong::Lenient(*case));
+    Ok(lenient.into_iter().chain(strict.map(|(case, _)| Wrong::Strict(*case))).collect())
 }
 
 /// Compiles as the TEE is compiled as far as it matters here: sums wrap around.
@@ -162,10 +162,10 @@ fn compile(folder: &Path, arguments: &[&str]) -> Result<Result<(), String>> {
     Ok(if output.status.success() { Ok(()) } else { Err(said) })
 }
 
-/// Returns what the compiled program says to all references, a digit for each.
-fn answers(folder: &Path, references: &[Reference]) -> Result<Result<String, String>> {
+/// Returns what the compiled program says to all cases, a digit for each.
+fn answers(folder: &Path, cases: &[Case]) -> Result<Result<String, String>> {
     let mut questions = String::new();
-    for Reference { base, size, pa, len } in references {
+    for Case { base, size, pa, len } in cases {
         // Writing to a String cannot fail.
         let _ = writeln!(questions, "{base} {size} {pa} {len}");
     }
@@ -181,7 +181,7 @@ fn answers(folder: &Path, references: &[Reference]) -> Result<Result<String, Str
     drop(input);
     let output = asker.wait_with_output().context("the compiled function is gone")?;
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() && said.len() == references.len() {
+    if output.status.success() && said.len() == cases.len() {
         return Ok(Ok(said));
     }
     let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();

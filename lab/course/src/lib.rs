@@ -6,6 +6,15 @@
 //! expectation that holds on every machine says nothing. There is no answer to compare with.
 //!
 //! What is asked is the checker's own, in `questions/`: of the student's file it takes the answers and nothing else.
+//!
+//! | module | what |
+//! |---|---|
+//! | `first_smc`, `boot`, `world_switch`, `two_guests`, `message`, `second_vm`, `remedies`, `defence` | exercises 1 to 8 |
+//! | `function` | exercise 8's function, tried on the host |
+//! | `registers` | what is wrong with a list of registers (exercise 3) |
+//! | `overlay` | a layer built with the student's file in it |
+//! | [`Sheet`], `question` | an exercise's file as it was handed in; one of its questions |
+//! | [`Bench`], `grade` | boots machines with the answers; holds the answers against what those machines did |
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more; `lab_run::screen` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]

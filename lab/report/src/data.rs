@@ -6,7 +6,7 @@ use super::kept::Kept;
 use super::story::call::{Call, Caller, Mood, Outcome, Step};
 use super::story::crash::{FreeList, Panic};
 use super::story::names;
-use super::story::vm::{Change, Vm};
+use super::story::vm::{Vm, VmChange};
 use super::story::{LEVELS, Story, level};
 use super::strings::Strings;
 use lab_trace::Trace;
@@ -22,7 +22,7 @@ const PATH: usize = 6;
 const LAST_WORDS: usize = 4;
 
 /// Gathers everything that the page shows.
-pub fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
+pub(crate) fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
     let mut strings = Strings::default();
     let (begin, end) = story.span.unwrap_or((0, 1));
     let normal = if kept.probe { "probe" } else { "hypervisor" };
@@ -80,7 +80,7 @@ pub fn data(kept: &Kept, trace: &Trace, story: &Story) -> Value {
 
 /// Says whether somebody is worth a card: the hypervisor only where the TEE made a VM of it.
 fn is_shown(id: u16, vm: &Vm) -> bool {
-    let made = vm.changes.iter().any(|(_, change)| matches!(change, Change::PartitionMade(_)));
+    let made = vm.changes.iter().any(|(_, change)| matches!(change, VmChange::PartitionMade(_)));
     made || (id != 0 && (!vm.changes.is_empty() || !vm.exits.is_empty() || vm.calls > 0))
 }
 
@@ -216,15 +216,15 @@ fn vm(id: u16, vm: &Vm, kept: &Kept) -> Value {
     exits.sort_by_key(|(_, count)| std::cmp::Reverse((count.times, count.ticks)));
     let mut interrupts: Vec<_> = vm.interrupts.iter().collect();
     interrupts.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
-    let change = |(time, change): &(u64, Change)| {
+    let change = |(time, change): &(u64, VmChange)| {
         let kind = match change {
-            Change::State(VmState::Made) => "made",
-            Change::State(VmState::Running) => "running",
-            Change::State(VmState::Reset) => "reset",
-            Change::State(VmState::Off | VmState::Crashed) => "over",
-            Change::PartitionMade(_) => "partition",
-            Change::PartitionEnds(_) => "ends",
-            Change::PartitionGone(_) => "gone",
+            VmChange::State(VmState::Made) => "made",
+            VmChange::State(VmState::Running) => "running",
+            VmChange::State(VmState::Reset) => "reset",
+            VmChange::State(VmState::Off | VmState::Crashed) => "over",
+            VmChange::PartitionMade(_) => "partition",
+            VmChange::PartitionEnds(_) => "ends",
+            VmChange::PartitionGone(_) => "gone",
         };
         json!([time, change.words(), kind])
     };

@@ -15,7 +15,7 @@ use shared_abi::tee::TeeResult;
 use shared_abi::trace::{Event, Layer};
 
 /// Lists every field of a record.
-pub fn fields(entry: &Entry, asked: Option<Request>) -> Vec<Field> {
+pub(crate) fn fields(entry: &Entry, asked: Option<Request>) -> Vec<Field> {
     let mut out = Vec::new();
     let mut add = |name: &str, value: String, meaning: &str| out.push(Field::new(name, value, meaning));
     let hex = |value: u64| format!("{value:#x}");

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// Texts, and fields made of them.
 #[derive(Debug, Default)]
-pub struct Strings {
+pub(crate) struct Strings {
     texts: Vec<String>,
     text_numbers: HashMap<String, u32>,
     fields: Vec<[u32; 3]>,
@@ -15,7 +15,7 @@ pub struct Strings {
 
 impl Strings {
     /// Returns the number of a text.
-    pub fn text(&mut self, text: &str) -> u32 {
+    pub(crate) fn text(&mut self, text: &str) -> u32 {
         if let Some(number) = self.text_numbers.get(text) {
             return *number;
         }
@@ -26,7 +26,7 @@ impl Strings {
     }
 
     /// Returns the number of a field.
-    pub fn field(&mut self, field: &Field) -> u32 {
+    pub(crate) fn field(&mut self, field: &Field) -> u32 {
         let key = [&field.name, &field.value, &field.meaning].map(|text| self.text(text));
         *self.field_numbers.entry(key).or_insert_with(|| {
             self.fields.push(key);
@@ -35,7 +35,7 @@ impl Strings {
     }
 
     /// Returns every text and every field.
-    pub fn into_tables(self) -> (Vec<String>, Vec<[u32; 3]>) {
+    pub(crate) fn into_tables(self) -> (Vec<String>, Vec<[u32; 3]>) {
         (self.texts, self.fields)
     }
 }

@@ -49,7 +49,7 @@ impl Bench<'_> {
     }
 
     /// Plays a list of steps to the TEE of a kit.
-    pub fn play_on(&self, name: &str, kit: &Kit, list: &str, icount: bool) -> Result<Played> {
+    pub(crate) fn play_on(&self, name: &str, kit: &Kit, list: &str, icount: bool) -> Result<Played> {
         let mut machine = self.table.machine.clone();
         machine.icount = icount;
         let scenario = Scenario {

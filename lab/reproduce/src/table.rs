@@ -2,7 +2,7 @@
 //! The file of the matrix: which TEEs, which sequences, and what must become of each.
 
 use anyhow::{Context, Result};
-use lab_run::scenario::{Error, Machine, Size};
+use lab_run::scenario::{Error, Hardware, Size};
 use lab_script::source::RawSteps;
 use lab_script::{Ram, Source, compile};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub struct Table {
     pub timeout: u64,
     /// The machine.
     #[serde(default)]
-    pub machine: Machine,
+    pub machine: Hardware,
     /// The list of steps that measures what calls cost.
     pub costs: String,
     /// The TEEs: the matrix's columns.
@@ -109,7 +109,7 @@ impl Cell {
     }
 
     /// Says whether a TEE that nothing is recorded of may answer so.
-    pub const fn is_safe(self) -> bool {
+    pub(crate) const fn is_safe(self) -> bool {
         matches!(self, Self::Refused | Self::Correct | Self::DoesNotApply)
     }
 }
@@ -139,7 +139,7 @@ impl Table {
     }
 
     /// Keeps the sequences, for one TEE that nothing is recorded of.
-    pub fn of_one(self, tee: &str) -> Self {
+    pub(crate) fn of_one(self, tee: &str) -> Self {
         let sequences = self.sequences.into_iter().map(|sequence| Sequence { cells: BTreeMap::new(), ..sequence });
         let tees = vec![Tee { name: tee.to_owned(), features: Vec::new() }];
         Self { tees, sequences: sequences.collect(), ..self }

@@ -53,7 +53,7 @@ pub fn raw(elf: &[u8]) -> Result<Vec<u8>> {
 
 /// A program of somebody else's, as it is to be in memory, what is zeroed at run time included.
 #[derive(Debug)]
-pub struct Program {
+pub struct Loadable {
     /// From its first byte on.
     pub bytes: Vec<u8>,
     /// Where it must stand; none for one that runs anywhere.
@@ -61,7 +61,7 @@ pub struct Program {
 }
 
 /// Reads a program that was linked for bare metal, as other loaders take it: each segment at its *load* address.
-pub fn program(elf: &[u8]) -> Result<Program> {
+pub fn program(elf: &[u8]) -> Result<Loadable> {
     let header = FileHeader64::<Le>::parse(elf).context("it is not 64-bit, or damaged")?;
     let endian = header.endian().context("it is not little-endian")?;
     ensure!(header.e_machine(endian) == EM_AARCH64, "it is for another machine than AArch64");
@@ -98,9 +98,9 @@ pub fn program(elf: &[u8]) -> Result<Program> {
     let place = Place { address: base, entry: entered };
     if header.e_type(endian) == ET_DYN && base == 0 {
         ensure!(entered == base, "it runs anywhere, but is not entered at its first byte");
-        return Ok(Program { bytes, place: None });
+        return Ok(Loadable { bytes, place: None });
     }
-    Ok(Program { bytes, place: Some(place) })
+    Ok(Loadable { bytes, place: Some(place) })
 }
 
 /// The most that a program may span.

@@ -16,7 +16,7 @@ const SCRIPT: &str = "read -r word || { rm -rf -- \"$@\"; kill -KILL 0; }";
 
 /// The process.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     child: Child,
     /// Nobody else has this end: it is closed when a program is started.
     lab: Option<ChildStdin>,
@@ -24,7 +24,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// Begins to wait. When the lab is gone these files and folders go, too.
-    pub fn start<'p>(files: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
+    pub(crate) fn start<'p>(files: impl IntoIterator<Item = &'p Path>) -> Result<Self> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "triptych-keeper"]).args(files).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -35,7 +35,7 @@ impl Keeper {
     }
 
     /// Returns the process group that ends with the lab.
-    pub fn group(&self) -> i32 {
+    pub(crate) fn group(&self) -> i32 {
         self.child.id().cast_signed()
     }
 }

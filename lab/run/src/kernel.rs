@@ -98,7 +98,7 @@ fn read(packed: impl Read) -> Result<Vec<u8>> {
 }
 
 /// Unpacks an xz file.
-pub fn unxz(packed: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn unxz(packed: &[u8]) -> Result<Vec<u8>> {
     read(XzReader::new_mem_limit(packed, true, DICTIONARY))
 }
 

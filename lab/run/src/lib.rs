@@ -19,12 +19,15 @@
 //! 8. `firmware`: the layers, built
 //! 9. `workspace`: where the checkout is, and what is written
 //! 10. `runs`: folders of runs
-//! 11. `lock`, `plan`, `typist`: who has a folder; a run as it was asked for; what is typed
-//! 12. `files`, `judge`, `linux`, `progress`, `stack`: files of the user's; verdicts; the Linux guest; what takes long;
-//!     whose the layers are
-//! 13. `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: kernels as they come; what nobody expects; scenario
-//!     files; the terminal; TEEs as they come
-//! 14. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`: the ground
+//! 11. `lock`, `plan`, `typist`: one process at a time in a folder; a run as it was asked for; typing into a console
+//! 12. `files`, `judge`, `linux`, `progress`, `stack`: files that the user names; expectations held against what was
+//!     said; making the Linux guest; telling that something takes long; which layers are ours and which somebody
+//!     else's
+//! 13. `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: unpacking kernels; lines that no run should have, such as
+//!     a panic; scenario files; the terminal; the formats of TEE images
+//! 14. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`: a machine's
+//!     time; lines of a console; ELF; a debugger's protocol; QEMU outliving nobody; CPU models; a line to paste into a
+//!     shell; QEMU's monitor; cargo and the compiler; another BL33 in somebody else's flash
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more; `screen` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
@@ -40,7 +43,7 @@ pub mod gdb;
 pub mod guests;
 pub mod judge;
 pub mod junit;
-pub mod keeper;
+mod keeper;
 pub mod kernel;
 pub mod linux;
 pub mod lock;
@@ -58,10 +61,10 @@ pub mod runs;
 pub mod scenario;
 pub mod screen;
 pub mod stack;
-pub mod tee_image;
+mod tee_image;
 pub mod toolchain;
-pub mod transplant;
+mod transplant;
 pub mod tree;
-pub mod typist;
+mod typist;
 pub mod witness;
 pub mod workspace;

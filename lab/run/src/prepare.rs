@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
 use crate::runs::{RunFolder, TRACED};
-use crate::scenario::{Chain, Machine, NormalWorld, Scenario, model, play};
+use crate::scenario::{Chain, Hardware, NormalWorld, Scenario, model, play};
 use crate::stack::Stack;
 use crate::transplant;
 use crate::tree::{self, Seeds};
@@ -285,7 +285,7 @@ fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Optio
 }
 
 /// Says what tracing comes to on a machine.
-fn traced(tracing: &Tracing, machine: &Machine, folder: &Path) -> Result<Traced> {
+fn traced(tracing: &Tracing, machine: &Hardware, folder: &Path) -> Result<Traced> {
     let room = machine.memory.0 >= TRACE.end() - DRAM_BASE;
     let way = if tracing.way == Way::Rings && !room { Way::Frames } else { tracing.way };
     let memory = (way == Way::Rings).then(|| Memory::new(machine.memory.0).map(Arc::new)).transpose()?;

@@ -10,7 +10,7 @@ use crate::guests::Guest;
 use crate::keeper::Keeper;
 use crate::models::{PROGRAM, doubled};
 use crate::paste;
-use crate::scenario::Machine;
+use crate::scenario::Hardware;
 use anyhow::{Context, Result, bail, ensure};
 use lab_trace::Traced;
 use lab_trace::memory::Memory;
@@ -50,11 +50,11 @@ pub struct CommandLine {
 
 impl CommandLine {
     /// Describes the machine without what is on its serial ports.
-    pub fn machine(machine: &Machine, cpu: &str, flash: &Path) -> Self {
+    pub fn machine(machine: &Hardware, cpu: &str, flash: &Path) -> Self {
         Self::with_board(machine, cpu, flash, "virt,secure=on,virtualization=on,gic-version=3".into())
     }
 
-    fn with_board(machine: &Machine, cpu: &str, flash: &Path, board: String) -> Self {
+    fn with_board(machine: &Hardware, cpu: &str, flash: &Path, board: String) -> Self {
         let mut line = Self::default();
         line.add("-M", board)
             .add("-cpu", format!("{cpu},cntfrq={}", frequency(machine)))
@@ -74,7 +74,7 @@ impl CommandLine {
 
     /// Describes the board without firmware, EL2 and EL3, and a kernel on it as QEMU starts Linux. Its time is the
     /// count of instructions.
-    pub fn plain(machine: &Machine, cpu: &str, kernel: &Path, bootargs: &str) -> Self {
+    pub fn plain(machine: &Hardware, cpu: &str, kernel: &Path, bootargs: &str) -> Self {
         let mut line = Self::default();
         line.add("-M", "virt,gic-version=3").add("-cpu", format!("{cpu},cntfrq={}", frequency(machine)));
         line.add("-smp", machine.cpus.to_string()).add("-m", format!("{}K", machine.memory.0 / 1024));
@@ -99,7 +99,7 @@ impl CommandLine {
     }
 
     /// Puts the machine's memory into a file, and its exceptions into a log, as far as tracing asks for it.
-    pub fn trace(&mut self, machine: &Machine, traced: &Traced) -> &mut Self {
+    pub fn trace(&mut self, machine: &Hardware, traced: &Traced) -> &mut Self {
         if let Some(memory) = &traced.memory {
             let (size, path) = (machine.memory.0 / 1024, Memory::INPUT);
             self.add("-object", format!("memory-backend-file,id=ram,size={size}K,mem-path={path},share=on"));
@@ -118,7 +118,7 @@ impl CommandLine {
     }
 
     /// Waits before the first instruction for who speaks gdb's protocol on a socket, which is alone in its folder.
-    pub fn wait_for_debugger(&mut self, socket: &Path) -> &mut Self {
+    pub(crate) fn wait_for_debugger(&mut self, socket: &Path) -> &mut Self {
         self.debugger = socket.parent().map(Path::to_path_buf);
         self.flag(HALTED).add("-gdb", format!("unix:{},server=on,wait=off", doubled(socket)))
     }
@@ -159,13 +159,13 @@ impl CommandLine {
 
 /// Says how many ticks of the machine's counter are a second. Under icount one is a nanosecond of virtual time, which
 /// is one instruction; else it is what QEMU 7.2 has without being told.
-pub const fn frequency(machine: &Machine) -> u64 {
+pub const fn frequency(machine: &Hardware) -> u64 {
     if machine.icount { 1_000_000_000 } else { 62_500_000 }
 }
 
 /// Reads the machine's own device tree. It depends on every option that shapes the machine, the firmware among them.
 /// Until it is read it stands beside the flash.
-pub fn dump_tree(machine: &Machine, cpu: &str, flash: &Path) -> Result<Vec<u8>> {
+pub fn dump_tree(machine: &Hardware, cpu: &str, flash: &Path) -> Result<Vec<u8>> {
     let file = flash.with_file_name("machine.dtb");
     let board = format!("virt,secure=on,virtualization=on,gic-version=3,dumpdtb={}", doubled(&file));
     let output = command()
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn the_line_by_hand_can_be_pasted_into_a_shell() {
-        let machine = Machine { icount: true, ..Machine::default() };
+        let machine = Hardware { icount: true, ..Hardware::default() };
         let vm: Vm = toml::from_str("name = 'a'\nmemory = '1M'").unwrap();
         let file = PathBuf::from("/tmp/it's, here.bin");
         let module = Module { role: Role::Kernel, file, address: 0x7000_0000, size: 1, place: None };

@@ -26,7 +26,7 @@ const IMAGE_NAME: &str = "pager";
 const MIB: u64 = 1 << 20;
 
 /// Reads the raw image in a file.
-pub fn read(file: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let image = raw(bytes, file).with_context(|| format!("{} is no TEE for this machine", file.display()))?;
     ensure!(

@@ -22,12 +22,12 @@ const OFFSET: usize = 16;
 const SIZE: usize = 24;
 
 /// Checks that a flash is one whose BL33 can be ours.
-pub fn check(flash: &[u8]) -> Result<()> {
+pub(crate) fn check(flash: &[u8]) -> Result<()> {
     with_normal_world(flash, &[]).map(|_| ())
 }
 
 /// Makes the flash with this image as its BL33.
-pub fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn with_normal_world(flash: &[u8], bl33: &[u8]) -> Result<Vec<u8>> {
     let base = FLASH_FIP.base as usize;
     if Fip::parse(flash).is_ok() {
         bail!("it is a firmware image package alone; in a flash BL1 stands at 0 and the package at {base:#x}");

@@ -22,7 +22,7 @@ pub enum Seeds {
 }
 
 /// Makes the machine's tree with the VMs in `/chosen`.
-pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result<Vec<u8>> {
+pub(crate) fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("QEMU's device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
     if tree.find_node("/chosen").is_none() {
@@ -42,17 +42,17 @@ pub fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result
 }
 
 /// Makes the machine's tree with the script of a probe in the hypervisor's place.
-pub fn with_script(machine: &[u8], script: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn with_script(machine: &[u8], script: &[u8]) -> Result<Vec<u8>> {
     chosen(machine, "triptych,script", script.to_vec())
 }
 
 /// Makes the machine's tree with so many bytes that mean nothing.
-pub fn with_ballast(machine: &[u8], size: Size) -> Result<Vec<u8>> {
+pub(crate) fn with_ballast(machine: &[u8], size: Size) -> Result<Vec<u8>> {
     chosen(machine, "triptych,ballast", vec![0x5A_u8; size.0 as usize])
 }
 
 /// Makes the machine's tree with the wish that guests leave no trained branch predictor behind.
-pub fn with_hardened_predictor(machine: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn with_hardened_predictor(machine: &[u8]) -> Result<Vec<u8>> {
     chosen(machine, "triptych,harden-predictor", Vec::new())
 }
 
@@ -65,7 +65,7 @@ fn chosen(machine: &[u8], name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
 }
 
 /// Makes the machine's tree with the way by which the layers' records leave it.
-pub fn with_trace(machine: &[u8], way: Way) -> Result<Vec<u8>> {
+pub(crate) fn with_trace(machine: &[u8], way: Way) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
     match way {

@@ -14,7 +14,7 @@ const NEXT_VM: &[u8] = b"\x01n";
 
 /// What is still to be typed, and who has the keyboard.
 #[derive(Debug)]
-pub struct Typist {
+pub(crate) struct Typist {
     waiting: VecDeque<Send>,
     /// What was typed, and the line it waited for.
     typed: Vec<Verdict>,
@@ -35,7 +35,7 @@ const MOST_PASSES: usize = 64;
 
 impl Typist {
     /// Gives the first VM the keyboard.
-    pub fn new(sends: &[Send], first: String) -> Self {
+    pub(crate) fn new(sends: &[Send], first: String) -> Self {
         Self {
             waiting: sends.iter().cloned().collect(),
             typed: Vec::new(),
@@ -49,12 +49,12 @@ impl Typist {
     }
 
     /// Says whether all was typed.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Judges every text: whether it was typed.
-    pub fn verdicts(&self) -> Vec<Verdict> {
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let not_typed = |(index, send): (usize, &Send)| {
             let why = match (index, &self.armed) {
                 (0, None) => "NOT TYPED: its line never came".to_owned(),
@@ -67,7 +67,7 @@ impl Typist {
     }
 
     /// Sees a line; returns what to type now.
-    pub fn hear(&mut self, line: &Line) -> Vec<u8> {
+    pub(crate) fn hear(&mut self, line: &Line) -> Vec<u8> {
         if line.speaker == "HYP"
             && let Some(vm) = line.text.strip_prefix("console: ")
         {
@@ -79,7 +79,7 @@ impl Typist {
 
     /// Sees a line that has not ended: a prompt, or the beginning of something else. So it does not say who has the
     /// keyboard: half of `console: vm2` would name another VM.
-    pub fn glimpse(&mut self, line: &Line) -> Vec<u8> {
+    pub(crate) fn glimpse(&mut self, line: &Line) -> Vec<u8> {
         let Some(next) = self.waiting.front() else { return self.pressed() };
         if line.speaker == *next.from.as_ref().unwrap_or(&next.to) && line.says(&next.after) {
             self.armed.get_or_insert_with(|| line.clone());
@@ -103,7 +103,7 @@ impl Typist {
     }
 
     /// Takes the keys that a user presses for a VM; returns what to type now.
-    pub fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
+    pub(crate) fn press(&mut self, vm: &str, keys: &[u8]) -> Vec<u8> {
         match self.pressed.back_mut() {
             Some((last, waiting)) if last == vm => waiting.extend_from_slice(keys),
             _ => self.pressed.push_back((vm.to_owned(), keys.to_vec())),

@@ -128,7 +128,7 @@ impl Workspace {
     }
 
     /// Returns the file that records the packages of the Linux guest.
-    pub fn linux_packages(&self) -> PathBuf {
+    pub(crate) fn linux_packages(&self) -> PathBuf {
         self.root.join("images/linux/packages.toml")
     }
 
@@ -138,7 +138,7 @@ impl Workspace {
     }
 
     /// Returns the folder of downloaded packages and what was made of them.
-    pub fn packages(&self) -> PathBuf {
+    pub(crate) fn packages(&self) -> PathBuf {
         self.kept("packages")
     }
 

@@ -2,7 +2,7 @@
 //! Expressions that mean the same whatever a machine answers: numbers, the names of specifications, what is made of
 //! both.
 
-use super::expression::{Mistake, Scope, bytes, operations};
+use super::expression::{BadExpression, Scope, bytes, operations};
 use super::message::field;
 use super::names::{self, Ram};
 use probe::script::expression::{Environment, Expression, Known, Operation, Width};
@@ -25,7 +25,7 @@ fn fixed(text: &str, names: Names<'_>) -> Result<Vec<Operation>, String> {
     if let Some(asked) = loose.into_iter().find_map(asks) {
         return Err(format!("`{text}` is no constant: {asked}, which the machine fills in"));
     }
-    operations(text, &names).map_err(|Mistake { message, nearest }| match nearest {
+    operations(text, &names).map_err(|BadExpression { message, nearest }| match nearest {
         Some(nearest) => format!("{message}; did you mean `{nearest}`?"),
         None => message,
     })

@@ -16,7 +16,7 @@ pub(super) trait Scope {
 
 /// What is wrong with an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub(super) struct BadExpression {
     /// In words.
     pub message: String,
     /// The name that was meant, perhaps.
@@ -24,7 +24,7 @@ pub(super) struct Mistake {
 }
 
 /// Parses an expression into its operations.
-pub(super) fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>, Mistake> {
+pub(super) fn operations(text: &str, scope: &dyn Scope) -> Result<Vec<Operation>, BadExpression> {
     let mut parser = Parser { text, rest: text.trim_start(), scope, out: Vec::new() };
     parser.binary(0)?;
     if !parser.rest.is_empty() {
@@ -72,7 +72,7 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    fn binary(&mut self, loosest: u8) -> Result<(), Mistake> {
+    fn binary(&mut self, loosest: u8) -> Result<(), BadExpression> {
         self.unary()?;
         while let Some((operator, binds)) = self.operator().filter(|(_, binds)| *binds > loosest) {
             self.skip(spelling(operator).len());
@@ -86,7 +86,7 @@ impl<'t> Parser<'t> {
         OPERATORS.into_iter().find(|(operator, _)| self.rest.starts_with(spelling(*operator)))
     }
 
-    fn unary(&mut self) -> Result<(), Mistake> {
+    fn unary(&mut self) -> Result<(), BadExpression> {
         if self.take("-") {
             self.out.push(Operation::Number(0));
             self.unary()?;
@@ -112,12 +112,12 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn parenthesis(&mut self) -> Result<(), Mistake> {
+    fn parenthesis(&mut self) -> Result<(), BadExpression> {
         self.binary(0)?;
         if self.take(")") { Ok(()) } else { self.stop("`)`") }
     }
 
-    fn name(&mut self, name: &'t str) -> Result<(), Mistake> {
+    fn name(&mut self, name: &'t str) -> Result<(), BadExpression> {
         let function = match name {
             "u8" => Some(Operation::Load(Width::Bits8)),
             "u32" => Some(Operation::Load(Width::Bits32)),
@@ -142,7 +142,7 @@ impl<'t> Parser<'t> {
         } else {
             let names = self.scope.names();
             let nearest = names.iter().min_by_key(|known| crate::distance(name, known)).cloned();
-            return Err(Mistake { message: format!("unknown name `{name}`"), nearest });
+            return Err(BadExpression { message: format!("unknown name `{name}`"), nearest });
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl<'t> Parser<'t> {
         self.rest = self.rest[bytes..].trim_start();
     }
 
-    fn stop<T>(&self, wanted: &str) -> Result<T, Mistake> {
+    fn stop<T>(&self, wanted: &str) -> Result<T, BadExpression> {
         let found = if self.rest.is_empty() { "its end".to_owned() } else { format!("`{}`", self.rest) };
         mistake(format!("`{}`: expected {wanted}, found {found}", self.text))
     }
@@ -185,7 +185,7 @@ fn register(name: &str) -> Option<(bool, u8)> {
     (digits == register.to_string()).then_some((low, register))
 }
 
-fn number(word: &str) -> Result<u64, Mistake> {
+fn number(word: &str) -> Result<u64, BadExpression> {
     let digits = word.replace('_', "").to_ascii_lowercase();
     let radix = [("0x", 16), ("0o", 8), ("0b", 2)].into_iter().find(|(prefix, _)| digits.starts_with(prefix));
     let number = match radix {
@@ -195,8 +195,8 @@ fn number(word: &str) -> Result<u64, Mistake> {
     number.or_else(|_| mistake(format!("`{word}` is no number of 64 bits")))
 }
 
-fn mistake<T>(message: String) -> Result<T, Mistake> {
-    Err(Mistake { message, nearest: None })
+fn mistake<T>(message: String) -> Result<T, BadExpression> {
+    Err(BadExpression { message, nearest: None })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Steps as a scenario writes them.
 //!
-//! A step is one table; the key that says what it does ([`RawStep::actions`]) must be the only one of its kind in it.
+//! A step is one table; the key that says what it does (`RawStep::actions`) must be the only one of its kind in it.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
@@ -232,12 +232,12 @@ impl RawStep {
     }
 
     /// Says whether it plays other steps more than once.
-    pub fn repeats(&self) -> bool {
+    pub(crate) fn repeats(&self) -> bool {
         self.repeat.is_some() || self.each.is_some()
     }
 
     /// Lists the actions that are named, as the scenario spells them.
-    pub fn actions(&self) -> Vec<&'static str> {
+    pub(crate) fn actions(&self) -> Vec<&'static str> {
         [
             ("smc", self.smc.is_some()),
             ("hvc", self.hvc.is_some()),

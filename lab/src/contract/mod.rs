@@ -82,7 +82,7 @@ pub fn kit(workspace: &Workspace, progress: &lab_run::progress::Progress) -> Res
 /// Runs the program on plain QEMU.
 pub fn on_plain(workspace: &Workspace, kit: &Kit, place: &Place, topics: &[String]) -> Result<Said> {
     let folder = workspace.fresh_run(&format!("contract-plain/{}", place.folder()))?;
-    let machine = lab_run::scenario::Machine {
+    let machine = lab_run::scenario::Hardware {
         cpus: place.cpus,
         memory: Size(64 << 20),
         icount: true,

@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_millis(1);
 
 /// A thread that reads the rings until it is told to stop.
 #[derive(Debug)]
-pub struct Collector {
+pub(crate) struct Collector {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Trace>>,
 }
@@ -34,7 +34,7 @@ impl Collector {
     ///
     /// Entries go to `live` as they come, in order as far as that can be known while CPUs still write; a receiver that
     /// is gone does not end collecting.
-    pub fn start(memory: File, instructions: bool, live: Option<Sender<Entry>>) -> Self {
+    pub(crate) fn start(memory: File, instructions: bool, live: Option<Sender<Entry>>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread = thread::spawn(move || {
@@ -55,7 +55,7 @@ impl Collector {
     }
 
     /// Reads what is left and stops. Call it when the machine has ended, or has all that is wanted.
-    pub fn finish(mut self) -> Trace {
+    pub(crate) fn finish(mut self) -> Trace {
         self.stop.store(true, Ordering::Release);
         // A thread that panicked has nothing to give; the panic itself was printed.
         self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default()

@@ -27,7 +27,7 @@ fn place(entry: &Entry) -> Place {
 }
 
 /// Takes from the fronts of the rings what is not later than `until`, in order. No ring's own order is changed.
-pub fn take(rings: &mut [VecDeque<Entry>], until: u64, mut each: impl FnMut(Entry)) {
+pub(crate) fn take(rings: &mut [VecDeque<Entry>], until: u64, mut each: impl FnMut(Entry)) {
     let due = |ring: &VecDeque<Entry>| ring.front().map(place).filter(|place| place.0 <= until);
     let mut heads: BinaryHeap<_> =
         rings.iter().enumerate().filter_map(|(index, ring)| Some(Reverse((due(ring)?, index)))).collect();
@@ -43,7 +43,7 @@ pub fn take(rings: &mut [VecDeque<Entry>], until: u64, mut each: impl FnMut(Entr
 }
 
 /// Takes all that the rings hold, in order.
-pub fn all(mut rings: Vec<VecDeque<Entry>>) -> Vec<Entry> {
+pub(crate) fn all(mut rings: Vec<VecDeque<Entry>>) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(rings.iter().map(VecDeque::len).sum());
     take(&mut rings, u64::MAX, |entry| entries.push(entry));
     entries

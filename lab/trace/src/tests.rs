@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the modules of this folder share in their tests, and the tests of [`Trace`] itself.
+//! What the tests of several modules share, and the tests of [`Trace`] itself.
 
 use super::*;
 use shared_abi::trace::{Event, Layer, Record};

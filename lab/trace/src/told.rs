@@ -19,7 +19,7 @@ pub struct Entry {
 pub struct Trace {
     /// Ticks of the records' times in a second; 0 if nobody wrote a record.
     pub frequency: u64,
-    /// In order of time; where times are equal, as [`mod@crate::merge`] says.
+    /// In order of time; where times are equal, as `merge` says.
     pub entries: Vec<Entry>,
     /// Records that were written and never read.
     pub lost: u64,

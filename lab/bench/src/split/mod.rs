@@ -113,7 +113,7 @@ impl Logged {
     }
 
     /// Says what is executed at a level between a VM's exits.
-    pub fn between_exits(&self, level: Level) -> Option<u64> {
+    pub(crate) fn between_exits(&self, level: Level) -> Option<u64> {
         self.exits.as_ref().map(|exits| exits.at(level))
     }
 }

@@ -55,7 +55,7 @@ impl Request {
     }
 
     /// Says whether it is the TEE's business.
-    pub const fn is_for_tee(self) -> bool {
+    pub(crate) const fn is_for_tee(self) -> bool {
         match self {
             Self::Function(id) => matches!(id.owner(), OwningEntity::TrustedOs | OwningEntity::TrustedApp),
             Self::Errand(_) => true,
@@ -64,13 +64,13 @@ impl Request {
     }
 
     /// Says whether nobody asked for anything: an exit that is no call.
-    pub const fn is_exit(self) -> bool {
+    pub(crate) const fn is_exit(self) -> bool {
         matches!(self, Self::Exit(_) | Self::Interrupt(_))
     }
 }
 
 /// Makes an interrupt the reason to leave a CPU.
-pub fn interrupt_exit(intid: u32) -> String {
+pub(crate) fn interrupt_exit(intid: u32) -> String {
     match intid {
         1020.. => "interrupt that was gone".into(),
         _ => format!("interrupt {intid}, {}", names::interrupt(intid)),
@@ -162,7 +162,7 @@ impl Call {
     }
 
     /// Says whether the call is worth every one of its records: it reached the TEE, or was meant to, or went wrong.
-    pub fn is_notable(&self) -> bool {
+    pub(crate) fn is_notable(&self) -> bool {
         self.request.is_for_tee() || self.touches(Layer::Tee) || self.mood() == Mood::Fatal
     }
 
@@ -175,7 +175,7 @@ impl Call {
     }
 
     /// Says how it went for the caller.
-    pub fn mood(&self) -> Mood {
+    pub(crate) fn mood(&self) -> Mood {
         match self.outcome {
             Outcome::Panicked(_) => Mood::Fatal,
             Outcome::Open | Outcome::Cut => Mood::Waiting,

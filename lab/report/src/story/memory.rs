@@ -9,7 +9,7 @@ const MOST_CHANGES: usize = 20_000;
 
 /// Memory changed hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct Handover {
     /// When.
     pub time: u64,
     /// Whose it is now.
@@ -28,7 +28,7 @@ pub struct Change {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// As they came.
-    pub changes: Vec<Change>,
+    pub changes: Vec<Handover>,
     /// How many came after those that are kept.
     pub more: u64,
 }
@@ -38,7 +38,7 @@ impl Memory {
     pub(super) fn hear(&mut self, entry: &Entry) {
         let (time, vm) = (entry.record.time, entry.record.client);
         let change = match entry.record.event {
-            Event::Memory { owner, base, size, ipa } => Change { time, owner, vm, base, size, ipa },
+            Event::Memory { owner, base, size, ipa } => Handover { time, owner, vm, base, size, ipa },
             Event::Start { base, size } => {
                 let owner = match entry.layer {
                     Layer::Monitor => Owner::Monitor,
@@ -46,11 +46,11 @@ impl Memory {
                     Layer::Hypervisor => Owner::Hypervisor,
                 };
                 // Every CPU says so for itself.
-                let known = |change: &Change| change.owner == owner && change.base == base && change.size == size;
+                let known = |change: &Handover| change.owner == owner && change.base == base && change.size == size;
                 if self.changes.iter().any(known) {
                     return;
                 }
-                Change { time, owner, vm: 0, base, size, ipa: 0 }
+                Handover { time, owner, vm: 0, base, size, ipa: 0 }
             }
             _ => return,
         };

@@ -141,7 +141,7 @@ fn vm(entry: &Entry) -> String {
 
 /// Says in words what became of a VM.
 pub fn state_words(state: VmState) -> String {
-    super::vm::Change::State(state).words()
+    super::vm::VmChange::State(state).words()
 }
 
 /// Reads the words of a panic.

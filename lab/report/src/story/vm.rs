@@ -13,7 +13,7 @@ const MOST_CHANGES: usize = 20_000;
 
 /// What became of a VM, or of its partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum VmChange {
     /// For the hypervisor.
     State(VmState),
     /// The TEE has a partition for it, of so many pages.
@@ -24,7 +24,7 @@ pub enum Change {
     PartitionGone(u64),
 }
 
-impl Change {
+impl VmChange {
     /// Says it in words.
     pub fn words(self) -> String {
         match self {
@@ -65,7 +65,7 @@ pub struct Count {
 #[derive(Clone, Debug, Default)]
 pub struct Vm {
     /// What became of it, and when.
-    pub changes: Vec<(u64, Change)>,
+    pub changes: Vec<(u64, VmChange)>,
     /// The heap of its partition, whenever that was another one than before; `None` where it goes with the partition.
     pub heap: Vec<(u64, Option<Heap>)>,
     /// Why it left the CPU.
@@ -93,11 +93,11 @@ impl Vm {
             }
         };
         match entry.record.event {
-            Event::VmState { state } => change(Change::State(state)),
-            Event::VmCreated { pages, .. } => change(Change::PartitionMade(pages)),
-            Event::VmDestroyed { draining } => change(Change::PartitionEnds(draining)),
+            Event::VmState { state } => change(VmChange::State(state)),
+            Event::VmCreated { pages, .. } => change(VmChange::PartitionMade(pages)),
+            Event::VmDestroyed { draining } => change(VmChange::PartitionEnds(draining)),
             Event::VmReclaimed { pages, .. } => {
-                change(Change::PartitionGone(pages));
+                change(VmChange::PartitionGone(pages));
                 self.heap_is(time, None);
             }
             Event::Heap { used, peak, size } => self.heap_is(time, Some(Heap { used, peak, size })),

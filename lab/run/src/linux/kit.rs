@@ -23,7 +23,7 @@ const EDITION: u32 = 1;
 
 /// The files of the kit.
 #[derive(Debug)]
-pub(super) struct Kit {
+pub(super) struct GuestKit {
     /// The kernel's `Image`.
     pub image: PathBuf,
     /// The static busybox.
@@ -63,13 +63,13 @@ struct ModuleRecord {
 }
 
 /// Obtains the kit of a record: the remembered one if all its files are whole, else one made from the packages.
-pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<Kit> {
+pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<GuestKit> {
     let folder = cache.join(&recorded.release);
     let shelf = Shelf { release: &folder, progress };
     if let Some(packages) = shelf.remembered(recorded)
         && let Some(kit) = remembered(&folder, &packages.origin())
     {
-        return Ok(Kit { instead: packages.instead, ..kit });
+        return Ok(GuestKit { instead: packages.instead, ..kit });
     }
     let packages = shelf.obtain(recorded, &Mirror::of_this_machine)?;
     let origin = packages.origin();
@@ -85,13 +85,13 @@ pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str))
             make(&folder, unpacked.path(), origin)?
         }
     };
-    Ok(Kit { instead: packages.instead, ..kit })
+    Ok(GuestKit { instead: packages.instead, ..kit })
 }
 
 /// Names the files of a kit, whether they exist or not.
-fn layout(folder: &Path, record: &Record) -> Kit {
+fn layout(folder: &Path, record: &Record) -> GuestKit {
     let kit = folder.join("kit");
-    Kit {
+    GuestKit {
         image: kit.join("Image"),
         busybox: kit.join("busybox"),
         modules: record
@@ -103,7 +103,7 @@ fn layout(folder: &Path, record: &Record) -> Kit {
     }
 }
 
-fn remembered(folder: &Path, origin: &str) -> Option<Kit> {
+fn remembered(folder: &Path, origin: &str) -> Option<GuestKit> {
     let record: Record = toml::from_str(&fs::read_to_string(folder.join("kit.toml")).ok()?).ok()?;
     let kit = layout(folder, &record);
     let whole = |path: &Path, hash: &str| matches!(store::sha256_of_file(path), Ok(Some(found)) if found == hash);
@@ -116,7 +116,7 @@ fn remembered(folder: &Path, origin: &str) -> Option<Kit> {
 }
 
 /// Copies the kit out of unpacked packages, then records it: a run that is killed in between leaves no record.
-fn make(folder: &Path, unpacked: &Path, origin: String) -> Result<Kit> {
+fn make(folder: &Path, unpacked: &Path, origin: String) -> Result<GuestKit> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("can't read {}", path.display()));
     let image = image(read(&only_entry(&unpacked.join("boot"), "vmlinuz-")?)?)?;
     // Debian 13 merged /bin and /lib into /usr; Debian 12's packages have both.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 /// A module, ready to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Module {
+pub(super) struct KernelModule {
     /// Its name without suffix, for instance `optee-rng`.
     pub name: String,
     /// Its ELF file's content.
@@ -40,7 +40,7 @@ impl Tree {
 
     /// Lists the modules called `names` and all that they depend on, each after what it needs. Built-in ones are left
     /// out.
-    pub(super) fn closure(&self, names: &[&str]) -> Result<Vec<Module>> {
+    pub(super) fn closure(&self, names: &[&str]) -> Result<Vec<KernelModule>> {
         let mut loaded = Vec::new();
         for name in names {
             self.add(name, &mut loaded, 0)?;
@@ -48,7 +48,7 @@ impl Tree {
         Ok(loaded)
     }
 
-    fn add(&self, name: &str, loaded: &mut Vec<Module>, depth: usize) -> Result<()> {
+    fn add(&self, name: &str, loaded: &mut Vec<KernelModule>, depth: usize) -> Result<()> {
         // Far deeper than any real chain; a package with a cycle must not take the lab's stack.
         const DEEPEST: usize = 32;
         let wanted = key(name);
@@ -64,7 +64,7 @@ impl Tree {
             self.add(dependency, loaded, depth + 1)?;
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        loaded.push(Module { name: stem(&file).to_owned(), content });
+        loaded.push(KernelModule { name: stem(&file).to_owned(), content });
         Ok(())
     }
 }
@@ -136,7 +136,7 @@ mod tests {
         (folder, tree)
     }
 
-    fn names(modules: &[Module]) -> Vec<&str> {
+    fn names(modules: &[KernelModule]) -> Vec<&str> {
         modules.iter().map(|module| module.name.as_str()).collect()
     }
 

@@ -16,7 +16,7 @@ pub use error::{Error, new_name};
 pub use lab_script::Size;
 pub use layer::Owner;
 pub use tables::{
-    Chain, Cue, Damage, DtbPlace, End, Expect, Image, Machine, NormalWorld, Placement, Property, Scenario, Send, Vm,
+    Chain, Cue, Damage, DtbPlace, End, Expect, Hardware, Image, NormalWorld, Placement, Property, Scenario, Send, Vm,
 };
 
 use crate::models;

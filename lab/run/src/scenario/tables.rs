@@ -30,7 +30,7 @@ pub struct Scenario {
     pub end: End,
     /// The machine.
     #[serde(default)]
-    pub machine: Machine,
+    pub machine: Hardware,
     /// What is in the flash.
     #[serde(default)]
     pub chain: Chain,
@@ -77,7 +77,7 @@ pub enum End {
 /// The machine that QEMU makes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Machine {
+pub struct Hardware {
     /// QEMU's CPU model with its properties.
     pub cpu: String,
     /// Further models that the scenario must hold on.
@@ -101,7 +101,7 @@ pub struct Machine {
     pub secure_memory: Option<u64>,
 }
 
-impl Default for Machine {
+impl Default for Hardware {
     fn default() -> Self {
         Self {
             cpu: "max,pauth-impdef=on".into(),

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What must be seen: that it can be, and that it says something when it is.
 
-use super::listed;
+use super::{Mistake, listed, mistake};
 use crate::models::model;
 use crate::scenario::error::Fault;
 use crate::scenario::tables::{Expect, NormalWorld, Scenario, Vm};
 use regex::Regex;
-
-/// A key to blame, and what is wrong with it.
-type Mistake = (&'static str, String);
 
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     let top = |key, message| Err(Fault { table: "", index: 0, key, message });
@@ -34,10 +31,6 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn mistake(key: &'static str, message: impl Into<String>) -> Result<(), Mistake> {
-    Err((key, message.into()))
 }
 
 /// Lists who speaks in a scenario's machine.

@@ -12,6 +12,9 @@ mod vms;
 use super::error::Fault;
 use super::tables::Scenario;
 
+/// A key to blame, and what is wrong with it.
+type Mistake = (&'static str, String);
+
 /// Finds the first mistake in what boots.
 pub(super) fn what_boots(scenario: &Scenario) -> Result<(), Fault> {
     machine::check(scenario)?;
@@ -22,6 +25,11 @@ pub(super) fn what_boots(scenario: &Scenario) -> Result<(), Fault> {
 pub(super) fn what_is_seen(scenario: &Scenario) -> Result<(), Fault> {
     expects::check(scenario)?;
     sends::check(scenario)
+}
+
+/// Blames a key.
+fn mistake(key: &'static str, message: impl Into<String>) -> Result<(), Mistake> {
+    Err((key, message.into()))
 }
 
 /// Says whether a name may be a folder's or a node's.

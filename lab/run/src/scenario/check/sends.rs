@@ -2,7 +2,7 @@
 //! What is typed: to whom, and after what.
 
 use super::expects::{nobody, not_part_of_a_line, speakers};
-use super::listed;
+use super::{Mistake, listed, mistake};
 use crate::scenario::error::Fault;
 use crate::scenario::tables::{Scenario, Send};
 
@@ -10,9 +10,6 @@ use crate::scenario::tables::{Scenario, Send};
 const ESCAPE: char = '\u{1}';
 /// The longest text that is typed at once.
 const LONGEST: usize = 64 << 10;
-
-/// A key to blame, and what is wrong with it.
-type Mistake = (&'static str, String);
 
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     for (index, send) in scenario.sends.iter().enumerate() {
@@ -24,7 +21,6 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
 }
 
 fn one(send: &Send, scenario: &Scenario) -> Result<(), Mistake> {
-    let mistake = |key, message| Err((key, message));
     let consoles: Vec<_> = (0..scenario.vms.len()).map(|vm| scenario.console(vm)).collect();
     if !consoles.contains(&send.to) {
         return mistake("to", format!("there is no VM `{}`, but {}", send.to, listed(&consoles, "and")));
@@ -36,7 +32,7 @@ fn one(send: &Send, scenario: &Scenario) -> Result<(), Mistake> {
         return mistake("after", format!("{why}; name the line, or the prompt, to wait for"));
     }
     if send.text.contains(ESCAPE) {
-        return mistake("text", "Ctrl-A is for the hypervisor, which then takes the next key itself".into());
+        return mistake("text", "Ctrl-A is for the hypervisor, which then takes the next key itself");
     }
     if send.times == 0 || send.text.len().saturating_mul(send.times) > LONGEST {
         return mistake("times", format!("{} times; once or more, and {LONGEST} bytes at most", send.times));

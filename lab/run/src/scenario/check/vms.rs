@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The VMs. Their bounds are the hypervisor's own; what it would skip a VM for is said here in the scenario's words.
 
-use super::is_plain;
+use super::{Mistake, is_plain, mistake};
 use crate::scenario::error::Fault;
 use crate::scenario::tables::{Property, Scenario, Vm};
 use bare_guest::script::Step;
@@ -12,9 +12,6 @@ use hypervisor::scheduler::SLOTS;
 use hypervisor::vgic::MAX_VCPUS;
 use lab_script::Size;
 
-/// A key to blame, and what is wrong with it.
-type Mistake = (&'static str, String);
-
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     for (index, vm) in scenario.vms.iter().enumerate() {
         let checked = itself(vm).and_then(|()| kernel(vm, scenario)).and_then(|()| steps(vm, scenario));
@@ -23,10 +20,6 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-fn mistake(key: &'static str, message: impl Into<String>) -> Result<(), Mistake> {
-    Err((key, message.into()))
 }
 
 /// Checks what the VM is given.
