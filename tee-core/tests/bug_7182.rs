@@ -6,6 +6,7 @@ use shared_abi::layout;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, Param};
 use shared_abi::optee_smc::{self as smc, ReturnCode, Rpc, from_halves, to_halves};
 use shared_abi::pta::{device, stats, vault};
+use shared_abi::smccc::FunctionId;
 use shared_abi::tee::TeeResult;
 use tee_core::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
 use tee_core::partition::layout::THREADS;
@@ -209,24 +210,56 @@ fn a_command_nobody_knows() {
     });
 }
 
+/// VM 1, the hypervisor, and whom the TEE does not serve: one that never was, one that is gone, and no VM at all.
+const CLIENTS: [u64; 6] = [1, 0, 2, 4, 0x1_0000, 0xFFFF_FFFF];
+
+/// Makes VM 1, and one that is gone.
+fn make_clients(world: &NormalWorld) {
+    assert_eq!(world.create(1), OK);
+    assert_eq!(world.create(4), OK);
+    assert_eq!(world.destroy(4), OK);
+}
+
 #[test]
 fn functions_nobody_defines() {
     sequence(|world| {
-        assert_eq!(world.create(1), OK);
+        make_clients(world);
         let known: Vec<u32> = smc::NAMES.iter().map(|(id, _)| id.0).collect();
         let ranges = [0x3200_0000..0x3200_0100u32, 0xB200_0000..0xB200_0100, 0xBF00_FF00..0xBF00_FF10];
-        for id in ranges.into_iter().flatten().flat_map(|id| [id, id | 1 << 30]) {
-            if !known.contains(&id) {
-                assert_eq!(world.smc(shared_abi::smccc::FunctionId(id), [0; 3], 1), UNKNOWN, "{id:#x}");
-            }
-        }
-        for id in [
+        let ids = ranges.into_iter().flatten().flat_map(|id| [id, id | 1 << 30]).filter(|id| !known.contains(id));
+        let not_offered = [
             smc::OPTEE_SMC_L2CC_MUTEX,
             smc::OPTEE_SMC_GET_SHM_CONFIG,
             smc::OPTEE_SMC_ENABLE_ASYNC_NOTIF,
             smc::OPTEE_SMC_GET_ASYNC_NOTIF_VALUE,
-        ] {
-            assert_eq!(world.smc(id, [0; 3], 0), UNKNOWN);
+            smc::OPTEE_SMC_GET_PROTMEM_CONFIG,
+        ];
+        for id in ids.chain(not_offered.map(|function| function.0)) {
+            // What stands above an SMC32's arguments is not part of them; an SMC64's are as wide as that.
+            let seen = |x: u64| if id & 1 << 30 == 0 { x & 0xFFFF_FFFF } else { x };
+            let x = [5 << 32 | 1, 6 << 32 | 2, 7 << 32 | 3];
+            for client in CLIENTS {
+                let [x1, x2, x3] = x.map(seen);
+                assert_eq!(world.smc(FunctionId(id), x, client), [UNKNOWN[0], x1, x2, x3], "{id:#x} by {client:#x}");
+            }
+        }
+    });
+}
+
+#[test]
+fn functions_that_exist_but_not_for_everybody() {
+    sequence(|world| {
+        make_clients(world);
+        let offered = smc::NAMES.iter().map(|(id, _)| *id).filter(|id| world.smc(*id, [0; 3], 1)[0] != UNKNOWN[0]);
+        let offered: Vec<FunctionId> = offered.collect();
+        assert_eq!(world.smc(smc::OPTEE_SMC_CALLS_COUNT, [0; 3], 0)[0], offered.len() as u64);
+        for id in offered {
+            for client in &CLIENTS[2..] {
+                assert_eq!(world.smc(id, [1, 2, 3], *client), NOT_AVAIL, "{id:?} by {client:#x}");
+            }
+            if !id.is_fast() {
+                assert_eq!(world.smc(id, [1, 2, 3], 0), NOT_AVAIL, "{id:?} by the hypervisor");
+            }
         }
         assert_eq!(world.smc(smc::OPTEE_SMC_BOOT_SECONDARY, [0; 3], 0), NOT_AVAIL);
     });

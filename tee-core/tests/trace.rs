@@ -128,7 +128,9 @@ fn every_refusal_says_why_and_what_it_is_about() {
     fast(smc::OPTEE_SMC_EXCHANGE_CAPABILITIES, 2, 1, Refusal::BadParameter, 2);
     fast(smc::OPTEE_SMC_ENABLE_SHM_CACHE, 0, 0, Refusal::NotForCaller, 0);
     let unknown = FunctionId(0xB200_7777);
-    fast(unknown, 0, 1, Refusal::UnknownFunction, unknown.0.into());
+    for client in [0, 1, 2, 0x1_0000] {
+        fast(unknown, 0, client, Refusal::UnknownFunction, unknown.0.into());
+    }
     fast(smc::OPTEE_SMC_CALL_RETURN_FROM_RPC, 0, 1, Refusal::BadThread, 0);
     fast(smc::OPTEE_SMC_CALL_WITH_ARG, 0, 1, Refusal::BadAddress, 0);
     fast(smc::OPTEE_SMC_CALL_WITH_ARG, 0, 0, Refusal::NotAVm, 0);

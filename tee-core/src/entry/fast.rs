@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Fast calls: short, bounded, with interrupts masked from beginning to end.
 
-use super::{only, unknown};
+use super::{only, unknown, unserved};
 use crate::arch::{Answer, Arguments, ThisCpu};
 use crate::msg::RPC_PARAMS;
 use crate::nexus::lifecycle::Refused;
 use crate::nexus::tee::Tee;
 use crate::partition::Partition;
 use crate::partition::layout::THREADS;
-use crate::trace::refused;
+use crate::trace::{Refusal, refused};
 use shared_abi::client::{ClientId, VmId};
 use shared_abi::optee_smc::{self as smc, ReturnCode, SecureCaps};
 use shared_abi::smccc::FunctionId;
@@ -53,13 +53,16 @@ const VERSION: [u64; 3] = [
 impl Tee {
     /// Answers a fast call.
     pub fn fast(&self, cpu: &mut ThisCpu, x: &Arguments) -> Answer {
-        let Some(client) = ClientId::from_x7(x[7]) else { return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail)) };
+        let function = FunctionId(x[0] as u32);
+        let Some(client) = ClientId::from_x7(x[7]) else {
+            return unserved(OFFERED.contains(&function), x, Refusal::NotAVm);
+        };
         if let ClientId::Vm(id) = client
             && !self.vms().is_live(id)
         {
-            return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
+            return unserved(OFFERED.contains(&function), x, Refusal::UnknownVm);
         }
-        match FunctionId(x[0] as u32) {
+        match function {
             smc::OPTEE_SMC_CALLS_COUNT => [OFFERED.len() as u64, 0, 0, 0],
             smc::OPTEE_SMC_CALLS_UID => smc::CALLS_UID.map(u64::from),
             smc::OPTEE_SMC_CALLS_REVISION => [smc::CALLS_REVISION[0].into(), smc::CALLS_REVISION[1].into(), 0, 0],

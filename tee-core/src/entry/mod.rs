@@ -13,8 +13,9 @@ mod shm;
 pub mod yielding;
 
 use crate::arch::{Answer, Arguments};
+use crate::trace::{Refusal, event, refused};
 use shared_abi::optee_smc::ReturnCode;
-use shared_abi::smccc;
+use shared_abi::smccc::{self, FunctionId};
 
 /// Answers with a return code alone.
 pub(crate) const fn only(code: ReturnCode) -> Answer {
@@ -24,6 +25,17 @@ pub(crate) const fn only(code: ReturnCode) -> Answer {
 /// Answers that the function does not exist (SMCCC 1.4 §5.2). It has no results, so x1 to x3 are as the caller had
 /// them, as OP-TEE leaves them.
 pub(crate) const fn unknown(x: &Arguments) -> Answer {
-    const ARGUMENT: u64 = 0xFFFF_FFFF;
-    [smccc::in_x0(smccc::NOT_SUPPORTED), x[1] & ARGUMENT, x[2] & ARGUMENT, x[3] & ARGUMENT]
+    let argument = if FunctionId(x[0] as u32).is_64() { u64::MAX } else { 0xFFFF_FFFF };
+    [smccc::in_x0(smccc::NOT_SUPPORTED), x[1] & argument, x[2] & argument, x[3] & argument]
+}
+
+/// Answers a caller whom the TEE does not serve. A function that does not exist does not exist for him either: OP-TEE,
+/// which looks at x7 first, says ENOTAVAIL there as well, and SMCCC 1.4 §5.2 knows no such exception.
+#[cold]
+pub(crate) fn unserved(offered: bool, x: &Arguments, reason: Refusal) -> Answer {
+    if !offered {
+        return refused!(UnknownFunction, x[0], unknown(x));
+    }
+    event!(Refused { reason, value: x[7] });
+    only(ReturnCode::ENotAvail)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Yielding calls: started on a thread of the VM's partition, suspended and resumed.
 
-use super::{command, only, unknown};
+use super::{command, only, unknown, unserved};
 use crate::arch::{Answer, Arguments, ThisCpu};
 use crate::call::Call;
 use crate::memory::pages::PAGE_SIZE;
@@ -11,22 +11,33 @@ use crate::nexus::current::{Departure, Inside, Work};
 use crate::nexus::tee::Tee;
 use crate::partition::shm::Cookie;
 use crate::partition::threads::Stopped;
-use crate::trace::{self, event, refused};
+use crate::trace::{self, Refusal, event, refused};
 use shared_abi::client::ClientId;
 use shared_abi::optee_smc::{self as smc, ReturnCode, from_halves};
 use shared_abi::smccc::FunctionId;
 
+/// Says whether this is a yielding function.
+const fn is_offered(function: FunctionId) -> bool {
+    matches!(
+        function,
+        smc::OPTEE_SMC_CALL_RETURN_FROM_RPC
+            | smc::OPTEE_SMC_CALL_WITH_ARG
+            | smc::OPTEE_SMC_CALL_WITH_RPC_ARG
+            | smc::OPTEE_SMC_CALL_WITH_REGD_ARG
+    )
+}
+
 impl Tee {
     /// Answers a yielding call, or goes on with one. Runs on the CPU's own stack; the call itself on its thread's.
     pub fn yielding(&self, cpu: &mut ThisCpu, x: &Arguments) -> Answer {
+        let function = FunctionId(x[0] as u32);
         let Some(ClientId::Vm(id)) = ClientId::from_x7(x[7]) else {
-            return refused!(NotAVm, x[7], only(ReturnCode::ENotAvail));
+            return unserved(is_offered(function), x, Refusal::NotAVm);
         };
         let Ok(current) = self.select_to_run(cpu, id) else {
-            return refused!(UnknownVm, x[7], only(ReturnCode::ENotAvail));
+            return unserved(is_offered(function), x, Refusal::UnknownVm);
         };
         let threads = current.partition().threads();
-        let function = FunctionId(x[0] as u32);
         let (thread, stopped) = match function {
             smc::OPTEE_SMC_CALL_RETURN_FROM_RPC => {
                 let Ok(thread) = threads.resume(x[3] as u32) else {

@@ -14,7 +14,7 @@ use super::space::Space;
 use crate::memory::pages::Page;
 use crate::partition::layout::QUOTA;
 use crate::sync::{Lock, ReadLock, Waits};
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use firmware_support::lines::Lines;
 use heapless::Vec;
 use heapless::index_map::FnvIndexMap;
@@ -153,6 +153,9 @@ struct Index {
 /// ```
 pub struct VmTable {
     index: ReadLock<Index>,
+    /// Whether a VM ever came to another slot than its home. Until then whoever isn't at home isn't there at all.
+    /// Written with the index locked.
+    strays: AtomicBool,
     slots: [Slot; MAX_VMS],
 }
 
@@ -161,6 +164,7 @@ impl VmTable {
     pub const fn new() -> Self {
         Self {
             index: ReadLock::new(Index { slots: FnvIndexMap::new(), used: 0 }),
+            strays: AtomicBool::new(false),
             slots: [const { Slot::new() }; MAX_VMS],
         }
     }
@@ -174,7 +178,8 @@ impl VmTable {
     /// Says whether VM `id` can be entered.
     pub fn is_live(&self, id: VmId) -> bool {
         let live = |slot| self.slot(slot).live.load(Ordering::Acquire) == id.get();
-        live(home(id)) || self.with(id, |slot, _| live(slot)).unwrap_or(false)
+        live(home(id))
+            || self.has_strays() && self.index.read(|index, _| index.slots.get(&id).is_some_and(|slot| live(*slot)))
     }
 
     /// Runs `f` on the state of VM `id`, as it is, if it is in the table.
@@ -197,6 +202,9 @@ impl VmTable {
         });
         // Given away only if the VM is at home.
         let Some(f) = f else { return found };
+        if !self.has_strays() {
+            return None;
+        }
         self.index.read(|index, waited| {
             let number = *index.slots.get(&id)?;
             let slot = self.slot(number);
@@ -205,13 +213,26 @@ impl VmTable {
         })
     }
 
+    /// Says whether a VM may be in another slot than its home.
+    fn has_strays(&self) -> bool {
+        self.strays.load(Ordering::Acquire)
+    }
+
     /// Enters a new id. `None` if it is there already, in whatever state, or if the table is full.
     pub(super) fn insert(&self, id: VmId) -> Option<SlotIndex> {
         self.index.write(|index| {
+            if index.slots.contains_key(&id) {
+                return None;
+            }
             let free = !index.used;
             let home = home(id);
-            let slot = if free & (1 << home) != 0 { home } else { free.trailing_zeros() as SlotIndex };
-            if usize::from(slot) >= MAX_VMS || index.slots.contains_key(&id) {
+            let slot = if free & (1 << home) != 0 {
+                home
+            } else {
+                self.strays.store(true, Ordering::Release);
+                free.trailing_zeros() as SlotIndex
+            };
+            if usize::from(slot) >= MAX_VMS {
                 return None;
             }
             index.slots.insert(id, slot).ok()?;
@@ -254,9 +275,11 @@ mod tests {
         assert!(table.is_empty());
         let slot = table.insert(vm(7)).unwrap();
         assert!(!table.is_empty());
+        table.slot(slot).state.with(|state| state.id = Some(vm(7)));
         assert_eq!(table.insert(vm(7)), None);
         assert_eq!(table.with(vm(7), |s, _| s), Some(slot));
         assert_eq!(table.with(vm(8), |s, _| s), None);
+        table.slot(slot).state.with(|state| state.id = None);
         table.remove(vm(7));
         assert_eq!(table.with(vm(7), |s, _| s), None);
         assert_eq!(table.insert(vm(7 + MAX_VMS as u16)), Some(slot));
@@ -269,6 +292,23 @@ mod tests {
         assert_eq!(table.insert(vm(7)), Some(7));
         table.slot(7).state.with(|state| state.id = Some(vm(7)));
         table.index.write(|_| assert_eq!(table.with(vm(7), |slot, _| slot), Some(7)));
+    }
+
+    #[test]
+    fn who_is_not_at_home_is_looked_for_elsewhere_once_somebody_may_be_there() {
+        let table = Box::new(VmTable::new());
+        table.insert(vm(7)).unwrap();
+        assert_eq!(table.insert(vm(7)), None);
+        table.index.write(|_| {
+            assert_eq!(table.with(vm(8), |slot, _| slot), None);
+            assert!(!table.is_live(vm(8)));
+        });
+        let stray = vm(7 + MAX_VMS as u16);
+        let slot = table.insert(stray).unwrap();
+        assert_eq!(table.with(stray, |slot, _| slot), Some(slot));
+        table.slot(slot).set_live(Some(stray));
+        table.remove(vm(7));
+        assert!(table.is_live(stray), "there still is one");
     }
 
     #[test]

@@ -153,7 +153,13 @@ impl World {
 
     fn fast(&self, x: &[u64; 8]) -> [u64; 4] {
         let vm = self.vm(x[7]);
-        if x[7] != 0 && vm.is_none() {
+        let known = [
+            0xBF00_FF00..=0xBF00_FF01,
+            0xBF00_FF03..=0xBF00_FF03,
+            0xB200_0000..=0xB200_0001,
+            0xB200_0009..=0xB200_000F,
+        ];
+        if x[7] != 0 && vm.is_none() && known.iter().any(|ids| ids.contains(&x[0])) {
             return only(ENOTAVAIL);
         }
         match x[0] {
@@ -244,6 +250,9 @@ impl World {
     }
 
     fn yielding(self: &Rc<Self>, x: &[u64; 8]) -> [u64; 4] {
+        if !matches!(x[0], 0x3200_0003 | 0x3200_0004 | 0x3200_0012 | 0x3200_0013) && self.vm(x[7]).is_none() {
+            return [UNKNOWN, x[1], x[2], x[3]];
+        }
         let Some(vm) = self.vm(x[7]) else { return only(ENOTAVAIL) };
         let id = x[7] as u16;
         if vm.life.replace(Life::Ready) == Life::Created {

@@ -191,7 +191,8 @@ impl Pair {
         let registers = x;
         let x = x.map(u64::from);
         // What stands in the upper halves is no argument of an SMC32.
-        let noise = if self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
+        let is_32 = x[0] & (1 << 30) == 0;
+        let noise = if is_32 && self.calls.is_multiple_of(2) { mix(self.calls) & !0xFFFF_FFFF } else { 0 };
         self.tee.machine().with_ram(Ram::forget_written);
         self.world.ram.borrow_mut().forget_written();
         // A suspended call goes on on whatever CPU.
