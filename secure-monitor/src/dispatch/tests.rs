@@ -59,25 +59,37 @@ fn what_its_owner_does_not_know_or_nobody_owns_is_answered_with_minus_one_and_al
     }
 }
 
+/// Calls and their results, where there are no CPUs and no TEE and the arguments mean nothing. Each service has one.
+const ANSWERS: &[(u32, &[u64])] = &[
+    (0x8000_0000, &[0x1_0004]),
+    (0x8000_0001, &[u64::MAX]),
+    (0x8000_7777, &[u64::MAX]),
+    (0x8400_0000, &[0x1_0001]),
+    (0x8400_000A, &[u64::MAX]),
+    (0xB200_0001, &[u64::MAX]),
+    (0x3200_0004, &[u64::MAX]),
+    (0x8400_FF00, &[14]),
+    (0x8400_FF01, &[0x108D_905B, 0x47E8_F863, 0xFBC0_2DAE, 0xE2F6_4156]),
+    (0x8400_FF03, &[0, 1]),
+];
+
 #[test]
 fn what_is_no_result_is_as_the_caller_left_it() {
-    for (id, results) in [
-        (0x8000_0000u64, 1),
-        (0x8000_0001, 1),
-        (0x8000_7777, 1),
-        (0x8400_0000, 1),
-        (0x8400_000A, 1),
-        (0xB200_0001, 1),
-        (0x3200_0004, 1),
-        (0x8400_FF00, 1),
-        (0x8400_FF01, 4),
-        (0x8400_FF03, 2),
-    ] {
-        let mut cpu = asked(id, World::Normal);
+    for (id, results) in ANSWERS {
+        let mut cpu = asked((*id).into(), World::Normal);
         let before = cpu.normal.gpr;
         monitor().smc(&mut cpu, World::Normal);
-        assert_ne!(cpu.normal.gpr[results - 1], before[results - 1], "{id:#x}");
-        assert_eq!(cpu.normal.gpr[results..], before[results..], "{id:#x}");
+        let (of_call, others) = cpu.normal.gpr.split_at(results.len());
+        assert_eq!(of_call, *results, "{id:#x}: is its service in `services!`?");
+        assert_eq!(others, &before[results.len()..], "{id:#x}");
+    }
+}
+
+#[test]
+fn there_is_an_answer_of_each_service() {
+    for row in TABLE {
+        let has_one = ANSWERS.iter().any(|(id, _)| (row.owns)(FunctionId(*id)));
+        assert!(has_one, "`ANSWERS` has no call of `{}`", row.name);
     }
 }
 
