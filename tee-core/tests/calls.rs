@@ -103,8 +103,11 @@ fn entropy_comes_only_where_the_cpu_has_it() {
         world.invoke(1, session, rng::CMD_GET_ENTROPY, &[tmem(Direction::InOut, data(1), 4097)]),
         TeeResult::NOT_SUPPORTED
     );
-    assert_eq!(world.invoke(1, session, rng::CMD_GET_RNG_INFO, &[value(Direction::Out, 0, 0)]), TeeResult::SUCCESS);
+    let out = value(Direction::Out, 0, 0);
+    assert_eq!(world.invoke(1, session, rng::CMD_GET_RNG_INFO, &[out]), TeeResult::SUCCESS);
     assert!(world.param(1, 0).a > 0 && world.param(1, 0).b == 1024);
+    // As OP-TEE's refuses it.
+    assert_eq!(world.invoke(1, session, rng::CMD_GET_RNG_INFO, &[out, out]), TeeResult::BAD_PARAMETERS);
     world.tee.machine().set_random(false);
     let health = world.invoke(1, session, rng::CMD_GET_ENTROPY, &[tmem(Direction::InOut, data(1), 8)]);
     assert_eq!(health, TeeResult(1));
@@ -171,6 +174,8 @@ fn the_self_tests_use_memory_of_the_normal_world() {
     let null = |dir, size| world.invoke(1, session, self_test::CMD_MEMREF_NULL, &[tmem(dir, 0, size)]);
     assert_eq!(null(Direction::InOut, 0), TeeResult::SUCCESS);
     assert_eq!(null(Direction::In, 0), TeeResult::BAD_PARAMETERS);
+    let two = [tmem(Direction::InOut, 0, 0); 2];
+    assert_eq!(world.invoke(1, session, self_test::CMD_MEMREF_NULL, &two), TeeResult::BAD_PARAMETERS);
     let none_of_some = tmem(Direction::InOut, data(1), 0);
     assert_eq!(world.invoke(1, session, self_test::CMD_MEMREF_NULL, &[none_of_some]), TeeResult::BAD_PARAMETERS);
 }

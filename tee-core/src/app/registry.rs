@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn a_number_and_a_uuid_name_one_application() {
-        let uuids: HashSet<_> = App::ALL.iter().map(|app| app.uuid()).collect();
-        assert_eq!(uuids.len(), App::ALL.len());
+        let mut uuids = HashSet::new();
         for app in App::ALL {
+            assert!(uuids.insert(app.uuid()), "{app:?} has the UUID of another application");
             assert_eq!(App::of(app.id()), Some(*app));
         }
         assert_eq!(App::of(AppId(App::ALL.len() as u8)), None);

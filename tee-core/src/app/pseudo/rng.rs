@@ -53,7 +53,10 @@ impl Application for Rng {
                 }
                 buffer.announce(buffer.len())
             }
-            (CMD_GET_RNG_INFO, [Parameter::Value { dir: Direction::Out, a, b }, ..]) => {
+            (
+                CMD_GET_RNG_INFO,
+                [Parameter::Value { dir: Direction::Out, a, b }, Parameter::None, Parameter::None, Parameter::None],
+            ) => {
                 (*a, *b) = (RATE, QUALITY);
                 Ok(())
             }

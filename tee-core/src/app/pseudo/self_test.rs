@@ -32,7 +32,7 @@ impl Application for SelfTest {
                 heap(reach)?;
                 shared_memory(reach)
             }
-            (CMD_MEMREF_NULL, [Parameter::Memref(memref), ..])
+            (CMD_MEMREF_NULL, [Parameter::Memref(memref), Parameter::None, Parameter::None, Parameter::None])
                 if memref.dir() == Direction::InOut && memref.is_null() && memref.is_empty() =>
             {
                 Ok(())

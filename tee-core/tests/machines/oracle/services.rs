@@ -107,7 +107,7 @@ impl Call {
                 }
                 Ok(())
             }
-            (1, [Parameter::Value { dir: Out, a, b }, ..]) => {
+            (1, [Parameter::Value { dir: Out, a, b }, Parameter::None, Parameter::None, Parameter::None]) => {
                 (*a, *b) = (1 << 20, 1024);
                 Ok(())
             }
@@ -127,7 +127,7 @@ impl Call {
                 self.release(buffer);
                 freed.and(result)
             }
-            (10, [Parameter::Memref { dir: InOut, buffer, .. }, ..])
+            (10, [Parameter::Memref { dir: InOut, buffer, .. }, Parameter::None, Parameter::None, Parameter::None])
                 if matches!(buffer.memory, super::buffer::Memory::Null) =>
             {
                 Ok(())
