@@ -178,6 +178,10 @@ mod tests {
         assert_eq!(gic.reg().unwrap().nth(1).unwrap().size, Some(3 * 0x2_0000));
         let uart = tree.find_compatible(&["arm,pl011"]).unwrap();
         assert_eq!(uart.property("interrupts").unwrap().value, [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4]);
+        for (node, range) in Devices::places() {
+            let place = tree.find_node(&format!("/{node}")).expect(&node).reg().unwrap().next().unwrap();
+            assert_eq!((place.starting_address as u64, place.size), (range.base, Some(range.size as usize)), "{node}");
+        }
     }
 
     #[test]

@@ -157,39 +157,55 @@ impl<D: Device> DeviceAndLine<D> {
     }
 }
 
-/// Says whether each device has its addresses and its SPI, if any, to itself.
-const fn are_apart<const N: usize>(devices: [(Range, Option<u32>); N]) -> bool {
-    let mut n = 0;
-    while n < N {
-        let (range, spi) = devices[n];
-        let with_gic = range.overlaps(&BOARD.distributor) || range.overlaps(&BOARD.redistributors);
-        // Guests' RAM begins where the machine's does.
-        if with_gic || range.end() > DRAM_BASE || matches!(spi, Some(SPIS..)) {
-            return false;
-        }
-        let mut other = n + 1;
-        while other < N {
-            let (range_of_other, spi_of_other) = devices[other];
-            let same_spi = matches!((spi, spi_of_other), (Some(one), Some(other)) if one == other);
-            if same_spi || range.overlaps(&range_of_other) {
-                return false;
-            }
-            other += 1;
-        }
+/// Says whether a device has its addresses to itself: of all, itself among them, none else has one of them, and they
+/// are neither the interrupt controller's nor RAM.
+const fn has_its_addresses(range: Range, all: &[(Range, Option<u32>)]) -> bool {
+    let (mut n, mut takers) = (0, 0);
+    while n < all.len() {
+        takers += range.overlaps(&all[n].0) as usize;
         n += 1;
     }
-    true
+    let with_gic = range.overlaps(&BOARD.distributor) || range.overlaps(&BOARD.redistributors);
+    // Guests' RAM begins where the machine's does.
+    takers == 1 && !with_gic && range.end() <= DRAM_BASE
+}
+
+/// Says whether a device's SPI, if any, is no other's.
+const fn has_its_spi(spi: Option<u32>, all: &[(Range, Option<u32>)]) -> bool {
+    let (mut n, mut takers) = (0, 0);
+    while n < all.len() {
+        takers += matches!((spi, all[n].1), (Some(one), Some(other)) if one == other) as usize;
+        n += 1;
+    }
+    takers == spi.is_some() as usize
+}
+
+/// Says whether the interrupt controller has a device's SPI, if any.
+const fn has_an_spi(spi: Option<u32>) -> bool {
+    !matches!(spi, Some(SPIS..))
+}
+
+macro_rules! in_its_place {
+    ($name:ident: $device:ty) => {
+        const _: () = {
+            const SPI: Option<u32> = <$device>::SPI;
+            assert!(
+                has_its_addresses(<$device>::RANGE, PLACES),
+                concat!("`", stringify!($name), "` has addresses of another device, the interrupt controller or RAM")
+            );
+            assert!(has_its_spi(SPI, PLACES), concat!("`", stringify!($name), "` has another device's SPI"));
+            assert!(has_an_spi(SPI), concat!("`", stringify!($name), "` has an SPI that is not below `SPIS`"));
+        };
+    };
 }
 
 macro_rules! devices {
     ($(#[$first_doc:meta])* $first:ident: $first_device:ty, $($(#[$doc:meta])* $name:ident: $device:ty,)*) => {
-        const _: () = assert!(
-            are_apart([
-                (<$first_device>::RANGE, <$first_device>::SPI),
-                $((<$device>::RANGE, <$device>::SPI),)*
-            ]),
-            "a device has addresses of another one, the GIC or RAM, or an SPI that is another one's or nobody's"
-        );
+        /// Where they are and what their lines are.
+        const PLACES: &[(Range, Option<u32>)] =
+            &[(<$first_device>::RANGE, <$first_device>::SPI), $((<$device>::RANGE, <$device>::SPI),)*];
+        in_its_place!($first: $first_device);
+        $(in_its_place!($name: $device);)*
 
         /// The devices of a VM.
         pub struct Devices {
@@ -275,6 +291,15 @@ macro_rules! devices {
                 [first, $(self.$name.0.lock().device.deadline(),)*].into_iter().flatten().min()
             }
 
+            /// Lists their nodes and where they are.
+            #[cfg(test)]
+            pub fn places() -> Vec<(String, Range)> {
+                vec![
+                    (node_name::<$first_device>(), <$first_device>::RANGE),
+                    $((node_name::<$device>(), <$device>::RANGE),)*
+                ]
+            }
+
             /// Writes their nodes.
             pub fn describe(tree: &mut FdtWriter) -> Result<(), Error> {
                 describe::<$first_device>(tree)?;
@@ -325,13 +350,18 @@ mod tests {
     }
 
     #[test]
-    fn devices_that_share_something_are_not_apart() {
+    fn a_device_has_addresses_and_an_spi_of_its_own() {
         const ONE: (Range, Option<u32>) = (Range::new(0x0B00_0000, 0x1000), Some(1));
-        let beside = |base, spi| are_apart([ONE, (Range::new(base, 0x1000), spi)]);
-        assert!(beside(0x0B00_1000, Some(2)) && beside(0x0AFF_F000, None) && beside(0x3FFF_F000, Some(SPIS - 1)));
-        assert!(!beside(0x0B00_0FFF, None) && !beside(0x0AFF_F001, None), "each other's registers");
-        assert!(!beside(0x0B00_1000, Some(1)) && !beside(0x0B00_1000, Some(SPIS)), "no SPI of their own");
-        assert!(!beside(BOARD.distributor.base, None) && !beside(BOARD.redistributors.end() - 1, None), "the GIC's");
-        assert!(!beside(DRAM_BASE - 0xFFF, None), "RAM");
+        let addresses = |base| {
+            let range = Range::new(base, 0x1000);
+            has_its_addresses(range, &[ONE, (range, None)]) && has_its_addresses(range, &[(range, None), ONE])
+        };
+        assert!(addresses(0x0B00_1000) && addresses(0x0AFF_F000) && addresses(0x3FFF_F000));
+        assert!(!addresses(0x0B00_0FFF) && !addresses(0x0AFF_F001), "another's");
+        assert!(!addresses(BOARD.distributor.base) && !addresses(BOARD.redistributors.end() - 1), "the GIC's");
+        assert!(!addresses(DRAM_BASE - 0xFFF), "RAM");
+        let own = |spi| has_its_spi(spi, &[ONE, (Range::new(0x0B00_1000, 0x1000), spi)]);
+        assert!(own(None) && own(Some(2)) && !own(Some(1)));
+        assert!(has_an_spi(None) && has_an_spi(Some(SPIS - 1)) && !has_an_spi(Some(SPIS)));
     }
 }

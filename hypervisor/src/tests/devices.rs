@@ -7,6 +7,20 @@ const UART: u64 = 0x0900_0000;
 const RTC: u64 = 0x0901_0000;
 const GICD: u64 = 0x0800_0000;
 
+/// A register of each device, and what it reads as at first.
+const REGISTERS: &[(u64, u32)] = &[(UART + 0xFE0, 0x11), (RTC + 0xFE0, 0x31)];
+
+#[test]
+fn each_device_answers_where_its_node_says() {
+    let mut host = Host::started(1, &[1]);
+    for (register, value) in REGISTERS {
+        assert_eq!(host.load(0, *register), *value, "{register:#x}: is its device in `devices!`?");
+    }
+    for (node, range) in Devices::places() {
+        assert!(REGISTERS.iter().any(|(register, _)| range.holds(*register, 4)), "`REGISTERS` has none of {node}");
+    }
+}
+
 /// An SPI is enabled, in group 1.
 fn enable(host: &mut Host, intid: u32) {
     host.store(0, GICD + 0x84, u32::MAX);
