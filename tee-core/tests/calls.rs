@@ -9,6 +9,7 @@ use shared_abi::tee::{Origin, TeeResult};
 use tee_core::app::Application;
 use tee_core::app::pseudo::self_test::{self, SelfTest};
 use tee_core::app::pseudo::stats::CMD_GET_TIME;
+use tee_core::app::registry::App;
 use tee_core::host::normal_world::{NormalWorld, Outcome, RAM, data, memory, meta, rmem, tmem};
 use tee_core::partition::layout::{GUARANTEED, THREADS};
 use uuid::Uuid;
@@ -17,6 +18,29 @@ const DIRECTIONS: [Direction; 3] = [Direction::In, Direction::Out, Direction::In
 
 fn value(dir: Direction, a: u64, b: u64) -> MsgParam {
     Param::Value { dir, value: [a, b, 0] }.to_msg()
+}
+
+#[test]
+fn each_application_answers_by_its_uuid() {
+    let world = NormalWorld::with_vms(&[1]);
+    world.tee.machine().set_random(true);
+    let out = value(Direction::Out, 0, 0);
+    // A function of each with one parameter, whose `a` and `b` are so then.
+    let answers = [
+        (device::UUID, device::CMD_GET_DEVICES_SUPP, tmem(Direction::Out, 0, 0), Ok((0, 0))),
+        (rng::UUID, rng::CMD_GET_RNG_INFO, out, Ok((1 << 20, 1024))),
+        (SelfTest::UUID, self_test::CMD_MEMREF_NULL, tmem(Direction::InOut, 0, 0), Ok((0, 0))),
+        (stats::UUID, stats::CMD_LOCK_WAITS, out, Ok((0, 0))),
+        (vault::UUID, vault::CMD_DELETE, tmem(Direction::In, data(1), 4), Err(TeeResult::ITEM_NOT_FOUND)),
+    ];
+    for (uuid, function, param, answer) in answers {
+        let session = world.open(1, &uuid).unwrap_or_else(|_| panic!("{uuid}: is it in `registry!`?"));
+        let result = world.invoke(1, session, function, &[param]).ok();
+        assert_eq!(result.map(|()| (world.param(1, 0).a, world.param(1, 0).b)), answer, "{uuid}");
+    }
+    for app in App::ALL {
+        assert!(answers.iter().any(|(uuid, ..)| *uuid == app.uuid()), "`answers` has none of {app:?}");
+    }
 }
 
 #[test]
