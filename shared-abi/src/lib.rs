@@ -15,6 +15,7 @@
 //! | [`opteed`] | monitor to TEE | TF-A `services/spd/opteed` |
 //! | [`client`] | who speaks: the hypervisor or a VM | OP-TEE virtualization |
 //! | [`fip`] | the flash image: package and manifest | TF-A `firmware_image_package.h`; the manifest is ours |
+//! | [`chosen`] | what the chain is told in the device tree | ours |
 //! | [`dtb`] | the flattened device tree: what a whole one is | Devicetree Specification 0.4 §5 |
 //! | [`image`] | the arm64 `Image` header | Linux `Documentation/arch/arm64/booting.rst` |
 //! | [`trace`] | what the layers tell about themselves, for the people outside | ours |
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 #![deny(unreachable_pub)]
 
+pub mod chosen;
 pub mod client;
 pub mod dtb;
 pub mod fip;

@@ -23,7 +23,8 @@
 //! 12. `sync`: locks
 //! 13. `arch`: registers, translation tables and contexts; on the host a fake of the machine
 //! 14. `memory`: which memory there is, and whose
-//! 15. `ids`: numbers of VMs
+//! 15. `mode`: whom the TEE serves
+//! 16. `ids`: numbers of VMs
 //!
 //! A partition stands below the nexus, because the nexus makes, selects and ends partitions, and no partition knows of
 //! others.
@@ -50,6 +51,7 @@ pub mod host;
 #[cfg_attr(as_reported, path = "as_reported/ids.rs")]
 mod ids;
 pub mod memory;
+pub mod mode;
 pub mod msg;
 pub mod nexus;
 pub mod partition;

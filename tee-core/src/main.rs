@@ -18,17 +18,19 @@ mod boot {
     use shared_abi::layout::{self, DTB};
     use shared_abi::trace::Way;
     use tee_core::app::registry::App;
+    use tee_core::arch::ThisCpu;
     use tee_core::arch::aarch64::nexus_map::{self, NexusMap};
     use tee_core::arch::aarch64::smc::vectors;
     use tee_core::arch::aarch64::{boot, cpu};
     use tee_core::entry::monitor::TEE;
     use tee_core::memory::ns_ram::AllegedRam;
+    use tee_core::mode::Mode;
     use tee_core::nexus::{pristine, tree};
     use tee_core::partition::layout::GUARANTEED;
     use tee_core::platform::{self, console, recorder};
     use tee_core::trace;
 
-    /// Boots the TEE on the first CPU. Returns the address of the vector table.
+    /// Boots the TEE on the first CPU. Returns the address of the vector table, or 0 if nobody can be served.
     #[unsafe(no_mangle)]
     extern "C" fn tee_main(memory: u64, dtb: u64) -> u64 {
         let mut map = NexusMap::new(console::UART, dtb);
@@ -44,7 +46,8 @@ mod boot {
         // SAFETY: the monitor put the tree there, in memory that was mapped for it, and nobody else looks at it: the
         // normal world does not run yet.
         let tree = unsafe { read_tree(dtb) };
-        for range in tree.map(tree::ns_ram).iter().flat_map(AllegedRam::ranges) {
+        let told = tree.map(tree::read);
+        for range in told.iter().flat_map(|told| told.ram.ranges()) {
             if map.add_ns_ram(*range, dtb) && shared.add(*range).is_ok() {
                 log::info!("non-secure RAM {:#x}..{:#x}", range.base, range.end());
             }
@@ -78,7 +81,14 @@ mod boot {
         if !App::Rng.is_there(TEE.machine()) {
             log::info!("the CPU has no RNDR: no random number device is offered");
         }
-        vectors()
+        let mode = told.map_or(Mode::default(), |told| told.mode);
+        log::info!("mode: {}", mode.text());
+        // SAFETY: this is the boot CPU, and no partition is selected before the first call.
+        if TEE.serve(&mut unsafe { ThisCpu::new() }, mode).is_err() {
+            log::error!("there is no memory for it: the monitor is told that there is no TEE");
+            return 0;
+        }
+        vectors(mode == Mode::Single)
     }
 
     /// # Safety

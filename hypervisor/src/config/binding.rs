@@ -10,7 +10,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use fdt::Fdt;
 use fdt::node::{FdtNode, NodeProperty};
-use shared_abi::trace::CHOSEN;
+use shared_abi::{chosen, trace};
 
 /// Something that the tree asks for and that is not done as it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ const FOLLOWED: [&str; 10] = [
     "name",
 ];
 /// Of /chosen, what is ours.
-const OURS: [&str; 4] = ["triptych,harden-predictor", "triptych,script", "triptych,ballast", CHOSEN];
+const OURS: [&str; 5] =
+    ["triptych,harden-predictor", "triptych,script", "triptych,ballast", trace::CHOSEN, chosen::TEE];
 
 /// A value that asks for what every VM has anyway.
 enum Usual {

@@ -370,9 +370,15 @@ fn a_module_that_is_not_used_is_not_free_memory_either() {
 fn what_chosen_and_devices_ask_for_is_said() {
     let text = remarks(
         |fdt| {
-            for name in
-                ["xen,xen-bootargs", "xen,static-heap", "xen,other", "triptych,other", "triptych,ballast", "other"]
-            {
+            for name in [
+                "xen,xen-bootargs",
+                "xen,static-heap",
+                "xen,other",
+                "triptych,other",
+                "triptych,ballast",
+                "triptych,tee",
+                "other",
+            ] {
                 fdt.property_null(name).unwrap();
             }
             child(fdt, "module@7a000000", &["multiboot,kernel", "multiboot,module"]);

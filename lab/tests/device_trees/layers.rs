@@ -47,7 +47,7 @@ pub fn read(bytes: &[u8]) -> bool {
 }
 
 fn tee(tree: Checked<'_>) {
-    let ram = nexus::tree::ns_ram(tree);
+    let ram = nexus::tree::read(tree).ram;
     let _ = nexus::tree::trace(tree, ram.ranges());
 }
 

@@ -2,6 +2,7 @@
 //! A normal world for tests: writes messages into the fake machine's RAM, makes calls, and answers RPCs as Linux does.
 
 use super::monitor;
+use crate::mode::Mode;
 use crate::nexus::tee::Tee;
 use shared_abi::layout::{self, Range};
 use shared_abi::optee_msg::{
@@ -63,6 +64,13 @@ impl NormalWorld {
     pub fn new() -> Self {
         let pages = Range::new(layout::TEE.base + IMAGE, layout::TEE.size - IMAGE);
         Self { tee: monitor::boot(RAM, &[RAM], pages) }
+    }
+
+    /// Boots a machine whose TEE serves one, client 0.
+    pub fn single() -> Self {
+        let pages = Range::new(layout::TEE.base + IMAGE, layout::TEE.size - IMAGE);
+        let tee = monitor::boot_as(Mode::Single, RAM, &[RAM], pages);
+        Self { tee: tee.expect("memory for one partition") }
     }
 
     /// Boots a machine with these VMs.

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TEE as a whole: the nexus's parts.
 
+use super::lifecycle::Refused;
 use super::vms::VmTable;
 use super::{pristine, space, vms};
-use crate::arch::Machine;
 use crate::arch::tables::NONE;
+use crate::arch::{Machine, ThisCpu};
 use crate::memory::ns_ram::{NsRam, NsRange};
 use crate::memory::pages::PagePool;
+use crate::mode::{Mode, ONE};
 use crate::sync::Lock;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// The TEE.
 pub struct Tee {
@@ -15,12 +18,20 @@ pub struct Tee {
     pub(super) pool: Lock<PagePool>,
     machine: Machine,
     ns_ram: spin::Once<NsRam>,
+    /// Whether it serves whoever calls by one partition. Written once, before the normal world runs.
+    single: AtomicBool,
 }
 
 impl Tee {
     /// Makes a TEE without memory, on this machine.
     pub const fn new(machine: Machine) -> Self {
-        Self { vms: VmTable::new(), pool: Lock::new(PagePool::new()), machine, ns_ram: spin::Once::new() }
+        Self {
+            vms: VmTable::new(),
+            pool: Lock::new(PagePool::new()),
+            machine,
+            ns_ram: spin::Once::new(),
+            single: AtomicBool::new(false),
+        }
     }
 
     /// Writes the root table that stands while no partition is selected.
@@ -43,6 +54,24 @@ impl Tee {
     pub unsafe fn add_pages(&self, from: u64, to: u64) {
         // SAFETY: promised by the caller.
         self.pool.with(|pool| unsafe { pool.add(from, to) });
+    }
+
+    /// Says whom the TEE serves from now on, once it has its memory. Once, before the normal world runs. Where that is
+    /// one, its partition is made now; it is refused if there is no memory for it, and then nobody may be served.
+    pub fn serve(&self, cpu: &mut ThisCpu, mode: Mode) -> Result<(), Refused> {
+        match mode {
+            Mode::Virtualized => Ok(()),
+            Mode::Single => {
+                self.single.store(true, Ordering::Relaxed);
+                self.create(cpu, ONE)
+            }
+        }
+    }
+
+    /// Says whom the TEE serves.
+    #[inline]
+    pub fn mode(&self) -> Mode {
+        if self.single.load(Ordering::Relaxed) { Mode::Single } else { Mode::Virtualized }
     }
 
     /// Says which memory is non-secure RAM. Once, before the normal world runs.

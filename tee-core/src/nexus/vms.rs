@@ -221,12 +221,13 @@ impl VmTable {
     /// Enters a new id. `None` if it is there already, in whatever state, or if the table is full.
     pub(super) fn insert(&self, id: VmId) -> Option<SlotIndex> {
         self.index.write(|index| {
-            if index.slots.contains_key(&id) {
-                return None;
-            }
             let free = !index.used;
             let home = home(id);
-            let slot = if free & (1 << home) != 0 {
+            let at_home = free & (1 << home) != 0;
+            if (!at_home || self.has_strays()) && index.slots.contains_key(&id) {
+                return None;
+            }
+            let slot = if at_home {
                 home
             } else {
                 self.strays.store(true, Ordering::Release);
@@ -309,6 +310,7 @@ mod tests {
         table.slot(slot).set_live(Some(stray));
         table.remove(vm(7));
         assert!(table.is_live(stray), "there still is one");
+        assert_eq!(table.insert(stray), None, "although its home is free now");
     }
 
     #[test]

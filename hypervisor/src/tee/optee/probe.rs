@@ -38,7 +38,7 @@ impl fmt::Display for NoTee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Absent => "no TEE answers",
-            Self::NoVirtualization => "the TEE is built without virtualization",
+            Self::NoVirtualization => "the TEE is without virtualization",
             Self::NoDynamicMemory => "the TEE has no dynamic shared memory",
         })
     }

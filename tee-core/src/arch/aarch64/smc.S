@@ -23,12 +23,9 @@
     smc_done {CALL_DONE}
 .endm
 
-.section .text.smc, "ax"
-.balign 64
-.global monitor_vectors
-monitor_vectors:
-    b       entry_yielding
-    b       entry_fast
+.macro vectors yielding, fast
+    b       \yielding
+    b       \fast
     b       entry_cpu_on
     b       entry_cpu_off
     b       entry_cpu_resume
@@ -36,12 +33,33 @@ monitor_vectors:
     b       entry_fiq
     b       entry_system_off
     b       entry_system_reset
+.endm
+
+.section .text.smc, "ax"
+.balign 64
+.global monitor_vectors
+monitor_vectors:
+    vectors entry_yielding, entry_fast
 
 entry_fast:
     call_entry fast_call
 
 entry_yielding:
     call_entry yielding_call
+
+// Where the TEE serves one: so the others need not ask whether it does.
+.balign 64
+.global monitor_vectors_of_one
+monitor_vectors_of_one:
+    vectors entry_yielding_of_one, entry_fast_of_one
+
+entry_fast_of_one:
+    mov     w7, #{ONE}              // whoever calls: Mode::admit
+    b       entry_fast
+
+entry_yielding_of_one:
+    mov     w7, #{ONE}
+    b       entry_yielding
 
 // With the MMU off. x1 of the answer is 0 if this CPU can be used.
 entry_cpu_on:
