@@ -21,7 +21,7 @@ use lab_run::plan::Plan;
 use lab_run::prepare::{self, Kit, ready};
 use lab_run::progress::Progress;
 use lab_run::say;
-use lab_run::scenario::{Chain, Owner, Scenario, play};
+use lab_run::scenario::{Chain, Scenario, TeeLayer, play};
 use lab_run::screen::{complain, failure, print};
 use lab_run::stack;
 use lab_run::workspace::Workspace;
@@ -151,7 +151,7 @@ enum Command {
     Build,
     /// Run clippy over them, warnings denied.
     Clippy,
-    /// Fetch the packages that the Linux guest is made of (images/linux/packages.toml).
+    /// Fetch the packages that the Linux guest is made of (images/packages/linux.toml).
     Fetch {
         /// Fetch the ones that are current now, and record them instead.
         #[arg(long)]
@@ -266,15 +266,18 @@ fn execute(command: Command) -> Result<bool> {
         Command::Clippy => firmware::clippy(&workspace, &progress)?,
         Command::Fetch { newest } => prepare::fetch(&workspace, newest, &progress)?,
         Command::Flash { output, no_tee, stack, bl32, bl33, scenario } => {
-            let (chain, script) = match scenario {
+            let (mut chain, folder, script) = match scenario {
                 Some(file) => {
                     let scenario = Scenario::read(&file)?;
-                    (scenario.chain, scenario.script)
+                    (scenario.chain, scenario.folder, scenario.script)
                 }
-                None => (Chain { tee: (!no_tee).then(Owner::default), ..Chain::default() }, None),
+                None => {
+                    let tee = (!no_tee).then(TeeLayer::default);
+                    (Chain { tee, ..Chain::default() }, PathBuf::new(), None)
+                }
             };
-            let stack = stack.stack()?;
-            let kit = Kit::for_flash(&stack, &workspace, &chain, &progress)?;
+            let stack = stack.stack_in(&mut chain, &folder)?;
+            let kit = Kit::for_flash(&stack, &workspace, &chain, &folder, &progress)?;
             let kit = kit.and_images(bl32.as_deref(), bl33.as_deref());
             let script = script.as_deref().filter(|_| bl33.is_none());
             output.write(&prepare::flash(&chain, script, &stack, &kit)?)?;

@@ -79,7 +79,7 @@ impl Stage {
         let workspace = Workspace::locate()?;
         let text = SCENARIO.replace("NAME", name).replace("CPU", cpu);
         let scenario = Scenario::parse(&text, Path::new("debugger.toml"))?;
-        let plan = Plan::of(scenario);
+        let plan = Plan::of(scenario).unwrap();
         let kit = Kit::of(&workspace, &plan, &Progress::silent())?;
         let prepared = prepare(&workspace, &plan, &kit)?;
         let (machine, gdb) = Machine::start_halted(&prepared)?;

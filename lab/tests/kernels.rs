@@ -4,6 +4,7 @@
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lab_run::firmware::Program;
+use lab_run::guests::Linux;
 use lab_run::plan::Plan;
 use lab_run::prepare::{Kit, prepare};
 use lab_run::progress::Progress;
@@ -89,7 +90,7 @@ fn elf(address: u64, data: &[u8], memory: u64) -> Vec<u8> {
 #[test]
 fn kernels_start_as_they_come() {
     let workspace = Workspace::locate().unwrap();
-    let kit = Kit::whole(&workspace, false, &Progress::silent()).unwrap();
+    let kit = Kit::whole(&workspace, Linux::None, &Progress::silent()).unwrap();
     let guest = kit.firmware().read(Program::BareGuest).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
@@ -117,21 +118,21 @@ fn kernels_start_as_they_come() {
         "[[expect]]\nfrom = 'HYP'\nline = 'vm1: its kernel'\nabsent = true\n".into(),
     ];
     let scenario = Scenario::parse(&text.concat(), &folder.path().join("kernels.toml")).unwrap();
-    let outcome = run(&prepare(&workspace, &Plan::of(scenario), &kit).unwrap(), &mut |_| {}).unwrap();
+    let outcome = run(&prepare(&workspace, &Plan::of(scenario).unwrap(), &kit).unwrap(), &mut |_| {}).unwrap();
     assert!(outcome.passed(), "{}", outcome.report());
 }
 
 #[test]
 fn a_kernel_that_cannot_start_is_named_before_anything_boots() {
     let workspace = Workspace::locate().unwrap();
-    let kit = Kit::whole(&workspace, false, &Progress::silent()).unwrap();
+    let kit = Kit::whole(&workspace, Linux::None, &Progress::silent()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let refusal = |bytes: &[u8]| {
         fs::write(folder.path().join("file"), bytes).unwrap();
         let text = "name = 'kernel'\nsummary = 'One.'\n[[vm]]\nname = 'one'\nkernel = 'file'\nmemory = '16M'\n\
                     [[expect]]\nfrom = 'vm1'\nline = 'x'\n";
         let scenario = Scenario::parse(text, &folder.path().join("kernel.toml")).unwrap();
-        format!("{:#}", prepare(&workspace, &Plan::of(scenario), &kit).unwrap_err())
+        format!("{:#}", prepare(&workspace, &Plan::of(scenario).unwrap(), &kit).unwrap_err())
     };
     let said = refusal(b"BZh91AY&SY");
     assert!(said.contains("the VM one cannot start") && said.ends_with("unpack it to an arm64 Image"), "{said}");

@@ -60,9 +60,9 @@ fn boot_saying(program: [u32; 19], lines: &[u8], scenario: &str) -> Outcome {
     let tree = folder.path().join("tree.dtb");
     fs::write(&tree, qemu::dump_tree(&scenario.machine, cpu, &flash).unwrap()).unwrap();
     let mut line = CommandLine::machine(&scenario.machine, cpu, &flash);
-    line.load(&tree, &[]);
+    line.load(&tree, &[], &[]);
     let run_folder = folder.path().to_path_buf().into();
-    let prepared = Prepared { plan: Plan::of(scenario), line, folder: run_folder, tree, traced: None };
+    let prepared = Prepared { plan: Plan::of(scenario).unwrap(), line, folder: run_folder, tree, traced: None };
     let outcome = run(&prepared, &mut |_| {}).unwrap();
     let log = fs::read_to_string(folder.path().join("secure-world.txt")).unwrap();
     assert!(log.contains("[EL3]"), "{log}");

@@ -59,7 +59,7 @@ fn is_what_the_page_says(matrix: &Matrix, page: &str) {
 fn every_remedy_does_what_is_recorded_and_the_default_image_has_nothing_of_the_bug() {
     let workspace = Workspace::locate().unwrap();
     let progress = Progress::silent();
-    let matrix = reproduce(&workspace, &Stack::Ours, &progress).unwrap();
+    let matrix = reproduce(&workspace, &Stack::default(), &progress).unwrap();
     assert!(matrix.passed(), "\n{}", matrix.report());
     is_what_the_page_says(&matrix, &fs::read_to_string(workspace.root().join("docs/second-vm.md")).unwrap());
 

@@ -34,7 +34,7 @@ pub use table::{Check, Entry, Run, Source, Table, Unit};
 
 use anyhow::{Context, Result, bail, ensure};
 use lab_run::console::Line;
-use lab_run::guests::needs_linux;
+use lab_run::guests::{Linux, linux};
 use lab_run::plan::Plan;
 use lab_run::prepare::{Kit, prepare};
 use lab_run::progress::Progress;
@@ -72,8 +72,11 @@ pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> R
 
 /// Measures what the table names; without `slow`, only what no slow scenario prints.
 pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<Report> {
-    let other =
-        options.flash.clone().map(|flash| stack::Options { flash: Some(flash), tee: None }.stack()).transpose()?;
+    let other = options
+        .flash
+        .clone()
+        .map(|flash| stack::Options { monitor: Some(flash), ..Default::default() }.stack())
+        .transpose()?;
     let folder = workspace.root().join("lab/bench");
     let table = Table::read(&folder.join("figures.toml"))?;
     let baseline = report::read_baseline(&folder.join("baseline.json"))?;
@@ -84,7 +87,7 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             runs.push((run, scenario));
         }
     }
-    let linux = runs.iter().any(|(_, scenario)| needs_linux(scenario));
+    let linux = runs.iter().map(|(_, scenario)| linux(scenario)).max().unwrap_or(Linux::None);
     let kit = Kit::whole(workspace, linux, progress)?;
     let mut rows: Vec<Row> = Vec::new();
     let mut splits = Vec::new();
@@ -97,7 +100,7 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             logged = split::log(workspace, run, scenario, &kit, &lines, options.split)?;
         }
         let mut theirs = HashMap::new();
-        if let Some(Stack::Flash(flash)) = &other
+        if let Some(Stack { flash: Some(flash), .. }) = &other
             && scenario.chain.normal_world == NormalWorld::Probe
             && scenario.machine.icount
             && scenario.chain.images.is_none()
@@ -134,7 +137,7 @@ fn figure(entry: &Entry, lines: &[Line], logged: &Logged) -> Option<Measured> {
 
 /// Runs one scenario and returns all that was said.
 fn play(workspace: &Workspace, of: &Run, scenario: &Scenario, kit: &Kit) -> Result<Vec<Line>> {
-    let outcome = run(&prepare(workspace, &Plan::of(scenario.clone()), kit)?, &mut |_| {})?;
+    let outcome = run(&prepare(workspace, &Plan::of(scenario.clone())?, kit)?, &mut |_| {})?;
     if !outcome.passed() {
         bail!("the benchmark's scenario fails:\n{}", outcome.report());
     }

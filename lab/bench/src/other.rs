@@ -9,7 +9,7 @@ use lab_run::plan::Plan;
 use lab_run::prepare::{Kit, prepare};
 use lab_run::run::{Outcome, run};
 use lab_run::scenario::Scenario;
-use lab_run::stack::{Foreign, Stack};
+use lab_run::stack::{Stack, UserFile};
 use lab_run::workspace::Workspace;
 use std::collections::HashMap;
 
@@ -23,10 +23,10 @@ pub(super) fn figures(
     of: &Run,
     scenario: &Scenario,
     kit: &Kit,
-    flash: &Foreign,
+    flash: &UserFile,
     ours: &[Line],
 ) -> Result<HashMap<String, Found>> {
-    let plan = Plan::of(scenario.clone()).on_stack(Stack::Flash(flash.clone()));
+    let plan = Plan::of(scenario.clone())?.on_stack(Stack::of_flash(flash.clone()));
     plan.stack.check(scenario)?;
     let outcome = run(&prepare(workspace, &plan, kit)?, &mut |_| {})?;
     ensure!(

@@ -60,14 +60,14 @@ impl<'b> Bench<'b> {
     /// Returns what all machines of an exercise are made of; it is built once.
     fn kit(&self, scenario: &Scenario) -> Result<&Kit> {
         if self.kit.get().is_none() {
-            let kit = Kit::of(self.workspace, &Plan::of(scenario.clone()), self.progress)?;
+            let kit = Kit::of(self.workspace, &Plan::of(scenario.clone())?, self.progress)?;
             return Ok(self.kit.get_or_init(|| kit));
         }
         self.kit.get().context("the kit is gone")
     }
 
     fn run(&self, scenario: &Scenario, name: &str, kit: &Kit) -> Result<Outcome> {
-        let mut plan = Plan::of(scenario.clone());
+        let mut plan = Plan::of(scenario.clone())?;
         plan.scenario.name = format!("check/{}/{name}", self.number);
         self.progress.step(&format!("booting: {name}"));
         let outcome = run(&prepare(self.workspace, &plan, kit)?, &mut |_| {})?;

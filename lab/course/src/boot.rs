@@ -7,7 +7,7 @@ use super::verdict;
 use anyhow::Result;
 use lab_run::console::Line;
 use lab_run::judge::Verdict;
-use lab_run::scenario::{Damage, Expect, Image, Scenario};
+use lab_run::scenario::{Damage, Expect, Image, OnlyWith, Scenario};
 
 /// Judges that the TEE's image is refused before anything of it runs, and that what was written tells this machine from
 /// one with a whole flash and from those on which another image is damaged in the same way.
@@ -93,6 +93,7 @@ fn with(scenario: &Scenario, damage: Option<Damage>) -> Scenario {
         at_most: None,
         at_least: None,
         on: Vec::new(),
+        only_with: OnlyWith::default(),
     }];
     scenario
 }

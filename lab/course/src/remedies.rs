@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 pub(super) fn judge(bench: &Bench<'_>, sheet: &Sheet) -> Result<Vec<Verdict>> {
     let table = Table::parse(sheet.text.clone(), &sheet.file)?;
     let (firmware, images) = build(bench.workspace, &table, bench.progress)?;
-    let player = Player { workspace: bench.workspace, table: &table, stack: &Stack::Ours, firmware: &firmware };
+    let player = Player { workspace: bench.workspace, table: &table, stack: &Stack::default(), firmware: &firmware };
     let mut verdicts = Vec::new();
     for sequence in &table.sequences {
         for (tee, image) in table.tees.iter().zip(&images) {

@@ -24,6 +24,7 @@ use lab_run::stack::{Names, Stack};
 use lab_run::workspace::Workspace;
 use play::{Bench, Played};
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use table::{Cell, Table};
 
@@ -62,7 +63,7 @@ pub fn reproduce(workspace: &Workspace, stack: &Stack, progress: &Progress) -> R
         images.iter().map(|image| Kit::made_of(&firmware).and_tee(&image.image)).collect()
     } else {
         let chain = Chain { normal_world: NormalWorld::Probe, ..Chain::default() };
-        let kit = Kit::for_flash(stack, workspace, &chain, progress)?;
+        let kit = Kit::for_flash(stack, workspace, &chain, Path::new(""), progress)?;
         table = table.of_one(&stack.label());
         vec![kit]
     };

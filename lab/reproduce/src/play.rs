@@ -70,7 +70,7 @@ impl Bench<'_> {
             script: Some(self.table.script(list)?),
             folder: PathBuf::new(),
         };
-        let plan = Plan::of(scenario).on_stack(self.stack.clone());
+        let plan = Plan::of(scenario)?.on_stack(self.stack.clone());
         let outcome = run(&prepare(self.workspace, &plan, kit)?, &mut |_| {})?;
         Ok(Played::of(outcome.lines))
     }

@@ -66,6 +66,9 @@ pub struct Line {
     pub text: String,
 }
 
+/// Who speaks for a normal world that is not ours: it has the console to itself, and puts no name before its lines.
+pub const FOREIGN: &str = "EL2";
+
 /// What Linux says before it repeats its command line, or what it didn't know of it (`start_kernel`).
 const ECHOES: [&str; 2] = ["Kernel command line: ", "Unknown kernel command line parameters "];
 
@@ -74,7 +77,11 @@ impl Line {
     /// itself: what begins there is not something that anybody waits for.
     pub fn echo(&self) -> usize {
         let begins = |echo: &&str| Some(self.text.find(*echo)? + echo.len());
-        ECHOES.iter().filter(|_| is_vm(&self.speaker)).find_map(begins).unwrap_or(self.text.len() + 1)
+        ECHOES
+            .iter()
+            .filter(|_| is_vm(&self.speaker) || self.speaker == FOREIGN)
+            .find_map(begins)
+            .unwrap_or(self.text.len() + 1)
     }
 
     /// Says whether this text is said.
@@ -101,17 +108,19 @@ pub struct Listener {
     goes_on: Option<String>,
     /// Trace frames are among the lines.
     frames: Option<Frames>,
+    /// Who says a line with nobody's name before it.
+    nobody: &'static str,
 }
 
 impl Listener {
     /// Begins with nothing heard.
     pub const fn new(port: Port) -> Self {
-        Self { port, open: Vec::new(), goes_on: None, frames: None }
+        Self { port, open: Vec::new(), goes_on: None, frames: None, nobody: port.nobody() }
     }
 
     /// Begins with nothing heard, of a port on which layers write trace frames.
-    pub const fn traced(port: Port) -> Self {
-        Self { port, open: Vec::new(), goes_on: None, frames: Some(Frames::new(port.layers())) }
+    pub fn traced(port: Port) -> Self {
+        Self { frames: Some(Frames::new(port.layers())), ..Self::new(port) }
     }
 
     /// Takes the trace entries that came since this was last asked.
@@ -168,7 +177,7 @@ impl Listener {
         if self.port == Port::Secure && is_op_tees(&text) {
             return Line { speaker: "TEE".to_owned(), text };
         }
-        Line { speaker: self.port.nobody().to_owned(), text }
+        Line { speaker: self.nobody.to_owned(), text }
     }
 }
 
@@ -184,6 +193,11 @@ impl Listeners {
     pub fn new(frames: bool) -> Self {
         let listener = if frames { Listener::traced } else { Listener::new };
         Self { non_secure: listener(Port::NonSecure), secure: listener(Port::Secure) }
+    }
+
+    /// Takes what has nobody's name before it on the normal world's port for a foreign one's words.
+    pub fn of_foreign_world(self) -> Self {
+        Self { non_secure: Listener { nobody: FOREIGN, ..self.non_secure }, ..self }
     }
 
     /// Returns the console at a port.

@@ -5,7 +5,7 @@ use crate::elf::Place;
 use crate::firmware::{Firmware, Program};
 use crate::kernel;
 use crate::linux::LinuxGuest;
-use crate::scenario::{Scenario, Size, Vm};
+use crate::scenario::{NormalWorld, Scenario, Size, Vm};
 use crate::workspace::write_if_changed;
 use anyhow::{Context, Result, ensure};
 use hypervisor::memory::GUEST_RAM;
@@ -14,6 +14,9 @@ use shared_abi::layout::{DRAM_BASE, MODULES_BASE, Range};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// The initramfs with OP-TEE's client side.
+const XTEST: &str = "linux-xtest";
 
 /// Modules start at multiples of this, so that stage 2 could map one by block.
 const ALIGNMENT: u64 = 2 << 20;
@@ -64,27 +67,77 @@ pub fn programs(scenario: &Scenario) -> Vec<Program> {
     if uses("contract") {
         programs.push(Program::Contract);
     }
-    if needs_linux(scenario) {
+    if linux(scenario) != Linux::None {
         programs.push(Program::LinuxClient);
     }
     programs
 }
 
-/// Says whether the Linux guest must be fetched and made.
-pub fn needs_linux(scenario: &Scenario) -> bool {
-    scenario.vms.iter().any(|vm| [&vm.kernel, &vm.initramfs].into_iter().any(|file| file.as_deref() == Some("linux")))
+/// How much of Linux a scenario needs, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Linux {
+    /// Nothing.
+    None,
+    /// The guest.
+    Guest,
+    /// The guest, and OP-TEE's client side in an initramfs.
+    Xtest,
 }
 
-/// Puts every guest's files one after another, each at a boundary of its own.
+/// Says how much of Linux must be fetched and made.
+pub fn linux(scenario: &Scenario) -> Linux {
+    let (chain, vms) = (&scenario.chain, &scenario.vms);
+    let kernels = vms.iter().map(|vm| &vm.kernel).chain([&chain.kernel]);
+    let initramfs = vms.iter().map(|vm| &vm.initramfs).chain([&chain.initramfs]);
+    let named = kernels.chain(initramfs).flatten().map(|name| match name.as_str() {
+        XTEST => Linux::Xtest,
+        "linux" => Linux::Guest,
+        _ => Linux::None,
+    });
+    let first = if chain.normal_world == NormalWorld::Linux { Linux::Guest } else { Linux::None };
+    named.max().unwrap_or(Linux::None).max(first)
+}
+
+/// What is put into memory for a normal world that is not ours: its RAM disk, or what its first kernel is made of.
+pub fn first(scenario: &Scenario, linux: Option<&LinuxGuest>) -> Result<Vec<Module>> {
+    let mut free = MODULES_BASE;
+    let mut modules = Vec::new();
+    for (role, name) in [(Role::Kernel, &scenario.chain.kernel), (Role::Ramdisk, &scenario.chain.initramfs)] {
+        let Some(name) = name else { continue };
+        let file = match made(name, role, linux) {
+            Some(file) => file,
+            None => absolute(&scenario.folder.join(name))?,
+        };
+        let size = fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
+        modules.push(Module { role, file, address: free, size, place: None });
+        free = (free + size).next_multiple_of(ALIGNMENT);
+    }
+    Ok(modules)
+}
+
+/// Finds what a name means that is made here for Linux.
+fn made(name: &str, role: Role, linux: Option<&LinuxGuest>) -> Option<PathBuf> {
+    let linux = linux?;
+    match (name, role) {
+        ("linux", Role::Kernel) => Some(linux.image.clone()),
+        ("linux", Role::Ramdisk) => Some(linux.initramfs.clone()),
+        (XTEST, Role::Ramdisk) => linux.xtest.clone(),
+        _ => None,
+    }
+}
+
+/// Puts every guest's files one after another behind what is there `first`, each at a boundary of its own.
 ///
 /// A probe's script is its RAM disk; it is written to `folder`.
 pub fn place<'a>(
     scenario: &'a Scenario,
+    first: &[Module],
     firmware: &Firmware,
     linux: Option<&LinuxGuest>,
     folder: &Path,
 ) -> Result<Vec<Guest<'a>>> {
-    let mut free = MODULES_BASE;
+    let end_of_first = first.iter().map(|module| module.address + module.size).max();
+    let mut free = end_of_first.unwrap_or(MODULES_BASE).next_multiple_of(ALIGNMENT);
     let end = DRAM_BASE + scenario.machine.memory.0;
     let mut guests = Vec::new();
     for vm in &scenario.vms {
@@ -94,13 +147,16 @@ pub fn place<'a>(
             [(Role::Kernel, &vm.kernel), (Role::Ramdisk, script.as_ref().map_or(&vm.initramfs, |_| &script))]
         {
             let Some(name) = name else { continue };
-            let file = match (name.as_str(), linux) {
-                ("linux", Some(linux)) if role == Role::Kernel => linux.image.clone(),
-                ("linux", Some(linux)) => linux.initramfs.clone(),
-                ("bare-guest", _) if role == Role::Kernel => firmware.image(Program::BareGuest),
-                ("probe", _) if role == Role::Kernel => firmware.image(Program::Probe),
-                ("contract", _) if role == Role::Kernel => firmware.image(Program::Contract),
-                _ => absolute(&scenario.folder.join(name))?,
+            let ours = |program| (role == Role::Kernel).then(|| firmware.image(program));
+            let file = match name.as_str() {
+                "bare-guest" => ours(Program::BareGuest),
+                "probe" => ours(Program::Probe),
+                "contract" => ours(Program::Contract),
+                name => made(name, role, linux),
+            };
+            let file = match file {
+                Some(file) => file,
+                None => absolute(&scenario.folder.join(name))?,
             };
             let (file, place) = match role {
                 Role::Kernel => unpacked(file, vm, folder)?,

@@ -4,6 +4,7 @@
 use crate::console::Line;
 use crate::mishap;
 use crate::scenario::{Expect, Scenario};
+use crate::stack::Stack;
 use anyhow::Result;
 use regex::{Captures, Regex};
 use std::time::Instant;
@@ -26,6 +27,8 @@ struct Claim {
     pattern: Regex,
     /// Who should say it is a program that is not ours, and has its own words for it.
     foreign: bool,
+    /// It is about other layers than run here.
+    elsewhere: bool,
     /// Its speaker has spoken.
     heard: bool,
     seen: usize,
@@ -73,11 +76,15 @@ impl Verdict {
 }
 
 impl Judge {
-    /// Begins with nothing seen. What `foreign` speakers say of themselves is theirs: a line that only ours would say
-    /// is not judged.
-    pub fn new(scenario: &Scenario, cpu: &str, foreign: &[&str]) -> Result<Self> {
+    /// Begins with nothing seen. What layers that are not ours say of themselves is theirs: a line that only ours would
+    /// say is not judged, nor is what is expected with other layers only.
+    pub fn new(scenario: &Scenario, cpu: &str, stack: &Stack) -> Result<Self> {
         let vms_want_tee = scenario.vms.iter().any(|vm| vm.tee);
-        Self::of(&scenario.expects_on(cpu), vms_want_tee, foreign)
+        let mut judge = Self::of(&scenario.expects_on(cpu), vms_want_tee, &stack.foreign())?;
+        for claim in &mut judge.claims {
+            claim.elsewhere = !stack.is_meant(&claim.expect.only_with, &scenario.chain);
+        }
+        Ok(judge)
     }
 
     fn of(expects: &[&Expect], vms_want_tee: bool, foreign: &[&str]) -> Result<Self> {
@@ -91,7 +98,7 @@ impl Judge {
         let mut expected = false;
         let mut previous_met = true;
         for claim in &mut self.claims {
-            let met_before = claim.evidence.is_some() || claim.foreign;
+            let met_before = claim.evidence.is_some() || claim.foreign || claim.elsewhere;
             if !claim.expect.in_order || previous_met {
                 expected |= claim.hear(line, millis);
             }
@@ -134,7 +141,17 @@ impl Claim {
         };
         let foreign = foreign.contains(&expect.from.as_str());
         let expect = expect.clone();
-        Ok(Self { expect, pattern, foreign, heard: false, seen: 0, evidence: None, millis: None, outside: None })
+        Ok(Self {
+            expect,
+            pattern,
+            foreign,
+            elsewhere: false,
+            heard: false,
+            seen: 0,
+            evidence: None,
+            millis: None,
+            outside: None,
+        })
     }
 
     /// Says whether it is about any line of its speaker's.
@@ -144,7 +161,7 @@ impl Claim {
 
     /// Takes note of a line; says whether it is one that this expectation asks for.
     fn hear(&mut self, line: &Line, millis: u64) -> bool {
-        if line.speaker != self.expect.from {
+        if line.speaker != self.expect.from || self.elsewhere {
             return false;
         }
         self.heard = true;
@@ -181,6 +198,10 @@ impl Claim {
     }
 
     fn verdict(&self) -> Verdict {
+        if self.elsewhere {
+            let evidence = "not judged: it is expected with other layers only";
+            return Verdict { judged: false, ..Verdict::new(true, self.words(), evidence) };
+        }
         let unsaid = self.seen == 0 && !self.holds();
         if self.foreign && unsaid {
             let evidence = "not judged: what stands in this layer's place has words of its own";

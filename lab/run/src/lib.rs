@@ -15,7 +15,7 @@
 //! 4. `machine`: a machine that runs
 //! 5. `prepare`: from a plan to all that a machine needs
 //! 6. `qemu`, `tree`: QEMU and its command line; the device tree that tells of the VMs
-//! 7. `flash`, `guests`: what is in the machine's flash, and in its VMs
+//! 7. `flash`, `foreign`, `guests`: what is in the machine's flash; layers out of packages; what is in the VMs
 //! 8. `firmware`: the layers, built
 //! 9. `workspace`: where the checkout is, and what is written
 //! 10. `runs`: folders of runs
@@ -23,9 +23,9 @@
 //! 12. `files`, `judge`, `linux`, `progress`, `stack`: files that the user names; expectations held against what was
 //!     said; making the Linux guest; telling that something takes long; which layers are ours and which somebody
 //!     else's
-//! 13. `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: unpacking kernels; lines that no run should have, such as
-//!     a panic; scenario files; the terminal; the formats of TEE images
-//! 14. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`: a machine's
+//! 13. `debian`, `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: packages of Debian's; unpacking kernels; lines
+//!     that no run should have, such as a panic; scenario files; the terminal; the formats of TEE images
+//! 14. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`, `xtest`: a machine's
 //!     time; lines of a console; ELF; a debugger's protocol; QEMU outliving nobody; CPU models; a line to paste into a
 //!     shell; QEMU's monitor; cargo and the compiler; another BL33 in somebody else's flash
 #![forbid(unsafe_code)]
@@ -35,10 +35,12 @@
 
 pub mod clock;
 pub mod console;
+mod debian;
 pub mod elf;
 pub mod files;
 pub mod firmware;
 pub mod flash;
+mod foreign;
 pub mod gdb;
 pub mod guests;
 pub mod judge;
@@ -68,3 +70,4 @@ pub mod tree;
 mod typist;
 pub mod witness;
 pub mod workspace;
+mod xtest;

@@ -6,7 +6,7 @@
 
 use crate::scenario::{Scenario, model};
 use crate::stack::{self, Names, Stack};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lab_trace::Tracing;
 use std::path::Path;
 
@@ -24,15 +24,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a run on the scenario's first CPU model and our layers, which don't trace.
-    pub fn of(scenario: Scenario) -> Self {
+    /// Plans a run on the scenario's first CPU model and the layers that it names, which don't trace unless they are
+    /// looked at for that.
+    pub fn of(scenario: Scenario) -> Result<Self> {
         let cpu = scenario.machine.cpu.clone();
-        Self { scenario, cpu, stack: Stack::Ours, tracing: None }
+        let stack = Stack::of(&scenario.chain, &scenario.folder)
+            .with_context(|| format!("{}: its [chain] can't be made", scenario.name))?;
+        Ok(Self { tracing: stack.tracing(None), scenario, cpu, stack })
     }
 
     /// Reads a file's scenario and plans it on one of the CPU models that it names; else on its first.
     pub fn read(file: &Path, cpu: Option<&str>) -> Result<Self> {
-        let plan = Self::of(Scenario::read(file)?);
+        let plan = Self::of(Scenario::read(file)?)?;
         let cpu = cpu.map(|name| plan.scenario.cpu(name).map(str::to_owned)).transpose()?;
         Ok(match cpu {
             Some(cpu) => plan.on_cpu(&cpu),
@@ -57,8 +60,9 @@ impl Plan {
 
     /// Takes the layers that a user asks for, which trace so.
     pub fn on_layers_of(self, options: &stack::Options, tracing: Option<Tracing>) -> Result<Self> {
-        let stack = options.stack()?;
-        Ok(Self { tracing: stack.tracing(tracing), ..self.on_stack(stack) })
+        let mut scenario = self.scenario;
+        let stack = options.stack_in(&mut scenario.chain, &scenario.folder)?;
+        Ok(Self { tracing: stack.tracing(tracing), scenario, stack, cpu: self.cpu })
     }
 
     /// Says in words what runs.
@@ -95,9 +99,9 @@ mod tests {
 
     #[test]
     fn what_is_planned_is_said_of_it() {
-        let plan = Plan::of(Scenario::parse(SCENARIO, Path::new("a.toml")).unwrap());
+        let plan = Plan::of(Scenario::parse(SCENARIO, Path::new("a.toml")).unwrap()).unwrap();
         assert_eq!((plan.title().as_str(), plan.names()), ("a on max: b", Names::default()));
-        let options = stack::Options { tee: Some("as-reported".into()), flash: None };
+        let options = stack::Options { tee: Some("as-reported".into()), ..Default::default() };
         let plan = plan.on_cpu("cortex-a57").on_layers_of(&options, None).unwrap();
         assert_eq!((plan.title().as_str(), plan.names().tee.as_str()), ("a on cortex-a57: b", "as-reported"));
         // It is looked at for what it does.

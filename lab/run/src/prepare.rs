@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a scenario to everything that QEMU needs: programs built, guests fetched, flash and tree written.
 
+use crate::debian::Depot;
 use crate::firmware::{Firmware, Program};
 use crate::flash::Flash;
-use crate::guests::{self, Guest};
+use crate::foreign;
+use crate::guests::{self, Guest, Linux, Module};
 use crate::linux::{self, LinuxGuest, Recipe};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::qemu::{self, CommandLine};
 use crate::runs::{RunFolder, TRACED};
-use crate::scenario::{Chain, Hardware, NormalWorld, Scenario, model, play};
-use crate::stack::Stack;
+use crate::scenario::{Chain, Foreign, Hardware, NormalWorld, Scenario, TeeMode, model, play};
+use crate::stack::{Stack, Tee};
 use crate::transplant;
-use crate::tree::{self, Seeds};
+use crate::tree::{self, Seeds, Whose};
 use crate::workspace::{Workspace, write_if_changed};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lab_trace::memory::Memory;
 use lab_trace::{Traced, Tracing};
+use shared_abi::fip::Image;
 use shared_abi::layout::{DRAM_BASE, TRACE};
 use shared_abi::trace::Way;
 use std::fs;
@@ -63,7 +66,8 @@ impl Kit {
         stack.check(scenario)?;
         let (layers, others) = (layers(&scenario.chain, stack), others(scenario));
         let untraced = if tracing.is_none() { [layers.clone(), others].concat() } else { others };
-        let mut kit = Self::build(workspace, &untraced, guests::needs_linux(scenario), progress)?;
+        let kit = Self::build(workspace, &untraced, guests::linux(scenario), progress)?;
+        let mut kit = kit.with_layers_of(workspace, plan, progress)?;
         if let Some(tracing) = tracing {
             for layer in layers {
                 let features = tracing.tee.iter().map(String::as_str).filter(|_| layer == Program::Tee);
@@ -73,15 +77,71 @@ impl Kit {
         Ok(Self { traces: tracing.is_some(), ..kit })
     }
 
+    /// Fetches what stands in layers' places in a plan: packages and files.
+    pub fn with_layers_of(mut self, workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Self> {
+        let Plan { scenario, stack, .. } = plan;
+        self.fetch(&scenario.chain, &scenario.folder, stack, workspace, progress)?;
+        Ok(self)
+    }
+
+    fn fetch(
+        &mut self,
+        chain: &Chain,
+        folder: &Path,
+        stack: &Stack,
+        workspace: &Workspace,
+        progress: &Progress,
+    ) -> Result<()> {
+        let mut notes = Vec::new();
+        let mut put = |name: &str, program: foreign::Program| -> Result<PathBuf> {
+            let path = workspace.images()?.join(format!("{}.bin", name.replace(':', "-")));
+            write_if_changed(&path, &program.image)?;
+            notes.extend(program.instead);
+            Ok(path)
+        };
+        let (records, cache) = (workspace.package_records(), workspace.packages());
+        let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
+        if let Tee::Package(package) = &stack.tee {
+            self.tee = Some(put(&package.to_string(), foreign::tee(&depot, package)?)?);
+        }
+        match &chain.normal_world {
+            NormalWorld::Hypervisor | NormalWorld::Probe => {}
+            NormalWorld::Linux => self.normal_world = self.linux.as_ref().map(|linux| linux.image.clone()),
+            NormalWorld::Foreign(Foreign::Image(file)) => {
+                let image = foreign::image(&folder.join(file))?;
+                let name = format!("normal-world-{}", file.file_name().unwrap_or_default().to_string_lossy());
+                self.normal_world = Some(put(&name, foreign::Program { image, instead: Vec::new() })?);
+            }
+            NormalWorld::Foreign(Foreign::Package(package)) => {
+                let program = foreign::normal_world(&depot, package)?;
+                self.normal_world = Some(put(&package.to_string(), program)?);
+            }
+        }
+        notes.iter().for_each(|line| progress.note(line));
+        Ok(())
+    }
+
     /// Builds what a flash alone needs.
-    pub fn for_flash(stack: &Stack, workspace: &Workspace, chain: &Chain, progress: &Progress) -> Result<Self> {
+    /// Relative paths start in `folder`.
+    pub fn for_flash(
+        stack: &Stack,
+        workspace: &Workspace,
+        chain: &Chain,
+        folder: &Path,
+        progress: &Progress,
+    ) -> Result<Self> {
         let mut programs = layers(chain, stack);
         if chain.normal_world == NormalWorld::Probe {
             programs.push(Program::Probe);
         }
         let firmware = Firmware::build(workspace, &programs, progress)?;
         let mut kit = Self::made_of(&firmware);
-        if let Stack::Featured(features) = stack {
+        if chain.normal_world == NormalWorld::Linux {
+            let firmware = Firmware::build(workspace, &[Program::LinuxClient], progress)?;
+            kit.linux = Some(linux_guest(workspace, &firmware, false, progress)?);
+        }
+        kit.fetch(chain, folder, stack, workspace, progress)?;
+        if let Tee::Featured(features) = &stack.tee {
             let features: Vec<_> = features.iter().map(String::as_str).collect();
             let name = features.join("-");
             kit.tee = Some(firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?.image);
@@ -89,8 +149,8 @@ impl Kit {
         Ok(kit)
     }
 
-    /// Builds and fetches all that a scenario without Linux, or with it, can name.
-    pub fn whole(workspace: &Workspace, linux: bool, progress: &Progress) -> Result<Self> {
+    /// Builds all that a scenario can name, and fetches so much of Linux.
+    pub fn whole(workspace: &Workspace, linux: Linux, progress: &Progress) -> Result<Self> {
         Self::build(workspace, &Program::ALL, linux, progress)
     }
 
@@ -103,10 +163,13 @@ impl Kit {
         Ok(kit)
     }
 
-    fn build(workspace: &Workspace, programs: &[Program], linux: bool, progress: &Progress) -> Result<Self> {
+    fn build(workspace: &Workspace, programs: &[Program], linux: Linux, progress: &Progress) -> Result<Self> {
         qemu::check()?;
         let firmware = Firmware::build(workspace, programs, progress)?;
-        let linux = if linux { Some(linux_guest(workspace, &firmware, progress)?) } else { None };
+        let linux = match linux {
+            Linux::None => None,
+            some => Some(linux_guest(workspace, &firmware, some == Linux::Xtest, progress)?),
+        };
         Ok(Self { linux, ..Self::made_of(&firmware) })
     }
 
@@ -138,10 +201,11 @@ impl Kit {
 
     /// Reads what stands at BL33, without the steps of a probe.
     fn normal_world(&self, chain: &Chain) -> Result<Vec<u8>> {
-        match (&self.normal_world, chain.normal_world) {
+        match (&self.normal_world, &chain.normal_world) {
             (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
             (None, NormalWorld::Probe) => self.firmware.read(Program::Probe),
             (None, NormalWorld::Hypervisor) => self.firmware.read(Program::Hypervisor),
+            (None, NormalWorld::Linux | NormalWorld::Foreign(_)) => bail!("the kit has no other normal world"),
         }
     }
 
@@ -150,18 +214,27 @@ impl Kit {
         if chain.tee.is_none() {
             return Ok(None);
         }
-        Ok(Some(match (&self.tee, stack) {
-            (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
-            (None, Stack::Tee(tee)) => tee.bytes.clone(),
-            (None, _) => self.firmware.read(Program::Tee)?,
-        }))
+        Ok(match (&self.tee, &stack.tee) {
+            (Some(file), _) => Some(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?),
+            (None, Tee::Image(tee)) => Some(tee.bytes.clone()),
+            (None, Tee::OfFlash) => None,
+            (None, Tee::Ours | Tee::Featured(_)) => Some(self.firmware.read(Program::Tee)?),
+            (None, Tee::Package(package)) => bail!("the kit has no {package}"),
+        })
     }
 
     /// Makes the flash with this normal world.
     fn flash(&self, chain: &Chain, stack: &Stack, normal_world: Vec<u8>) -> Result<Vec<u8>> {
-        if let Stack::Flash(flash) = stack {
-            return transplant::with_normal_world(&flash.bytes, &normal_world)
-                .with_context(|| format!("cannot put our normal world into {}", flash.name));
+        if let Some(flash) = &stack.flash {
+            let put = |bytes: &[u8], image, new: &[u8]| {
+                transplant::with_image(bytes, image, new)
+                    .with_context(|| format!("cannot put another {image} into {}", flash.name))
+            };
+            let bytes = put(&flash.bytes, Image::Bl33, &normal_world)?;
+            return match self.tee(chain, stack)? {
+                Some(tee) => put(&bytes, Image::Bl32, &tee),
+                None => Ok(bytes),
+            };
         }
         let mut images = Flash::of(&self.firmware, self.tee(chain, stack)?, normal_world)?;
         if let Some(runtime) = &self.runtime {
@@ -175,8 +248,8 @@ impl Kit {
 fn layers(chain: &Chain, stack: &Stack) -> Vec<Program> {
     let ours = |program: &Program| match program {
         Program::Hypervisor => chain.normal_world == NormalWorld::Hypervisor,
-        Program::Tee => matches!(stack, Stack::Ours | Stack::Featured(_)),
-        _ => !matches!(stack, Stack::Flash(_)),
+        Program::Tee => stack.has_our_tee(),
+        _ => stack.flash.is_none(),
     };
     Program::LAYERS.into_iter().filter(ours).collect()
 }
@@ -188,28 +261,31 @@ fn others(scenario: &Scenario) -> Vec<Program> {
 }
 
 /// Makes the Linux guest.
-fn linux_guest(workspace: &Workspace, firmware: &Firmware, progress: &Progress) -> Result<LinuxGuest> {
+fn linux_guest(workspace: &Workspace, firmware: &Firmware, xtest: bool, progress: &Progress) -> Result<LinuxGuest> {
     progress.step("making the Linux guest");
+    let (records, cache) = (workspace.package_records(), workspace.packages());
+    let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
     let recipe = Recipe {
-        cache: &workspace.packages(),
-        packages: &workspace.linux_packages(),
+        depot,
         init: &workspace.root().join("images/linux/init"),
         client: &firmware.elf(Program::LinuxClient),
+        xtest,
     };
-    let guest = linux::guest(&recipe, &|step| progress.step(step))?;
+    let guest = linux::guest(&recipe)?;
     guest.instead.iter().for_each(|line| progress.note(line));
     Ok(guest)
 }
 
-/// Fetches the packages that the Linux guest is made of: the recorded ones, or the newest, which then become the
+/// Fetches the packages that the Linux guest is made of; or the newest of all that are recorded, which then become the
 /// record.
 pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result<()> {
-    let (cache, packages) = (workspace.packages(), workspace.linux_packages());
-    let step = |step: &str| progress.step(step);
+    let (records, cache) = (workspace.package_records(), workspace.packages());
+    let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
     if newest {
-        return linux::renew(&cache, &packages, &step);
+        let _lock = depot.lock()?;
+        depot.renew()?;
     }
-    linux::fetch(&cache, &packages, &step)?.iter().for_each(|line| progress.note(line));
+    linux::fetch(&depot)?.iter().for_each(|line| progress.note(line));
     Ok(())
 }
 
@@ -227,7 +303,7 @@ pub fn prepare(workspace: &Workspace, plan: &Plan, kit: &Kit) -> Result<Prepared
     let traced = if kit.traces { TRACED } else { "" };
     let folder = workspace.fresh_run(&format!("{}{}/{}{traced}", scenario.name, stack.suffix(), model(cpu)))?;
     let mut script = scenario.script.as_deref();
-    let flash = if let Stack::Flash(_) = stack {
+    let flash = if stack.flash.is_some() {
         // Another monitor may hand another tree on, so the steps are in the image.
         script = None;
         flash(&scenario.chain, scenario.script.as_deref(), stack, kit)?
@@ -235,8 +311,9 @@ pub fn prepare(workspace: &Workspace, plan: &Plan, kit: &Kit) -> Result<Prepared
         kit.flash(&scenario.chain, stack, kit.normal_world(&scenario.chain)?)?
     };
     write_if_changed(&folder.join(FLASH), &flash)?;
-    let guests = guests::place(scenario, &kit.firmware, kit.linux.as_ref(), &folder)?;
-    with_tree(plan, folder, &guests, script)
+    let first = guests::first(scenario, kit.linux.as_ref())?;
+    let guests = guests::place(scenario, &first, &kit.firmware, kit.linux.as_ref(), &folder)?;
+    with_tree(plan, folder, &first, &guests, script)
 }
 
 /// Makes a chain's flash by itself: with the steps that a probe in the hypervisor's place plays in the probe's image.
@@ -250,7 +327,13 @@ pub fn flash(chain: &Chain, script: Option<&[u8]>, stack: &Stack, kit: &Kit) -> 
 }
 
 /// Writes the tree for the flash in `folder`, and QEMU's command line.
-fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Option<&[u8]>) -> Result<Prepared> {
+fn with_tree(
+    plan: &Plan,
+    folder: RunFolder,
+    first: &[Module],
+    guests: &[Guest<'_>],
+    script: Option<&[u8]>,
+) -> Result<Prepared> {
     let Plan { scenario, cpu, .. } = plan;
     let tracing = plan.tracing.as_ref();
     let flash = folder.join(FLASH);
@@ -259,7 +342,15 @@ fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Optio
     let traced = tracing.map(|tracing| traced(tracing, &machine, &folder)).transpose()?;
     let seeds = if machine.icount { Seeds::Fixed } else { Seeds::Random };
     let tree = folder.join("tree.dtb");
-    let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, guests, seeds)?;
+    let chain = &scenario.chain;
+    let whose = if chain.normal_world.is_foreign() { Whose::Foreign } else { Whose::Ours };
+    let mut bytes = tree::with_guests(&qemu::dump_tree(&machine, cpu, &flash)?, guests, whose, seeds)?;
+    if whose == Whose::Foreign {
+        bytes = tree::with_first(&bytes, chain, first)?;
+    }
+    if chain.tee.is_some() && chain.tee_mode() == TeeMode::Single {
+        bytes = tree::with_single_client(&bytes)?;
+    }
     if let Some(script) = script {
         bytes = tree::with_script(&bytes, script)?;
     }
@@ -274,7 +365,7 @@ fn with_tree(plan: &Plan, folder: RunFolder, guests: &[Guest<'_>], script: Optio
     }
     write_if_changed(&tree, &bytes)?;
     let mut line = CommandLine::machine(&machine, cpu, &flash);
-    line.load(&tree, guests);
+    line.load(&tree, first, guests);
     // Without the file behind its memory, which nobody would read.
     let by_hand = folder.join("qemu.sh");
     fs::write(&by_hand, line.by_hand()).with_context(|| format!("cannot write {}", by_hand.display()))?;

@@ -6,7 +6,7 @@
 
 use crate::clock::Clock;
 use crate::console::Port;
-use crate::guests::Guest;
+use crate::guests::{Guest, Module};
 use crate::keeper::Keeper;
 use crate::models::{PROGRAM, doubled};
 use crate::paste;
@@ -88,10 +88,10 @@ impl CommandLine {
         self.add("-icount", format!("shift={shift},sleep=off")).add("-rtc", "clock=vm").add("-seed", "1")
     }
 
-    /// Loads the tree that the chain boots with, and the guests' files.
-    pub fn load(&mut self, tree: &Path, guests: &[Guest<'_>]) -> &mut Self {
+    /// Loads the tree that the chain boots with, the files of what boots `first`, and the guests' files.
+    pub fn load(&mut self, tree: &Path, first: &[Module], guests: &[Guest<'_>]) -> &mut Self {
         self.add("-dtb", tree);
-        for module in guests.iter().flat_map(|guest| &guest.modules) {
+        for module in first.iter().chain(guests.iter().flat_map(|guest| &guest.modules)) {
             let file = doubled(&module.file);
             self.add("-device", format!("loader,file={file},addr={:#x},force-raw=on", module.address));
         }
@@ -372,7 +372,7 @@ mod tests {
         let file = PathBuf::from("/tmp/it's, here.bin");
         let module = Module { role: Role::Kernel, file, address: 0x7000_0000, size: 1, place: None };
         let mut line = CommandLine::machine(&machine, "max,pauth-impdef=on", Path::new("flash.bin"));
-        line.load(Path::new("a.dtb"), &[Guest { vm: &vm, modules: vec![module] }]);
+        line.load(Path::new("a.dtb"), &[], &[Guest { vm: &vm, modules: vec![module] }]);
         let text = line.by_hand();
         assert!(text.contains("-cpu max,pauth-impdef=on,cntfrq=1000000000"), "{text}");
         assert!(text.contains("-icount shift=0,sleep=off"), "{text}");

@@ -4,10 +4,10 @@
 //! A scenario says how the chain is joined (`[chain]`); this says which monitor, which TEE and which normal world stand
 //! in it. It is the one place that knows, for what is built, for what is judged and for what is told of a run.
 
-use crate::scenario::{NormalWorld, Scenario};
+use crate::scenario::{Chain, Foreign, MonitorLayer, NormalWorld, OnlyWith, Package, Parts, Scenario, TeeLayer, Words};
 use crate::tee_image;
 use crate::transplant;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use lab_trace::Tracing;
 use std::fmt;
@@ -20,39 +20,55 @@ const FEATURES: [&str; 4] = ["as-reported", "client-id", "pristine-template", "f
 const OURS: &str = "Triptych";
 /// And one that is left out.
 const NONE: &str = "none";
+/// What a path begins with, or has in it: no package does.
+const OF_PATHS: [char; 2] = ['/', '.'];
 
 /// Layers of a user's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[group(skip)]
 pub struct Options {
     /// Another TEE: an image for 0x0E10_0000, raw, as an ELF file or as OP-TEE's build leaves it (tee.bin,
-    /// tee-header_v2.bin). Or ours, built with features: as-reported, and with it client-id, pristine-template or
-    /// fallible-pool.
-    #[arg(long, value_name = "FILE|FEATURES")]
+    /// tee-header_v2.bin). Or Debian's: optee-os:virtualized or optee-os:plain. Or ours, built with features:
+    /// as-reported, and with it client-id, pristine-template or fallible-pool; or `ours` as it is.
+    #[arg(long, value_name = "FILE|PACKAGE|FEATURES")]
     pub tee: Option<String>,
-    /// Another monitor with its TEE: a flash image as of TF-A, BL1 at 0 and the firmware image package at 0x4_0000.
-    /// Our normal world takes the place of the BL33 in it.
-    #[arg(long, value_name = "FILE", conflicts_with = "tee")]
-    pub flash: Option<PathBuf>,
+    /// Another monitor: a flash image as of TF-A, BL1 at 0 and the firmware image package at 0x4_0000. Our normal world
+    /// takes the place of the BL33 in it, and its TEE stays unless --tee names one.
+    #[arg(long, visible_alias = "flash", value_name = "FLASH")]
+    pub monitor: Option<PathBuf>,
+    /// Another normal world: probe, linux, a package (u-boot-qemu, xen-hypervisor-4.20-arm64), or a raw image.
+    #[arg(long, value_name = "NAME|PACKAGE|FILE")]
+    pub normal_world: Option<String>,
 }
 
 /// The layers below the normal world.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Stack {
-    /// Our monitor and our TEE.
+pub struct Stack {
+    /// Somebody else's flash, whose monitor it is; else it is ours.
+    pub flash: Option<UserFile>,
+    /// Whose the TEE is.
+    pub tee: Tee,
+}
+
+/// Whose the TEE of a stack is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tee {
+    /// Ours.
     #[default]
     Ours,
-    /// Our monitor and our TEE, which is built with these features.
+    /// Ours, built with these features.
     Featured(Vec<String>),
-    /// Our monitor and another TEE: its raw image.
-    Tee(Foreign),
-    /// Another flash: its monitor and its TEE.
-    Flash(Foreign),
+    /// A user's: its raw image.
+    Image(UserFile),
+    /// A package's.
+    Package(Package),
+    /// That of the flash.
+    OfFlash,
 }
 
 /// A user's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foreign {
+pub struct UserFile {
     /// What it is called: the file's name.
     pub name: String,
     /// What is in it.
@@ -60,46 +76,141 @@ pub struct Foreign {
 }
 
 impl Options {
-    /// Makes a stack of them. Files are read, and refused if they can't be what they are given for.
-    pub fn stack(&self) -> Result<Stack> {
-        if let Some(file) = &self.flash {
-            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            transplant::check(&bytes)
-                .map_err(|why| anyhow!("{} is no flash for this machine: {why}", file.display()))?;
-            return Ok(Stack::Flash(Foreign { name: name_of(file), bytes }));
-        }
-        let Some(tee) = &self.tee else { return Ok(Stack::Ours) };
-        let words: Vec<_> = tee.split(',').collect();
-        if words.iter().all(|word| FEATURES.contains(word)) {
-            return Ok(Stack::Featured(words.into_iter().map(str::to_owned).collect()));
-        }
-        let file = Path::new(tee);
-        if !file.is_file() {
-            bail!("--tee {tee}: there is no such file, and our TEE has no such features: {} are", FEATURES.join(", "));
-        }
-        Ok(Stack::Tee(Foreign { name: name_of(file), bytes: tee_image::read(file)? }))
+    /// Puts these layers into the places of a chain's, and returns what those below the normal world are then.
+    pub fn stack_in(&self, chain: &mut Chain, folder: &Path) -> Result<Stack> {
+        let tee = self.put_into(chain)?;
+        let stack = Stack::of(chain, folder)?;
+        Ok(Stack { tee: tee.unwrap_or(stack.tee), ..stack })
     }
+
+    fn put_into(&self, chain: &mut Chain) -> Result<Option<Tee>> {
+        if let Some(flash) = &self.monitor {
+            chain.monitor = MonitorLayer::Flash(absolute(flash)?);
+            chain.tee = chain.tee.is_some().then(TeeLayer::default);
+        }
+        if let Some(name) = &self.normal_world {
+            chain.normal_world = match name.as_str() {
+                "hypervisor" => NormalWorld::Hypervisor,
+                "probe" => NormalWorld::Probe,
+                "linux" => NormalWorld::Linux,
+                other => NormalWorld::Foreign(foreign(other)?),
+            };
+        }
+        self.tee.as_deref().map(|tee| named_tee(tee)).transpose()
+    }
+
+    /// Makes a stack of them alone.
+    pub fn stack(&self) -> Result<Stack> {
+        self.stack_in(&mut Chain::default(), Path::new(""))
+    }
+}
+
+/// Reads which TEE an option names.
+fn named_tee(name: &str) -> Result<Tee> {
+    let words: Vec<_> = name.split(',').collect();
+    if name == "ours" {
+        return Ok(Tee::Ours);
+    }
+    if words.iter().all(|word| FEATURES.contains(word)) {
+        return Ok(Tee::Featured(words.into_iter().map(str::to_owned).collect()));
+    }
+    let file = Path::new(name);
+    if file.is_file() {
+        return tee_of(file);
+    }
+    if name.contains(OF_PATHS) {
+        bail!("--tee {name}: there is no such file, and our TEE has no such features: {} are", FEATURES.join(", "));
+    }
+    Ok(Tee::Package(Package::from(name)))
+}
+
+/// Reads a program that an option names: a file if there is one, else a package.
+fn foreign(name: &str) -> Result<Foreign> {
+    let file = Path::new(name);
+    Ok(if file.is_file() || name.contains('/') {
+        Foreign::Image(absolute(file)?)
+    } else {
+        Foreign::Package(Package::from(name))
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }
 
 fn name_of(file: &Path) -> String {
     file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
+fn tee_of(file: &Path) -> Result<Tee> {
+    Ok(Tee::Image(UserFile { name: name_of(file), bytes: tee_image::read(file)? }))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+impl UserFile {
+    /// Reads a flash image.
+    fn flash(file: &Path) -> Result<Self> {
+        let bytes = read(file)?;
+        transplant::check(&bytes).with_context(|| format!("{} is no flash for this machine", file.display()))?;
+        Ok(Self { name: name_of(file), bytes })
+    }
+
+    /// Makes a flash of TF-A's parts.
+    fn of_parts(parts: &Parts, folder: &Path) -> Result<Self> {
+        let part = |path: &Path| read(&folder.join(path));
+        let bytes = transplant::of_parts(&part(&parts.bl1)?, &part(&parts.bl2)?, &part(&parts.bl31)?)
+            .with_context(|| format!("{} and its companions make no flash", parts.bl1.display()))?;
+        Ok(Self { name: name_of(&parts.bl31), bytes })
+    }
+}
+
 impl Stack {
+    /// Reads the layers that a chain names. Relative paths start in `folder`. Files are refused if they can't be what
+    /// they are given for.
+    pub fn of(chain: &Chain, folder: &Path) -> Result<Self> {
+        let flash = match &chain.monitor {
+            MonitorLayer::Ours => None,
+            MonitorLayer::Flash(file) => Some(UserFile::flash(&folder.join(file))?),
+            MonitorLayer::Parts(parts) => Some(UserFile::of_parts(parts, folder)?),
+        };
+        let brings_one = matches!(chain.monitor, MonitorLayer::Flash(_));
+        let tee = match &chain.tee {
+            Some(TeeLayer::Usual) if brings_one => Tee::OfFlash,
+            None | Some(TeeLayer::Usual | TeeLayer::Ours) => Tee::Ours,
+            Some(TeeLayer::AsReported) => Tee::Featured(vec![FEATURES[0].to_owned()]),
+            Some(TeeLayer::Foreign(Foreign::Package(package))) => Tee::Package(package.clone()),
+            Some(TeeLayer::Foreign(Foreign::Image(file))) => tee_of(&folder.join(file))?,
+        };
+        Ok(Self { flash, tee })
+    }
+
+    /// Takes our monitor, and our TEE built with these features.
+    pub const fn featured(features: Vec<String>) -> Self {
+        Self { flash: None, tee: Tee::Featured(features) }
+    }
+
+    /// Takes a flash with its TEE.
+    pub const fn of_flash(flash: UserFile) -> Self {
+        Self { flash: Some(flash), tee: Tee::OfFlash }
+    }
+
     /// Checks that a scenario can run on it.
     pub fn check(&self, scenario: &Scenario) -> Result<()> {
-        let (what, foreign) = match self {
-            Self::Ours | Self::Featured(_) => return Ok(()),
-            Self::Tee(tee) => ("tee", tee),
-            Self::Flash(flash) => ("flash", flash),
+        let option = match (&self.flash, &self.tee) {
+            (Some(flash), _) => format!("--monitor {}", flash.name),
+            (None, Tee::Image(tee)) => format!("--tee {}", tee.name),
+            (None, Tee::Package(package)) => format!("--tee {package}"),
+            (None, Tee::Ours | Tee::Featured(_) | Tee::OfFlash) => return Ok(()),
         };
         let (chain, name) = (&scenario.chain, &scenario.name);
-        let option = format!("--{what} {}", foreign.name);
         ensure!(
             chain.tee.is_some(),
             "{option}: {name} leaves the TEE out (`tee` of its [chain]), so this would not run"
         );
-        if let Self::Flash(_) = self {
+        if self.flash.is_some() {
             let ours = [
                 ("damage", chain.damage.is_some()),
                 ("images", chain.images.is_some()),
@@ -114,73 +225,107 @@ impl Stack {
 
     /// Lists the features that our TEE is built with.
     pub fn features(&self) -> &[String] {
-        match self {
-            Self::Featured(features) => features,
+        match &self.tee {
+            Tee::Featured(features) => features,
             _ => &[],
         }
     }
 
+    /// Says whether the TEE is ours, whatever it is built with.
+    pub const fn has_our_tee(&self) -> bool {
+        matches!(self.tee, Tee::Ours | Tee::Featured(_))
+    }
+
     /// Says how its layers trace: those with the reported bug always do, since that is what they are looked at for.
     pub fn tracing(&self, asked: Option<Tracing>) -> Option<Tracing> {
-        match self {
-            Self::Featured(features) => Some(Tracing { tee: features.clone(), ..asked.unwrap_or_default() }),
+        match &self.tee {
+            Tee::Featured(features) => Some(Tracing { tee: features.clone(), ..asked.unwrap_or_default() }),
             _ => asked,
         }
     }
 
     /// Says whether it is ours as it is shipped.
     pub const fn is_ours(&self) -> bool {
-        matches!(self, Self::Ours)
+        self.flash.is_none() && matches!(self.tee, Tee::Ours)
     }
 
     /// Lists the speakers that are not ours.
-    pub const fn foreign(&self) -> &'static [&'static str] {
-        match self {
-            Self::Ours | Self::Featured(_) => &[],
-            Self::Tee(_) => &["TEE"],
-            Self::Flash(_) => &["TEE", "EL3"],
+    pub fn foreign(&self) -> Vec<&'static str> {
+        let tee = (!self.has_our_tee()).then_some("TEE");
+        tee.into_iter().chain(self.flash.is_some().then_some("EL3")).collect()
+    }
+
+    /// Says whether something that is expected with these layers only is expected here.
+    pub fn is_meant(&self, only: &OnlyWith, chain: &Chain) -> bool {
+        let ours = || "ours".to_owned();
+        let package = |package: &Package| vec![package.package.clone(), package.to_string()];
+        let monitor = vec![self.flash.as_ref().map_or_else(ours, |flash| flash.name.clone())];
+        let tee = match &self.tee {
+            _ if chain.tee.is_none() => vec![NONE.to_owned()],
+            Tee::Ours => vec![ours()],
+            Tee::Featured(features) => features.clone(),
+            Tee::Image(tee) => vec![tee.name.clone()],
+            Tee::Package(tee) => package(tee),
+            Tee::OfFlash => Vec::new(),
+        };
+        let normal_world = match &chain.normal_world {
+            NormalWorld::Foreign(Foreign::Package(there)) => package(there),
+            other => vec![world_name(other)],
+        };
+        let one_of = |words: &Words, there: &[String]| {
+            words.all().is_empty() || words.all().iter().any(|word| there.contains(word))
+        };
+        one_of(&only.monitor, &monitor) && one_of(&only.tee, &tee) && one_of(&only.normal_world, &normal_world)
+    }
+
+    fn tee_name(&self) -> String {
+        match (&self.tee, &self.flash) {
+            (Tee::Ours, _) => OURS.to_owned(),
+            (Tee::Featured(features), _) => features.join(", "),
+            (Tee::Image(tee), _) => tee.name.clone(),
+            (Tee::Package(package), _) => package.to_string(),
+            (Tee::OfFlash, flash) => format!("of {}", flash.as_ref().map_or("a flash", |flash| &flash.name)),
         }
     }
 
     /// Names it for a table.
     pub fn label(&self) -> String {
-        match self {
-            Self::Ours => OURS.to_owned(),
-            Self::Featured(features) => features.join("+"),
-            Self::Tee(foreign) | Self::Flash(foreign) => foreign.name.clone(),
+        match (&self.flash, &self.tee) {
+            (None, Tee::Featured(features)) => features.join("+"),
+            (None, _) => self.tee_name(),
+            (Some(flash), Tee::OfFlash) => flash.name.clone(),
+            (Some(flash), _) => format!("{}+{}", flash.name, self.tee_name()),
         }
     }
 
     /// Returns what is added to the name of a run's folder.
     pub fn suffix(&self) -> String {
-        match self {
-            Self::Ours | Self::Featured(_) => String::new(),
-            Self::Tee(foreign) | Self::Flash(foreign) => {
-                let stem = foreign.name.split('.').next().unwrap_or_default();
-                let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-                format!("-on-{}", stem.chars().map(plain).collect::<String>())
-            }
-        }
+        let stem = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        let tee = match &self.tee {
+            Tee::Ours | Tee::Featured(_) | Tee::OfFlash => None,
+            Tee::Image(tee) => Some(stem(&tee.name)),
+            Tee::Package(package) => Some(package.to_string()),
+        };
+        let names = self.flash.as_ref().map(|flash| stem(&flash.name)).into_iter().chain(tee);
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+        names.map(|name| format!("-on-{}", name.chars().map(plain).collect::<String>())).collect()
     }
 
     /// Says in words what a scenario runs on.
     pub fn names(&self, scenario: &Scenario) -> Names {
-        let tee = match self {
-            _ if scenario.chain.tee.is_none() => NONE.to_owned(),
-            Self::Ours => OURS.to_owned(),
-            Self::Featured(features) => features.join(", "),
-            Self::Tee(tee) => tee.name.clone(),
-            Self::Flash(flash) => format!("of {}", flash.name),
-        };
-        let monitor = match self {
-            Self::Flash(flash) => flash.name.clone(),
-            _ => OURS.to_owned(),
-        };
-        let normal_world = match scenario.chain.normal_world {
-            NormalWorld::Hypervisor => "hypervisor",
-            NormalWorld::Probe => "probe",
-        };
-        Names { monitor, tee, normal_world: normal_world.to_owned() }
+        let tee = if scenario.chain.tee.is_none() { NONE.to_owned() } else { self.tee_name() };
+        let monitor = self.flash.as_ref().map_or_else(|| OURS.to_owned(), |flash| flash.name.clone());
+        Names { monitor, tee, normal_world: world_name(&scenario.chain.normal_world) }
+    }
+}
+
+fn world_name(normal_world: &NormalWorld) -> String {
+    match normal_world {
+        NormalWorld::Hypervisor => "hypervisor".to_owned(),
+        NormalWorld::Probe => "probe".to_owned(),
+        NormalWorld::Linux => "linux".to_owned(),
+        NormalWorld::Foreign(Foreign::Package(package)) => package.to_string(),
+        NormalWorld::Foreign(Foreign::Image(file)) => name_of(file),
     }
 }
 
@@ -206,7 +351,8 @@ impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.monitor.as_str() {
             OURS => f.write_str(&self.tee),
-            monitor => f.write_str(monitor),
+            monitor if self.tee.starts_with("of ") => f.write_str(monitor),
+            monitor => write!(f, "{monitor} with {}", self.tee),
         }
     }
 }
@@ -227,35 +373,42 @@ mod tests {
     }
 
     fn tee(tee: &str) -> Result<Stack, String> {
-        let options = Options { tee: Some(tee.to_owned()), flash: None };
+        let options = Options { tee: Some(tee.to_owned()), ..Options::default() };
         options.stack().map_err(|error| format!("{error:#}"))
     }
 
-    fn foreign() -> Foreign {
-        Foreign { name: "my tee.v2.bin".into(), bytes: vec![1] }
+    fn file() -> UserFile {
+        UserFile { name: "my tee.v2.bin".into(), bytes: vec![1] }
+    }
+
+    fn of_tee(tee: Tee) -> Stack {
+        Stack { flash: None, tee }
     }
 
     #[test]
     fn features_are_told_from_files() {
-        assert_eq!(Options::default().stack().unwrap(), Stack::Ours);
-        let features = |words: &[&str]| Stack::Featured(words.iter().map(|word| (*word).to_owned()).collect());
+        assert_eq!(Options::default().stack().unwrap(), Stack::default());
+        assert_eq!(tee("ours"), Ok(Stack::default()));
+        let features = |words: &[&str]| Stack::featured(words.iter().map(|word| (*word).to_owned()).collect());
         assert_eq!(tee("as-reported"), Ok(features(&["as-reported"])));
         assert_eq!(tee("as-reported,client-id"), Ok(features(&["as-reported", "client-id"])));
-        let said = tee("as-reporte").unwrap_err();
+        let said = tee("./as-reported").unwrap_err();
         assert_eq!(
             said,
-            "--tee as-reporte: there is no such file, and our TEE has no such features: as-reported, client-id, \
+            "--tee ./as-reported: there is no such file, and our TEE has no such features: as-reported, client-id, \
              pristine-template, fallible-pool are"
         );
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("as.bin");
         fs::write(&file, [0xAA; 8]).unwrap();
         let stack = tee(file.to_str().unwrap()).unwrap();
-        assert_eq!(stack, Stack::Tee(Foreign { name: "as.bin".into(), bytes: vec![0xAA; 8] }));
-        let options = Options { tee: None, flash: Some(folder.path().join("none.bin")) };
+        assert_eq!(stack, of_tee(Tee::Image(UserFile { name: "as.bin".into(), bytes: vec![0xAA; 8] })));
+        let package = Package { package: "optee-os".into(), build: Some("plain".into()) };
+        assert_eq!(tee("optee-os:plain"), Ok(of_tee(Tee::Package(package))));
+        let options = Options { monitor: Some(folder.path().join("none.bin")), ..Options::default() };
         assert!(options.stack().unwrap_err().to_string().starts_with("cannot read "));
         // The file is named as the user names it.
-        let options = Options { tee: None, flash: Some(file.clone()) };
+        let options = Options { monitor: Some(file.clone()), ..Options::default() };
         let said = format!(
             "{} is no flash for this machine: it has no firmware image package at 0x40000, where TF-A's port has it \
              (the word there is not 0xaa640001)",
@@ -267,25 +420,46 @@ mod tests {
     #[test]
     fn a_scenario_that_would_not_run_what_is_given_is_refused() {
         let said = |stack: Stack, chain: &str| stack.check(&scenario(chain)).map_err(|error| error.to_string());
-        let name = "my tee.v2.bin";
-        assert_eq!(said(Stack::Tee(foreign()), ""), Ok(()));
+        let (name, tee, flash) = ("my tee.v2.bin", of_tee(Tee::Image(file())), Stack::of_flash(file()));
+        assert_eq!(said(tee.clone(), ""), Ok(()));
         let left_out = "a leaves the TEE out (`tee` of its [chain]), so this would not run";
-        assert_eq!(said(Stack::Tee(foreign()), "tee = false"), Err(format!("--tee {name}: {left_out}")));
-        assert_eq!(said(Stack::Flash(foreign()), "tee = false"), Err(format!("--flash {name}: {left_out}")));
-        assert_eq!(said(Stack::Tee(foreign()), "damage = 'cut-toc'"), Ok(()));
-        let damage = format!("--flash {name}: a is about a flash of ours (its `damage`)");
-        assert_eq!(said(Stack::Flash(foreign()), "damage = 'cut-toc'"), Err(damage));
+        assert_eq!(said(tee.clone(), "tee = false"), Err(format!("--tee {name}: {left_out}")));
+        assert_eq!(said(flash.clone(), "tee = false"), Err(format!("--monitor {name}: {left_out}")));
+        assert_eq!(said(tee, "damage = 'cut-toc'"), Ok(()));
+        let damage = format!("--monitor {name}: a is about a flash of ours (its `damage`)");
+        assert_eq!(said(flash, "damage = 'cut-toc'"), Err(damage));
+    }
+
+    #[test]
+    fn a_scenario_names_its_layers_and_options_stand_in_for_them() {
+        let of = |chain: &str| Stack::of(&scenario(chain).chain, Path::new(""));
+        assert_eq!(of("tee = 'as-reported'").unwrap(), Stack::featured(vec!["as-reported".into()]));
+        let package = Package { package: "optee-os".into(), build: None };
+        assert_eq!(of("tee = { package = 'optee-os' }").unwrap(), of_tee(Tee::Package(package)));
+        let said = format!("{:#}", of("tee = { image = 'nowhere.bin' }").unwrap_err());
+        assert!(said.starts_with("cannot read nowhere.bin"), "{said}");
+        let mut chain = scenario("normal-world = { package = 'xen' }\ntee = 'as-reported'").chain;
+        let options = Options { tee: Some("ours".into()), monitor: None, normal_world: Some("linux".into()) };
+        assert_eq!(options.put_into(&mut chain).unwrap(), Some(Tee::Ours));
+        assert_eq!(chain.normal_world, NormalWorld::Linux);
+        let options = Options { normal_world: Some("u-boot-qemu".into()), ..Options::default() };
+        assert_eq!(options.put_into(&mut chain).unwrap(), None);
+        let u_boot = Package { package: "u-boot-qemu".into(), build: None };
+        assert_eq!(chain.normal_world, NormalWorld::Foreign(Foreign::Package(u_boot)));
     }
 
     #[test]
     fn what_ran_is_told_by_name() {
         let names = |stack: &Stack, chain: &str| stack.names(&scenario(chain));
-        assert_eq!(names(&Stack::Ours, ""), Names::default());
-        assert_eq!(names(&Stack::Ours, "tee = false").tee, "none");
-        let named = names(&Stack::Tee(foreign()), "");
+        assert_eq!(names(&Stack::default(), ""), Names::default());
+        assert_eq!(names(&Stack::default(), "tee = false").tee, "none");
+        let named = names(&of_tee(Tee::Image(file())), "");
         assert_eq!((named.monitor.as_str(), named.tee.as_str()), ("Triptych", "my tee.v2.bin"));
-        let named = names(&Stack::Flash(foreign()), "");
+        let named = names(&Stack::of_flash(file()), "");
         assert_eq!((named.monitor.as_str(), named.tee.as_str()), ("my tee.v2.bin", "of my tee.v2.bin"));
-        assert_eq!(Stack::Tee(foreign()).suffix(), "-on-my-tee");
+        assert_eq!(of_tee(Tee::Image(file())).suffix(), "-on-my-tee");
+        let stack = Stack { tee: Tee::Package(Package::from("optee-os:plain")), ..Stack::of_flash(file()) };
+        assert_eq!(stack.suffix(), "-on-my-tee-on-optee-os-plain");
+        assert_eq!(stack.label(), "my tee.v2.bin+optee-os:plain");
     }
 }

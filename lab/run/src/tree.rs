@@ -4,8 +4,8 @@
 //! VMs are described by Xen's dom0less binding (Xen `docs/misc/arm/device-tree/booting.txt`); properties that are ours
 //! begin with `triptych,`.
 
-use crate::guests::{Guest, Role};
-use crate::scenario::{DtbPlace, Property as Value, Size};
+use crate::guests::{Guest, Module, Role};
+use crate::scenario::{Chain, DtbPlace, Property as Value, Size};
 use anyhow::{Context, Result, anyhow};
 use dtoolkit::fdt::Fdt;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
@@ -21,8 +21,17 @@ pub enum Seeds {
     Fixed,
 }
 
+/// Whose hypervisor it is that reads of VMs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Ours.
+    Ours,
+    /// Another, which knows Xen's properties only.
+    Foreign,
+}
+
 /// Makes the machine's tree with the VMs in `/chosen`.
-pub(crate) fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) -> Result<Vec<u8>> {
+pub(crate) fn with_guests(machine: &[u8], guests: &[Guest<'_>], whose: Whose, seeds: Seeds) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("QEMU's device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);
     if tree.find_node("/chosen").is_none() {
@@ -36,7 +45,7 @@ pub(crate) fn with_guests(machine: &[u8], guests: &[Guest<'_>], seeds: Seeds) ->
         put(chosen, "kaslr-seed", 0x0123_4567_89ab_cdef_u64)?;
     }
     for (index, guest) in guests.iter().enumerate() {
-        chosen.add_child(domain(index + 1, guest)?);
+        chosen.add_child(domain(index + 1, guest, whose)?);
     }
     Ok(tree.to_dtb())
 }
@@ -54,6 +63,34 @@ pub(crate) fn with_ballast(machine: &[u8], size: Size) -> Result<Vec<u8>> {
 /// Makes the machine's tree with the wish that guests leave no trained branch predictor behind.
 pub(crate) fn with_hardened_predictor(machine: &[u8]) -> Result<Vec<u8>> {
     chosen(machine, "triptych,harden-predictor", Vec::new())
+}
+
+/// Makes the machine's tree with what boots first in a normal world that is not ours: for a kernel its command line and
+/// RAM disk (Linux `Documentation/arch/arm64/booting.rst`, `Documentation/devicetree/usage-model.rst`), for a
+/// hypervisor the modules of dom0 (Xen `docs/misc/arm/device-tree/booting.txt`).
+pub(crate) fn with_first(machine: &[u8], chain: &Chain, first: &[Module]) -> Result<Vec<u8>> {
+    let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    let chosen = tree.find_node_mut("/chosen").context("the tree has no /chosen")?;
+    if chain.kernel.is_some() {
+        put(chosen, "xen,xen-bootargs", chain.hypervisor_bootargs.as_str())?;
+        put(chosen, "xen,dom0-bootargs", chain.bootargs.as_str())?;
+        for module in first {
+            chosen.add_child(module_node(module, module.address, module.size)?);
+        }
+    } else {
+        put(chosen, "bootargs", chain.bootargs.as_str())?;
+        for module in first {
+            put(chosen, "linux,initrd-start", module.address)?;
+            put(chosen, "linux,initrd-end", module.address + module.size)?;
+        }
+    }
+    Ok(tree.to_dtb())
+}
+
+/// Makes the machine's tree with the word for our TEE that nobody will tell it of VMs.
+pub(crate) fn with_single_client(machine: &[u8]) -> Result<Vec<u8>> {
+    chosen(machine, "triptych,tee", b"single\0".to_vec())
 }
 
 fn chosen(machine: &[u8], name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
@@ -92,7 +129,7 @@ pub(crate) fn with_trace(machine: &[u8], way: Way) -> Result<Vec<u8>> {
 }
 
 /// Makes the node `/chosen/domU<n>`.
-fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
+fn domain(number: usize, guest: &Guest<'_>, whose: Whose) -> Result<DeviceTreeNode> {
     let vm = guest.vm;
     let mut domain = node(&format!("domU{number}"))?;
     put(&mut domain, "compatible", "xen,domain")?;
@@ -100,9 +137,14 @@ fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
     put(&mut domain, "#size-cells", 2u32)?;
     put(&mut domain, "memory", vm.memory.0 / 1024)?;
     put(&mut domain, "cpus", vm.cpus)?;
-    put(&mut domain, "triptych,name", vm.name.as_str())?;
-    if vm.tee {
-        put(&mut domain, "triptych,tee", Vec::<u8>::new())?;
+    match whose {
+        Whose::Ours => put(&mut domain, "triptych,name", vm.name.as_str())?,
+        Whose::Foreign => {}
+    }
+    match (vm.tee, whose) {
+        (false, _) => {}
+        (true, Whose::Ours) => put(&mut domain, "triptych,tee", Vec::<u8>::new())?,
+        (true, Whose::Foreign) => put(&mut domain, "xen,tee", "optee")?,
     }
     if let Some(id) = vm.id {
         put(&mut domain, "triptych,id", id)?;
@@ -128,20 +170,26 @@ fn domain(number: usize, guest: &Guest<'_>) -> Result<DeviceTreeNode> {
             address = vm.kernel_module.address.unwrap_or(address);
             size = vm.kernel_module.size.unwrap_or(size);
         }
-        // Named by where it is, so that a scenario's lie can't give two nodes one name.
-        let mut child = node(&format!("module@{:x}", module.address))?;
-        let kind = match module.role {
-            Role::Kernel => "multiboot,kernel",
-            Role::Ramdisk => "multiboot,ramdisk",
-        };
-        put(&mut child, "compatible", vec![kind, "multiboot,module"])?;
-        put(&mut child, "reg", [address.to_be_bytes(), size.to_be_bytes()].concat())?;
+        let mut child = module_node(module, address, size)?;
         if module.role == Role::Kernel && !vm.bootargs.is_empty() {
             put(&mut child, "bootargs", vm.bootargs.as_str())?;
         }
         domain.add_child(child);
     }
     Ok(domain)
+}
+
+/// Makes a module's node, which says that it is at this address, so long.
+fn module_node(module: &Module, address: u64, size: u64) -> Result<DeviceTreeNode> {
+    // Named by where it is, so that a scenario's lie can't give two nodes one name.
+    let mut child = node(&format!("module@{:x}", module.address))?;
+    let kind = match module.role {
+        Role::Kernel => "multiboot,kernel",
+        Role::Ramdisk => "multiboot,ramdisk",
+    };
+    put(&mut child, "compatible", vec![kind, "multiboot,module"])?;
+    put(&mut child, "reg", [address.to_be_bytes(), size.to_be_bytes()].concat())?;
+    Ok(child)
 }
 
 fn node(name: &str) -> Result<DeviceTreeNode> {
@@ -159,7 +207,6 @@ fn put<T: dtoolkit::ToPropertyValue>(node: &mut DeviceTreeNode, name: &str, valu
 mod tests {
     use super::*;
     use crate::elf::Place;
-    use crate::guests::Module;
     use crate::scenario::{Placement, Vm};
     use dtoolkit::{Node, Property};
     use std::path::PathBuf;
@@ -194,7 +241,7 @@ mod tests {
         put(&mut chosen, "rng-seed", vec![0xA5_u8; 32]).unwrap();
         put(&mut chosen, "stdout-path", "/pl011@9000000").unwrap();
         machine.root.add_child(chosen);
-        let bytes = with_guests(&machine.to_dtb(), &[Guest { vm, modules: modules() }], seeds).unwrap();
+        let bytes = with_guests(&machine.to_dtb(), &[Guest { vm, modules: modules() }], Whose::Ours, seeds).unwrap();
         DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap())
     }
 
@@ -257,7 +304,7 @@ mod tests {
         modules[0].place = Some(Place { address: 0x4008_0000, entry: 0x4008_0040 });
         let mut machine = DeviceTree::new();
         machine.root.add_child(node("chosen").unwrap());
-        let bytes = with_guests(&machine.to_dtb(), &[Guest { vm: &vm, modules }], Seeds::Random).unwrap();
+        let bytes = with_guests(&machine.to_dtb(), &[Guest { vm: &vm, modules }], Whose::Ours, Seeds::Random).unwrap();
         let tree = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
         let of = |name| value(&tree, "/chosen/domU1", name).unwrap();
         assert_eq!(of("triptych,dtb"), b"after-kernel\0");
@@ -293,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_damaged_tree_is_an_error() {
-        assert!(with_guests(b"no tree", &[], Seeds::Random).is_err());
+        assert!(with_guests(b"no tree", &[], Whose::Ours, Seeds::Random).is_err());
         assert!(with_trace(b"no tree", Way::Rings).is_err());
     }
 }

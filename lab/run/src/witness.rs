@@ -51,12 +51,14 @@ impl Witness {
         let traced = prepared.traced.as_ref();
         let frames = traced.is_some_and(|traced| traced.way == Way::Frames);
         let recording = traced.map(|traced| Recording::start(traced, live)).transpose()?;
+        let foreign_world = scenario.chain.normal_world.is_foreign();
+        let listeners = Listeners::new(frames);
         let patience = if recording.is_some() { TRACED } else { 1 };
         Ok(Self {
             lines: Vec::new(),
-            judge: Judge::new(scenario, cpu, stack.foreign())?,
-            typist: Typist::new(&scenario.sends, scenario.console(0)),
-            listeners: Listeners::new(frames),
+            judge: Judge::new(scenario, cpu, stack)?,
+            typist: Typist::new(&scenario.sends, scenario.keyboard()),
+            listeners: if foreign_world { listeners.of_foreign_world() } else { listeners },
             recording,
             late_cpus: scenario.machine.late_cpus.clone().map(|cue| (cue, None)),
             end: scenario.end,

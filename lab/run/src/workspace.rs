@@ -127,9 +127,9 @@ impl Workspace {
         self.root.join("images/contract")
     }
 
-    /// Returns the file that records the packages of the Linux guest.
-    pub(crate) fn linux_packages(&self) -> PathBuf {
-        self.root.join("images/linux/packages.toml")
+    /// Returns the folder of the files that record packages.
+    pub(crate) fn package_records(&self) -> PathBuf {
+        self.root.join("images/packages")
     }
 
     /// Returns the file in which setup writes what it found out about the toolchain.

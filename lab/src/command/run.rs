@@ -130,7 +130,7 @@ pub fn keep(outcome: &mut Outcome, prepared: &Prepared) -> Result<()> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use lab_run::stack::{Foreign, Stack};
+    use lab_run::stack::{Stack, Tee, UserFile};
 
     #[derive(Parser)]
     struct Line {
@@ -158,7 +158,7 @@ mod tests {
         let line = Line::try_parse_from(["lab", "--tee=as-reported,client-id"]).unwrap();
         let stack = line.options.stack.stack().unwrap();
         assert_eq!(stack.tracing(line.options.tracing()).unwrap().tee, ["as-reported", "client-id"]);
-        let own = Stack::Tee(Foreign { name: "a".into(), bytes: vec![] });
+        let own = Stack { tee: Tee::Image(UserFile { name: "a".into(), bytes: vec![] }), ..Stack::default() };
         assert!(own.tracing(None).is_none() && own.tracing(tracing(&["--trace"])).is_some());
         assert!(Line::try_parse_from(["lab", "--tee=a", "--flash=b"]).is_err());
     }

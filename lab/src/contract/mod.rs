@@ -119,7 +119,7 @@ fn plan(place: &Place, topics: &[String]) -> Result<Plan> {
     );
     let mut scenario = Scenario::parse(&text, Path::new("contract.toml"))?;
     scenario.name = format!("contract-{}", place.folder());
-    Ok(Plan::of(scenario))
+    Plan::of(scenario)
 }
 
 /// Listens to a machine until its program has ended.

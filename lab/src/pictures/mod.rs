@@ -126,7 +126,7 @@ pub fn pictures(workspace: &Workspace, only: Option<&str>, progress: &Progress) 
         write(workspace, picture.name, picture.title, drawing)?;
     }
     if wanted(MATRIX) {
-        let drawing = matrix::matrix(&reproduce(workspace, &Stack::Ours, progress)?);
+        let drawing = matrix::matrix(&reproduce(workspace, &Stack::default(), progress)?);
         write(workspace, MATRIX, "Sequences, remedies, and what became of them", drawing)?;
     }
     Ok(())
@@ -141,7 +141,7 @@ fn write(workspace: &Workspace, name: &str, title: &str, drawing: Drawing) -> Re
 fn record(workspace: &Workspace, picture: &Picture, progress: &Progress) -> Result<Trace> {
     let scenario = Scenario::read(&workspace.root().join(picture.scenario))?;
     let tee = picture.tee.iter().map(|feature| (*feature).to_owned()).collect();
-    let plan = Plan::of(scenario).traced(Tracing { tee, ..Tracing::default() });
+    let plan = Plan::of(scenario)?.traced(Tracing { tee, ..Tracing::default() });
     let kit = Kit::of(workspace, &plan, progress)?;
     progress.step(&format!("drawing {}", picture.name));
     let prepared = prepare(workspace, &plan, &kit)?;

@@ -366,7 +366,7 @@ fn report_of(scenario: &str, tee: &[&str]) -> (bool, Story, String) {
     let options = Options {
         scenario: Some(workspace.scenarios().join(scenario)),
         cpu: Some("cortex-a57".into()),
-        stack: lab_run::stack::Options { tee: (!tee.is_empty()).then(|| tee.join(",")), flash: None },
+        stack: lab_run::stack::Options { tee: (!tee.is_empty()).then(|| tee.join(",")), ..Default::default() },
         from: None,
         output: Some(Destination::file(output.clone())),
         perfetto: Some(Destination::file(folder.path().join("perfetto.json"))),

@@ -6,7 +6,7 @@
 
 use crate::play::{Layers, judge};
 use anyhow::{Context, Result, ensure};
-use lab_run::guests::needs_linux;
+use lab_run::guests::{Linux, linux};
 use lab_run::scenario::{Scenario, model};
 use libtest_mimic::{Failed, Trial};
 use std::collections::BTreeSet;
@@ -115,13 +115,17 @@ const ROWS: &[Row] = &[
 
 /// Keys that scenarios of their own have, with each value that there is; those that are marked so leave Linux booting.
 /// The others are machines without guests, or whose firmware stops.
-const ELSEWHERE: [(&str, bool); 5] = [
+const ELSEWHERE: [(&str, bool); 6] = [
     ("chain.monitor", true),
     ("chain.tee", true),
+    ("chain.tee-mode", true),
     ("chain.hypervisor", true),
     ("chain.normal-world", false),
     ("chain.damage", false),
 ];
+
+/// Keys that have no list of values, for a normal world that is not ours.
+const OF_OTHERS: [&str; 4] = ["chain.kernel", "chain.initramfs", "chain.bootargs", "chain.hypervisor-bootargs"];
 
 /// Makes a test for each row and model, and one for the list.
 pub fn trials(files: &[PathBuf]) -> Result<Vec<Trial>> {
@@ -182,7 +186,7 @@ fn all(files: &[PathBuf]) -> Result<()> {
     for table in ["machine", "chain"] {
         known.extend(expected(&format!("[{table}]\nno-such-key = 1"))?.iter().map(|key| format!("{table}.{key}")));
     }
-    let rows = ROWS.iter().map(|row| row.sets[0].0).chain(ELSEWHERE.map(|(key, _)| key));
+    let rows = ROWS.iter().map(|row| row.sets[0].0).chain(ELSEWHERE.map(|(key, _)| key)).chain(OF_OTHERS);
     let tried: BTreeSet<_> = rows.map(str::to_owned).collect();
     let untried: Vec<_> = known.difference(&tried).collect();
     ensure!(untried.is_empty(), "{untried:?} boot Linux in no test: each wants a row in {}", file!());
@@ -192,15 +196,21 @@ fn all(files: &[PathBuf]) -> Result<()> {
     let texts: Vec<Table> = files.iter().map(|file| Ok(fs::read_to_string(file)?.parse()?)).collect::<Result<_>>()?;
     for (key, with_linux) in ELSEWHERE {
         let (table, name) = key.split_once('.').context("a key is in a table")?;
-        let fitting = texts.iter().zip(&scenarios).filter(|(_, scenario)| !with_linux || needs_linux(scenario));
+        let fitting =
+            texts.iter().zip(&scenarios).filter(|(_, scenario)| !with_linux || linux(scenario) != Linux::None);
         let found: BTreeSet<_> = fitting.filter_map(|(text, _)| text.get(table)?.get(name).and_then(word)).collect();
         let values = match key {
-            "chain.tee" => ["false", "ours"].map(str::to_owned).to_vec(),
+            "chain.tee" => ["false", "ours", "package"].map(str::to_owned).to_vec(),
             _ => expected(&format!("[{table}]\n{name} = 'no-such-value'"))?,
         };
         // The hypervisor is there without being asked for.
         let missing: Vec<_> = values.iter().filter(|value| *value != "hypervisor" && !found.contains(*value)).collect();
         ensure!(missing.is_empty(), "no scenario has {key} = {missing:?}");
+    }
+    for key in OF_OTHERS {
+        let (table, name) = key.split_once('.').context("a key is in a table")?;
+        let there = |text: &Table| text.get(table).is_some_and(|table| table.get(name).is_some());
+        ensure!(texts.iter().any(there), "no scenario has {key}");
     }
     Ok(())
 }

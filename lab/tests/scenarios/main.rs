@@ -10,6 +10,7 @@ mod play;
 
 use anyhow::{Context, Result};
 use lab_run::firmware::Program;
+use lab_run::guests::Linux;
 use lab_run::scenario::{Scenario, model};
 use lab_run::workspace::Workspace;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 /// Makes two tests for every pair of scenario and CPU. A file that can't be read is a test that fails.
 fn trials() -> Result<Vec<Trial>> {
     let folder = Workspace::locate()?.scenarios();
-    let files = scenario_files(&folder)?;
+    let files = [scenario_files(&folder)?, scenario_files(&folder.join("interop"))?].concat();
     let (mut usual, mut checked) = (Vec::new(), Vec::new());
     for file in &files {
         match Scenario::read(file) {
@@ -71,7 +72,7 @@ fn trial(scenario: &Scenario, cpu: &str, layers: Layers) -> Trial {
 /// Checks that checked layers have what is said of an overflow, and that the usual ones don't.
 fn layers_check() -> Result<(), Failed> {
     for layers in [Layers::Usual, Layers::Checked] {
-        let kit = kit(false, layers).map_err(|error| Failed::from(format!("{error:#}")))?;
+        let kit = kit(Linux::None, layers).map_err(|error| Failed::from(format!("{error:#}")))?;
         for layer in Program::LAYERS {
             let image = kit.firmware().read(layer).map_err(|error| Failed::from(format!("{error:#}")))?;
             let says = image.windows(OVERFLOW.len()).any(|window| window == OVERFLOW);

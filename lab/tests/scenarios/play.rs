@@ -2,7 +2,7 @@
 //! Runs a scenario on what is built once for all of them.
 
 use anyhow::{Result, anyhow};
-use lab_run::guests::needs_linux;
+use lab_run::guests::{Linux, linux};
 use lab_run::plan::Plan;
 use lab_run::prepare::{Kit, prepare};
 use lab_run::progress::Progress;
@@ -22,14 +22,14 @@ pub enum Layers {
 }
 
 /// Builds everything once, and fetches Linux only when the first test needs it.
-pub fn kit(linux: bool, layers: Layers) -> Result<&'static Kit> {
-    static KITS: [OnceLock<Result<Kit, String>>; 4] = [const { OnceLock::new() }; 4];
+pub fn kit(linux: Linux, layers: Layers) -> Result<&'static Kit> {
+    static KITS: [OnceLock<Result<Kit, String>>; 6] = [const { OnceLock::new() }; 6];
     let build = || {
         let (workspace, progress) = (Workspace::locate()?, Progress::silent());
         let kit = Kit::whole(&workspace, linux, &progress)?;
         if layers == Layers::Checked { kit.checked(&workspace, &progress) } else { Ok(kit) }
     };
-    let kit = &KITS[usize::from(linux) + 2 * usize::from(layers == Layers::Checked)];
+    let kit = &KITS[linux as usize + 3 * usize::from(layers == Layers::Checked)];
     let kit = kit.get_or_init(|| build().map_err(|error: anyhow::Error| format!("{error:#}")));
     kit.as_ref().map_err(|error| anyhow!("{error}"))
 }
@@ -37,8 +37,10 @@ pub fn kit(linux: bool, layers: Layers) -> Result<&'static Kit> {
 /// Runs one scenario; its report is the failure's message.
 pub fn judge(scenario: &Scenario, cpu: &str, layers: Layers) -> Result<(), Failed> {
     let outcome = (|| {
-        let plan = Plan::of(scenario.clone()).on_cpu(cpu);
-        run(&prepare(&Workspace::locate()?, &plan, kit(needs_linux(scenario), layers)?)?, &mut |_| {})
+        let plan = Plan::of(scenario.clone())?.on_cpu(cpu);
+        let workspace = Workspace::locate()?;
+        let kit = kit(linux(scenario), layers)?.clone().with_layers_of(&workspace, &plan, &Progress::silent())?;
+        run(&prepare(&workspace, &plan, &kit)?, &mut |_| {})
     })();
     match outcome {
         Ok(outcome) if outcome.passed() => Ok(()),

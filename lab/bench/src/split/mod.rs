@@ -130,7 +130,7 @@ pub fn log(
 ) -> Result<Logged> {
     let scenario = Scenario { timeout: scenario.timeout * SLOWER, ..scenario.clone() };
     let world = World::of(&scenario, kit.firmware(), lines)?;
-    let mut prepared = prepare(workspace, &Plan::of(scenario), kit)?;
+    let mut prepared = prepare(workspace, &Plan::of(scenario)?, kit)?;
     prepared.line.log_instructions(&world.ranges(all)?)?;
     let reader = Reader::new(&world, of, lines, all)?;
     let (outcome, logged) = run_logged(&prepared, |log| reader.read(log))?;

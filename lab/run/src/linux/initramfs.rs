@@ -16,6 +16,28 @@ pub(super) struct Contents {
     pub init: Vec<u8>,
     /// The TEE client.
     pub client: Vec<u8>,
+    /// Further files and links.
+    pub more: Vec<Further>,
+}
+
+/// A file or link at its place in the initramfs, or a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Further {
+    /// Its path, without a slash at the beginning.
+    pub path: String,
+    /// What it is.
+    pub what: What,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// A folder.
+    Folder,
+    /// A file that can be executed.
+    File(Vec<u8>),
+    /// A link to this path.
+    Link(String),
 }
 
 /// Where the client is in the guest.
@@ -44,6 +66,13 @@ pub(super) fn build(contents: &Contents) -> Result<Vec<u8>> {
         order.push_str(&format!("/{path}\n"));
     }
     archive.add("lib/modules/order", ModeFileType::Regular, 0o644, order.as_bytes())?;
+    for Further { path, what } in &contents.more {
+        match what {
+            What::Folder => archive.add(path, ModeFileType::Directory, 0o755, &[])?,
+            What::File(content) => archive.add(path, ModeFileType::Regular, 0o755, content)?,
+            What::Link(to) => archive.add(path, ModeFileType::Symlink, 0o777, to.as_bytes())?,
+        }
+    }
     archive.finish()
 }
 
@@ -93,6 +122,11 @@ mod tests {
             modules: vec![("tee".into(), b"t".to_vec()), ("optee".into(), b"op".to_vec())],
             init: b"#!/bin/sh\n".to_vec(),
             client: b"client".to_vec(),
+            more: vec![
+                Further { path: "usr".into(), what: What::Folder },
+                Further { path: "usr/tool".into(), what: What::File(b"tool".to_vec()) },
+                Further { path: "lib/ld.so".into(), what: What::Link("/usr/ld.so".into()) },
+            ],
         }
     }
 
@@ -120,6 +154,8 @@ mod tests {
         assert_eq!(find("bin/sh"), &("bin/sh".to_owned(), 0o120_777, b"busybox".to_vec()));
         assert_eq!(find("dev/console").1, 0o020_600);
         assert_eq!(find(CLIENT).2, b"client");
+        assert_eq!(find("usr/tool"), &("usr/tool".to_owned(), 0o100_755, b"tool".to_vec()));
+        assert_eq!(find("lib/ld.so"), &("lib/ld.so".to_owned(), 0o120_777, b"/usr/ld.so".to_vec()));
         assert_eq!(find("lib/modules/order").2, b"/lib/modules/tee.ko\n/lib/modules/optee.ko\n");
     }
 

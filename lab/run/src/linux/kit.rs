@@ -8,11 +8,9 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use shared_abi::image::Format;
 
-use super::mirror::Mirror;
+use super::PACKAGES;
 use super::modules::Tree;
-use super::packages::Shelf;
-use super::recorded::Recorded;
-use super::{apt, store};
+use crate::debian::{Depot, Set, store};
 use crate::kernel;
 
 /// The modules that init loads, beside what they depend on.
@@ -62,30 +60,24 @@ struct ModuleRecord {
     sha256: String,
 }
 
-/// Obtains the kit of a record: the remembered one if all its files are whole, else one made from the packages.
-pub(super) fn obtain(cache: &Path, recorded: &Recorded, progress: &dyn Fn(&str)) -> Result<GuestKit> {
-    let folder = cache.join(&recorded.release);
-    let shelf = Shelf { release: &folder, progress };
-    if let Some(packages) = shelf.remembered(recorded)
-        && let Some(kit) = remembered(&folder, &packages.origin())
-    {
-        return Ok(GuestKit { instead: packages.instead, ..kit });
-    }
-    let packages = shelf.obtain(recorded, &Mirror::of_this_machine)?;
-    let origin = packages.origin();
-    let kit = match remembered(&folder, &origin) {
-        Some(kit) => kit,
-        None => {
-            progress(&format!("Debian {}: unpacking", recorded.release));
-            let unpacked =
-                tempfile::tempdir_in(&folder).with_context(|| format!("can't write in {}", folder.display()))?;
-            for package in [&packages.kernel, &packages.busybox] {
-                apt::unpack(&shelf.path(package), unpacked.path())?;
-            }
-            make(&folder, unpacked.path(), origin)?
-        }
+/// Obtains the kit and its folder: the remembered one if all its files are whole, else one made from the packages.
+pub(super) fn obtain(depot: &Depot<'_>) -> Result<(GuestKit, PathBuf)> {
+    let kit_of = |set: &Set| {
+        let kit = remembered(&set.folder, &set.packages.origin())?;
+        Some((GuestKit { instead: set.packages.instead.clone(), ..kit }, set.folder.clone()))
     };
-    Ok(GuestKit { instead: packages.instead, ..kit })
+    if let Some(kit) = depot.remembered(PACKAGES)?.as_ref().and_then(kit_of) {
+        return Ok(kit);
+    }
+    let set = depot.obtain(PACKAGES)?;
+    if let Some(kit) = kit_of(&set) {
+        return Ok(kit);
+    }
+    let (folder, origin) = (&set.folder, set.packages.origin());
+    (depot.progress)(&format!("unpacking {origin}"));
+    let unpacked = set.unpacked()?;
+    let kit = make(folder, unpacked.path(), origin)?;
+    Ok((GuestKit { instead: set.packages.instead, ..kit }, set.folder))
 }
 
 /// Names the files of a kit, whether they exist or not.

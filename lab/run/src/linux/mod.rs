@@ -1,48 +1,39 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Linux guest: Debian's arm64 kernel, unmodified, and an initramfs made here.
 //!
-//! Three steps, each remembered under the cache folder, so that a run with nothing to do touches no network and says
-//! nothing:
+//! Two steps behind the packages ([`crate::debian`]), the first remembered:
 //!
-//! 1. `packages`: the packages of Debian's that `images/linux/packages.toml` records (`recorded`), fetched from a
-//!    `mirror` by the machine's own apt (`apt`) with a private state: nothing is installed, no root is needed. Where
-//!    the mirror has one no longer, the current one.
-//! 2. `kit`: what the guest needs out of them (kernel `Image`, busybox, the modules of the `optee` driver), each file
+//! 1. `kit`: what the guest needs out of them (kernel `Image`, busybox, the modules of the `optee` driver), each file
 //!    with its SHA-256. A damaged file is unpacked again, a damaged package fetched again.
-//! 3. `initramfs`: a cpio archive of the kit, `images/linux/init` and our client. It is made anew each time, in memory
-//!    and deterministically, and written only if it differs: there is no staleness to get wrong.
-//!
-//! A host without apt (macOS, Fedora, NixOS) names an own `Image` and initramfs in the scenario instead.
+//! 2. `initramfs`: a cpio archive of the kit, `images/linux/init` and our client, and where it is asked for of OP-TEE's
+//!    whole client side (`xtest`). It is made anew each time, in memory and deterministically, and written only if it
+//!    differs: there is no staleness to get wrong.
 
-mod apt;
 mod initramfs;
 mod kit;
-mod mirror;
 mod modules;
-mod packages;
-mod recorded;
-mod store;
+mod xtest;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::debian::{Depot, store};
 use anyhow::{Context, Result};
 
-use mirror::Mirror;
-use packages::Shelf;
-use recorded::Recorded;
+/// The packages of the guest.
+const PACKAGES: &str = "linux";
 
 /// What the Linux guest is made from.
-#[derive(Debug, Clone, Copy)]
-pub struct Recipe<'a> {
-    /// The folder for everything fetched and made, for instance `target/linux`.
-    pub cache: &'a Path,
-    /// The record of the packages, `images/linux/packages.toml`.
-    pub packages: &'a Path,
+#[derive(Clone, Copy)]
+pub(crate) struct Recipe<'a> {
+    /// The packages.
+    pub depot: Depot<'a>,
     /// The init script, `images/linux/init`.
     pub init: &'a Path,
     /// The built `images/linux-client`: a static AArch64 ELF.
     pub client: &'a Path,
+    /// Also an initramfs with OP-TEE's client side.
+    pub xtest: bool,
 }
 
 /// What a machine needs to boot the Linux guest.
@@ -52,20 +43,22 @@ pub struct LinuxGuest {
     pub image: PathBuf,
     /// The initramfs: an uncompressed newc cpio archive.
     pub initramfs: PathBuf,
+    /// One with OP-TEE's client side as well.
+    pub xtest: Option<PathBuf>,
     /// What it was made from instead of what is recorded, a line each, for people.
     pub instead: Vec<String>,
 }
 
-/// Makes the Linux guest, fetching what is missing. `progress` hears one short line per step that takes time.
+/// Makes the Linux guest, fetching what is missing.
 ///
 /// # Errors
 /// When a tool or a package can't be had, or a file can't be read or written; the message names the remedy.
-pub fn guest(recipe: &Recipe<'_>, progress: &dyn Fn(&str)) -> Result<LinuxGuest> {
-    let _lock = store::lock(recipe.cache)?;
-    let recorded = Recorded::read(recipe.packages)?;
-    let kit = kit::obtain(recipe.cache, &recorded, progress)?;
+pub(crate) fn guest(recipe: &Recipe<'_>) -> Result<LinuxGuest> {
+    let depot = &recipe.depot;
+    let _lock = depot.lock()?;
+    let (kit, folder) = kit::obtain(depot)?;
     let read = |path: &Path| fs::read(path).with_context(|| format!("can't read {}", path.display()));
-    let archive = initramfs::build(&initramfs::Contents {
+    let mut contents = initramfs::Contents {
         busybox: read(&kit.busybox)?,
         modules: kit
             .modules
@@ -74,10 +67,22 @@ pub fn guest(recipe: &Recipe<'_>, progress: &dyn Fn(&str)) -> Result<LinuxGuest>
             .collect::<Result<_>>()?,
         init: read(recipe.init)?,
         client: read(recipe.client)?,
-    })?;
-    let path = recipe.cache.join(&recorded.release).join("initramfs.cpio");
-    store::write_if_changed(&path, &archive)?;
-    Ok(LinuxGuest { image: kit.image, initramfs: path, instead: kit.instead })
+        more: Vec::new(),
+    };
+    let write = |contents: &initramfs::Contents, name: &str| {
+        let path = folder.join(name);
+        store::write_if_changed(&path, &initramfs::build(contents)?).map(|()| path)
+    };
+    let initramfs = write(&contents, "initramfs.cpio")?;
+    let (mut instead, mut xtest) = (kit.instead, None);
+    if recipe.xtest {
+        let set = depot.obtain(xtest::PACKAGES)?;
+        contents.more = xtest::files(&set)?;
+        contents.more.push(xtest::list());
+        instead.extend(set.packages.instead);
+        xtest = Some(write(&contents, "initramfs-xtest.cpio")?);
+    }
+    Ok(LinuxGuest { image: kit.image, initramfs, xtest, instead })
 }
 
 /// Fetches and unpacks what [`guest`] needs, without making the guest: afterwards no network is needed. Returns a line
@@ -85,20 +90,7 @@ pub fn guest(recipe: &Recipe<'_>, progress: &dyn Fn(&str)) -> Result<LinuxGuest>
 ///
 /// # Errors
 /// As for [`guest`].
-pub fn fetch(cache: &Path, packages: &Path, progress: &dyn Fn(&str)) -> Result<Vec<String>> {
-    let _lock = store::lock(cache)?;
-    Ok(kit::obtain(cache, &Recorded::read(packages)?, progress)?.instead)
-}
-
-/// Fetches the release's current packages and records them.
-///
-/// # Errors
-/// As for [`guest`].
-pub fn renew(cache: &Path, packages: &Path, progress: &dyn Fn(&str)) -> Result<()> {
-    let _lock = store::lock(cache)?;
-    let release = Recorded::read(packages)?.release;
-    let shelf = Shelf { release: &cache.join(&release), progress };
-    let newest = shelf.newest(&release, Mirror::of_this_machine()?)?;
-    newest.write(packages)?;
-    kit::obtain(cache, &newest, progress).map(drop)
+pub(crate) fn fetch(depot: &Depot<'_>) -> Result<Vec<String>> {
+    let _lock = depot.lock()?;
+    Ok(kit::obtain(depot)?.0.instead)
 }

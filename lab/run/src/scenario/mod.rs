@@ -14,9 +14,10 @@ pub use crate::models::model;
 pub(crate) use error::Fault;
 pub use error::{Error, new_name};
 pub use lab_script::Size;
-pub use layer::Owner;
+pub use layer::{Foreign, MonitorLayer, NormalWorld, Owner, Package, Parts, TeeLayer};
 pub use tables::{
-    Chain, Cue, Damage, DtbPlace, End, Expect, Hardware, Image, NormalWorld, Placement, Property, Scenario, Send, Vm,
+    Chain, Cue, Damage, DtbPlace, End, Expect, Hardware, Image, OnlyWith, Placement, Property, Scenario, Send, TeeMode,
+    Vm, Words,
 };
 
 use crate::models;

@@ -2,7 +2,8 @@
 //! Which probe plays what: the scripts of a scenario, and what is expected of every probe without being written down.
 
 use super::error::{Error, Fault};
-use super::tables::{End, Expect, NormalWorld, Scenario};
+use super::layer::NormalWorld;
+use super::tables::{End, Expect, OnlyWith, Scenario};
 use anyhow::bail;
 use lab_script::source::Included;
 use lab_script::{Mistake, Ram, Source, compile};
@@ -151,6 +152,7 @@ fn expects(speaker: &str, prefix: &str) -> [Expect; 2] {
         at_most: None,
         at_least: None,
         on: Vec::new(),
+        only_with: OnlyWith::default(),
     };
     [expect(DONE, false), expect(FAILED, true)]
 }

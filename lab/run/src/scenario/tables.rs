@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a scenario file may say, table by table.
 
-use super::layer::{self, Owner};
+use super::layer::{self, MonitorLayer, NormalWorld, Owner, TeeLayer};
+use crate::console::FOREIGN;
 use crate::models::model;
 use lab_script::Size;
 use lab_script::source::RawSteps;
@@ -133,14 +134,24 @@ pub struct Cue {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Chain {
     /// Whose the monitor is.
-    pub monitor: Owner,
+    pub monitor: MonitorLayer,
     /// Whose the TEE is, if there is one.
     #[serde(deserialize_with = "layer::optional")]
-    pub tee: Option<Owner>,
+    pub tee: Option<TeeLayer>,
+    /// Whether the TEE has a partition for each VM, or one for whoever calls; else what fits the normal world.
+    pub tee_mode: Option<TeeMode>,
     /// Whose the hypervisor is, where it is the normal world.
     pub hypervisor: Owner,
     /// What the normal world is.
     pub normal_world: NormalWorld,
+    /// The kernel that a hypervisor in the normal world's place starts first: `linux` or a path.
+    pub kernel: Option<String>,
+    /// The RAM disk of that, or of a kernel in the normal world's place: `linux`, `linux-xtest` or a path.
+    pub initramfs: Option<String>,
+    /// Its command line.
+    pub bootargs: String,
+    /// The command line of the hypervisor itself.
+    pub hypervisor_bootargs: String,
     /// Bytes of all images together: the normal world's is filled up with zeros.
     pub images: Option<Size>,
     /// What is wrong with the flash.
@@ -152,10 +163,15 @@ pub struct Chain {
 impl Default for Chain {
     fn default() -> Self {
         Self {
-            monitor: Owner::default(),
-            tee: Some(Owner::default()),
+            monitor: MonitorLayer::default(),
+            tee: Some(TeeLayer::default()),
+            tee_mode: None,
             hypervisor: Owner::default(),
             normal_world: NormalWorld::default(),
+            kernel: None,
+            initramfs: None,
+            bootargs: String::new(),
+            hypervisor_bootargs: String::new(),
             images: None,
             damage: None,
             harden_branch_predictor: false,
@@ -163,15 +179,27 @@ impl Default for Chain {
     }
 }
 
-/// What the chain starts as the normal world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// Whom the TEE keeps apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum NormalWorld {
-    /// The hypervisor.
-    #[default]
-    Hypervisor,
-    /// The probe in its place; it plays the scenario's steps.
-    Probe,
+pub enum TeeMode {
+    /// VMs, which a hypervisor tells it of.
+    Virtualized,
+    /// Nobody: it has one client.
+    Single,
+}
+
+impl Chain {
+    /// Says which mode of our TEE fits the normal world: only ours tells it of VMs, and the probe does what it likes.
+    pub fn tee_mode(&self) -> TeeMode {
+        let fitting = if self.normal_world.is_foreign() { TeeMode::Single } else { TeeMode::Virtualized };
+        self.tee_mode.unwrap_or(fitting)
+    }
+
+    /// Says whether the first kernel's init is ours, which plays the steps in its command line.
+    pub fn plays_steps(&self) -> bool {
+        self.initramfs.as_deref().is_some_and(is_our_initramfs)
+    }
 }
 
 /// One thing that is wrong with a flash. The images themselves are as built.
@@ -253,6 +281,21 @@ impl Vm {
     pub fn is_probe(&self) -> bool {
         self.kernel.as_deref() == Some("probe")
     }
+
+    /// Says whether its initramfs is made here, so that its init plays the steps in its command line.
+    pub fn has_our_init(&self) -> bool {
+        self.initramfs.as_deref().is_some_and(is_our_initramfs)
+    }
+
+    /// Says whether OP-TEE's client side is in that.
+    pub fn has_xtest(&self) -> bool {
+        self.initramfs.as_deref() == Some("linux-xtest")
+    }
+}
+
+/// Says whether an initramfs is made here.
+fn is_our_initramfs(name: &str) -> bool {
+    ["linux", "linux-xtest"].contains(&name)
 }
 
 /// Where a VM's device tree is.
@@ -329,6 +372,47 @@ pub struct Expect {
     /// Only on these CPU models; else on all.
     #[serde(default)]
     pub on: Vec<String>,
+    /// Only with these layers; with others it is not judged.
+    #[serde(default)]
+    pub only_with: OnlyWith,
+}
+
+/// With whose layers something is expected: `ours`, `as-reported`, a package, a file's name; of none named, with any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct OnlyWith {
+    /// Of these monitors one.
+    pub monitor: Words,
+    /// Of these TEEs one.
+    pub tee: Words,
+    /// Of these normal worlds one.
+    pub normal_world: Words,
+}
+
+/// A word, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Words {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl Words {
+    /// Returns them all.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(word) => std::slice::from_ref(word),
+            Self::Several(words) => words,
+        }
+    }
 }
 
 const fn default_timeout() -> u64 {
@@ -369,6 +453,11 @@ impl Scenario {
     /// Says after which time the machine counts as hanging.
     pub const fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout)
+    }
+
+    /// Says whose the keyboard is at first.
+    pub fn keyboard(&self) -> String {
+        if self.chain.normal_world.is_foreign() { FOREIGN.to_owned() } else { self.console(0) }
     }
 
     /// Returns the console prefix of the VM with this index.

@@ -57,18 +57,43 @@ fn a_scenario_is_read_with_its_defaults() {
 #[test]
 fn layers_are_named_and_the_tee_may_be_left_out() {
     let with = |key: &str| parse(&format!("{GOOD}[chain]\n{key}\n"));
-    for (value, tee) in [("true", true), ("'ours'", true), ("false", false)] {
+    let package = |name: &str, build: Option<&str>| {
+        Foreign::Package(Package { package: name.into(), build: build.map(str::to_owned) })
+    };
+    for (value, tee) in [
+        ("true", Some(TeeLayer::Usual)),
+        ("'ours'", Some(TeeLayer::Ours)),
+        ("false", None),
+        ("'as-reported'", Some(TeeLayer::AsReported)),
+        ("{ image = 'tee.bin' }", Some(TeeLayer::Foreign(Foreign::Image("tee.bin".into())))),
+        ("{ package = 'optee-os' }", Some(TeeLayer::Foreign(package("optee-os", None)))),
+        ("{ package = 'optee-os', build = 'plain' }", Some(TeeLayer::Foreign(package("optee-os", Some("plain"))))),
+    ] {
         let chain = with(&format!("tee = {value}")).unwrap().chain;
-        assert_eq!(chain.tee, tee.then_some(Owner::Ours), "{value}");
+        assert_eq!(chain.tee, tee, "{value}");
     }
     let chain = with("monitor = 'ours'\nhypervisor = 'ours'").unwrap().chain;
-    assert_eq!((chain.monitor, chain.hypervisor), (Owner::Ours, Owner::Ours));
+    assert_eq!((chain.monitor, chain.hypervisor), (MonitorLayer::Ours, Owner::Ours));
+    let chain = with("monitor = { flash = 'f.bin' }").unwrap().chain;
+    assert_eq!((chain.monitor, chain.tee), (MonitorLayer::Flash("f.bin".into()), Some(TeeLayer::Usual)));
+    let parts = Parts { bl1: "1".into(), bl2: "2".into(), bl31: "31".into() };
+    let chain = with("monitor = { bl1 = '1', bl2 = '2', bl31 = '31' }").unwrap().chain;
+    assert_eq!(chain.monitor, MonitorLayer::Parts(parts));
     for key in ["monitor", "tee", "hypervisor"] {
         let said = with(&format!("{key} = 'theirs'")).unwrap_err().to_string();
-        assert!(said.contains("unknown variant `theirs`, expected `ours`"), "{key}: {said}");
+        assert!(said.contains("unknown variant `theirs`, expected ") && said.contains("`ours`"), "{key}: {said}");
     }
-    let said = with("tee = 1").unwrap_err().to_string();
-    assert!(said.contains("expected the name of a layer, `ours`, or false for none"), "{said}");
+    for (key, why) in [
+        ("tee = 1", "expected the name of a TEE, `ours` or `as-reported`, or a table"),
+        ("tee = { build = 'plain' }", "it is a `package`, perhaps a `build` of it, or an `image`"),
+        ("tee = { image = 'a', package = 'b' }", "it is a `package`, perhaps a `build` of it, or an `image`"),
+        ("tee = { packages = 'b' }", "did you mean `package`?"),
+        ("monitor = { bl1 = '1' }", "a monitor is a `flash`, or all of `bl1`, `bl2` and `bl31`"),
+        ("normal-world = 'xen'", "unknown variant `xen`, expected one of `hypervisor`, `probe`, `linux`"),
+    ] {
+        let said = with(key).unwrap_err().to_string();
+        assert!(said.contains(why), "{key}: {said}");
+    }
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //! What must be seen: that it can be, and that it says something when it is.
 
 use super::{Mistake, listed, mistake};
+use crate::console::FOREIGN;
 use crate::models::model;
 use crate::scenario::error::Fault;
-use crate::scenario::tables::{Expect, NormalWorld, Scenario, Vm};
+use crate::scenario::layer::NormalWorld;
+use crate::scenario::tables::{Expect, Scenario, Vm};
 use regex::Regex;
 
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
@@ -35,10 +37,18 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
 
 /// Lists who speaks in a scenario's machine.
 pub(super) fn speakers(scenario: &Scenario) -> Vec<String> {
-    let hypervisor = scenario.chain.normal_world == NormalWorld::Hypervisor;
-    let layers = [("EL3", true), ("TEE", scenario.chain.tee.is_some()), ("HYP", hypervisor), ("probe", !hypervisor)];
-    let layers = layers.into_iter().filter(|(_, there)| *there).map(|(name, _)| name.to_owned());
-    layers.chain((0..scenario.vms.len()).map(|vm| scenario.console(vm))).collect()
+    let normal_world = match scenario.chain.normal_world {
+        NormalWorld::Hypervisor => "HYP",
+        NormalWorld::Probe => "probe",
+        // What its VMs say goes through its console.
+        NormalWorld::Linux | NormalWorld::Foreign(_) => return layers(scenario, FOREIGN).collect(),
+    };
+    layers(scenario, normal_world).chain((0..scenario.vms.len()).map(|vm| scenario.console(vm))).collect()
+}
+
+fn layers(scenario: &Scenario, normal_world: &str) -> impl Iterator<Item = String> {
+    let layers = [("EL3", true), ("TEE", scenario.chain.tee.is_some()), (normal_world, true)];
+    layers.map(|(name, there)| there.then(|| name.to_owned())).into_iter().flatten()
 }
 
 /// Writes what is said of a name that nobody has.

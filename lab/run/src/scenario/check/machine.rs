@@ -5,7 +5,8 @@ use super::expects::{nobody, not_part_of_a_line, speakers};
 use super::is_plain;
 use crate::models::model;
 use crate::scenario::error::Fault;
-use crate::scenario::tables::{Damage, Image, NormalWorld, Scenario};
+use crate::scenario::layer::NormalWorld;
+use crate::scenario::tables::{Damage, Image, Scenario};
 use lab_script::Size;
 use shared_abi::layout::{BL33_BASE, DRAM_BASE, MAX_CPUS};
 
@@ -78,9 +79,47 @@ fn chain(scenario: &Scenario) -> Result<(), Fault> {
     if damaged == Some(Image::Bl32) && chain.tee.is_none() {
         return fault("damage", "there is no BL32 to damage: `tee` is false");
     }
-    if chain.harden_branch_predictor && chain.normal_world == NormalWorld::Probe {
-        let message = "it is the hypervisor that would do this, and `normal-world` is the probe";
+    if chain.harden_branch_predictor && chain.normal_world != NormalWorld::Hypervisor {
+        let message = match chain.normal_world {
+            NormalWorld::Probe => "it is the hypervisor that would do this, and `normal-world` is the probe",
+            _ => "it is our hypervisor that would do this, and `normal-world` is another",
+        };
         return fault("harden-branch-predictor", message);
+    }
+    let started = [
+        ("kernel", chain.kernel.is_some()),
+        ("initramfs", chain.initramfs.is_some()),
+        ("bootargs", !chain.bootargs.is_empty()),
+        ("hypervisor-bootargs", !chain.hypervisor_bootargs.is_empty()),
+    ];
+    let first = started.iter().find(|(_, there)| *there);
+    match (&chain.normal_world, first) {
+        (NormalWorld::Hypervisor | NormalWorld::Probe, Some((key, _))) => {
+            return fault(key, "it is for a normal world that is not ours; a VM has its own");
+        }
+        (NormalWorld::Linux, _) if chain.kernel.is_some() => {
+            return fault(
+                "kernel",
+                "`normal-world` is the kernel; another one is `normal-world = { image = \"FILE\" }`",
+            );
+        }
+        _ => {}
+    }
+    if chain.kernel.is_none() && !chain.hypervisor_bootargs.is_empty() {
+        return fault("hypervisor-bootargs", "a hypervisor has a `kernel` to start");
+    }
+    if chain.normal_world.is_foreign() && chain.kernel.is_none() && !scenario.vms.is_empty() {
+        return fault("normal-world", "VMs need a hypervisor: one that is not ours has a `kernel` to start first");
+    }
+    for (key, file, named) in
+        [("kernel", &chain.kernel, &["linux"][..]), ("initramfs", &chain.initramfs, &["linux", "linux-xtest"])]
+    {
+        if let Some(file) = file.as_deref().filter(|file| !named.contains(file))
+            && !scenario.folder.join(file).is_file()
+        {
+            let message = format!("there is no file {}", scenario.folder.join(file).display());
+            return fault(key, &message);
+        }
     }
     Ok(())
 }

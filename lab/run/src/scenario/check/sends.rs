@@ -3,6 +3,7 @@
 
 use super::expects::{nobody, not_part_of_a_line, speakers};
 use super::{Mistake, listed, mistake};
+use crate::console::FOREIGN;
 use crate::scenario::error::Fault;
 use crate::scenario::tables::{Scenario, Send};
 
@@ -21,7 +22,9 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
 }
 
 fn one(send: &Send, scenario: &Scenario) -> Result<(), Mistake> {
-    let consoles: Vec<_> = (0..scenario.vms.len()).map(|vm| scenario.console(vm)).collect();
+    let foreign = scenario.chain.normal_world.is_foreign();
+    let vms = (0..scenario.vms.len()).filter(|_| !foreign).map(|vm| scenario.console(vm));
+    let consoles: Vec<_> = vms.chain(foreign.then(|| FOREIGN.to_owned())).collect();
     if !consoles.contains(&send.to) {
         return mistake("to", format!("there is no VM `{}`, but {}", send.to, listed(&consoles, "and")));
     }

@@ -154,7 +154,11 @@ fn a_key_of_a_vm_that_would_be_ignored_is_refused() {
             "kernel = 'bare-gest'",
             "21: there is no file s/bare-gest; `linux`, `bare-guest`, `probe` and `contract` need none",
         ),
-        ("initramfs = 'linux'", "initramfs = 'lnux'", "15: there is no file s/lnux; `linux` needs none"),
+        (
+            "initramfs = 'linux'",
+            "initramfs = 'lnux'",
+            "15: there is no file s/lnux; `linux` and `linux-xtest` need none",
+        ),
         ("'16M'", "'16M'\ninitramfs = 'linux'", "23: the bare guest reads no RAM disk"),
         ("'16M'", "'16M'\nplay = 'list'", "23: only the probe plays lists of steps, and the kernel is `bare-guest`"),
         ("kernel = 'bare-guest'\n", "", &format!("23: `bootargs` {nothing}")),

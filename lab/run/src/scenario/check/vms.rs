@@ -4,6 +4,7 @@
 use super::{Mistake, is_plain, mistake};
 use crate::scenario::error::Fault;
 use crate::scenario::tables::{Property, Scenario, Vm};
+use crate::xtest;
 use bare_guest::script::Step;
 use hypervisor::config::{MAX_BOOTARGS, MAX_MEMORY};
 use hypervisor::memory::BLOCK;
@@ -92,9 +93,10 @@ fn kernel(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
             "bare-guest" => return mistake("initramfs", "the bare guest reads no RAM disk"),
             "contract" => return mistake("initramfs", "the contract's program reads no RAM disk"),
             "probe" => return mistake("initramfs", "the probe's script is its RAM disk"),
-            _ if initramfs != "linux" && missing(initramfs) => {
+            _ if !vm.has_our_init() && missing(initramfs) => {
                 let file = scenario.folder.join(initramfs);
-                return mistake("initramfs", format!("there is no file {}; `linux` needs none", file.display()));
+                let none = "`linux` and `linux-xtest` need none";
+                return mistake("initramfs", format!("there is no file {}; {none}", file.display()));
             }
             _ => {}
         }
@@ -134,10 +136,17 @@ fn steps(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
             if vm.kernel.as_deref() == Some("linux") && vm.initramfs.is_none() && steps.peek().is_some() {
                 return mistake("bootargs", "it is the `initramfs` that plays steps, and there is none");
             }
-            if vm.initramfs.as_deref() != Some("linux") {
+            if !vm.has_our_init() {
                 return Ok(());
             }
             for word in steps.filter(|word| !["shell", "poweroff"].contains(word)) {
+                if let Some(cases) = word.strip_prefix("xtest=") {
+                    xtest(vm, cases)?;
+                    if !has_tee {
+                        return mistake("bootargs", format!("`triptych.{word}` needs the TEE, and {why}"));
+                    }
+                    continue;
+                }
                 match Step::parse(word) {
                     Ok(Step::Call(_) | Step::Read(_)) | Err(_) => {
                         return mistake("bootargs", format!("`triptych.{word}` is no step of the Linux guest"));
@@ -150,6 +159,17 @@ fn steps(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
             }
             Ok(())
         }
+        None => Ok(()),
+    }
+}
+
+/// Checks a list of cases of OP-TEE's test suite: what it does not have would count as passed, for nothing of it fails.
+fn xtest(vm: &Vm, cases: &str) -> Result<(), Mistake> {
+    if !vm.has_xtest() {
+        return mistake("bootargs", "`triptych.xtest` is a step of `initramfs = \"linux-xtest\"`");
+    }
+    match cases.split(',').find(|word| xtest::cases(word).next().is_none()) {
+        Some(word) => mistake("bootargs", format!("`triptych.xtest={cases}`: the suite has no case `{word}`")),
         None => Ok(()),
     }
 }

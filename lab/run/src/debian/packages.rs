@@ -2,66 +2,73 @@
 //! Debian's packages: the recorded ones, or the current ones where the mirror has those no longer; fetched once,
 //! remembered with their SHA-256, fetched again when missing or damaged.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::apt::Apt;
+use super::apt::{self, Apt};
 use super::mirror::{MIRROR_VARIABLE, Mirror};
 use super::recorded::{Package, Recorded};
 use super::store;
 
-/// The meta-package that depends on the release's current kernel.
-const KERNEL: &str = "linux-image-cloud-arm64";
-/// The shell of the initramfs.
-const BUSYBOX: &str = "busybox-static";
-
-/// Both packages of the guest, as they are in the cache.
+/// A set of packages, as they are in the cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Packages {
+pub(crate) struct Packages {
     /// What is used instead of a recorded package, for people.
-    #[serde(default)]
     pub instead: Vec<String>,
     /// The hash of the record that they were fetched for.
-    #[serde(default)]
     record: String,
-    /// The kernel, its `Image` and modules.
-    pub kernel: Package,
-    /// The static busybox.
-    pub busybox: Package,
+    /// Each by what it is for.
+    #[serde(flatten)]
+    pub packages: BTreeMap<String, Package>,
 }
 
 impl Packages {
     /// Writes names and versions, for people.
-    pub(super) fn origin(&self) -> String {
-        format!("{}, {}", self.kernel.title(), self.busybox.title())
+    pub(crate) fn origin(&self) -> String {
+        self.packages.values().map(Package::title).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The packages of one release in the cache.
-pub(super) struct Shelf<'s> {
+/// Where one record's packages are in the cache.
+pub(crate) struct Shelf<'s> {
     /// The cache's folder for the release.
     pub release: &'s Path,
+    /// The record's name, which is also that of its folder.
+    pub name: &'s str,
     /// Hears one short line per step that takes time.
     pub progress: &'s dyn Fn(&str),
 }
 
 impl Shelf<'_> {
-    /// Says where a package is.
-    pub(super) fn path(&self, package: &Package) -> PathBuf {
-        // apt's own name holds an escaped epoch (`1%3a1.37`); a plain one needs no quoting anywhere.
-        self.folder().join(format!("{}.deb", package.name))
+    /// Says where the set's own files are.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.release.join(self.name)
     }
 
-    fn folder(&self) -> PathBuf {
-        self.release.join("packages")
+    /// Unpacks all of a set's packages into one folder.
+    pub(crate) fn unpack(&self, packages: &Packages, into: &Path) -> Result<()> {
+        packages.packages.values().try_for_each(|package| apt::unpack(&self.path(package), into))
+    }
+
+    fn path(&self, package: &Package) -> PathBuf {
+        // apt's own name holds an escaped epoch (`1%3a1.37`); a plain one needs no quoting anywhere.
+        self.packages().join(format!("{}.deb", package.name))
+    }
+
+    fn packages(&self) -> PathBuf {
+        self.folder().join("packages")
     }
 
     fn list(&self) -> PathBuf {
-        self.release.join("packages.toml")
+        self.folder().join("packages.toml")
+    }
+
+    fn apt(&self, mirror: Mirror, release: &str) -> Result<Apt> {
+        Apt::new(&self.release.join("apt"), mirror, release)
     }
 
     fn has(&self, package: &Package) -> bool {
@@ -75,25 +82,28 @@ impl Shelf<'_> {
     }
 
     /// Returns what an earlier run obtained for this record, whether the files are still there or not.
-    pub(super) fn remembered(&self, recorded: &Recorded) -> Option<Packages> {
+    pub(crate) fn remembered(&self, recorded: &Recorded) -> Option<Packages> {
         let record = recorded.hash().ok()?;
         self.listed().filter(|packages| packages.record == record)
     }
 
     /// Obtains the packages of a record, or what is used instead. `mirror` is asked for when something is missing.
-    pub(super) fn obtain(&self, recorded: &Recorded, mirror: &dyn Fn() -> Result<Mirror>) -> Result<Packages> {
-        let here = self.listed().filter(|packages| self.has(&packages.kernel) && self.has(&packages.busybox));
+    pub(crate) fn obtain(&self, recorded: &Recorded, mirror: &dyn Fn() -> Result<Mirror>) -> Result<Packages> {
+        let here = self.listed().filter(|packages| packages.packages.values().all(|package| self.has(package)));
         let record = recorded.hash()?;
         if let Some(packages) = here.as_ref().filter(|packages| packages.record == record) {
             return Ok(packages.clone());
         }
-        let Recorded { kernel, busybox, .. } = recorded.clone();
-        let mut packages = Packages { instead: Vec::new(), record, kernel, busybox };
-        if !(self.has(&packages.kernel) && self.has(&packages.busybox)) {
-            let apt = Apt::new(&self.release.join("apt"), mirror()?, &recorded.release)?;
-            let kernel = self.fetch_recorded(&apt, &packages.kernel)?;
-            let busybox = self.fetch_recorded(&apt, &packages.busybox)?;
-            if !(kernel && busybox) {
+        let mut packages = Packages { instead: Vec::new(), record, packages: recorded.packages.clone() };
+        if !recorded.packages.values().all(|package| self.has(package)) {
+            let apt = self.apt(mirror()?, &recorded.release)?;
+            let mut gone = Vec::new();
+            for (role, package) in &recorded.packages {
+                if !self.fetch_recorded(&apt, package)? {
+                    gone.push(role);
+                }
+            }
+            if !gone.is_empty() {
                 // Whether the mirror has them no longer, or can't be reached, shows here.
                 match (apt.update(self.progress), here) {
                     (Err(why), Some(here)) => {
@@ -105,31 +115,30 @@ impl Shelf<'_> {
                     (updated, _) => updated?,
                 }
             }
-            if !kernel {
-                packages.kernel =
-                    self.fetch_instead(&apt, &packages.kernel, &current_kernel(&apt)?, &mut packages.instead)?;
-            }
-            if !busybox {
-                packages.busybox = self.fetch_instead(&apt, &packages.busybox, BUSYBOX, &mut packages.instead)?;
+            for role in gone {
+                let package = self.fetch_instead(&apt, &recorded.packages[role], &mut packages.instead)?;
+                packages.packages.insert(role.clone(), package);
             }
         }
         self.remember(&packages)?;
         Ok(packages)
     }
 
-    /// Records the current packages of a release.
-    pub(super) fn newest(&self, release: &str, mirror: Mirror) -> Result<Recorded> {
-        let apt = Apt::new(&self.release.join("apt"), mirror, release)?;
+    /// Records the current packages of a record's release.
+    pub(crate) fn newest(&self, recorded: &Recorded, mirror: Mirror) -> Result<Recorded> {
+        let apt = self.apt(mirror, &recorded.release)?;
         apt.update(self.progress)?;
-        let (kernel, busybox) = (apt.listed(&current_kernel(&apt)?)?, apt.listed(BUSYBOX)?);
-        for package in [&kernel, &busybox] {
-            if !self.has(package) {
-                self.fetch_listed(&apt, package)?;
+        let mut packages = BTreeMap::new();
+        for (role, package) in &recorded.packages {
+            let package = current(&apt, package)?;
+            if !self.has(&package) {
+                self.fetch_listed(&apt, &package)?;
             }
+            packages.insert(role.clone(), package);
         }
-        let recorded = Recorded { release: release.to_owned(), kernel: kernel.clone(), busybox: busybox.clone() };
-        self.remember(&Packages { instead: Vec::new(), record: recorded.hash()?, kernel, busybox })?;
-        Ok(recorded)
+        let newest = Recorded { packages: packages.clone(), ..recorded.clone() };
+        self.remember(&Packages { instead: Vec::new(), record: newest.hash()?, packages })?;
+        Ok(newest)
     }
 
     /// Fetches a recorded package unless it is here; says whether it is then.
@@ -139,13 +148,13 @@ impl Shelf<'_> {
         }
         let Ok(content) = apt.fetch(package, self.progress) else { return Ok(false) };
         self.put(apt, package, &content)
-            .context("the mirror has another file than images/linux/packages.toml records")?;
+            .with_context(|| format!("the mirror has another file than images/packages/{}.toml records", self.name))?;
         Ok(true)
     }
 
     /// Fetches the package that the lists have now.
-    fn fetch_instead(&self, apt: &Apt, wanted: &Package, name: &str, instead: &mut Vec<String>) -> Result<Package> {
-        let package = apt.listed(name)?;
+    fn fetch_instead(&self, apt: &Apt, wanted: &Package, instead: &mut Vec<String>) -> Result<Package> {
+        let package = current(apt, wanted)?;
         self.fetch_listed(apt, &package)?;
         let (used, wanted) = (package.title(), wanted.title());
         instead.push(format!("{used} instead of {wanted}, which is recorded, but which the mirror no longer has"));
@@ -172,8 +181,8 @@ impl Shelf<'_> {
     fn remember(&self, packages: &Packages) -> Result<()> {
         let text = toml::to_string(packages).context("the packages can't be remembered")?;
         store::write(&self.list(), text.as_bytes())?;
-        let used = [&packages.kernel, &packages.busybox].map(|package| self.path(package));
-        let folder = self.folder();
+        let used: Vec<_> = packages.packages.values().map(|package| self.path(package)).collect();
+        let folder = self.packages();
         let entries = fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))?;
         for path in entries.filter_map(|entry| entry.ok()).map(|entry| entry.path()) {
             if !used.contains(&path) {
@@ -185,10 +194,16 @@ impl Shelf<'_> {
     }
 }
 
-/// Finds the name of the release's current kernel.
-fn current_kernel(apt: &Apt) -> Result<String> {
-    let kernel = apt.dependencies(KERNEL)?.into_iter().find(|name| name.starts_with("linux-image-"));
-    kernel.with_context(|| format!("Debian's {KERNEL} names no kernel"))
+/// Finds the release's current package in the place of one that is recorded.
+fn current(apt: &Apt, recorded: &Package) -> Result<Package> {
+    let follows = recorded.follows.clone();
+    let name = match &follows {
+        Some(meta) => {
+            apt.dependencies(meta)?.into_iter().next().with_context(|| format!("Debian's {meta} is empty"))?
+        }
+        None => recorded.name.clone(),
+    };
+    Ok(Package { follows, ..apt.listed(&name)? })
 }
 
 #[cfg(test)]
@@ -199,6 +214,9 @@ mod tests {
     use std::cell::RefCell;
     use std::process::Command;
     use tempfile::TempDir;
+
+    const KERNEL: &str = "linux-image-cloud-arm64";
+    const BUSYBOX: &str = "busybox-static";
 
     /// A mirror in a folder, and a cache that is filled from it.
     struct Scene {
@@ -230,7 +248,9 @@ mod tests {
         fn publish(&self, name: &str, version: &str) -> Package {
             let (file, content) = (format!("pool/{name}_{version}.deb"), format!("{name} {version}"));
             store::write(&self.place(&file), content.as_bytes()).unwrap();
-            Package { name: name.into(), version: version.into(), file, sha256: store::sha256(content.as_bytes()) }
+            let follows = name.starts_with("linux").then(|| KERNEL.into());
+            let sha256 = store::sha256(content.as_bytes());
+            Package { name: name.into(), version: version.into(), file, sha256, follows }
         }
 
         /// Lists these as the current ones.
@@ -238,7 +258,7 @@ mod tests {
             let depends = format!("Depends: {} (= 1)\n", kernel.name);
             let meta = Package { name: KERNEL.into(), ..kernel.clone() };
             let stanza = |(package, depends): (&Package, &str)| {
-                let Package { name, version, file, sha256 } = package;
+                let Package { name, version, file, sha256, .. } = package;
                 format!(
                     "Package: {name}\nArchitecture: arm64\nVersion: {version}\n{depends}Filename: {file}\n\
                      Size: {}\nSHA256: {sha256}\n\n",
@@ -257,7 +277,7 @@ mod tests {
 
         fn shelf<T>(&self, then: impl FnOnce(Shelf<'_>) -> T) -> T {
             let progress = |line: &str| self.said.borrow_mut().push(line.to_owned());
-            then(Shelf { release: &self.release(), progress: &progress })
+            then(Shelf { release: &self.release(), name: "linux", progress: &progress })
         }
 
         fn mirror(&self) -> Mirror {
@@ -279,7 +299,9 @@ mod tests {
     }
 
     fn record(kernel: &Package, busybox: &Package) -> Recorded {
-        Recorded { release: "trixie".into(), kernel: kernel.clone(), busybox: busybox.clone() }
+        let packages = [("kernel", kernel), ("busybox", busybox)];
+        let packages = packages.map(|(role, package)| (role.to_owned(), package.clone())).into();
+        Recorded { release: "trixie".into(), packages }
     }
 
     #[test]
@@ -289,7 +311,7 @@ mod tests {
         scene.list(&scene.publish("linux-image-7+deb", "7"), &scene.publish(BUSYBOX, "2"));
         let recorded = record(&kernel, &busybox);
         let packages = scene.obtain(&recorded).unwrap();
-        assert_eq!((&packages.kernel, &packages.busybox), (&kernel, &busybox));
+        assert_eq!((&packages.packages["kernel"], &packages.packages["busybox"]), (&kernel, &busybox));
         assert_eq!(packages.instead, [""; 0]);
         assert_eq!(scene.content(&kernel), "linux-image-6+deb 6");
         assert_eq!(scene.content(&busybox), "busybox-static 1");
@@ -309,7 +331,7 @@ mod tests {
         let recorded = record(&kernel, &busybox);
         let packages = scene.obtain(&recorded).unwrap();
         // The other one is still there.
-        assert_eq!((&packages.kernel, &packages.busybox), (&newer, &busybox));
+        assert_eq!((&packages.packages["kernel"], &packages.packages["busybox"]), (&newer, &busybox));
         let said = "linux-image-7 7 instead of linux-image-6 6, which is recorded, but which the mirror no longer has";
         assert_eq!(packages.instead, [said]);
         assert_eq!(scene.content(&newer), "linux-image-7 7");
@@ -317,7 +339,7 @@ mod tests {
         assert_eq!(scene.obtain_again(&recorded).unwrap(), packages);
         // Until the record is another one.
         let packages = scene.obtain(&record(&newer, &busybox)).unwrap();
-        assert_eq!((packages.kernel, packages.instead.len()), (newer, 0));
+        assert_eq!((packages.packages["kernel"].clone(), packages.instead.len()), (newer, 0));
     }
 
     #[test]
@@ -329,7 +351,7 @@ mod tests {
         let recorded = record(&kernel, &busybox);
         let error = format!("{:#}", scene.obtain(&recorded).unwrap_err());
         let other = store::sha256(b"a kernel of somebody else's");
-        for part in ["images/linux/packages.toml", "pool/linux-image-6_6.deb", &other, &kernel.sha256, MIRROR_VARIABLE]
+        for part in ["images/packages/linux.toml", "pool/linux-image-6_6.deb", &other, &kernel.sha256, MIRROR_VARIABLE]
         {
             assert!(error.contains(part), "{part}: {error}");
         }
@@ -353,10 +375,10 @@ mod tests {
         let Some(scene) = Scene::new() else { return };
         let recorded = record(&scene.publish("linux-image-6", "6"), &scene.publish(BUSYBOX, "1"));
         scene.obtain(&recorded).unwrap();
-        fs::write(scene.shelf(|shelf| shelf.path(&recorded.kernel)), "damaged").unwrap();
+        fs::write(scene.shelf(|shelf| shelf.path(&recorded.packages["kernel"])), "damaged").unwrap();
         assert!(scene.obtain_again(&recorded).is_err());
         scene.obtain(&recorded).unwrap();
-        assert_eq!(scene.content(&recorded.kernel), "linux-image-6 6");
+        assert_eq!(scene.content(&recorded.packages["kernel"]), "linux-image-6 6");
     }
 
     #[test]
@@ -370,9 +392,9 @@ mod tests {
         fs::rename(&mirror, scene.folder.path().join("away")).unwrap();
         assert_eq!(scene.obtain(&recorded).unwrap(), before);
         let said = scene.said.borrow().join("\n");
-        assert!(said.contains("linux-image-6 6, busybox-static 1 are used, which are here"), "{said}");
+        assert!(said.contains("busybox-static 1, linux-image-6 6 are used, which are here"), "{said}");
         fs::rename(scene.folder.path().join("away"), &mirror).unwrap();
-        assert_eq!(scene.obtain(&recorded).unwrap().kernel, newer);
+        assert_eq!(scene.obtain(&recorded).unwrap().packages["kernel"], newer);
         assert!(!scene.shelf(|shelf| shelf.path(&kernel)).exists());
     }
 
@@ -381,15 +403,10 @@ mod tests {
         let Some(scene) = Scene::new() else { return };
         let (kernel, busybox) = (scene.publish("linux-image-7", "7"), scene.publish(BUSYBOX, "2"));
         scene.list(&kernel, &busybox);
-        let recorded = scene.shelf(|shelf| shelf.newest("trixie", scene.mirror())).unwrap();
+        let recorded = scene
+            .shelf(|shelf| shelf.newest(&record(&scene.publish("linux-image-5", "5"), &busybox), scene.mirror()))
+            .unwrap();
         assert_eq!(recorded, record(&kernel, &busybox));
         assert_eq!(scene.obtain_again(&recorded).unwrap().instead, [""; 0]);
-    }
-
-    #[test]
-    fn a_list_of_before_there_were_records_is_read() {
-        let old = "[kernel]\nname = 'k'\nversion = '6'\nfile = 'k.deb'\nsha256 = '0f'\n\
-            [busybox]\nname = 'b'\nversion = '1'\nfile = 'b.deb'\nsha256 = '1f'\n";
-        assert!(toml::from_str::<Packages>(old).is_ok());
     }
 }

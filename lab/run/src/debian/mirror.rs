@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use super::apt::{OWN_FILES, run};
 
 /// The environment variable that names a Debian mirror, for machines whose apt knows none (Ubuntu, Mint).
-pub(super) const MIRROR_VARIABLE: &str = "TRIPTYCH_DEBIAN_MIRROR";
+pub(crate) const MIRROR_VARIABLE: &str = "TRIPTYCH_DEBIAN_MIRROR";
 
 /// Where Debian's `debian-archive-keyring` package installs its keys, newest name first.
 const KEYRINGS: [&str; 2] =
@@ -35,7 +35,7 @@ const DEBIAN_SUITES: [&str; 12] = [
 
 /// A mirror of Debian's main archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     /// Its address, without a slash at the end.
     pub address: String,
     /// Who signs its lists.
@@ -44,7 +44,7 @@ pub(super) struct Mirror {
 
 /// Who may sign package lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     /// Those of this keyring.
     Keyring(PathBuf),
     /// Those that the machine trusts for everything.
@@ -56,7 +56,7 @@ pub(super) enum Keys {
 
 impl Mirror {
     /// Finds the mirror of this machine: the user's word, or what its apt uses.
-    pub(super) fn of_this_machine() -> Result<Self> {
+    pub(crate) fn of_this_machine() -> Result<Self> {
         let keyring = KEYRINGS.iter().map(PathBuf::from).find(|path| path.exists());
         let signed_by = keyring.map_or(Keys::Machine, Keys::Keyring);
         if let Some(address) = env::var(MIRROR_VARIABLE).ok().filter(|address| !address.is_empty()) {
@@ -73,12 +73,12 @@ impl Mirror {
     }
 
     /// Takes the mirror at an address.
-    pub(super) fn new(address: &str, signed_by: Keys) -> Self {
+    pub(crate) fn new(address: &str, signed_by: Keys) -> Self {
         Self { address: address.trim_end_matches('/').to_owned(), signed_by }
     }
 
     /// Returns the address of one of its files. Where it is a folder the file is copied: of `file:` apt makes a link.
-    pub(super) fn address_of(&self, file: &str) -> String {
+    pub(crate) fn address_of(&self, file: &str) -> String {
         let address = match self.address.strip_prefix("file:") {
             Some(folder) => format!("copy:{folder}"),
             None => self.address.clone(),
@@ -89,7 +89,7 @@ impl Mirror {
 
     /// Writes the mirror as the only source of a private state, in sources.list(5)'s deb822 form. apt never goes on
     /// without a signature.
-    pub(super) fn sources(&self, release: &str) -> String {
+    pub(crate) fn sources(&self, release: &str) -> String {
         let signed = match &self.signed_by {
             Keys::Keyring(path) => format!("Signed-By: {}\n", Path::display(path)),
             Keys::Machine => String::new(),

@@ -18,14 +18,14 @@ use super::recorded::Package;
 use super::store;
 
 /// What to do instead, on a machine that can't fetch.
-pub(super) const OWN_FILES: &str =
-    "or boot your own: `kernel = \"path/to/Image\"`, `initramfs = \"path/to/cpio\"` in the scenario";
+pub(crate) const OWN_FILES: &str =
+    "or name files of your own in the scenario, as `kernel = \"path/to/Image\"`, `initramfs = \"path/to/cpio\"`";
 
 /// apt's tool that fetches a file from an address, with the machine's proxies and the like.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// apt, reading a mirror's arm64 packages of one release.
-pub(super) struct Apt {
+pub(crate) struct Apt {
     mirror: Mirror,
     release: String,
     folder: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Apt {
 
 impl Apt {
     /// Prepares the private state in `folder`; nothing is fetched.
-    pub(super) fn new(folder: &Path, mirror: Mirror, release: &str) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, mirror: Mirror, release: &str) -> Result<Self> {
         let folder = std::path::absolute(folder).context("the cache folder has no absolute path")?;
         fs::create_dir_all(folder.join("lists/partial"))
             .with_context(|| format!("can't create {}", folder.display()))?;
@@ -44,12 +44,12 @@ impl Apt {
     }
 
     /// Returns the mirror.
-    pub(super) const fn mirror(&self) -> &Mirror {
+    pub(crate) const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
 
     /// Fetches the package lists.
-    pub(super) fn update(&self, progress: &dyn Fn(&str)) -> Result<()> {
+    pub(crate) fn update(&self, progress: &dyn Fn(&str)) -> Result<()> {
         let (release, address) = (&self.release, &self.mirror.address);
         progress(&format!("Debian {release}: package lists"));
         let mut command = self.command("apt-get");
@@ -60,13 +60,13 @@ impl Apt {
     }
 
     /// Says what the lists have of a package.
-    pub(super) fn listed(&self, name: &str) -> Result<Package> {
+    pub(crate) fn listed(&self, name: &str) -> Result<Package> {
         let stanza = self.stanza(name)?;
         listed(&stanza).with_context(|| format!("apt's answer for {name} can't be read"))
     }
 
     /// Lists the names of the packages that a package depends on, in order, without versions.
-    pub(super) fn dependencies(&self, name: &str) -> Result<Vec<String>> {
+    pub(crate) fn dependencies(&self, name: &str) -> Result<Vec<String>> {
         Ok(dependencies(&self.stanza(name)?))
     }
 
@@ -77,7 +77,7 @@ impl Apt {
     }
 
     /// Fetches what the mirror has in a package's place, whatever it is.
-    pub(super) fn fetch(&self, package: &Package, progress: &dyn Fn(&str)) -> Result<Vec<u8>> {
+    pub(crate) fn fetch(&self, package: &Package, progress: &dyn Fn(&str)) -> Result<Vec<u8>> {
         let title = format!("Debian {}: {}", self.release, package.title());
         progress(&title);
         let folder =
@@ -108,14 +108,14 @@ impl Apt {
 }
 
 /// Unpacks a `.deb` into `folder`.
-pub(super) fn unpack(package: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn unpack(package: &Path, folder: &Path) -> Result<()> {
     let mut command = Command::new("dpkg-deb");
     command.arg("-x").arg(package).arg(folder);
     run(command, None).map(drop).with_context(|| format!("can't unpack {}", package.display()))
 }
 
 /// Runs a command to its end; its standard output goes line by line to `line`, and whole to the caller.
-pub(super) fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
+pub(crate) fn run(mut command: Command, line: Option<&dyn Fn(&str)>) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::null())
@@ -152,7 +152,7 @@ fn missing(tool: &str, error: &std::io::Error) -> anyhow::Error {
         // Present wherever apt is; someone who removed it can bring it back by that.
         "dpkg-deb" => anyhow!("dpkg-deb is missing: sudo apt-get install dpkg"),
         _ => anyhow!(
-            "{tool} is missing: the Linux guest is made of Debian's packages, which need a Debian or Ubuntu host; \
+            "{tool} is missing: it fetches Debian's packages, which takes a Debian or Ubuntu host; \
              {OWN_FILES}"
         ),
     }
@@ -203,7 +203,13 @@ fn download_percent(line: &str) -> Option<u32> {
 /// Reads the first stanza of `apt-cache show` as a package.
 fn listed(stanza: &str) -> Option<Package> {
     let own = |name| field(stanza, name).map(str::to_owned);
-    Some(Package { name: own("Package")?, version: own("Version")?, file: own("Filename")?, sha256: own("SHA256")? })
+    Some(Package {
+        name: own("Package")?,
+        version: own("Version")?,
+        file: own("Filename")?,
+        sha256: own("SHA256")?,
+        follows: None,
+    })
 }
 
 fn dependencies(stanza: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 /// Holds the cache folder for one process. Tests run in parallel and must not fetch twice.
 ///
 /// The lock is the kernel's: it is gone with the process, however that ends.
-pub(super) fn lock(cache: &Path) -> Result<File> {
+pub(crate) fn lock(cache: &Path) -> Result<File> {
     fs::create_dir_all(cache).with_context(|| format!("can't create {}", cache.display()))?;
     let path = cache.join("lock");
     let file = File::create(&path).with_context(|| format!("can't create {}", path.display()))?;
@@ -20,12 +20,12 @@ pub(super) fn lock(cache: &Path) -> Result<File> {
 }
 
 /// Hashes `data`: SHA-256 in lower-case hexadecimal.
-pub(super) fn sha256(data: &[u8]) -> String {
+pub(crate) fn sha256(data: &[u8]) -> String {
     Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Hashes a file with SHA-256; `None` if there is no such file.
-pub(super) fn sha256_of_file(path: &Path) -> Result<Option<String>> {
+pub(crate) fn sha256_of_file(path: &Path) -> Result<Option<String>> {
     match fs::read(path) {
         Ok(data) => Ok(Some(sha256(&data))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -34,7 +34,7 @@ pub(super) fn sha256_of_file(path: &Path) -> Result<Option<String>> {
 }
 
 /// Writes a file so that a reader, or a killed run, sees the old content or the new, never a part.
-pub(super) fn write(path: &Path, data: &[u8]) -> Result<()> {
+pub(crate) fn write(path: &Path, data: &[u8]) -> Result<()> {
     let parent = path.parent().context("a cache file has a folder")?;
     fs::create_dir_all(parent).with_context(|| format!("can't create {}", parent.display()))?;
     let mut temporary =
@@ -45,12 +45,12 @@ pub(super) fn write(path: &Path, data: &[u8]) -> Result<()> {
 }
 
 /// Writes a file unless it already has this content, so that its age says when it last changed.
-pub(super) fn write_if_changed(path: &Path, data: &[u8]) -> Result<()> {
+pub(crate) fn write_if_changed(path: &Path, data: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == data) { Ok(()) } else { write(path, data) }
 }
 
 /// Empties a folder, or creates it.
-pub(super) fn fresh_folder(path: &Path) -> Result<()> {
+pub(crate) fn fresh_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("can't empty {}", path.display()));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The record: which packages the Linux guest is made of, in `images/linux/packages.toml`.
+//! A record of packages: `images/packages/*.toml`, each the set that one thing is made of.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,30 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use super::store;
 
-/// What the file begins with when it is written anew.
-const HEADER: &str = "\
-# What the Linux guest is made of: packages of Debian's, fetched from any of its mirrors and held against these hashes.
-# A mirror has a version for as long as some release of Debian's has it. When one is gone the current one is used, and
-# every run says so; `cargo lab fetch --newest` records the current ones here.
-
-";
-
 /// The packages that the tests were last seen to pass with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     /// Debian's name of the release that they are of.
     pub release: String,
-    /// The kernel, its `Image` and modules.
-    pub kernel: Package,
-    /// The static busybox.
-    pub busybox: Package,
+    /// Each by what it is for.
+    #[serde(flatten)]
+    pub packages: BTreeMap<String, Package>,
 }
 
 /// A package, in one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Package {
+pub(crate) struct Package {
     /// Its name in Debian.
     pub name: String,
     /// Its version.
@@ -41,11 +32,14 @@ pub(super) struct Package {
     pub file: String,
     /// SHA-256 of that file.
     pub sha256: String,
+    /// The meta-package whose first dependency it is: what the release's current one is called says that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
 }
 
 impl Recorded {
     /// Reads the record.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("{} is no record of packages", path.display()))
     }
@@ -54,19 +48,21 @@ impl Recorded {
         let recorded: Self = toml::from_str(text)?;
         let release = &recorded.release;
         ensure!(is_made_of(release, &|c| c.is_ascii_lowercase()), "`{release}` is no release's name");
-        recorded.kernel.check()?;
-        recorded.busybox.check()?;
+        ensure!(!recorded.packages.is_empty(), "it names no package");
+        recorded.packages.values().try_for_each(Package::check)?;
         Ok(recorded)
     }
 
-    /// Writes the record.
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    /// Writes the record in an older one's place, whose comments it keeps.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let old = fs::read_to_string(path).unwrap_or_default();
+        let comments = old.split_inclusive('\n').take_while(|line| line.starts_with('#') || line.trim().is_empty());
         let text = toml::to_string(self).context("the packages can't be recorded")?;
-        store::write(path, format!("{HEADER}{text}").as_bytes())
+        store::write(path, (comments.collect::<String>() + &text).as_bytes())
     }
 
     /// Returns what tells this record from another one.
-    pub(super) fn hash(&self) -> Result<String> {
+    pub(crate) fn hash(&self) -> Result<String> {
         Ok(store::sha256(toml::to_string(self).context("the record can't be hashed")?.as_bytes()))
     }
 }
@@ -74,10 +70,12 @@ impl Recorded {
 impl Package {
     /// Checks a package's words: its name becomes a file's, its place a part of an address.
     fn check(&self) -> Result<()> {
-        let Self { name, file, sha256, .. } = self;
+        let Self { name, file, sha256, follows, .. } = self;
         // Debian policy 5.6.1.
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-        ensure!(is_made_of(name, &plain) && !name.starts_with('.'), "`{name}` is no package's name");
+        for name in [Some(name), follows.as_ref()].into_iter().flatten() {
+            ensure!(is_made_of(name, &plain) && !name.starts_with(['.', '-']), "`{name}` is no package's name");
+        }
         let inside = !file.starts_with('/') && file.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
         ensure!(inside, "`{file}` is no place on a mirror");
         let is_hash = sha256.len() == 64 && is_made_of(sha256, &|c| matches!(c, '0'..='9' | 'a'..='f'));
@@ -86,7 +84,7 @@ impl Package {
     }
 
     /// Writes name and version, for people.
-    pub(super) fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 }
@@ -101,7 +99,7 @@ mod tests {
 
     const TEXT: &str = "\
         release = 'trixie'\n\
-        kernel = { name = 'linux-image-6+deb', version = '6', file = 'pool/k_6_arm64.deb', sha256 = 'HASH' }\n\
+        kernel = { name = 'linux-image-6+deb', version = '6', file = 'pool/k_6_arm64.deb', sha256 = 'HASH', follows = 'linux-image' }\n\
         busybox = { name = 'busybox', version = '1:2', file = 'pool/b_2_arm64.deb', sha256 = 'HASH' }\n";
 
     fn parse(text: &str) -> Result<Recorded> {
@@ -109,13 +107,17 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_written_is_read_again() {
+    fn a_record_that_is_written_is_read_again_under_its_old_comments() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("packages.toml");
         let recorded = parse(TEXT).unwrap();
+        fs::write(&path, "# What it is for.\n\nrelease = 'bookworm'\n# Gone.\n").unwrap();
         recorded.write(&path).unwrap();
         assert_eq!(Recorded::read(&path).unwrap(), recorded);
-        assert!(fs::read_to_string(&path).unwrap().starts_with("# What"));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# What it is for.\n\nrelease = \"trixie\"\n"), "{text}");
+        assert!(!text.contains("Gone"));
+        assert_eq!(recorded.packages["kernel"].follows.as_deref(), Some("linux-image"));
     }
 
     #[test]
@@ -135,7 +137,8 @@ mod tests {
             ("pool/b", "pool/../b", "no place on a mirror"),
             ("pool/b", "/pool/b", "no place on a mirror"),
             ("HASH", "abc", "no SHA-256"),
-            ("release", "suite", "unknown field"),
+            ("release", "suite", "missing field"),
+            ("'linux-image'", "'-o'", "no package's name"),
         ] {
             let error = format!("{:#}", parse(&TEXT.replace(right, wrong)).unwrap_err());
             assert!(error.contains(named), "{wrong}: {error}");
@@ -143,14 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn the_trees_record_is_one() {
-        let root = crate::workspace::Workspace::locate().unwrap().root().to_path_buf();
-        let path = root.join("images/linux/packages.toml");
-        let recorded = Recorded::read(&path).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        recorded.write(&folder.path().join("again")).unwrap();
-        // As `cargo lab fetch --newest` would write it.
-        let again = fs::read_to_string(folder.path().join("again")).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), again);
+    fn a_record_of_nothing_is_none() {
+        assert!(Recorded::parse("release = 'trixie'\n").is_err());
+    }
+
+    #[test]
+    fn the_trees_records_are_such() {
+        let folder = crate::workspace::Workspace::locate().unwrap().package_records();
+        let records: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!records.is_empty());
+        for path in records {
+            let recorded = Recorded::read(&path).unwrap();
+            // As `cargo lab fetch --newest` would write it.
+            let before = fs::read_to_string(&path).unwrap();
+            let temporary = tempfile::tempdir().unwrap();
+            let again = temporary.path().join("again");
+            fs::copy(&path, &again).unwrap();
+            recorded.write(&again).unwrap();
+            assert_eq!(before, fs::read_to_string(again).unwrap(), "{}", path.display());
+        }
     }
 }
