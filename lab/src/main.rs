@@ -102,7 +102,7 @@ enum Command {
     },
     /// Boot the TEE of the reported bug, each remedy alone and the default TEE, and compare what becomes of each.
     ///
-    /// With --tee or --flash only that one: no sequence may be its end, or make it serve what it must not serve.
+    /// With --tee or --monitor only that one: no sequence may be its end, or make it serve what it must not serve.
     Reproduce {
         #[command(flatten)]
         stack: stack::Options,
@@ -112,13 +112,14 @@ enum Command {
     },
     /// Count instructions and compare with the goals and with the committed baseline (lab/bench/).
     ///
+    /// With --tee or --monitor the same calls to another TEE are counted too, and stand beside ours: the probe takes
+    /// the normal world's place.
+    ///
     /// Prints a table and writes it to target/bench.json. Exit status 1 when a goal is missed, or when a figure is
     /// worse than in the baseline by more than 2 % and 4 instructions.
     Bench {
-        /// Measure this flash image beside ours: TF-A with OP-TEE, say, or an earlier flash of ours. The probe takes
-        /// the place of the BL33 in its firmware image package.
-        #[arg(long, value_name = "FILE")]
-        flash: Option<PathBuf>,
+        #[command(flatten)]
+        stack: stack::Options,
         /// Say where the instructions of each figure go: exception level and function, from QEMU's log of them. Takes
         /// some minutes.
         #[arg(long)]
@@ -168,7 +169,7 @@ enum Command {
         #[command(flatten)]
         stack: stack::Options,
         /// Put this raw image in the TEE's place (BL32), whatever it is.
-        #[arg(long, value_name = "FILE", value_parser = readable(), conflicts_with_all = ["no_tee", "tee", "flash"])]
+        #[arg(long, value_name = "FILE", value_parser = readable(), conflicts_with_all = ["no_tee", "tee", "monitor"])]
         bl32: Option<PathBuf>,
         /// Put this raw image in the hypervisor's place (BL33).
         #[arg(long, value_name = "FILE", value_parser = readable())]
@@ -247,8 +248,8 @@ fn execute(command: Command) -> Result<bool> {
             }
             return Ok(matrix.passed());
         }
-        Command::Bench { flash, split } => {
-            return lab_bench::bench(&workspace, &lab_bench::Options { slow: true, flash, split }, &progress);
+        Command::Bench { stack, split } => {
+            return lab_bench::bench(&workspace, &lab_bench::Options { slow: true, stack, split }, &progress);
         }
         Command::Book => {
             let page = book(&workspace, &progress)?;

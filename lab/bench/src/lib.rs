@@ -11,7 +11,7 @@
 //! | `measured` | a figure, out of what the machine said |
 //! | [`split`] | how many of the instructions are whose, out of QEMU's log |
 //! | `level` | the exception levels that instructions are counted at |
-//! | `other` | the same figures of a flash that is not ours |
+//! | `other` | the same figures of layers that are not ours |
 //! | `report` | figures beside goals and an earlier day's |
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more; `lab_run::screen` does not.
@@ -46,15 +46,14 @@ use lab_run::workspace::Workspace;
 use split::Logged;
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
 
 /// What is measured.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Also what takes long.
     pub slow: bool,
-    /// A flash that is not ours, to be measured beside it.
-    pub flash: Option<PathBuf>,
+    /// Layers that are not ours, to be measured beside them.
+    pub stack: stack::Options,
     /// Where the instructions of each figure go.
     pub split: bool,
 }
@@ -72,11 +71,7 @@ pub fn bench(workspace: &Workspace, options: &Options, progress: &Progress) -> R
 
 /// Measures what the table names; without `slow`, only what no slow scenario prints.
 pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) -> Result<Report> {
-    let other = options
-        .flash
-        .clone()
-        .map(|flash| stack::Options { monitor: Some(flash), ..Default::default() }.stack())
-        .transpose()?;
+    let other = Some(options.stack.stack()?).filter(|stack| !stack.is_ours());
     let folder = workspace.root().join("lab/bench");
     let table = Table::read(&folder.join("figures.toml"))?;
     let baseline = report::read_baseline(&folder.join("baseline.json"))?;
@@ -100,13 +95,13 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             logged = split::log(workspace, run, scenario, &kit, &lines, options.split)?;
         }
         let mut theirs = HashMap::new();
-        if let Some(Stack { flash: Some(flash), .. }) = &other
+        if let Some(stack) = &other
             && scenario.chain.normal_world == NormalWorld::Probe
             && scenario.machine.icount
             && scenario.chain.images.is_none()
         {
-            progress.step(&format!("the same of {}: {}", flash.name, scenario.name));
-            theirs = other::figures(workspace, run, scenario, &kit, flash, &lines)?;
+            progress.step(&format!("the same of {}: {}", stack.label(), scenario.name));
+            theirs = other::figures(workspace, run, scenario, &kit, stack, &lines, progress)?;
         }
         for entry in &run.figures {
             let mut measured = figure(entry, &lines, &logged)
@@ -123,7 +118,7 @@ pub fn measure(workspace: &Workspace, options: &Options, progress: &Progress) ->
             splits.extend(logged.exits);
         }
     }
-    Ok(Report { rows, flash: options.flash.clone(), splits })
+    Ok(Report { rows, other: other.as_ref().map(Stack::label), splits })
 }
 
 /// Works one figure out from what was said and what was logged.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The same calls to the TEE of a flash that is not ours.
+//! The same calls to a TEE that is not ours.
 
 use super::measured::{self, Measured};
 use super::table::Run;
@@ -7,32 +7,35 @@ use anyhow::{Result, ensure};
 use lab_run::console::Line;
 use lab_run::plan::Plan;
 use lab_run::prepare::{Kit, prepare};
+use lab_run::progress::Progress;
 use lab_run::run::{Outcome, run};
 use lab_run::scenario::Scenario;
-use lab_run::stack::{Stack, UserFile};
+use lab_run::stack::Stack;
 use lab_run::workspace::Workspace;
 use std::collections::HashMap;
 
-/// A figure of the other flash, or why there is none.
+/// A figure of the other TEE, or why there is none.
 pub type Found = Result<Measured, String>;
 
-/// Plays a scenario's script to another flash and returns its figures. `ours` is what our own chain says to that
+/// Plays a scenario's script to another stack and returns its figures. `ours` is what our own chain says to that
 /// script.
 pub(super) fn figures(
     workspace: &Workspace,
     of: &Run,
     scenario: &Scenario,
     kit: &Kit,
-    flash: &UserFile,
+    stack: &Stack,
     ours: &[Line],
+    progress: &Progress,
 ) -> Result<HashMap<String, Found>> {
-    let plan = Plan::of(scenario.clone())?.on_stack(Stack::of_flash(flash.clone()));
+    let plan = Plan::of(scenario.clone())?.on_stack(stack.clone());
     plan.stack.check(scenario)?;
-    let outcome = run(&prepare(workspace, &plan, kit)?, &mut |_| {})?;
+    let kit = kit.clone().with_layers_of(workspace, &plan, progress)?;
+    let outcome = run(&prepare(workspace, &plan, &kit)?, &mut |_| {})?;
     ensure!(
         outcome.lines.iter().any(|line| line.speaker == "probe"),
         "{} does not start the probe as its BL33:\n{}",
-        flash.name,
+        stack.label(),
         outcome.report()
     );
     let found = of.figures.iter().map(|entry| {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A figure may get worse by this share, which is what another version of the compiler does to it.
 const TOLERANCE: f64 = 0.02;
@@ -19,8 +19,8 @@ const TOLERANCE: f64 = 0.02;
 pub struct Report {
     /// One by one.
     pub rows: Vec<Row>,
-    /// The flash that was measured beside ours.
-    pub flash: Option<PathBuf>,
+    /// What was measured beside ours.
+    pub other: Option<String>,
     /// Where instructions go.
     pub splits: Vec<Split>,
 }
@@ -34,7 +34,7 @@ pub struct Row {
     pub measured: Measured,
     /// Its median in the baseline, if it is there.
     pub before: Option<f64>,
-    /// What it is in the other flash, if that is asked for what it is a figure of.
+    /// What it is in the other stack, if that is asked for what it is a figure of.
     pub other: Option<Found>,
 }
 
@@ -73,11 +73,11 @@ impl Row {
     fn figure(&self) -> Figure {
         let Measured { median, min, max, samples } = self.measured;
         let Entry { name, goal, reference, .. } = &self.entry;
-        let flash = match self.other {
+        let other = match self.other {
             Some(Ok(Measured { median, min, max, samples })) => Some(Other { median, min, max, samples }),
             _ => None,
         };
-        Figure { name: name.clone(), median, min, max, samples, goal: *goal, reference: *reference, flash }
+        Figure { name: name.clone(), median, min, max, samples, goal: *goal, reference: *reference, other }
     }
 }
 
@@ -98,12 +98,12 @@ pub struct Figure {
     pub goal: Option<f64>,
     /// What another system needs for the same.
     pub reference: Option<f64>,
-    /// What the other flash needs, if one was measured beside ours.
+    /// What the other stack needs, if one was measured beside ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flash: Option<Other>,
+    pub other: Option<Other>,
 }
 
-/// A figure as it is on another flash.
+/// A figure as it is on another stack.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Other {
     /// The median of its samples.
@@ -135,7 +135,7 @@ impl Report {
         self.rows.iter().all(|row| matches!(row.verdict(), Verdict::Good | Verdict::StillMissed))
     }
 
-    /// Says why the other flash has no figure, and which ones.
+    /// Says why the other stack has no figure, and which ones.
     fn missing(&self) -> Vec<(&str, Vec<&str>)> {
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for row in &self.rows {
@@ -166,7 +166,7 @@ impl fmt::Display for Report {
         const HEADS: [&str; 8] = ["median", "min", "max", "samples", "goal", "reference", "ratio", "change"];
         let of = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         write!(f, "{:<26}", "")?;
-        for head in HEADS.into_iter().chain(self.flash.iter().flat_map(|_| ["flash", "ratio"])) {
+        for head in HEADS.into_iter().chain(self.other.iter().flat_map(|_| ["other", "ratio"])) {
             write!(f, "{head:>11}")?;
         }
         writeln!(f)?;
@@ -179,7 +179,7 @@ impl fmt::Display for Report {
             let Entry { goal, reference, .. } = row.entry;
             let mut cells = vec![number(median), number(min), number(max), samples.to_string()];
             cells.extend([of(goal), of(reference), ratio(reference), change]);
-            if self.flash.is_some() {
+            if self.other.is_some() {
                 let theirs = row.other.as_ref().and_then(|found| found.as_ref().ok()).map(|other| other.median);
                 cells.extend([of(theirs), ratio(theirs)]);
             }
@@ -192,8 +192,8 @@ impl fmt::Display for Report {
                 Verdict::Regressed => writeln!(f, "  WORSE THAN BEFORE")?,
             }
         }
-        if let Some(flash) = &self.flash {
-            writeln!(f, "flash: {}", flash.display())?;
+        if let Some(other) = &self.other {
+            writeln!(f, "other: {other}")?;
             for (reason, names) in self.missing() {
                 writeln!(f, "  no {}: {reason}", names.join(", "))?;
             }
@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn report(row: Row) -> Report {
-        Report { rows: vec![row], flash: None, splits: Vec::new() }
+        Report { rows: vec![row], other: None, splits: Vec::new() }
     }
 
     fn since(unit: Unit, now: f64, before: f64) -> Verdict {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn another_flash_stands_beside_ours_and_judges_nothing() {
+    fn another_stack_stands_beside_ours_and_judges_nothing() {
         let theirs = Measured { median: 200.0, min: 190.0, max: 210.0, samples: 41 };
         let good = row(Unit::Instructions, 50.0, Some(50.0), Some(70.0));
         let rows = vec![
@@ -311,15 +311,15 @@ mod tests {
             Row { other: Some(Err("step 3 fails".into())), ..good.clone() },
             good,
         ];
-        let report = Report { rows, flash: Some("tfa.bin".into()), splits: Vec::new() };
+        let report = Report { rows, other: Some("tfa.bin".into()), splits: Vec::new() };
         assert!(report.passed());
         let text = report.to_string();
         let line = |index| text.lines().nth(index).unwrap().split_whitespace().collect::<Vec<_>>();
         assert_eq!(line(1)[8..], ["=", "200", "0.250"]);
         assert_eq!(line(2)[8..], ["=", "-", "-"]);
-        assert!(text.contains("flash: tfa.bin\n  no x: step 3 fails\nPASS"), "{text}");
+        assert!(text.contains("other: tfa.bin\n  no x: step 3 fails\nPASS"), "{text}");
         let json = report.json().unwrap();
-        assert_eq!(json.matches("\"flash\"").count(), 1, "{json}");
+        assert_eq!(json.matches("\"other\"").count(), 1, "{json}");
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) fn image(file: &Path) -> Result<Vec<u8>> {
     if let Some(place) = kernel.place {
         ensure!(
             (place.address, place.entry) == (BL33_BASE, BL33_BASE),
-            "{} is linked for {:#x} and entered at {:#x}; a normal world is entered at its first byte, at {BL33_BASE:#x}",
+            "{} is linked for {:#x} and entered at {:#x}: a normal world must be for {BL33_BASE:#x}, and is entered there",
             file.display(),
             place.address,
             place.entry

@@ -20,14 +20,15 @@
 //! 9. `workspace`: where the checkout is, and what is written
 //! 10. `runs`: folders of runs
 //! 11. `lock`, `plan`, `typist`: one process at a time in a folder; a run as it was asked for; typing into a console
-//! 12. `files`, `judge`, `linux`, `progress`, `stack`: files that the user names; expectations held against what was
-//!     said; making the Linux guest; telling that something takes long; which layers are ours and which somebody
-//!     else's
-//! 13. `debian`, `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: packages of Debian's; unpacking kernels; lines
+//! 12. `files`, `judge`, `linux`, `progress`: files that the user names; expectations held against what was said; making
+//!     the Linux guest; telling that something takes long
+//! 13. `stack`: which layers are ours and which somebody else's
+//! 14. `debian`, `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: packages of Debian's; unpacking kernels; lines
 //!     that no run should have, such as a panic; scenario files; the terminal; the formats of TEE images
-//! 14. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`, `xtest`: a machine's
-//!     time; lines of a console; ELF; a debugger's protocol; QEMU outliving nobody; CPU models; a line to paste into a
-//!     shell; QEMU's monitor; cargo and the compiler; another BL33 in somebody else's flash
+//! 15. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`, `xtest`: a
+//!     machine's time; lines of a console; ELF; a debugger's protocol; QEMU outliving nobody; CPU models; a line to
+//!     paste into a shell; QEMU's monitor; cargo and the compiler; other images in somebody else's flash; the cases of
+//!     OP-TEE's test suite
 #![forbid(unsafe_code)]
 // They panic where nobody reads any more; `screen` does not.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! OP-TEE's test suite, as it is known here: its cases, and how many subtests each has (`scenarios/interop/xtest.toml`).
+//! OP-TEE's test suite, as it is known here: its cases, and how many subtests each has
+//! (`scenarios/interop/xtest.toml`).
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

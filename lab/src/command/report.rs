@@ -38,7 +38,7 @@ pub struct Options {
     #[command(flatten)]
     pub stack: stack::Options,
     /// Boot nothing: report what a traced run has left in this folder.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "cpu", "tee", "flash"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["scenario", "cpu", "tee", "monitor", "normal_world"])]
     pub from: Option<PathBuf>,
     /// The file to write; else report.html in the run's folder.
     #[arg(short, long, value_name = "FILE")]

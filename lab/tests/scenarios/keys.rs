@@ -215,9 +215,11 @@ fn all(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the value's name: a damage has one, and the image that it is done to.
+/// Returns the value's name: a damage has one, and the image that it is done to; a layer of somebody else's is a
+/// package, whichever build.
 fn word(value: &Value) -> Option<String> {
     match value {
+        Value::Table(value) if value.contains_key("package") => Some("package".to_owned()),
         Value::Table(value) => value.keys().next().cloned(),
         Value::Boolean(value) => Some(value.to_string()),
         value => value.as_str().map(str::to_owned),

@@ -105,7 +105,9 @@ fn park(cpu: &mut Cpu) {
 fn announce() {
     if MONITOR.tee().is_ready() {
         log::info!("TEE ready");
-        tree_with_tee::put();
+        if tree_with_tee::put() {
+            log::info!("the device tree is as the TEE completed it");
+        }
     } else {
         log::warn!("no TEE: calls to it answer -1");
     }

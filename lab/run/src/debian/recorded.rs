@@ -99,7 +99,8 @@ mod tests {
 
     const TEXT: &str = "\
         release = 'trixie'\n\
-        kernel = { name = 'linux-image-6+deb', version = '6', file = 'pool/k_6_arm64.deb', sha256 = 'HASH', follows = 'linux-image' }\n\
+        kernel = { name = 'linux-image-6+deb', version = '6', file = 'pool/k_6_arm64.deb', sha256 = 'HASH', \
+        follows = 'linux-image' }\n\
         busybox = { name = 'busybox', version = '1:2', file = 'pool/b_2_arm64.deb', sha256 = 'HASH' }\n";
 
     fn parse(text: &str) -> Result<Recorded> {

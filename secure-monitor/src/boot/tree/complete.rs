@@ -24,11 +24,13 @@ const SIZE_DT_STRINGS: usize = 32;
 /// The oldest version of the format that what is written is compatible with.
 const COMPATIBLE: u32 = 16;
 
+/// Properties of the TEE's node that are the monitor's to say.
+const TEE_SAYS: [&[u8]; 2] = [b"compatible", b"method"];
 /// Names of the properties that are added.
 const NAMES: [&[u8]; 3] = [b"compatible\0", b"method\0", b"enable-method\0"];
 
-/// Writes a tree with PSCI, and with the TEE's node as well if `tee`, to `room`; everything else stays as it is.
-/// Returns its length.
+/// Writes a tree with PSCI, and with the TEE's node as well if `tee`, to `room`; everything else stays as it is, and so
+/// does what a node for the TEE says besides. Returns its length.
 pub fn complete(tree: &[u8], tee: bool, room: &mut [u8]) -> Result<usize, Error> {
     let strings = part(tree, OFF_DT_STRINGS, SIZE_DT_STRINGS)?;
     let (reservations, structure) = (reservations(tree)?, from(tree, OFF_DT_STRUCT)?);
@@ -104,9 +106,9 @@ impl Firmware<'_> {
     fn write(&self, structure: &[u8], out: &mut Output<'_>) -> Result<(), Error> {
         let [compatible, method, enable_method] = self.names;
         let (mut at, mut depth) = (0, 0_usize);
-        // The root's child that this is in; whether the properties of a CPU's node are being read; whether the TEE's
-        // node is written; the depth of a node that is left out.
-        let (mut top, mut cpu, mut tee, mut left_out) = (&[][..], false, !self.tee, None);
+        // The root's child that this is in; whether the properties of a CPU's node, or of the TEE's, are being read;
+        // whether the TEE's node is written; the depth of a node that is left out.
+        let (mut top, mut cpu, mut own, mut tee, mut left_out) = (&[][..], false, false, !self.tee, None);
         loop {
             let token = Token::read(structure, at)?;
             at += token.length;
@@ -119,27 +121,32 @@ impl Firmware<'_> {
                     if depth == 2 {
                         top = name;
                     }
-                    let replaced = match depth {
-                        2 => name == b"psci",
-                        3 => self.tee && top == b"firmware" && name == b"optee",
-                        _ => false,
-                    };
-                    if replaced && left_out.is_none() {
+                    if depth == 2 && name == b"psci" && left_out.is_none() {
                         left_out = Some(depth);
+                    }
+                    own = depth == 3 && top == b"firmware" && name == b"optee" && !tee;
+                    if own {
+                        tee = true;
+                        out.bytes(token.bytes);
+                        self.say_tee(out);
+                        continue;
                     }
                     cpu = depth == 3 && top == b"cpus" && (name == b"cpu" || name.starts_with(b"cpu@"));
                 }
                 TokenKind::Property(name) if cpu && self.name(name) == Some(b"enable-method") => continue,
+                TokenKind::Property(name) if own && TEE_SAYS.iter().any(|said| self.name(name) == Some(said)) => {
+                    continue;
+                }
                 TokenKind::Property(_) => {}
                 TokenKind::End => {
+                    own = false;
                     let in_firmware = depth == 2 && top == b"firmware";
                     if (in_firmware || depth == 1) && !core::mem::replace(&mut tee, true) {
                         if !in_firmware {
                             out.begin(b"firmware\0");
                         }
                         out.begin(b"optee\0");
-                        out.property(compatible, b"linaro,optee-tz\0");
-                        out.property(method, b"smc\0");
+                        self.say_tee(out);
                         out.word(END_NODE);
                         if !in_firmware {
                             out.word(END_NODE);
@@ -167,6 +174,14 @@ impl Firmware<'_> {
                 out.bytes(token.bytes);
             }
         }
+    }
+
+    /// Writes what the TEE's node says wherever the monitor passes calls on to a TEE (Linux
+    /// `Documentation/devicetree/bindings/arm/firmware/linaro,optee-tz.yaml`).
+    fn say_tee(&self, out: &mut Output<'_>) {
+        let [compatible, method, _] = self.names;
+        out.property(compatible, b"linaro,optee-tz\0");
+        out.property(method, b"smc\0");
     }
 
     /// Reads the name that stands at this place among the strings.

@@ -146,7 +146,8 @@ fn what_was_there_before_is_replaced_wherever_it_stands() {
     let text = |name: &str, value: &str| DeviceTreeProperty::new(name, value).unwrap();
     let node = |name: &str| DeviceTreeNode::builder(String::from(name)).unwrap();
     let mut tree = DeviceTree::new();
-    let old = node("optee").property(text("method", "hvc")).child(node("psci").build());
+    let old = node("optee").property(text("method", "hvc")).property(text("theirs", "stays"));
+    let old = old.child(node("psci").build());
     let firmware = node("firmware").child(old.build()).child(node("scmi").property(text("method", "smc")).build());
     tree.root.add_child(firmware.build());
     tree.root.add_child(node("psci").property(text("method", "hvc")).child(node("optee").build()).build());
@@ -161,10 +162,14 @@ fn what_was_there_before_is_replaced_wherever_it_stands() {
     assert_eq!(method(&after, "/firmware/scmi", "method"), Some(b"smc\0".to_vec()));
     assert_eq!(method(&after, "/cpus/cpu@0", "enable-method"), Some(b"psci\0".to_vec()));
     assert!(after.find_node("/cpus/cpu@0/l2").is_some());
-    // And nothing besides: not even what the old nodes held.
+    // And nothing besides: not even what the old node of PSCI held. What one of the TEE's says besides is its own.
     let optee = after.root.child_mut("firmware").unwrap().remove_child("optee").unwrap();
     let psci = after.root.remove_child("psci").unwrap();
-    assert_eq!([optee, psci].map(|node| (node.properties().count(), node.children().count())), [(2, 0); 2]);
+    assert_eq!([optee, psci].map(|node| (node.properties().count(), node.children().count())), [(3, 1), (2, 0)]);
+    assert_eq!(
+        method(&DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap()), "/firmware/optee", "theirs"),
+        Some(b"stays\0".to_vec())
+    );
 }
 
 #[test]
