@@ -96,7 +96,7 @@ impl Options {
                 other => NormalWorld::Foreign(foreign(other)?),
             };
         }
-        self.tee.as_deref().map(|tee| named_tee(tee)).transpose()
+        self.tee.as_deref().map(named_tee).transpose()
     }
 
     /// Makes a stack of them alone.
