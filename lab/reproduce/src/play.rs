@@ -68,6 +68,8 @@ impl Bench<'_> {
             lists: BTreeMap::new(),
             buffers: BTreeMap::new(),
             script: Some(self.table.script(list)?),
+            play: None,
+            left_out: Vec::new(),
             folder: PathBuf::new(),
         };
         let plan = Plan::of(scenario)?.on_stack(self.stack.clone());

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use lab_run::scenario::{Error, Hardware, Size};
 use lab_script::source::RawSteps;
-use lab_script::{Ram, Source, compile};
+use lab_script::{Ram, Source, Target, compile};
 use serde::Deserialize;
 use shared_abi::layout::DRAM_BASE;
 use std::collections::BTreeMap;
@@ -152,7 +152,7 @@ impl Table {
         let source =
             Source { name: &name, text: &self.text, main: &NOTHING, lists: &self.steps, buffers: &self.buffers };
         let ram = Ram { base: DRAM_BASE, end: DRAM_BASE + self.machine.memory.0 };
-        let script = compile(&[source], Some(list), ram, true);
+        let script = compile(&[source], Some(list), &Target { ram, power_off: true, meant: &|_| true });
         Ok(script.map_err(|mistake| self.error(mistake.span, mistake.message, mistake.nearest))?.bytes)
     }
 

@@ -16,6 +16,8 @@ pub struct Judge {
     begin: Instant,
     /// Some VM of the scenario asks for the TEE.
     vms_want_tee: bool,
+    /// What is not played, as it is for other layers.
+    left_out: Vec<String>,
     /// A line that nobody expected and that says that the machine is not what it should be.
     mishap: Option<Verdict>,
 }
@@ -84,12 +86,13 @@ impl Judge {
         for claim in &mut judge.claims {
             claim.elsewhere = !stack.is_meant(&claim.expect.only_with, &scenario.chain);
         }
+        judge.left_out.clone_from(&scenario.left_out);
         Ok(judge)
     }
 
     fn of(expects: &[&Expect], vms_want_tee: bool, foreign: &[&str]) -> Result<Self> {
         let claims = expects.iter().map(|expect| Claim::new(expect, foreign)).collect::<Result<_>>()?;
-        Ok(Self { claims, begin: Instant::now(), vms_want_tee, mishap: None })
+        Ok(Self { claims, begin: Instant::now(), vms_want_tee, left_out: Vec::new(), mishap: None })
     }
 
     /// Takes note of a line.
@@ -124,7 +127,11 @@ impl Judge {
 
     /// Judges every expectation.
     pub fn verdicts(&self) -> Vec<Verdict> {
-        self.claims.iter().map(Claim::verdict).chain(self.mishap.clone()).collect()
+        let left_out = self.left_out.iter().map(|step| Verdict {
+            judged: false,
+            ..Verdict::new(true, format!("step {step}"), "not played: it is for other layers only")
+        });
+        self.claims.iter().map(Claim::verdict).chain(left_out).chain(self.mishap.clone()).collect()
     }
 }
 

@@ -65,6 +65,12 @@ impl Plan {
         Ok(Self { tracing: stack.tracing(tracing), scenario, stack, cpu: self.cpu })
     }
 
+    /// Leaves the steps of its probes out that are for other layers than it has.
+    pub fn with_steps_for_layers(self) -> Result<Self> {
+        let scenario = self.scenario.with_steps(&|only| self.stack.is_meant(only, &self.scenario.chain))?;
+        Ok(Self { scenario, ..self })
+    }
+
     /// Says in words what runs.
     pub fn names(&self) -> Names {
         self.stack.names(&self.scenario)

@@ -298,6 +298,7 @@ pub fn ready(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<
 
 /// Writes flash and tree for a plan, and QEMU's command line.
 pub fn prepare(workspace: &Workspace, plan: &Plan, kit: &Kit) -> Result<Prepared> {
+    let plan = &plan.clone().with_steps_for_layers()?;
     let Plan { scenario, cpu, stack, tracing } = plan;
     ensure!(kit.traces == tracing.is_some(), "{}: the layers were built for another way of tracing", scenario.name);
     let traced = if kit.traces { TRACED } else { "" };

@@ -263,7 +263,7 @@ impl Stack {
         let tee = match &self.tee {
             _ if chain.tee.is_none() => vec![NONE.to_owned()],
             Tee::Ours => vec![ours()],
-            Tee::Featured(features) => features.clone(),
+            Tee::Featured(features) => [features.as_slice(), &[ours()]].concat(),
             Tee::Image(tee) => vec![tee.name.clone()],
             Tee::Package(tee) => package(tee),
             Tee::OfFlash => Vec::new(),

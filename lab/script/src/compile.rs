@@ -2,7 +2,7 @@
 //! From steps as a scenario writes them to the script that the probe plays.
 
 use super::names::{self, Ram};
-use super::source::{Included, RawSteps};
+use super::source::{Included, OnlyWith, RawSteps};
 use crate::{Size, distance};
 use probe::script::expression::Operation;
 use probe::script::wire::{List, Record};
@@ -55,11 +55,23 @@ pub struct Compiled {
     pub bytes: Vec<u8>,
     /// The lists in it: by name, or the one without.
     pub played: Vec<Option<String>>,
+    /// Steps that are left out of it: where each stands, and its name.
+    pub left_out: Vec<String>,
+}
+
+/// How a script is compiled.
+pub struct Target<'t> {
+    /// The memory of its probe.
+    pub ram: Ram,
+    /// Whether it ends by switching the machine, or the VM, off.
+    pub power_off: bool,
+    /// Says whether steps are played that hold with some layers only.
+    pub meant: &'t dyn Fn(&OnlyWith) -> bool,
 }
 
 /// Compiles the script whose first list is the one of this name; the first source's nameless one without a name.
-pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: bool) -> Result<Compiled, Mistake> {
-    let mut compiler = Compiler::new(sources, ram)?;
+pub fn compile(sources: &[Source<'_>], main: Option<&str>, target: &Target<'_>) -> Result<Compiled, Mistake> {
+    let mut compiler = Compiler::new(sources, target)?;
     compiler.queue.push(main.map(str::to_owned));
     compiler.check_nesting()?;
     let mut lists = Vec::new();
@@ -92,7 +104,7 @@ pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: 
         files: List::of(&files),
         variables: List::of(&variables),
         arena: compiler.arena,
-        power_off,
+        power_off: target.power_off,
         lists: List::of(&lists),
     };
     let mut out = Vec::new();
@@ -101,7 +113,7 @@ pub fn compile(sources: &[Source<'_>], main: Option<&str>, ram: Ram, power_off: 
         return Err(at(0, 0..0, format!("the script has {} bytes, at most {LARGEST} are possible", out.len())));
     }
     Script::parse(&out).map_err(|damage| at(0, 0..0, format!("the probe would refuse the script: {damage}")))?;
-    Ok(Compiled { bytes: out, played: compiler.queue })
+    Ok(Compiled { bytes: out, played: compiler.queue, left_out: compiler.left_out })
 }
 
 pub(super) fn at(file: usize, span: Range<usize>, message: String) -> Mistake {
@@ -120,6 +132,10 @@ pub(super) struct Compiler<'s> {
     queue: Vec<Option<String>>,
     /// How many steps were compiled.
     pub steps: u16,
+    /// Says whether a step is played.
+    pub meant: &'s dyn Fn(&OnlyWith) -> bool,
+    /// What is left out.
+    pub left_out: Vec<String>,
 }
 
 /// Where a step stands, and what is known there.
@@ -148,16 +164,18 @@ impl Place {
 }
 
 impl<'s> Compiler<'s> {
-    fn new(sources: &'s [Source<'s>], ram: Ram) -> Result<Self, Mistake> {
+    fn new(sources: &'s [Source<'s>], target: &'s Target<'s>) -> Result<Self, Mistake> {
         let mut compiler = Self {
             sources,
-            constants: names::all(ram).collect(),
+            constants: names::all(target.ram).collect(),
             buffers: BTreeMap::new(),
             arena: 0,
             variables: Vec::new(),
             barriers: Vec::new(),
             queue: Vec::new(),
             steps: 0,
+            meant: target.meant,
+            left_out: Vec::new(),
         };
         for (file, source) in sources.iter().enumerate() {
             for (name, size) in source.buffers {

@@ -19,7 +19,7 @@ mod size;
 pub mod source;
 mod step;
 
-pub use compile::{Compiled, Mistake, Source, compile};
+pub use compile::{Compiled, Mistake, Source, Target, compile};
 pub use constant::{constant, place};
 pub use names::Ram;
 pub use nearest::distance;

@@ -64,12 +64,53 @@ pub struct Included {
     pub buffers: BTreeMap<String, Spanned<crate::Size>>,
 }
 
+/// With whose layers something holds: `ours`, `as-reported`, a package, a file's name; of none named, with any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct OnlyWith {
+    /// Of these monitors one.
+    pub monitor: Words,
+    /// Of these TEEs one.
+    pub tee: Words,
+    /// Of these normal worlds one.
+    pub normal_world: Words,
+}
+
+/// A word, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Words {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl Words {
+    /// Returns them all.
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(word) => std::slice::from_ref(word),
+            Self::Several(words) => words,
+        }
+    }
+}
+
 /// A step.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawStep {
     /// What it is called in lines.
     pub name: Option<String>,
+    /// Only with these layers; with others it is not played.
+    #[serde(default)]
+    pub only_with: OnlyWith,
     /// Given to variables before all else, in the order of their names.
     #[serde(default)]
     pub set: Numbers,

@@ -30,6 +30,11 @@ impl Compiler<'_> {
             return place.mistake(format!("`{first}` and `{second}` are two steps"));
         }
         check_keys(raw, place)?;
+        if !(self.meant)(&raw.only_with) {
+            let (source, name) = (&self.sources[place.file], raw.name.as_deref().unwrap_or(&place.name));
+            self.left_out.push(format!("{}:{} {name}", source.name, self.line(place)).trim_end().to_owned());
+            return Ok(());
+        }
         let Some(each) = &raw.each else { return self.one(raw, None, number, place, out) };
         let inside = self.steps;
         for value in each {
@@ -38,6 +43,11 @@ impl Compiler<'_> {
             self.one(raw, Some(value), number, place, out)?;
         }
         Ok(())
+    }
+
+    /// Says in which line of its file a step begins.
+    fn line(&self, place: &Place) -> usize {
+        self.sources[place.file].text[..place.span.start].matches('\n').count() + 1
     }
 
     fn one(
@@ -59,7 +69,7 @@ impl Compiler<'_> {
         };
         let checks = self.checks(raw, place)?;
         let keeps = self.assignments(&raw.keep, place)?;
-        let line = self.sources[place.file].text[..place.span.start].matches('\n').count() + 1;
+        let line = self.line(place);
         let Ok(action) = Reader::new(&action).get() else { return place.mistake("a number of it is out of range") };
         let step = Step {
             number,

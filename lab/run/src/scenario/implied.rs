@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is expected of our guests without being written down: that none of the steps that they play fails.
 
-use super::tables::{Expect, OnlyWith, Scenario, Vm};
+use super::tables::{Expect, Scenario, Vm};
 use crate::console::FOREIGN;
 use crate::xtest;
+use lab_script::source::OnlyWith;
 
 /// What each says then (`images/`).
 const BARE_GUEST: &str = "^bare-guest: (?:FAIL|PANIC)";

@@ -14,10 +14,10 @@ pub use crate::models::model;
 pub(crate) use error::Fault;
 pub use error::{Error, new_name};
 pub use lab_script::Size;
+pub use lab_script::source::{OnlyWith, Words};
 pub use layer::{Foreign, MonitorLayer, NormalWorld, Owner, Package, Parts, TeeLayer};
 pub use tables::{
-    Chain, Cue, Damage, DtbPlace, End, Expect, Hardware, Image, OnlyWith, Placement, Property, Scenario, Send, TeeMode,
-    Vm, Words,
+    Chain, Cue, Damage, DtbPlace, End, Expect, Hardware, Image, Placement, Property, Scenario, Send, TeeMode, Vm,
 };
 
 use crate::models;

@@ -3,13 +3,15 @@
 
 use super::error::{Error, Fault};
 use super::layer::NormalWorld;
-use super::tables::{End, Expect, OnlyWith, Scenario};
-use anyhow::bail;
-use lab_script::source::Included;
-use lab_script::{Mistake, Ram, Source, compile};
+use super::tables::{End, Expect, Scenario};
+use anyhow::{anyhow, bail};
+use lab_script::source::{Included, OnlyWith};
+use lab_script::{Mistake, Ram, Source, Target, compile};
 use probe::image::{self, Unfit};
 use shared_abi::layout::DRAM_BASE;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use toml::Spanned;
 
 #[cfg(test)]
@@ -42,11 +44,9 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
             None => Ok(()),
         };
     }
-    let included = read_included(scenario, text, file)?;
-    let name = file_name(file);
-    let mut sources =
-        vec![Source { name: &name, text, main: &scenario.steps, lists: &scenario.lists, buffers: &scenario.buffers }];
-    sources.extend(included.iter().map(|(name, text, included)| Source::included(name, text, included)));
+    let play =
+        Arc::new(Play { name: file_name(file), text: text.to_owned(), included: read_included(scenario, text, file)? });
+    let sources = play.sources(scenario);
     let folder = file.parent().unwrap_or(Path::new(""));
     let located = |mistake: Mistake| {
         let text = sources.get(mistake.file).map_or(text, |source| source.text);
@@ -56,10 +56,10 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
         };
         Error::at(&path, text, mistake.span, mistake.message, mistake.nearest)
     };
-    let power_off = scenario.end == End::PowersOff;
-    let ram = |memory| Ram { base: DRAM_BASE, end: DRAM_BASE + memory };
-    let memory = if in_place { scenario.machine.memory.0 } else { 0 };
-    let script = in_place.then(|| compile(&sources, None, ram(memory), power_off)).transpose().map_err(&located)?;
+    let all = |_: &OnlyWith| true;
+    let target = |memory| target(scenario, memory, &all);
+    let memory = scenario.machine.memory.0;
+    let script = in_place.then(|| compile(&sources, None, &target(memory))).transpose().map_err(&located)?;
     let mut scripts = Vec::new();
     for &index in &players {
         let vm = &scenario.vms[index];
@@ -76,7 +76,7 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
             }
             _ => {}
         }
-        scripts.push(compile(&sources, vm.play.as_deref(), ram(vm.memory.0), power_off).map_err(&located)?);
+        scripts.push(compile(&sources, vm.play.as_deref(), &target(vm.memory.0)).map_err(&located)?);
     }
     let played: Vec<_> = script.iter().chain(&scripts).flat_map(|script| &script.played).collect();
     if !scenario.steps.is_empty() && played.iter().all(|list| list.is_some()) {
@@ -95,7 +95,57 @@ pub fn prepare(scenario: &mut Scenario, text: &str, file: &Path) -> Result<(), E
         scenario.vms[index].script = Some(script.bytes);
         scenario.expects.extend(expects(&scenario.console(index), r"\[probe\] "));
     }
+    scenario.play = Some(play);
     Ok(())
+}
+
+/// What a scenario's scripts are compiled from, beside its own tables.
+#[derive(Debug)]
+pub struct Play {
+    /// The file's name and text, which say where a step stands.
+    name: String,
+    text: String,
+    /// Names, texts and tables of the files with further lists.
+    included: Vec<(String, String, Included)>,
+}
+
+impl Play {
+    fn sources<'s>(&'s self, scenario: &'s Scenario) -> Vec<Source<'s>> {
+        let Scenario { steps, lists, buffers, .. } = scenario;
+        let own = Source { name: &self.name, text: &self.text, main: steps, lists, buffers };
+        let included = self.included.iter().map(|(name, text, included)| Source::included(name, text, included));
+        [own].into_iter().chain(included).collect()
+    }
+}
+
+impl Scenario {
+    /// Leaves the steps out that are for other layers.
+    pub fn with_steps(&self, meant: &dyn Fn(&OnlyWith) -> bool) -> anyhow::Result<Self> {
+        let mut scenario = self.clone();
+        let Some(play) = &self.play else { return Ok(scenario) };
+        let sources = play.sources(self);
+        let compiled = |list: Option<&str>, memory| {
+            compile(&sources, list, &target(self, memory, meant)).map_err(|mistake| anyhow!("{}", mistake.message))
+        };
+        let mut left_out = BTreeSet::new();
+        if self.chain.normal_world == NormalWorld::Probe {
+            let script = compiled(None, self.machine.memory.0)?;
+            scenario.script = Some(script.bytes);
+            left_out.extend(script.left_out);
+        }
+        for vm in scenario.vms.iter_mut().filter(|vm| vm.is_probe()) {
+            let script = compiled(vm.play.as_deref(), vm.memory.0)?;
+            vm.script = Some(script.bytes);
+            left_out.extend(script.left_out);
+        }
+        scenario.left_out = left_out.into_iter().collect();
+        Ok(scenario)
+    }
+}
+
+fn target<'t>(scenario: &Scenario, memory: u64, meant: &'t dyn Fn(&OnlyWith) -> bool) -> Target<'t> {
+    let ram = Ram { base: DRAM_BASE, end: DRAM_BASE + memory };
+    Target { ram, power_off: scenario.end == End::PowersOff, meant }
 }
 
 /// Appends a script to the probe's image: one file that any firmware can start.

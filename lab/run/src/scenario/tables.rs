@@ -2,13 +2,15 @@
 //! What a scenario file may say, table by table.
 
 use super::layer::{self, MonitorLayer, NormalWorld, Owner, TeeLayer};
+use super::play::Play;
 use crate::console::FOREIGN;
 use crate::models::model;
 use lab_script::Size;
-use lab_script::source::RawSteps;
+use lab_script::source::{OnlyWith, RawSteps};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -59,6 +61,12 @@ pub struct Scenario {
     /// What the probe in the hypervisor's place plays, compiled.
     #[serde(skip)]
     pub script: Option<Vec<u8>>,
+    /// What the scripts were compiled from.
+    #[serde(skip)]
+    pub play: Option<Arc<Play>>,
+    /// Steps that are not played, as they are for other layers: where each stands, and its name.
+    #[serde(skip)]
+    pub left_out: Vec<String>,
     /// The folder of the file: relative paths in it start there.
     #[serde(skip)]
     pub folder: PathBuf,
@@ -375,44 +383,6 @@ pub struct Expect {
     /// Only with these layers; with others it is not judged.
     #[serde(default)]
     pub only_with: OnlyWith,
-}
-
-/// With whose layers something is expected: `ours`, `as-reported`, a package, a file's name; of none named, with any.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct OnlyWith {
-    /// Of these monitors one.
-    pub monitor: Words,
-    /// Of these TEEs one.
-    pub tee: Words,
-    /// Of these normal worlds one.
-    pub normal_world: Words,
-}
-
-/// A word, or several.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum Words {
-    /// One.
-    One(String),
-    /// Several.
-    Several(Vec<String>),
-}
-
-impl Default for Words {
-    fn default() -> Self {
-        Self::Several(Vec::new())
-    }
-}
-
-impl Words {
-    /// Returns them all.
-    pub fn all(&self) -> &[String] {
-        match self {
-            Self::One(word) => std::slice::from_ref(word),
-            Self::Several(words) => words,
-        }
-    }
 }
 
 const fn default_timeout() -> u64 {

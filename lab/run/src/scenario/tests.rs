@@ -143,11 +143,12 @@ fn sizes_have_units_and_do_not_overflow() {
 }
 
 #[test]
-fn the_example_of_the_reference_is_a_scenario() {
+fn the_examples_of_the_reference_are_scenarios() {
     let reference = include_str!("../../../../scenarios/README.md");
-    let example = reference.split("```").nth(1).and_then(|block| block.strip_prefix("toml")).unwrap();
-    let scenario = parse(example).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((scenario.vms.len(), scenario.expects.len()), (1, 4 + 1));
+    let examples = reference.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("toml"));
+    let scenarios: Vec<_> = examples.map(|text| parse(text).unwrap_or_else(|error| panic!("{error}"))).collect();
+    let counts = |scenario: &Scenario| (scenario.vms.len(), scenario.expects.len());
+    assert_eq!(scenarios.iter().map(counts).collect::<Vec<_>>(), [(1, 4 + 1), (0, 1 + 1), (0, 1 + 1)]);
 }
 
 #[test]
