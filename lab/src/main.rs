@@ -110,6 +110,14 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         junit: Option<Destination>,
     },
+    /// Judge somebody else's TEE or monitor: the report's calls and everything hostile are played to it.
+    ///
+    /// Each scenario holds, is answered otherwise, or is the end of it. Exit status 1 if one came to what is not
+    /// accepted, or did not run. The page, JUnit XML and the same as text are in target/judge/NAME/.
+    Judge {
+        #[command(flatten)]
+        options: command::judge::Options,
+    },
     /// Count instructions and compare with the goals and with the committed baseline (lab/bench/).
     ///
     /// With --tee or --monitor the same calls to another TEE are counted too, and stand beside ours: the probe takes
@@ -248,6 +256,7 @@ fn execute(command: Command) -> Result<bool> {
             }
             return Ok(matrix.passed());
         }
+        Command::Judge { options } => return command::judge::judge(&workspace, &options, &progress),
         Command::Bench { stack, split } => {
             return lab_bench::bench(&workspace, &lab_bench::Options { slow: true, stack, split }, &progress);
         }

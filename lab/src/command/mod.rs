@@ -2,6 +2,7 @@
 //! What commands of the lab do that is more than one call of another module.
 
 pub mod contract;
+pub mod judge;
 pub mod report;
 pub mod run;
 pub mod trace;

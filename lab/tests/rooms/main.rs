@@ -240,7 +240,7 @@ fn the_board_is_known_where_devices_are_driven_alone() {
 }
 
 /// Which crates of the workspace a crate may import, in builds that are no tests: as HACKING.md has it.
-const IMPORTS: [(&str, &[&str]); 19] = [
+const IMPORTS: [(&str, &[&str]); 20] = [
     ("shared-abi", &[]),
     ("support/link", &[]),
     ("support/firmware", &["shared-abi"]),
@@ -256,6 +256,7 @@ const IMPORTS: [(&str, &[&str]); 19] = [
     ("lab/script", &["shared-abi", "firmware-support", "probe"]),
     ("lab/run", &["shared-abi", "bare-guest", "hypervisor", "probe", "lab-script", "lab-trace"]),
     ("lab/report", &["shared-abi", "lab-run", "lab-trace"]),
+    ("lab/assay", &["lab-run"]),
     ("lab/bench", &["shared-abi", "lab-run"]),
     ("lab/reproduce", &["shared-abi", "lab-run", "lab-script"]),
     ("lab/course", &["shared-abi", "worlds", "lab-run", "lab-script", "lab-reproduce"]),

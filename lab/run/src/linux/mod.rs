@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Linux guest: Debian's arm64 kernel, unmodified, and an initramfs made here.
 //!
-//! Two steps behind the packages ([`crate::debian`]), the first remembered:
+//! Two steps behind the packages (`debian`), the first remembered:
 //!
 //! 1. `kit`: what the guest needs out of them (kernel `Image`, busybox, the modules of the `optee` driver), each file
 //!    with its SHA-256. A damaged file is unpacked again, a damaged package fetched again.
