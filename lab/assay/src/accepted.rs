@@ -51,6 +51,18 @@ impl Accepted {
         Self { scenarios: rows.iter().filter_map(|row| Some((row.name.clone(), entry(row)?))).collect() }
     }
 
+    /// Accepts what either does: where CPUs race, runs differ.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        for (name, entry) in other.scenarios {
+            let known = self.scenarios.entry(name).or_default();
+            known.dies |= entry.dies;
+            known.differences.extend(entry.differences);
+            known.differences.sort();
+            known.differences.dedup();
+        }
+        self
+    }
+
     /// Writes it as a file.
     pub fn text(&self) -> Result<String> {
         Ok(HEADER.to_owned() + &toml::to_string_pretty(self).context("what is accepted can't be written")?)
@@ -96,8 +108,11 @@ mod tests {
         let dead = row(Became::Dies("x".into()), &[]);
         assert!(Accepted::of(std::slice::from_ref(&dead)).accepts(&dead));
         assert!(!Accepted::default().accepts(&dead));
-        let other = Row { name: "hostile-rpc".into(), ..otherwise };
+        let other = Row { name: "hostile-rpc".into(), ..otherwise.clone() };
         assert!(!accepted.accepts(&other));
+        // Another run's are added, and none goes.
+        let both = accepted.and(Accepted::of(&[row(Became::Dies("x".into()), &["c", "b"])]));
+        assert!(both.accepts(&otherwise) && both.accepts(&row(Became::Dies("x".into()), &["b", "c"])));
     }
 
     #[test]

@@ -102,9 +102,9 @@ impl Assay {
         self.rows.iter().all(Row::is_fine)
     }
 
-    /// Returns what is to be accepted for this to pass.
-    pub fn accepting_all(&self) -> Accepted {
-        Accepted::of(&self.rows)
+    /// Returns what is to be accepted for this to pass, beside what is.
+    pub fn accepting_all(&self, accepted: Accepted) -> Accepted {
+        accepted.and(Accepted::of(&self.rows))
     }
 
     /// Writes the page.

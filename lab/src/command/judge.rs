@@ -22,7 +22,7 @@ pub struct Options {
     /// What is answered otherwise and may be: a file that --record has written.
     #[arg(long, value_name = "FILE")]
     accept: Option<PathBuf>,
-    /// Write what came out of it as a file for --accept, to be looked through and kept.
+    /// Write what came out of it, added to what --accept has, as a file for --accept: look it through, and keep it.
     #[arg(long, value_name = "FILE")]
     record: Option<Destination>,
     /// Seconds that a scenario may take at most.
@@ -62,7 +62,7 @@ pub fn judge(workspace: &Workspace, options: &Options, progress: &Progress) -> R
         file.write(junit.as_bytes())?;
     }
     if let Some(file) = &options.record {
-        file.write(assay.accepting_all().text()?.as_bytes())?;
+        file.write(assay.accepting_all(accepted).text()?.as_bytes())?;
     }
     say!("page: {}", shown(&folder.join("judge.html")));
     print(assay.to_string());

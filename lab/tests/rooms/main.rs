@@ -262,7 +262,17 @@ const IMPORTS: [(&str, &[&str]); 20] = [
     ("lab/course", &["shared-abi", "worlds", "lab-run", "lab-script", "lab-reproduce"]),
     (
         "lab",
-        &["shared-abi", "lab-trace", "lab-script", "lab-run", "lab-report", "lab-bench", "lab-reproduce", "lab-course"],
+        &[
+            "shared-abi",
+            "lab-trace",
+            "lab-script",
+            "lab-run",
+            "lab-report",
+            "lab-assay",
+            "lab-bench",
+            "lab-reproduce",
+            "lab-course",
+        ],
     ),
 ];
 const FOUNDATIONS: [&str; 3] = ["shared-abi", "firmware-support", "firmware-link"];

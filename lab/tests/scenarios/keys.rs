@@ -118,7 +118,7 @@ const ROWS: &[Row] = &[
 const ELSEWHERE: [(&str, bool); 6] = [
     ("chain.monitor", true),
     ("chain.tee", true),
-    ("chain.tee-mode", false),
+    ("chain.tee-mode", true),
     ("chain.hypervisor", true),
     ("chain.normal-world", false),
     ("chain.damage", false),
