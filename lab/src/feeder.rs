@@ -7,7 +7,7 @@
 //!
 //! Once all of it is typed and answered nobody can type any more, and the machine would wait without end.
 
-use lab_run::console::{Listener, Port, is_vm};
+use lab_run::console::{FOREIGN, Listener, Port, is_vm};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -49,7 +49,11 @@ impl Feeder {
     /// Begins with nothing piped. The keyboard is this VM's.
     pub fn new(first: &str) -> Self {
         Self {
-            heard: Listener::new(Port::NonSecure),
+            heard: if first == FOREIGN {
+                Listener::new(Port::NonSecure).of_foreign_world()
+            } else {
+                Listener::new(Port::NonSecure)
+            },
             waiting: VecDeque::new(),
             unfinished: Vec::new(),
             answered: false,
@@ -102,7 +106,7 @@ impl Feeder {
 
     /// Says whether a VM's line stands open.
     fn prompt(&self) -> bool {
-        self.heard.open().is_some_and(|line| is_vm(&line.speaker) && !line.text.is_empty())
+        self.heard.open().is_some_and(|line| (is_vm(&line.speaker) || line.speaker == FOREIGN) && !line.text.is_empty())
     }
 
     /// Returns what is typed now that nothing was said for so long.

@@ -37,7 +37,7 @@ struct Arguments {
     command: Command,
 }
 
-/// Which scenario, on which CPU.
+/// Which scenario, on which CPU and layers.
 #[derive(Args)]
 struct Which {
     /// The scenario file.
@@ -45,11 +45,13 @@ struct Which {
     /// One of the CPU models that the scenario names; else its first.
     #[arg(long)]
     cpu: Option<String>,
+    #[command(flatten)]
+    stack: stack::Options,
 }
 
 impl Which {
-    fn plan(&self) -> Result<Plan> {
-        Plan::read(&self.scenario, self.cpu.as_deref())
+    fn plan(&self, tracing: Option<Tracing>) -> Result<Plan> {
+        Plan::read(&self.scenario, self.cpu.as_deref())?.on_layers_of(&self.stack, tracing)
     }
 }
 
@@ -89,8 +91,6 @@ enum Command {
         /// Count time in executed instructions, as `lab report` does.
         #[arg(long)]
         icount: bool,
-        #[command(flatten)]
-        stack: stack::Options,
         /// Write what a terminal would show as a moving SVG instead.
         #[arg(long, value_name = "FILE")]
         record: Option<Destination>,
@@ -229,7 +229,7 @@ fn execute(command: Command) -> Result<bool> {
     }
     match command {
         Command::Run { which, all_cpus, options } => {
-            let plan = which.plan()?;
+            let plan = which.plan(options.tracing())?;
             let cpus =
                 if all_cpus { plan.scenario.cpus().map(str::to_owned).collect() } else { vec![plan.cpu.clone()] };
             return run_on(&workspace, &plan, &cpus, &options, &progress);
@@ -237,15 +237,14 @@ fn execute(command: Command) -> Result<bool> {
         Command::Report { options } => return command::report::report(&workspace, &options, &progress),
         Command::Trace { options } => command::trace::print(&workspace, &options)?,
         Command::Shell { which } => {
-            shell(&ready(&workspace, &which.plan()?, &progress)?)?;
+            shell(&ready(&workspace, &which.plan(None)?, &progress)?)?;
         }
-        Command::Watch { which, icount, stack, record } => {
-            let tracing = Tracing { icount, ..Tracing::default() };
-            let plan = which.plan()?.on_layers_of(&stack, Some(tracing))?;
+        Command::Watch { which, icount, record } => {
+            let plan = which.plan(Some(Tracing { icount, ..Tracing::default() }))?;
             return watch::watch(&ready(&workspace, &plan, &progress)?, record.as_ref());
         }
         Command::Debug { which } => {
-            debug::wait_for_gdb(&workspace, ready(&workspace, &which.plan()?, &progress)?)?;
+            debug::wait_for_gdb(&workspace, ready(&workspace, &which.plan(None)?, &progress)?)?;
         }
         Command::Reproduce { stack, junit } => {
             let matrix = reproduce(&workspace, &stack.stack()?, &progress)?;
@@ -299,7 +298,7 @@ fn execute(command: Command) -> Result<bool> {
             output.write(&play::append(firmware.read(Program::Probe)?, &script)?)?;
         }
         Command::Dtb { which, output } => {
-            let prepared = ready(&workspace, &which.plan()?, &progress)?;
+            let prepared = ready(&workspace, &which.plan(None)?, &progress)?;
             output.write(&std::fs::read(prepared.tree)?)?;
         }
     }

@@ -35,7 +35,7 @@ pub fn shell(prepared: &Prepared) -> Result<()> {
     let keys = read_keys();
     let mut keyboard = Keyboard::default();
     let mut out = Display::new(typed, typed && isatty(stdout()));
-    let mut feeder = (!typed).then(|| Feeder::new(&prepared.plan.scenario.console(0)));
+    let mut feeder = (!typed).then(|| Feeder::new(&prepared.plan.scenario.keyboard()));
     // In the machine's time: on a busy host it may be in the midst of a word for long.
     let mut last = Duration::ZERO;
     let said = loop {

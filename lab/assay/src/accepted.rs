@@ -10,8 +10,8 @@ use std::path::Path;
 
 /// What the file begins with when it is written.
 const HEADER: &str = "\
-# What `cargo lab judge` found of a TEE and its user accepts. A scenario passes if it comes to this or to something better:
-# nothing is answered otherwise that does not stand here, and what only answered otherwise does not die.
+# What `cargo lab judge` found of a TEE and its user accepts. A scenario passes if it comes to nothing worse: nothing is
+# answered otherwise that does not stand here, and what only answered otherwise does not die.
 
 ";
 

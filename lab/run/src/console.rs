@@ -123,6 +123,11 @@ impl Listener {
         Self { frames: Some(Frames::new(port.layers())), ..Self::new(port) }
     }
 
+    /// Takes what has nobody's name before it for the words of a normal world that is not ours.
+    pub fn of_foreign_world(self) -> Self {
+        Self { nobody: FOREIGN, ..self }
+    }
+
     /// Takes the trace entries that came since this was last asked.
     pub fn take_entries(&mut self) -> Vec<Entry> {
         self.frames.as_mut().map_or_else(Vec::new, Frames::take)
@@ -197,7 +202,7 @@ impl Listeners {
 
     /// Takes what has nobody's name before it on the normal world's port for a foreign one's words.
     pub fn of_foreign_world(self) -> Self {
-        Self { non_secure: Listener { nobody: FOREIGN, ..self.non_secure }, ..self }
+        Self { non_secure: self.non_secure.of_foreign_world(), ..self }
     }
 
     /// Returns the console at a port.

@@ -60,7 +60,7 @@ pub(crate) fn image(file: &Path) -> Result<Vec<u8>> {
     if let Some(place) = kernel.place {
         ensure!(
             (place.address, place.entry) == (BL33_BASE, BL33_BASE),
-            "{} is linked for {:#x} and entered at {:#x}: a normal world must be for {BL33_BASE:#x}, and is entered there",
+            "{} is linked for {:#x} and entered at {:#x}: a normal world is entered where it begins, at {BL33_BASE:#x}",
             file.display(),
             place.address,
             place.entry

@@ -20,8 +20,8 @@
 //! 9. `workspace`: where the checkout is, and what is written
 //! 10. `runs`: folders of runs
 //! 11. `lock`, `plan`, `typist`: one process at a time in a folder; a run as it was asked for; typing into a console
-//! 12. `files`, `judge`, `linux`, `progress`: files that the user names; expectations held against what was said; making
-//!     the Linux guest; telling that something takes long
+//! 12. `files`, `judge`, `linux`, `progress`: files that the user names; expectations held against what was said;
+//!     making the Linux guest; telling that something takes long
 //! 13. `stack`: which layers are ours and which somebody else's
 //! 14. `debian`, `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: packages of Debian's; unpacking kernels; lines
 //!     that no run should have, such as a panic; scenario files; the terminal; the formats of TEE images

@@ -13,7 +13,6 @@ use lab_run::run::{Outcome, run};
 use lab_run::say;
 use lab_run::scenario::{NormalWorld, model};
 use lab_run::screen::{Screen, print};
-use lab_run::stack;
 use lab_run::workspace::Workspace;
 use lab_trace::verify::verify;
 use lab_trace::{Tracing, file};
@@ -32,9 +31,6 @@ pub struct Options {
     /// Trace in real time, not in executed instructions.
     #[arg(long, requires = "trace", conflicts_with = "verify_trace")]
     pub no_icount: bool,
-    /// Layers of a user's own.
-    #[command(flatten)]
-    pub stack: stack::Options,
     /// Write the expectations with their evidence as JUnit XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<Destination>,
@@ -70,7 +66,7 @@ pub fn run_on(
     progress: &Progress,
 ) -> Result<bool> {
     let mut suites = Vec::new();
-    let passed = run_all(workspace, plan, cpus, options, progress, &mut suites);
+    let passed = run_all(workspace, plan, cpus, progress, &mut suites);
     if let Some(file) = &options.junit {
         let ran = suites.len();
         let why = match &passed {
@@ -87,13 +83,11 @@ fn run_all(
     workspace: &Workspace,
     plan: &Plan,
     cpus: &[String],
-    options: &Options,
     progress: &Progress,
     suites: &mut Vec<TestSuite>,
 ) -> Result<bool> {
     let screen = Screen::new();
-    let plan = plan.clone().on_layers_of(&options.stack, options.tracing())?;
-    let kit = Kit::of(workspace, &plan, progress)?;
+    let kit = Kit::of(workspace, plan, progress)?;
     progress.finish();
     for cpu in cpus {
         let prepared = prepare(workspace, &plan.clone().on_cpu(cpu), &kit)?;
@@ -130,12 +124,14 @@ pub fn keep(outcome: &mut Outcome, prepared: &Prepared) -> Result<()> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use lab_run::stack::{Stack, Tee, UserFile};
+    use lab_run::stack::{self, Stack, Tee, UserFile};
 
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
         options: Options,
+        #[command(flatten)]
+        stack: stack::Options,
     }
 
     fn tracing(arguments: &[&str]) -> Option<Tracing> {
@@ -156,10 +152,11 @@ mod tests {
     #[test]
     fn a_tee_with_the_bug_is_traced_and_a_users_own_only_where_that_is_asked_for() {
         let line = Line::try_parse_from(["lab", "--tee=as-reported,client-id"]).unwrap();
-        let stack = line.options.stack.stack().unwrap();
+        let stack = line.stack.stack().unwrap();
         assert_eq!(stack.tracing(line.options.tracing()).unwrap().tee, ["as-reported", "client-id"]);
         let own = Stack { tee: Tee::Image(UserFile { name: "a".into(), bytes: vec![] }), ..Stack::default() };
         assert!(own.tracing(None).is_none() && own.tracing(tracing(&["--trace"])).is_some());
-        assert!(Line::try_parse_from(["lab", "--tee=a", "--flash=b"]).is_err());
+        // Another monitor and another TEE go together.
+        assert!(Line::try_parse_from(["lab", "--tee=a", "--flash=b"]).is_ok());
     }
 }
