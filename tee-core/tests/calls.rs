@@ -3,9 +3,10 @@
 
 use shared_abi::layout::{self, Range};
 use shared_abi::optee_msg::{self, ATTR_META, Cmd, Direction, MsgHeader, MsgParam, Param, RpcCmd, arg_size};
-use shared_abi::optee_smc::{self as smc, Rpc, SecureCaps};
+use shared_abi::optee_smc::{self as smc, Rpc, SecureCaps, to_halves};
 use shared_abi::pta::{device, rng, stats, vault};
 use shared_abi::tee::{Origin, TeeResult};
+use std::thread;
 use tee_core::app::Application;
 use tee_core::app::pseudo::self_test::{self, SelfTest};
 use tee_core::app::pseudo::stats::CMD_GET_TIME;
@@ -202,6 +203,123 @@ fn the_self_tests_use_memory_of_the_normal_world() {
     assert_eq!(world.invoke(1, session, self_test::CMD_MEMREF_NULL, &two), TeeResult::BAD_PARAMETERS);
     let none_of_some = tmem(Direction::InOut, data(1), 0);
     assert_eq!(world.invoke(1, session, self_test::CMD_MEMREF_NULL, &[none_of_some]), TeeResult::BAD_PARAMETERS);
+}
+
+#[test]
+fn the_self_test_adds_up_its_parameters_wherever_they_stand() {
+    let world = NormalWorld::with_vms(&[1]);
+    let session = world.open(1, &SelfTest::UUID).unwrap();
+    let sum = |params: &[MsgParam]| world.invoke(1, session, self_test::CMD_PARAMS, params);
+    let none = Param::None.to_msg();
+    // More than a piece of what is looked at together, and no multiple of it.
+    let bytes: Vec<u8> = (0..16 * 1024 - 3).map(|n: usize| (n * n + 1) as u8).collect();
+    let of_all = bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    for place in 0..4 {
+        let with = |answer: MsgParam, others: [MsgParam; 3]| {
+            let mut all = others.to_vec();
+            all.insert(place, answer);
+            all
+        };
+        let in_out = value(Direction::InOut, u32::MAX.into(), 8);
+        assert_eq!(sum(&with(in_out, [none; 3])), TeeResult::SUCCESS);
+        assert_eq!((world.param(1, place).a, world.param(1, place).b), (7, 8));
+        let inputs = [(1, 10), (u32::MAX, 200), (3, u32::MAX)].map(|(a, b)| value(Direction::In, a.into(), b.into()));
+        assert_eq!(sum(&with(value(Direction::Out, 0, 0), inputs)), TeeResult::SUCCESS);
+        assert_eq!((world.param(1, place).a, world.param(1, place).b), (3, 209));
+        world.tee.machine().poke(data(1), &bytes);
+        assert_eq!(sum(&with(tmem(Direction::InOut, data(1), bytes.len() as u64), [none; 3])), TeeResult::SUCCESS);
+        assert_eq!(world.tee.machine().peek(data(1), bytes.len()), [&[of_all], &bytes[1..]].concat());
+        let wrong = [
+            with(value(Direction::Out, 0, 0), [none; 3]),
+            with(value(Direction::In, 1, 1), [none; 3]),
+            with(value(Direction::InOut, 1, 1), inputs),
+            with(value(Direction::Out, 1, 1), [inputs[0], inputs[1], value(Direction::Out, 1, 1)]),
+            with(tmem(Direction::In, data(1), 64), [none; 3]),
+            with(tmem(Direction::Out, data(1), 64), [none; 3]),
+            with(tmem(Direction::InOut, data(1), 0), [none; 3]),
+            with(tmem(Direction::InOut, 0, 0), [none; 3]),
+            with(tmem(Direction::InOut, data(1), 64), inputs),
+            with(none, [none; 3]),
+        ];
+        for params in wrong {
+            assert_eq!(sum(&params), TeeResult::BAD_PARAMETERS);
+        }
+    }
+}
+
+#[test]
+fn calls_compete_in_the_self_test_and_none_sees_a_half_done_round() {
+    let world = NormalWorld::with_vms(&[1]);
+    let session = world.open(1, &SelfTest::UUID).unwrap();
+    let out = value(Direction::Out, 0, 0);
+    let compete = |kind: u32, rounds: u32| {
+        let asked = value(Direction::In, kind.into(), rounds.into());
+        let result = world.invoke(1, session, self_test::CMD_MUTEX, &[asked, out]);
+        result.ok().map(|()| (world.param(1, 1).a, world.param(1, 1).b))
+    };
+    for kind in [self_test::WRITER, self_test::READER, self_test::WRITER] {
+        assert_eq!(compete(kind, 70_000), Ok((1, 1)), "who came before is not there any more");
+    }
+    assert_eq!(compete(self_test::READER, self_test::MAX_ROUNDS + 1), Err(TeeResult::BAD_PARAMETERS));
+    assert_eq!(compete(2, 1), Err(TeeResult::BAD_PARAMETERS));
+    let invoke = |params: &[MsgParam]| world.invoke(1, session, self_test::CMD_MUTEX, params);
+    let asked = value(Direction::In, 0, 1);
+    for params in [&[asked][..], &[asked, asked], &[out, asked], &[asked, out, out]] {
+        assert_eq!(invoke(params), TeeResult::BAD_PARAMETERS);
+    }
+}
+
+#[test]
+fn calls_that_compete_on_several_cpus_change_the_numbers_one_after_another() {
+    const ROUNDS: u64 = 300_000;
+    let world = NormalWorld::with_vms(&[1]);
+    let session = world.open(1, &SelfTest::UUID).unwrap();
+    // As Linux calls: each CPU with a message of its own, and the RPC's behind it.
+    let compete = |pa: u64, kind: u32| {
+        let params = [value(Direction::In, kind.into(), ROUNDS), value(Direction::Out, 0, 0)];
+        world.message(pa, Cmd::INVOKE_COMMAND, self_test::CMD_MUTEX, session, &params);
+        let (high, low) = to_halves(pa);
+        let mut x = world.smc(smc::OPTEE_SMC_CALL_WITH_RPC_ARG, [high, low, 0], 1);
+        let mut waits = 0;
+        while let Some(rpc) = Rpc::from_x0(x[0]) {
+            assert_eq!(rpc, Rpc::Cmd);
+            let at = pa + arg_size(2) as u64;
+            let header: MsgHeader = world.get(at);
+            assert_eq!(RpcCmd(header.cmd), RpcCmd::NOTIFICATION);
+            world.put(at, &MsgHeader { ret: 0, ..header });
+            waits += 1;
+            thread::yield_now();
+            let resume = smc::OPTEE_SMC_CALL_RETURN_FROM_RPC.0.into();
+            x = world.tee.smc(&[resume, 0, 0, x[3], 0, 0, 0, 1]);
+        }
+        assert_eq!(x, [0; 4]);
+        assert_eq!(world.get::<MsgHeader>(pa).ret, 0, "no reader sees what does not fit");
+        (world.get::<MsgParam>(pa + arg_size(1) as u64).b, waits)
+    };
+    let done: Vec<_> = thread::scope(|scope| {
+        let compete = &compete;
+        let cpus = (0..THREADS as u64).map(|n| {
+            let kind = if n % 2 == 0 { self_test::WRITER } else { self_test::READER };
+            scope.spawn(move || (0..20).map(|_| (kind, compete(data(1) + n * 0x1000, kind))).collect::<Vec<_>>())
+        });
+        let cpus: Vec<_> = cpus.collect();
+        cpus.into_iter().flat_map(|cpu| cpu.join().unwrap()).collect()
+    });
+    let most = |of: u32| done.iter().filter(|(kind, _)| *kind == of).map(|(_, (during, _))| *during).max().unwrap();
+    assert_eq!(most(self_test::WRITER), 1);
+    assert!(most(self_test::READER) <= 2);
+}
+
+#[test]
+fn the_self_test_knows_what_the_device_tree_said_and_what_this_tee_has_not() {
+    let world = NormalWorld::with_vms(&[1]);
+    let session = world.open(1, &SelfTest::UUID).unwrap();
+    let invoke = |function| world.invoke(1, session, function, &[]);
+    assert_eq!(invoke(self_test::CMD_DT_DRIVER_TESTS), TeeResult::SUCCESS);
+    for function in [self_test::CMD_LOCKDEP, self_test::CMD_TRANSFER_LIST_TESTS] {
+        assert_eq!(invoke(function), TeeResult::NOT_SUPPORTED, "xtest takes that for a reason to skip it");
+    }
+    assert_eq!(invoke(13), TeeResult::NOT_IMPLEMENTED);
 }
 
 #[test]
@@ -476,7 +594,7 @@ fn a_call_that_finds_the_vault_taken_sleeps_and_is_woken() {
 fn cpus_at_work_for_different_vms_do_not_disturb_each_other() {
     let world = NormalWorld::new();
     let before = world.tee.figures();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for vm in 1..=4 {
             let world = &world;
             scope.spawn(move || {
@@ -515,7 +633,7 @@ fn the_last_cpu_to_leave_a_destroyed_vm_reclaims_it() {
             may.recv().unwrap();
         }
     })));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let call = scope.spawn(|| world.tee.smc(&[smc::OPTEE_SMC_CALL_WITH_ARG.0.into(), 0, memory(1), 0, 0, 0, 0, 1]));
         at_work.recv().unwrap();
         assert_eq!(world.destroy(1), [0; 4], "it does not wait");

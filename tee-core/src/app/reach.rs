@@ -6,10 +6,12 @@ use crate::call::Call;
 use crate::call::rpc::Shm;
 use crate::heap::{Figures, OwnedBlock};
 use crate::msg::params::Memref;
-use crate::partition::mutex::Guard;
+use crate::partition::mutex::{Guard, ReadGuard};
+use crate::partition::rivals::{Numbers, Rivals};
 use crate::partition::secrets::Secrets;
 use crate::partition::sessions::SessionId;
 use core::time::Duration;
+use shared_abi::layout::Range;
 use shared_abi::tee::TeeResult;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -40,9 +42,9 @@ impl<'c, 'p> Reach<'c, 'p> {
         self.call.partition().sessions().is_cancelled(self.session)
     }
 
-    /// Copies the first bytes of a buffer into the TEE.
-    pub fn read(self, from: &Memref<'_>, into: &mut [u8]) -> Result<(), TeeResult> {
-        from.read(self.call.tee(), into)
+    /// Copies a buffer's bytes from offset `at` on into the TEE.
+    pub fn read(self, from: &Memref<'_>, at: usize, into: &mut [u8]) -> Result<(), TeeResult> {
+        from.read(self.call.tee(), at, into)
     }
 
     /// Copies bytes to offset `at` of a buffer.
@@ -75,9 +77,34 @@ impl<'c, 'p> Reach<'c, 'p> {
         self.call.partition().secrets().lock(self.call)
     }
 
+    /// Gives what the VM's calls compete for in the self-test.
+    pub fn rivals(self) -> &'p Rivals {
+        self.call.partition().rivals()
+    }
+
+    /// Takes their numbers, to change them alone.
+    pub fn compete(self) -> Result<Guard<'c, Numbers, Call<'c, 'p>>, TeeResult> {
+        self.rivals().numbers.lock(self.call)
+    }
+
+    /// Takes their numbers, to look at them with others.
+    pub fn watch(self) -> Result<ReadGuard<'c, Numbers, Call<'c, 'p>>, TeeResult> {
+        self.rivals().numbers.read(self.call)
+    }
+
     /// Gives the machine, to be asked what it has.
     pub(super) fn machine(self) -> &'p Machine {
         self.call.tee().machine()
+    }
+
+    /// Lists what the TEE took for non-secure RAM at boot.
+    pub fn ns_ram(self) -> &'p [Range] {
+        self.call.tee().ns_ram().ranges()
+    }
+
+    /// Says whether all these bytes can be shared with the TEE.
+    pub fn can_be_shared(self, pa: u64, len: u64) -> bool {
+        self.call.tee().claim(pa, len).is_some()
     }
 
     /// Gives a random number; `None` if the CPU has none ready.

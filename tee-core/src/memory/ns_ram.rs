@@ -100,6 +100,11 @@ impl NsRam {
         Self { ranges: Vec::new() }
     }
 
+    /// Lists the ranges.
+    pub fn ranges(&self) -> &[Range] {
+        &self.ranges
+    }
+
     /// Says whether there is none.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

@@ -76,9 +76,9 @@ impl Memref<'_> {
         self.buffer.is_null()
     }
 
-    /// Copies the buffer's first bytes into the TEE.
-    pub fn read(&self, tee: &Tee, into: &mut [u8]) -> Result<(), TeeResult> {
-        self.buffer.read(tee, 0, into).map_err(|Lost| TeeResult::BAD_PARAMETERS)
+    /// Copies the buffer's bytes from offset `at` on into the TEE.
+    pub fn read(&self, tee: &Tee, at: usize, into: &mut [u8]) -> Result<(), TeeResult> {
+        self.buffer.read(tee, at, into).map_err(|Lost| TeeResult::BAD_PARAMETERS)
     }
 
     /// Copies bytes to offset `at` of the buffer.

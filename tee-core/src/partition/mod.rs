@@ -3,6 +3,7 @@
 
 pub mod layout;
 pub mod mutex;
+pub mod rivals;
 pub mod secrets;
 pub mod sessions;
 pub mod shm;
@@ -12,6 +13,7 @@ pub mod threads;
 use crate::heap::{self, Damaged, Heap, Memory};
 use crate::sync::Waits;
 use mutex::Mutex;
+use rivals::Rivals;
 use secrets::Secrets;
 use sessions::Sessions;
 use shm::SharedMemory;
@@ -41,6 +43,8 @@ pub struct Partition<'p> {
     heap: Heap<'p>,
     /// Its secrets.
     secrets: Mutex<Secrets>,
+    /// What the self-test has its calls compete for.
+    rivals: Rivals,
     /// What the heap's allocator keeps apart from the heap.
     pub(crate) apart: heap::Apart,
 }
@@ -62,6 +66,7 @@ impl<'p> Partition<'p> {
             shm_cache: ShmCache::new(),
             heap,
             secrets: Mutex::new(Secrets::new()),
+            rivals: Rivals::new(),
             apart: heap::apart(),
         }
     }
@@ -102,6 +107,12 @@ impl<'p> Partition<'p> {
         &self.secrets
     }
 
+    /// Gives what the self-test has the VM's calls compete for.
+    #[inline(always)]
+    pub fn rivals(&self) -> &Rivals {
+        &self.rivals
+    }
+
     /// Counts how often calls of the VM waited for each other's locks here.
     pub fn lock_waits(&self) -> u32 {
         let locks = [
@@ -111,6 +122,7 @@ impl<'p> Partition<'p> {
             self.shm_cache.waits(),
             self.heap.waits(),
             self.secrets.waits(),
+            self.rivals.numbers.waits(),
         ];
         locks.map(Waits::get).iter().fold(0, |sum, waits| sum.wrapping_add(*waits))
     }
@@ -137,6 +149,7 @@ mod tests {
         partition.heap.waits().count();
         assert_eq!(partition.lock_waits(), 5);
         partition.secrets.waits().count();
-        assert_eq!(partition.lock_waits(), 6);
+        partition.rivals.numbers.waits().count();
+        assert_eq!(partition.lock_waits(), 7);
     }
 }

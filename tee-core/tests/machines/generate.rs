@@ -105,6 +105,19 @@ fn session_of(d: &mut Draw, service: u8) -> In {
     )
 }
 
+/// What the self-test adds up, and where the sum goes.
+fn sum(d: &mut Draw) -> Vec<P> {
+    let (answer, others) = one_of!(d,
+        1 => (P::Value(2, d.any() as u32, d.any() as u32), P::Nothing),
+        1 => (P::Value(1, 0, 0), P::Value(0, d.any() as u32, d.any() as u32)),
+        1 => (P::Memory(2, Address::Of(vm(d), d.within(9..11), d.within(0..2048)), d.below(1024)), P::Nothing),
+        1 => (P::Shared(2, cookie(d), d.below(4096), d.below(4096)), P::Nothing),
+    );
+    let mut all = vec![others; 3];
+    all.insert(d.within(0..4), answer);
+    all
+}
+
 /// A function of a pseudo-TA, more or less as it should be called.
 fn invoke(d: &mut Draw, service: u8) -> Msg {
     let session = session_of(d, service);
@@ -120,7 +133,13 @@ fn invoke(d: &mut Draw, service: u8) -> Msg {
             3 => (4, vec![P::Value(1, 0, 0), P::Value(1, 0, 0)]),
             2 => (1, vec![P::Value(0, 1, d.within(0..2)), output(d)]),
         ),
-        _ => one_of!(d, 2 => (2, vec![]), 1 => (10, vec![P::Memory(2, Address::Raw(0), 0)])),
+        _ => one_of!(d,
+            2 => (2, vec![]),
+            1 => (10, vec![P::Memory(2, Address::Raw(0), 0)]),
+            3 => (1, sum(d)),
+            2 => (7, vec![P::Value(0, d.within(0..3), d.within(0..3000)), P::Value(1, 0, 0)]),
+            1 => (d.of(&[8, 11, 12]), vec![]),
+        ),
     };
     msg(1, func, session, params)
 }

@@ -50,6 +50,6 @@ impl Application for Vault {
 fn text<const N: usize>(reach: Reach<'_, '_>, memref: &Memref<'_>) -> Result<Text<N>, TeeResult> {
     let text = Text::zeroes(memref.len()).filter(|_| memref.dir().reads());
     let mut text = text.ok_or(TeeResult::BAD_PARAMETERS)?;
-    reach.read(memref, text.as_mut_slice())?;
+    reach.read(memref, 0, text.as_mut_slice())?;
     Ok(text)
 }
