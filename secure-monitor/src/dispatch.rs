@@ -78,7 +78,9 @@ impl Monitor {
     /// Handles the SMC whose registers are in the context of `from`.
     pub fn smc(&self, cpu: &mut Cpu, from: World) -> Next {
         let frequent = match from {
-            World::Secure => self.frequent_of_tee(cpu),
+            World::Secure => {
+                self.frequent_of_tee(cpu).or_else(|| self.less_frequent_of_tee(cpu).then_some(World::Secure))
+            }
             World::Normal => function(cpu.normal.gpr[0] as u32).and_then(|id| {
                 self.frequent_of_normal_world(cpu, id).or_else(|| self.less_frequent(cpu, id).then_some(World::Normal))
             }),
@@ -109,6 +111,13 @@ impl Monitor {
     #[inline(always)]
     pub fn frequent_of_tee(&self, cpu: &mut Cpu) -> Option<World> {
         Opteed::out_of_tee(cpu).then_some(World::Normal)
+    }
+
+    /// Answers what a TEE calls at each exception of its applications, where the CPU needs it: OP-TEE has the predictor
+    /// forget. False, with nothing changed, for every other call.
+    #[inline(always)]
+    pub fn less_frequent_of_tee(&self, cpu: &mut Cpu) -> bool {
+        self.arch.less_frequent(cpu, FunctionId(cpu.secure.gpr[0] as u32))
     }
 }
 

@@ -95,11 +95,25 @@ fn there_is_an_answer_of_each_service() {
 
 #[test]
 fn forgetting_has_no_result() {
+    for from in [World::Normal, World::Secure] {
+        let mut cpu = Cpu::new(0, 0, Predictor::Harmless);
+        *cpu.context(from) = *asked(smccc::SMCCC_ARCH_WORKAROUND_1.0.into(), from).context(from);
+        let before = cpu.context(from).gpr;
+        assert_eq!(monitor().smc(&mut cpu, from), Next::Enter(from));
+        assert_eq!(cpu.context(from).gpr, before);
+    }
+}
+
+#[test]
+fn a_tee_forgets_the_short_way_and_for_the_rest_is_answered_the_long_one() {
     let mut cpu = Cpu::new(0, 0, Predictor::Harmless);
-    cpu.normal = asked(smccc::SMCCC_ARCH_WORKAROUND_1.0.into(), World::Normal).normal;
-    let before = cpu.normal.gpr;
-    assert_eq!(monitor().smc(&mut cpu, World::Normal), Next::Enter(World::Normal));
-    assert_eq!(cpu.normal.gpr, before);
+    cpu.secure.gpr[0] = smccc::SMCCC_ARCH_WORKAROUND_1.0.into();
+    assert!(monitor().less_frequent_of_tee(&mut cpu));
+    for id in [smccc::SMCCC_VERSION.0, psci::PSCI_VERSION.0, 0x8000_8001, 0] {
+        cpu.secure.gpr[0] = id.into();
+        assert!(!monitor().less_frequent_of_tee(&mut cpu), "{id:#x}");
+        assert_eq!(cpu.secure.gpr[0], id.into());
+    }
 }
 
 #[test]

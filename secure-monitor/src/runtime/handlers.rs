@@ -41,7 +41,7 @@ impl Handlers for Runtime {
         let came = Came::by_call(cpu, World::Secure);
         match MONITOR.frequent_of_tee(cpu) {
             Some(to) => enter(cpu, came, World::Secure, to),
-            None => rare(cpu, World::Secure),
+            None => less_frequent_of_tee(cpu),
         }
     }
 
@@ -113,6 +113,17 @@ extern "C" fn less_frequent(cpu: &mut Cpu, id: u32) -> Transition {
         enter(cpu, came, World::Normal, World::Normal)
     } else {
         rare(cpu, World::Normal)
+    }
+}
+
+/// Handles what the short way of the TEE did not take. Called last, as [`rare`] is.
+#[inline(never)]
+extern "C" fn less_frequent_of_tee(cpu: &mut Cpu) -> Transition {
+    let came = Came::by_told_call(cpu);
+    if MONITOR.less_frequent_of_tee(cpu) {
+        enter(cpu, came, World::Secure, World::Secure)
+    } else {
+        rare(cpu, World::Secure)
     }
 }
 
