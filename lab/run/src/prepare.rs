@@ -285,7 +285,24 @@ pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result
         let _lock = depot.lock()?;
         depot.renew()?;
     }
-    linux::fetch(&depot)?.iter().for_each(|line| progress.note(line));
+    linux::fetch(&depot, false)?.iter().for_each(|line| progress.note(line));
+    Ok(())
+}
+
+/// Fetches the packages of a plan's layers and guests, and builds nothing.
+pub fn fetch_for(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<()> {
+    let (records, cache) = (workspace.package_records(), workspace.packages());
+    let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
+    if let Tee::Package(package) = &plan.stack.tee {
+        foreign::tee(&depot, package)?;
+    }
+    if let NormalWorld::Foreign(Foreign::Package(package)) = &plan.scenario.chain.normal_world {
+        foreign::normal_world(&depot, package)?;
+    }
+    match guests::linux(&plan.scenario) {
+        Linux::None => {}
+        some => drop(linux::fetch(&depot, some == Linux::Xtest)?),
+    }
     Ok(())
 }
 
@@ -351,6 +368,9 @@ fn with_tree(
     }
     if chain.tee.is_some() && chain.tee_mode() == TeeMode::Single {
         bytes = tree::with_single_client(&bytes)?;
+        if plan.stack.flash.is_some() && plan.stack.has_our_tee() {
+            bytes = tree::with_tee(&bytes)?;
+        }
     }
     if let Some(script) = script {
         bytes = tree::with_script(&bytes, script)?;

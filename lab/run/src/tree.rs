@@ -93,6 +93,20 @@ pub(crate) fn with_single_client(machine: &[u8]) -> Result<Vec<u8>> {
     chosen(machine, "triptych,tee", b"single\0".to_vec())
 }
 
+/// Makes the machine's tree with a node for our TEE, which our monitor adds and no other does; OP-TEE adds its own.
+pub(crate) fn with_tee(machine: &[u8]) -> Result<Vec<u8>> {
+    let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
+    let mut tree = DeviceTree::from_fdt(&fdt);
+    if tree.find_node("/firmware").is_none() {
+        tree.root.add_child(node("firmware")?);
+    }
+    let mut optee = node("optee")?;
+    put(&mut optee, "compatible", "linaro,optee-tz")?;
+    put(&mut optee, "method", "smc")?;
+    tree.find_node_mut("/firmware").context("the tree lost its /firmware")?.add_child(optee);
+    Ok(tree.to_dtb())
+}
+
 fn chosen(machine: &[u8], name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
     let fdt = Fdt::new(machine).map_err(|error| anyhow!("the device tree is damaged: {error}"))?;
     let mut tree = DeviceTree::from_fdt(&fdt);

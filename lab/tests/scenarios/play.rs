@@ -39,7 +39,11 @@ pub fn judge(scenario: &Scenario, cpu: &str, layers: Layers) -> Result<(), Faile
     let outcome = (|| {
         let plan = Plan::of(scenario.clone())?.on_cpu(cpu);
         let workspace = Workspace::locate()?;
-        let kit = kit(linux(scenario), layers)?.clone().with_layers_of(&workspace, &plan, &Progress::silent())?;
+        let kit = match plan.tracing {
+            // Built for this one alone.
+            Some(_) => Kit::of(&workspace, &plan, &Progress::silent())?,
+            None => kit(linux(scenario), layers)?.clone().with_layers_of(&workspace, &plan, &Progress::silent())?,
+        };
         run(&prepare(&workspace, &plan, &kit)?, &mut |_| {})
     })();
     match outcome {

@@ -85,12 +85,16 @@ pub(crate) fn guest(recipe: &Recipe<'_>) -> Result<LinuxGuest> {
     Ok(LinuxGuest { image: kit.image, initramfs, xtest, instead })
 }
 
-/// Fetches and unpacks what [`guest`] needs, without making the guest: afterwards no network is needed. Returns a line
-/// for each package that is used instead of the recorded one.
+/// Fetches and unpacks what [`guest`] needs, with OP-TEE's client side or without, and does not make the guest:
+/// afterwards no network is needed. Returns a line for each package that is used instead of the recorded one.
 ///
 /// # Errors
 /// As for [`guest`].
-pub(crate) fn fetch(depot: &Depot<'_>) -> Result<Vec<String>> {
+pub(crate) fn fetch(depot: &Depot<'_>, xtest: bool) -> Result<Vec<String>> {
     let _lock = depot.lock()?;
-    Ok(kit::obtain(depot)?.0.instead)
+    let mut instead = kit::obtain(depot)?.0.instead;
+    if xtest {
+        instead.extend(depot.obtain(xtest::PACKAGES)?.packages.instead);
+    }
+    Ok(instead)
 }
