@@ -117,6 +117,12 @@ pub const fn secure_world() -> Controls {
     Controls { scr: scr::RES1 | scr::SIF | scr::RW | scr::ST, cptr: 0 }
 }
 
+/// Makes the controls of a TEE that is under watch: the same, but FIQs come to EL3, which the TEE cannot mask.
+pub const fn secure_world_under_watch() -> Controls {
+    let Controls { scr, cptr } = secure_world();
+    Controls { scr: scr | scr::FIQ, cptr }
+}
+
 /// Sets what is the same for both worlds, on each CPU once.
 pub fn init(normal: &Controls) {
     // The counter's frequency, which lower levels read and only EL3 can write (Arm ARM D19.12.1). The hardware has it

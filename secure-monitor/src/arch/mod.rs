@@ -12,6 +12,7 @@ pub mod sha256;
 pub mod stacks;
 pub mod switch;
 pub mod sysreg;
+pub mod timer;
 pub mod undefined;
 pub mod vectors;
 

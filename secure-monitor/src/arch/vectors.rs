@@ -22,7 +22,7 @@ pub trait Handlers: Fault {
     extern "C" fn tee_error(cpu: &mut Cpu) -> Transition;
     /// Handles everything else that is synchronous, and SError.
     extern "C" fn trap(cpu: &mut Cpu, context: *mut Context) -> Transition;
-    /// Handles a group 0 or secure group 1 interrupt, while the normal world ran.
+    /// Handles a group 0 or secure group 1 interrupt, while the normal world ran, and any FIQ while the TEE begins.
     extern "C" fn interrupt(cpu: &mut Cpu, context: *mut Context) -> Transition;
 }
 
@@ -114,7 +114,7 @@ pub(super) unsafe extern "C" fn runtime_vectors<H: Handlers>() {
         keep!(),
         "b {interrupt}",
         ".balign 0x80",
-        // FIQ: group 0 or secure group 1, while the normal world runs.
+        // FIQ: group 0 or secure group 1, while the normal world runs; the timer, while the TEE begins.
         keep!(),
         "b {interrupt}",
         ".balign 0x80",

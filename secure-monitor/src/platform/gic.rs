@@ -24,8 +24,13 @@ use shared_abi::layout::MAX_CPUS;
 const WAKE: IntId = IntId::sgi(CALL);
 /// The secure physical timer, PPI 13 (Arm BSA: INTID 29).
 const SECURE_TIMER: IntId = IntId::ppi(13);
+/// EL2's physical timer, PPI 10 (Arm BSA: INTID 26): the normal world's, and so in a group that no TEE's driver takes
+/// it out of.
+const TIMER: IntId = IntId::ppi(10);
 /// More urgent than anything non-secure.
 const SECURE_PRIORITY: u8 = 0x20;
+/// What the normal world's interrupts are, at the most urgent, and begin with.
+const NORMAL_PRIORITY: u8 = 0x80;
 
 /// Which interrupt EL3 was entered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +104,50 @@ pub unsafe fn init_redistributors(cpus: &[u64]) -> Result<Vec<u64, MAX_CPUS>, Gi
 /// Makes this CPU's redistributor pass the wake-up on, whatever the TEE made of it: OP-TEE's driver puts SGIs 8 to 15
 /// into its own group on each CPU that it initialises.
 pub fn prepare_wait() {
+    // The id is an SGI's, so this cannot fail.
+    on_own_redistributor(|own| _ = listen(own));
+}
+
+/// Lets EL2's physical timer through to this CPU as an FIQ to EL3, while the TEE runs with those routed there
+/// (Arm IHI 0069, 4.6.2: an interrupt of the normal world's is one), and nothing else of the normal world's.
+pub fn listen_to_timer() {
+    on_own_redistributor(|own| _ = set_timer(own, 0, true));
+    hold_back_normal_world();
+    GicCpuInterface::enable_group1_non_secure(true);
+    // SAFETY: a barrier.
+    unsafe { core::arch::asm!("isb") };
+}
+
+/// Leaves the timer as the normal world finds it where it begins, and lets all priorities through again.
+pub fn forget_timer() {
+    GicCpuInterface::enable_group1_non_secure(false);
+    on_own_redistributor(|own| _ = set_timer(own, NORMAL_PRIORITY, false));
+    GicCpuInterface::set_priority_mask(PARK_PRIORITY);
+    // SAFETY: a barrier.
+    unsafe { core::arch::asm!("isb") };
+}
+
+/// Masks what has one of the normal world's priorities: what waits for that, and what it left enabled.
+pub fn hold_back_normal_world() {
+    GicCpuInterface::set_priority_mask(NORMAL_PRIORITY);
+}
+
+fn set_timer(redistributor: &mut GicRedistributor<'_>, priority: u8, enable: bool) -> Result<(), GicError> {
+    redistributor.set_interrupt_priority(TIMER, priority)?;
+    redistributor.enable_interrupt(TIMER, enable)?;
+    redistributor.wait_for_pending_write();
+    Ok(())
+}
+
+/// Does something with the redistributor of this CPU, which no normal world is on.
+fn on_own_redistributor(action: impl FnOnce(&mut GicRedistributor<'_>)) {
     let registers = NonNull::new(core::ptr::with_exposed_provenance_mut::<GicrSgi>(BOARD.redistributors.base as usize))
         .expect("the GIC is not at address 0");
     // SAFETY: the redistributors are mapped. Of those that belong to other CPUs only a constant register is read; this
-    // CPU's own is nobody else's while the CPU is off.
+    // CPU's own is nobody else's while the CPU is off, or the TEE is yet to begin on it.
     let Ok(mut all) = (unsafe { GicRedistributorIterator::new(registers) }) else { return };
     if let Some(mut own) = all.find(|redistributor| redistributor.typer().core_mpidr() == crate::arch::mpidr()) {
-        // The id is an SGI's, so this cannot fail.
-        let _ = listen(&mut own);
+        action(&mut own);
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a decision becomes what the CPU does.
 
-use super::{MONITOR, tree_with_tee};
+use super::{MONITOR, patience, tree_with_tee};
 use crate::arch::switch::{self, Transition};
 use crate::arch::{self, el2};
 use crate::dispatch::Power;
@@ -9,7 +9,7 @@ use crate::platform::{gic, power};
 use crate::trace::Came;
 use crate::world::context::World;
 use crate::world::cpu::Cpu;
-use crate::world::next::Next;
+use crate::world::next::{Next, Step};
 
 /// Leaves boot on this CPU for the first time, as `next` says.
 pub fn run(cpu: &'static mut Cpu, next: Next) -> ! {
@@ -43,6 +43,7 @@ pub fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Ne
             }
             Next::BeginSecure => {
                 gic::open();
+                patience::begin(cpu, cpu.tee.errand());
                 came.begin(cpu, from, World::Secure);
                 return Transition::new(cpu, None, World::Secure);
             }
@@ -66,8 +67,14 @@ pub fn conclude(cpu: &mut Cpu, came: Came, mut from: Option<World>, mut next: Ne
                 from = None;
                 MONITOR.power().switched_on(cpu)
             }
-            Next::Power(step, verdict) => MONITOR.power().go_on(cpu, step, verdict),
+            Next::Power(step, verdict) => {
+                if step == Step::On {
+                    patience::end(cpu);
+                }
+                MONITOR.power().go_on(cpu, step, verdict)
+            }
             Next::Boot => {
+                patience::end(cpu);
                 announce();
                 Power::begin(cpu);
                 Next::BeginNormal

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What comes to EL3 from below: which service it goes to, and how the CPU leaves again.
 
-use super::MONITOR;
 use super::conclude::{conclude, enter};
+use super::{MONITOR, patience};
 use crate::arch::switch::{self, Transition};
 use crate::arch::vectors::{Fault, Handlers};
 use crate::arch::{self, mmu};
@@ -89,7 +89,7 @@ impl Handlers for Runtime {
         let pending = gic::take();
         let came = Came::by_interrupt(cpu, from, || gic::number(pending), arch::return_address);
         let next = match pending {
-            gic::Pending::Tee => Opteed::interrupt(cpu).unwrap_or_else(|| {
+            gic::Pending::Tee if from == World::Normal => Opteed::interrupt(cpu).unwrap_or_else(|| {
                 gic::discard_secure();
                 Next::Enter(from)
             }),
@@ -99,7 +99,11 @@ impl Handlers for Runtime {
                 }
                 Next::Enter(from)
             }
-            gic::Pending::Nothing => Next::Enter(from),
+            // While the TEE begins, an interrupt of the normal world's is an FIQ, which is not EL3's to acknowledge.
+            gic::Pending::Tee | gic::Pending::Nothing if from == World::Secure && patience::is_over() => {
+                MONITOR.tee().overdue(cpu, arch::return_address())
+            }
+            gic::Pending::Tee | gic::Pending::Nothing => Next::Enter(from),
         };
         conclude(cpu, came, Some(from), next)
     }

@@ -4,6 +4,7 @@
 
 pub mod conclude;
 pub mod handlers;
+pub mod patience;
 pub mod tree_with_tee;
 
 use crate::dispatch::Monitor;

@@ -121,6 +121,29 @@ impl Opteed {
                 refused!(Refusal::BadState, id.0.into(), Verdict::Failed)
             }
         };
+        self.end(cpu, errand, verdict)
+    }
+
+    /// Takes back a CPU on which the TEE has not come back in time: it was at `pc`.
+    pub fn overdue(&self, cpu: &mut Cpu, pc: u64) -> Next {
+        let errand = cpu.tee.returned();
+        let (index, seconds) = (cpu.index(), errand.patience());
+        match errand {
+            Errand::Entry => complain(format_args!(
+                "cpu{index}: the TEE does not come back from its first entry, and is at {pc:#x} after {seconds} s: \
+                 the machine goes on without it"
+            )),
+            _ => complain(format_args!(
+                "cpu{index}: the TEE does not begin here, and is at {pc:#x} after {seconds} s: the CPU stays off; \
+                 a TEE made for more CPUs would begin, and a machine of fewer not ask"
+            )),
+        }
+        cpu.tee.gone();
+        refused!(Refusal::BadState, pc, self.end(cpu, errand, Verdict::Failed))
+    }
+
+    /// Ends an errand with this verdict on it.
+    fn end(&self, cpu: &mut Cpu, errand: Errand, verdict: Verdict) -> Next {
         match errand {
             Errand::Entry => Next::Boot,
             Errand::Call => {

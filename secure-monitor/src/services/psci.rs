@@ -140,8 +140,13 @@ impl<P: SecurePayload> Psci<P> {
                 Next::Park
             }
             (Step::Suspend, Verdict::Done) => Next::PowerDown,
-            // Nobody can be refused any more that a CPU is on, or that the machine ends.
-            (Step::On, _) => {
+            // Calls to the TEE would fail on this CPU and on no other, which nobody reckons with.
+            (Step::On, Verdict::Failed) => {
+                self.cpus().set_lost(cpu.index());
+                Next::Park
+            }
+            // Nobody can be refused any more that a CPU goes on, or that the machine ends.
+            (Step::On, Verdict::Done) => {
                 self.cpus().set_on(cpu.index());
                 Self::begin(cpu);
                 Next::BeginNormal

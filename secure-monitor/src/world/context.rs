@@ -106,7 +106,7 @@ pub struct Context {
     pub elr: u64,
     /// With which PSTATE: SPSR_EL3. Never EL3's: no world returns into the monitor.
     spsr: u64,
-    /// SCR_EL3 while it runs. Never changes after boot.
+    /// SCR_EL3 while it runs. After boot the TEE's alone changes, while it is waited for.
     scr: u64,
     /// CPTR_EL3 while it runs. Never changes after boot.
     cptr: u64,
@@ -154,7 +154,7 @@ impl Context {
         self.el1 = El1Registers { sctlr: SCTLR_EL1_OFF, ..El1Registers::default() };
     }
 
-    /// Sets what EL3 lets the world do, once.
+    /// Sets what EL3 lets the world do.
     pub const fn control(&mut self, scr: u64, cptr: u64) {
         (self.scr, self.cptr) = (scr, cptr);
     }

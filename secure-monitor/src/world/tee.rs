@@ -34,6 +34,15 @@ impl Errand {
             Self::Power(step) => step as u8,
         }
     }
+
+    /// Says how many seconds the TEE may take where it is to begin. Linux gives a CPU five to come.
+    pub const fn patience(self) -> u64 {
+        match self {
+            Self::Power(_) => 2,
+            // All of its own set-up, once, on a machine that may be an emulated one on a busy host.
+            _ => 30,
+        }
+    }
 }
 
 /// The address of the TEE's vector table, which is in the TEE's memory.

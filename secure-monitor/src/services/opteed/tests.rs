@@ -10,7 +10,10 @@ use crate::world::cpu::Entry;
 use crate::world::predictor::Predictor;
 use shared_abi::layout::{DRAM_BASE, Range};
 use shared_abi::opteed::*;
-use shared_abi::psci::{PSCI_CPU_OFF, PSCI_CPU_SUSPEND_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET, PSCI_SYSTEM_RESET2_64};
+use shared_abi::psci::{
+    PSCI_AFFINITY_INFO_64, PSCI_CPU_OFF, PSCI_CPU_ON_64, PSCI_CPU_SUSPEND_64, PSCI_SYSTEM_OFF, PSCI_SYSTEM_RESET,
+    PSCI_SYSTEM_RESET2_64,
+};
 
 const TABLE: u64 = layout::TEE.base + 0x1000;
 const ENTRY: u64 = DRAM_BASE + 0x20_0000;
@@ -241,15 +244,69 @@ fn a_tee_that_does_not_let_a_cpu_go_keeps_it_on() {
     assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Secure), "and the TEE with it");
 }
 
-#[test]
-fn a_cpu_without_the_tee_runs_the_normal_world_all_the_same() {
-    let (monitor, _) = ready();
+/// A CPU that CPU 0 has switched on, and on which the TEE is about to begin.
+fn second(monitor: &Monitor, cpu: &mut Cpu) -> Cpu {
+    assert_eq!(normal_says(monitor, cpu, PSCI_CPU_ON_64, &[1, ENTRY, 1]), Next::Enter(World::Normal));
+    assert_eq!(cpu.normal.gpr[0], 0);
     let mut second = Cpu::new(1, 0, Predictor::Unknown);
-    second.entry = Entry { address: ENTRY, argument: 1 };
+    second.entry = monitor.power().cpus().requested(1).unwrap();
     assert_eq!(monitor.power().switched_on(&mut second), Next::BeginSecure);
-    assert_eq!(tee_says(&monitor, &mut second, TEESMC_OPTEED_RETURN_ON_DONE, &[5]), Next::BeginNormal);
-    assert_eq!(normal_says(&monitor, &mut second, FAST, &[]), Next::Enter(World::Normal));
-    assert_eq!(second.normal.gpr[0], u64::MAX);
+    second
+}
+
+/// What CPU 0 is told of the second one: its state, and what another CPU_ON answers.
+fn about_second(monitor: &Monitor, cpu: &mut Cpu) -> (u64, i64) {
+    normal_says(monitor, cpu, PSCI_AFFINITY_INFO_64, &[1, 0]);
+    let state = cpu.normal.gpr[0];
+    normal_says(monitor, cpu, PSCI_CPU_ON_64, &[1, ENTRY, 1]);
+    (state, cpu.normal.gpr[0] as i64)
+}
+
+const OFF: u64 = 1;
+const PENDING: u64 = 2;
+const ON_PENDING: i64 = -5;
+const INTERNAL_FAILURE: i64 = -6;
+
+#[test]
+fn a_cpu_on_which_the_tee_does_not_begin_is_off_for_good() {
+    // It refuses, says something else, or never comes back.
+    for id in [Some(TEESMC_OPTEED_RETURN_ON_DONE), Some(TEESMC_OPTEED_RETURN_OFF_DONE), None] {
+        let (monitor, mut cpu) = ready();
+        let mut second = second(&monitor, &mut cpu);
+        assert_eq!(about_second(&monitor, &mut cpu), (PENDING, ON_PENDING), "{id:?}");
+        let next = match id {
+            Some(id) => tee_says(&monitor, &mut second, id, &[5]),
+            None => match monitor.tee().overdue(&mut second, TABLE + 0x200) {
+                Next::Power(step, verdict) => monitor.power().go_on(&mut second, step, verdict),
+                next => next,
+            },
+        };
+        assert_eq!(next, Next::Park, "{id:?}");
+        assert_eq!(about_second(&monitor, &mut cpu), (OFF, INTERNAL_FAILURE), "{id:?}");
+        assert_eq!(monitor.power().cpus().requested(1), None, "it is not asked to begin again");
+        assert_eq!((second.tee.errand(), into_tee(&mut second, FAST)), (Errand::None, false), "{id:?}");
+        assert!(into_tee(&mut cpu, FAST), "the TEE of other CPUs is there");
+    }
+}
+
+#[test]
+fn a_tee_that_never_answers_its_first_entry_is_no_tee() {
+    let (monitor, mut cpu) = (monitor(), Cpu::default());
+    Opteed::prepare(&mut cpu, layout::TEE.base, DRAM_BASE);
+    assert_eq!(monitor.tee().overdue(&mut cpu, layout::TEE.base + 8), Next::Boot);
+    assert!(!monitor.tee().is_ready());
+    assert_eq!(normal_says(&monitor, &mut cpu, FAST, &[]), Next::Enter(World::Normal));
+    assert_eq!(cpu.normal.gpr[0], u64::MAX);
+    // It is told of nothing: CPUs come on without it.
+    let mut second = Cpu::new(1, 0, Predictor::Unknown);
+    assert_eq!(monitor.power().switched_on(&mut second), Next::BeginNormal);
+}
+
+#[test]
+fn the_tee_has_its_time_and_a_cpu_that_is_waited_for_less() {
+    // Linux gives a CPU five seconds to come.
+    assert!(Errand::Power(Step::On).patience() < 5);
+    assert!(Errand::Entry.patience() > Errand::Power(Step::On).patience());
 }
 
 #[test]

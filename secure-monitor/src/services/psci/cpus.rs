@@ -25,6 +25,8 @@ const OFF: u8 = AffinityInfo::Off as u8;
 const ON_PENDING: u8 = AffinityInfo::OnPending as u8;
 /// CPU_ON was called, and has yet to say where the CPU begins.
 const CLAIMED: u8 = ON_PENDING | 1 << 7;
+/// The CPU was switched on, and did not come on: it is off for good.
+const LOST: u8 = OFF | 1 << 7;
 /// What AFFINITY_INFO says of a state.
 const INFO: u8 = 0b11;
 
@@ -83,6 +85,7 @@ impl Cpus {
                 Ok(())
             }
             Err(ON) => Err(ErrorCode::AlreadyOn),
+            Err(LOST) => Err(ErrorCode::InternalFailure),
             Err(_) => Err(ErrorCode::OnPending),
         }
     }
@@ -99,6 +102,12 @@ impl Cpus {
     /// Notes that CPU `index` begins.
     pub fn set_on(&self, index: usize) {
         self.powers[index].state.store(ON, Ordering::Release);
+    }
+
+    /// Notes that CPU `index` does not come on. Who asks for it again is told of a failure that is the machine's own
+    /// (PSCI 1.1 §5.6, INTERNAL_FAILURE).
+    pub fn set_lost(&self, index: usize) {
+        self.powers[index].state.store(LOST, Ordering::Release);
     }
 
     /// Notes that CPU `index`, which was on, is off.

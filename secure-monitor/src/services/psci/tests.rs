@@ -366,13 +366,15 @@ fn of_what_returns_or_is_refused_the_payload_hears_nothing() {
 }
 
 #[test]
-fn a_payload_can_keep_a_cpu_on_and_nothing_else() {
+fn a_payload_can_keep_a_cpu_as_it_is_and_nothing_else() {
     const DENIED: u64 = -3_i64 as u64;
     for step in [Step::Off, Step::Suspend] {
         let (next, cpu, affinity) = outcome(step, Verdict::Failed);
         assert_eq!((next, cpu.normal.gpr[0], affinity), (Next::Enter(World::Normal), DENIED, 0), "{step:?}");
     }
-    for step in [Step::On, Step::Resume, Step::SystemOff, Step::SystemReset] {
+    let (next, _, affinity) = outcome(Step::On, Verdict::Failed);
+    assert_eq!((next, affinity), (Next::Park, 1));
+    for step in [Step::Resume, Step::SystemOff, Step::SystemReset] {
         assert_eq!(outcome(step, Verdict::Failed), outcome(step, Verdict::Done), "{step:?}");
     }
 }
