@@ -17,6 +17,7 @@ use hypervisor::entry;
 use hypervisor::firmware;
 use hypervisor::lifecycle;
 use hypervisor::memory::{BLOCK, FreeMemory};
+use hypervisor::muster::{self, Muster, Whereabouts};
 #[cfg(feature = "trace")]
 use hypervisor::platform;
 use hypervisor::platform::{DEVICES, console, gic, heap, memory};
@@ -111,7 +112,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
         trace::memory::own(Client::HYPERVISOR, Owner::Hypervisor, range);
     }
     arch::mmu::flush_all_guests();
-    let started = start_cpus(&map, &machine, stacks);
+    let mut switched_on = start_cpus(&map, &machine, stacks);
 
     // 5. The TEE.
     match Tee::probe(&mut Smc) {
@@ -135,7 +136,9 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     for own in [others, heap] {
         machine.loadable.remove(own);
     }
-    resources::supply(machine.free, machine.loadable, started);
+    let running = gather_cpus(&mut switched_on, machine.cpus.len().max(1));
+    let alone = running.len() == 1;
+    resources::supply(machine.free, machine.loadable, running);
     if start_vms(asked.vms) == 0 {
         error!("no VM to run: describe one under /chosen");
         firmware::system_off();
@@ -148,7 +151,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     wake::kick_others();
     // QEMU counts what all CPUs execute (`arch::pmu`): a count is told of one that is alone.
     // SAFETY: once, and it was set up.
-    entry::enter(unsafe { cpu::begin(started == 1) })
+    entry::enter(unsafe { cpu::begin(alone) })
 }
 
 /// Begins on the other CPUs, in EL2's address space.
@@ -156,6 +159,7 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
 extern "C" fn hypervisor_secondary(index: usize) -> ! {
     // SAFETY: the first thing that is done on this CPU, by the number that it was started with.
     unsafe { cpu::init(index) };
+    muster::report(index);
     #[cfg(feature = "trace")]
     platform::trace::begin();
     cpu::sleep_until(&GO);
@@ -221,28 +225,44 @@ fn begin_trace(map: &mut Map, way: Way, image: Range) {
     platform::trace::begin();
 }
 
-/// Starts the other CPUs, in order; those behind one that the firmware doesn't start are left alone. How many there
-/// are.
-///
-/// Waits for none: vCPUs have their places on a CPU that is still on its way, and run when it has come.
-fn start_cpus(map: &Map, machine: &Inventory, stacks: Stacks) -> usize {
-    let mut started = 1;
+/// Switches the other CPUs on, and waits for none yet: what is done meanwhile is done at the same time.
+fn start_cpus(map: &Map, machine: &Inventory, stacks: Stacks) -> Muster {
+    let mut muster = Muster::default();
     if machine.cpus.len() > 1 && !firmware::has_psci() {
         warn!("no PSCI by SMC: one CPU of {} is used", machine.cpus.len());
-        return started;
+        return muster;
     }
     for (index, affinity) in machine.cpus.iter().enumerate().skip(1) {
         let secondary = Box::leak(Box::new(map.secondary(index, stacks.top(index))));
         cpu::expect(index, *affinity, stacks.top(index));
         let (entry, argument) = secondary.entry();
-        if let Err(error) = firmware::cpu_on(*affinity, entry, argument) {
-            warn!("CPU {index} ({affinity:#x}) does not start: {error}");
-            break;
+        match firmware::cpu_on(*affinity, entry, argument) {
+            Ok(()) => muster.expect(index, *affinity),
+            Err(error) => warn!("CPU {index} ({affinity:#x}) does not start: {error}"),
         }
-        started += 1;
     }
-    info!("{started} of {} CPUs start", machine.cpus.len().max(1));
-    started
+    muster
+}
+
+/// Waits for the other CPUs, of `all` that there are. Returns those that VMs may run on: a vCPU may have its place on
+/// one that is still on its way, and runs when it has come.
+fn gather_cpus(others: &mut Muster, all: usize) -> Vec<usize> {
+    others.wait();
+    let mut running = Vec::from([0]);
+    for other in others.entries() {
+        match other.whereabouts {
+            Whereabouts::Off => warn!(
+                "CPU {} ({:#x}) was switched on and is off again: the firmware, or the TEE, does not begin on it",
+                other.index, other.affinity
+            ),
+            Whereabouts::Here | Whereabouts::OnItsWay => running.push(other.index),
+        }
+    }
+    match others.count(Whereabouts::OnItsWay) {
+        0 => info!("{} of {all} CPUs run", running.len()),
+        late => info!("{} of {all} CPUs run, {late} may still come", running.len() - late),
+    }
+    running
 }
 
 /// Makes the VMs and starts them; one that cannot be made is named and left out. How many there are.

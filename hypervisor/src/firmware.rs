@@ -49,6 +49,11 @@ pub fn cpu_on(affinity: u64, entry: u64, argument: u64) -> Result<(), smccc::psc
     smccc::psci::cpu_on::<Smc>(affinity, entry, argument)
 }
 
+/// Says whether a CPU is on, off or about to be on.
+pub fn affinity_info(affinity: u64) -> Result<smccc::psci::AffinityState, smccc::psci::error::Error> {
+    smccc::psci::affinity_info::<Smc>(affinity, smccc::psci::LowestAffinityLevel::All)
+}
+
 /// Returns what is said of SMCCC_ARCH_WORKAROUND_1 on the CPU that asks: 0 it helps, 1 it need not, -1 it is not there.
 pub fn workaround_1() -> i32 {
     let function = SMCCC_ARCH_FEATURES.0;

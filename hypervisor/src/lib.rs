@@ -21,7 +21,8 @@
 //!    its images, its memory, what is between it and the TEE; how its vCPUs are woken
 //! 9. `config`, `device`, `vpsci`: what the device tree asks for; what a guest takes for hardware and firmware
 //! 10. `loader`, `vgic`: where images go; the interrupt controller
-//! 11. `id_registers`, `predictor`: what a guest sees of the CPU, and what it may not learn by it
+//! 11. `id_registers`, `muster`, `predictor`: what a guest sees of the CPU, which CPUs come, and what may not be learnt
+//!     by them
 //! 12. `clock`, `firmware`: the machine's time; what is asked of EL3
 //! 13. `trace`: what the hypervisor tells about its steps, in trace builds
 //! 14. `platform`: the board: devices, and memory by physical address
@@ -58,6 +59,7 @@ pub mod lifecycle;
 pub mod loader;
 pub mod lock;
 pub mod memory;
+pub mod muster;
 pub mod percpu;
 pub mod platform;
 pub mod power;

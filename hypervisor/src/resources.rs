@@ -41,12 +41,12 @@ one_per_machine! {
     });
 }
 
-/// Supplies this memory, and so many CPUs. Images that have been loaded, and nothing else, lie in what of `loadable` is
-/// not in it. Before anybody asks for some of it.
-pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: usize) {
+/// Supplies this memory, and the CPUs with these numbers. Images that have been loaded, and nothing else, lie in
+/// what of `loadable` is not in it. Before anybody asks for some of it.
+pub fn supply(memory: FreeMemory, loadable: FreeMemory, cpus: impl IntoIterator<Item = usize>) {
     let mut resources = resources().lock();
     (resources.memory, resources.loadable) = (memory, loadable);
-    resources.places = Places::new(cpus);
+    resources.places = Places::on(cpus);
 }
 
 /// Says what is free: the memory, how many VMIDs, how many places.
@@ -200,7 +200,7 @@ mod tests {
         // Another one is loaded, and its VM is not there yet.
         memory.remove(Range::new(all.base + 0x8000, 0x1000));
         let before = memory.ranges().to_vec();
-        supply(memory, loadable, 1);
+        supply(memory, loadable, [0]);
         let [first, second, third] = ranges.map(Image::new);
         let again = Image::new(ranges[2]);
         drop(third);
@@ -219,7 +219,7 @@ mod tests {
         let all = Range::new(0x4000_0000, 4 << 20);
         let mut memory = FreeMemory::new();
         memory.add(all);
-        supply(memory.clone(), memory, 1);
+        supply(memory.clone(), memory, [0]);
         let ram = OwnRam::take(2 << 20).unwrap();
         let left = free().0;
         drop(Image::new(Range::new(ram.extents()[0].pa.0, 2 << 20)));
@@ -232,7 +232,7 @@ mod tests {
     fn memory_that_is_kept_does_not_go_back() {
         let mut memory = FreeMemory::new();
         memory.add(Range::new(0x4000_0000, 4 << 20));
-        supply(memory.clone(), memory, 1);
+        supply(memory.clone(), memory, [0]);
         let mut ram = OwnRam::take(2 << 20).unwrap();
         let left = free().0;
         ram.keep();

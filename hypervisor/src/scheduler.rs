@@ -28,6 +28,7 @@ use crate::tests::shared;
 use core::sync::atomic as shared;
 
 use shared::{AtomicU64, Ordering::SeqCst};
+use shared_abi::layout::MAX_CPUS;
 
 /// vCPUs that one CPU can have.
 pub const SLOTS: usize = 64;
@@ -284,19 +285,23 @@ impl Turns {
 /// Gives vCPUs their places: each goes to the CPU that has the fewest.
 #[derive(Clone)]
 pub struct Places {
-    /// For each CPU, the slots that are taken.
-    taken: heapless::Vec<u64, { shared_abi::layout::MAX_CPUS }>,
+    /// For each CPU, the slots that are taken: all of one that there is not.
+    taken: [u64; MAX_CPUS],
 }
 
 impl Places {
     /// Makes places on no CPU.
     pub const fn none() -> Self {
-        Self { taken: heapless::Vec::new() }
+        Self { taken: [u64::MAX; MAX_CPUS] }
     }
 
-    /// Makes places on `cpus` CPUs that have no vCPU yet.
-    pub fn new(cpus: usize) -> Self {
-        Self { taken: core::iter::repeat_n(0, cpus.min(shared_abi::layout::MAX_CPUS)).collect() }
+    /// Makes places on these CPUs, which have no vCPU yet.
+    pub fn on(cpus: impl IntoIterator<Item = usize>) -> Self {
+        let mut places = Self::none();
+        for cpu in cpus {
+            places.taken[cpu] = 0;
+        }
+        places
     }
 
     /// Takes a place for a vCPU; `None` if all slots are taken.
@@ -312,9 +317,7 @@ impl Places {
 
     /// Takes a place back: nobody is there any more.
     pub fn leave(&mut self, place: Place) {
-        if let Some(taken) = self.taken.get_mut(place.cpu) {
-            *taken &= !(1 << place.slot);
-        }
+        self.taken[place.cpu] &= !(1 << place.slot);
     }
 }
 

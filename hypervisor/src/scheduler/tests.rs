@@ -403,9 +403,21 @@ fn who_wakes_is_told_from_who_was_awake() {
 
 #[test]
 fn vcpus_are_spread_over_the_cpus() {
-    let mut placement = Places::new(2);
+    let mut placement = Places::on([0, 1]);
     let places: Vec<Place> = (0..3).map(|_| placement.place().unwrap()).collect();
     assert_eq!(places, [Place { cpu: 0, slot: 0 }, Place { cpu: 1, slot: 0 }, Place { cpu: 0, slot: 1 }]);
     assert_eq!((0..).map_while(|_| placement.place()).count(), 2 * SLOTS - 3);
-    assert_eq!(Places::new(0).place(), None);
+    assert_eq!(Places::none().place(), None);
+}
+
+#[test]
+fn a_cpu_that_does_not_run_has_no_places() {
+    let mut placement = Places::on([0, 2, 5]);
+    let mut cpus: Vec<usize> = core::iter::from_fn(|| placement.place()).map(|place| place.cpu).collect();
+    assert_eq!(cpus[..4], [0, 2, 5, 0]);
+    cpus.sort_unstable();
+    cpus.dedup();
+    assert_eq!(cpus, [0, 2, 5]);
+    placement.leave(Place { cpu: 2, slot: 9 });
+    assert_eq!(placement.place(), Some(Place { cpu: 2, slot: 9 }));
 }

@@ -136,7 +136,7 @@ impl Host {
         let (mut free, mut loadable) = (FreeMemory::new(), FreeMemory::new());
         memory.iter().for_each(|range| free.add(*range));
         configs.iter().for_each(|config| loadable.add(config.kernel));
-        resources::supply(free, loadable, cpus);
+        resources::supply(free, loadable, 0..cpus);
         let made: Vec<Made> = configs.into_iter().map(|config| make(config).unwrap()).collect();
         let vms = made.into_iter().map(start).collect();
         // What was said about the kernels.

@@ -33,10 +33,10 @@ pub fn refuted_by(line: &Line, vms_want_tee: bool) -> Option<&'static str> {
     }
 }
 
-/// Says whether a text is one such as `2 of 4 CPUs start`.
+/// Says whether a text is one such as `2 of 4 CPUs run`. Those that may still come are another line.
 fn lost_cpus(text: &str) -> bool {
-    let numbers = text.strip_suffix(" CPUs start").and_then(|numbers| numbers.split_once(" of "));
-    numbers.is_some_and(|(start, all)| start != all)
+    let numbers = text.strip_suffix(" CPUs run").and_then(|numbers| numbers.split_once(" of "));
+    numbers.is_some_and(|(run, all)| run != all)
 }
 
 /// Says whether a text is one such as `vm3: no TEE: the TEE refused the VM: …`.
@@ -77,8 +77,9 @@ mod tests {
         assert_eq!(refuted("vm1", words), None);
         let stopped = "BL33 (normal world): too large: 58544 bytes, and room for 0; stopped";
         assert_eq!(refuted("EL3", stopped), Some("the firmware boots"));
-        assert_eq!(refuted("HYP", "3 of 4 CPUs start"), Some("every CPU starts"));
-        assert_eq!(refuted("HYP", "4 of 4 CPUs start"), None);
+        assert_eq!(refuted("HYP", "3 of 4 CPUs run"), Some("every CPU starts"));
+        assert_eq!(refuted("HYP", "4 of 4 CPUs run"), None);
+        assert_eq!(refuted("HYP", "1 of 4 CPUs run, 3 may still come"), None);
         assert_eq!(refuted("HYP", "vm1: bare, 1 CPUs, 16 MiB, with the TEE"), None);
     }
 

@@ -53,7 +53,7 @@ const ROWS: &[Row] = &[
         sets: &[("machine.cpus", "8")],
         on: &[A57],
         shows: "
-            expect = [{ from = 'EL3', regex = '^8 CPUs$' }, { from = 'HYP', regex = '^8 of 8 CPUs start$' }]
+            expect = [{ from = 'EL3', regex = '^8 CPUs$' }, { from = 'HYP', regex = '^8 of 8 CPUs run$' }]
         ",
     },
     // The modules end not far below it.
