@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A TEE that never comes back from where it is to begin: on some CPUs, or at all.
+//! A TEE that never comes back: from where it is to begin, on some CPUs or at all, or from a call.
 //!
 //! It is thirty instructions, given as a person's own TEE is: `lab run SCENARIO --tee FILE`. OP-TEE built for fewer
 //! CPUs than there are does the same.
@@ -59,7 +59,7 @@ fn run(tee: &[u32], scenario: &str) -> (bool, String) {
     let folder = TempDir::new().unwrap();
     let [image, file] = ["tee.bin", "hanging.toml"].map(|name| folder.path().join(name));
     fs::write(&image, tee.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
-    fs::write(&file, format!("name = 'hanging'\nsummary = 'Its TEE hangs.'\ntimeout = 90\n{scenario}")).unwrap();
+    fs::write(&file, format!("name = 'hanging'\nsummary = 'Its TEE hangs.'\n{scenario}")).unwrap();
     let output = Command::new(program::lab()).arg("run").arg(&file).arg("--tee").arg(&image).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     (output.status.success(), said)
@@ -174,4 +174,29 @@ fn a_tee_that_never_answers_is_said_to_be_where_it_is_and_the_machine_goes_on_wi
         ",
     );
     assert!(passed, "{said}");
+}
+
+/// From a call the normal world waits for what it has called, as long as whoever watches does.
+#[test]
+fn a_call_that_never_returns_ends_the_run_with_where_the_tee_is() {
+    for (entry, id) in [(4, "OPTEE_SMC_CALL_WITH_ARG"), (5, "OPTEE_SMC_CALLS_UID")] {
+        let mut tee = ON_TWO_CPUS;
+        tee[entry] = LOOP;
+        let scenario = format!(
+            "
+            timeout = 3
+            [machine]
+            cpu = 'cortex-a57'
+            cpus = 1
+            [chain]
+            normal-world = 'probe'
+            [[step]]
+            smc = '{id}'
+            "
+        );
+        let (passed, said) = run(&tee, &scenario);
+        let place = 0xE10_0000 + 4 * entry;
+        let words = format!("still running after 3 s; cpu0 is at {place:#x} in S-EL1\n");
+        assert!(!passed && said.contains(&words), "{said}");
+    }
 }

@@ -23,8 +23,9 @@
 //! 12. `files`, `judge`, `linux`, `progress`: files that the user names; expectations held against what was said;
 //!     making the Linux guest; telling that something takes long
 //! 13. `stack`: which layers are ours and which somebody else's
-//! 14. `debian`, `kernel`, `mishap`, `scenario`, `screen`, `tee_image`: packages of Debian's; unpacking kernels; lines
-//!     that no run should have, such as a panic; scenario files; the terminal; the formats of TEE images
+//! 14. `debian`, `kernel`, `mishap`, `scenario`, `screen`, `tee_image`, `whereabouts`: packages of Debian's; unpacking
+//!     kernels; lines that no run should have, such as a panic; scenario files; the terminal; the formats of TEE
+//!     images; where CPUs are
 //! 15. `clock`, `console`, `elf`, `gdb`, `keeper`, `models`, `paste`, `qmp`, `toolchain`, `transplant`, `xtest`: a
 //!     machine's time; lines of a console; ELF; a debugger's protocol; QEMU outliving nobody; CPU models; a line to
 //!     paste into a shell; QEMU's monitor; cargo and the compiler; other images in somebody else's flash; the cases of
@@ -69,6 +70,7 @@ pub mod toolchain;
 mod transplant;
 pub mod tree;
 mod typist;
+pub mod whereabouts;
 pub mod witness;
 pub mod workspace;
 mod xtest;

@@ -6,7 +6,8 @@ use crate::console::Port;
 use crate::gdb::Gdb;
 use crate::prepare::Prepared;
 use crate::qemu::{CommandLine, Qemu};
-use crate::qmp::{self, Ending};
+use crate::qmp::{Control, Ending};
+use crate::whereabouts::{self, Whereabouts};
 use anyhow::{Context, Result};
 use shared_abi::layout;
 use std::fs::File;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -47,8 +48,8 @@ pub struct Machine {
     /// Who holds some CPUs back.
     debugger: Option<Gdb>,
     clock: Clock,
-    /// Why it ends, once it has.
-    reason: Option<JoinHandle<Option<String>>>,
+    /// Who can be asked about it, until it has ended.
+    control: Option<Control>,
 }
 
 impl Machine {
@@ -105,7 +106,7 @@ impl Machine {
     pub fn with_line(line: &CommandLine, folder: &Path) -> Result<Self> {
         interrupted();
         let mut qemu = Qemu::start(line, folder)?;
-        let (control, goes) = qemu.control()?;
+        let (socket, goes) = qemu.control()?;
         let (sender, events) = channel();
         for port in Port::ALL {
             let log = folder.join(format!("{}.txt", port.name()));
@@ -115,9 +116,9 @@ impl Machine {
             thread::spawn(move || listen(port, stream, log, &sender));
         }
         let input = qemu.port(Port::NonSecure)?;
-        let reason = qmp::listen(control, goes).context("cannot use QEMU's control socket")?;
+        let control = Control::open(socket, goes).context("cannot use QEMU's control socket")?;
         let clock = qemu.clock();
-        Ok(Self { qemu, input, events, debugger: None, clock, reason: Some(reason) })
+        Ok(Self { qemu, input, events, debugger: None, clock, control: Some(control) })
     }
 
     /// Returns what QEMU logs, if it was told to.
@@ -134,6 +135,12 @@ impl Machine {
     /// Says how long it has run. What the host lets it wait for a CPU doesn't count.
     pub fn time(&mut self) -> Duration {
         self.clock.now()
+    }
+
+    /// Stops it for good, and says where its CPUs are.
+    pub fn stop_and_look(&mut self) -> Vec<Whereabouts> {
+        let registers = self.control.as_mut().and_then(Control::stop_and_print_registers);
+        registers.map_or_else(Vec::new, |registers| whereabouts::read(&registers))
     }
 
     /// Lets it run for so long.
@@ -169,7 +176,7 @@ impl Machine {
                 // Both ports are closed: it is about to end, if it hasn't.
                 Err(RecvTimeoutError::Disconnected) => {
                     if let Some(status) = self.qemu.ended()? {
-                        let reason = self.reason.take().and_then(|listener| listener.join().ok().flatten());
+                        let reason = self.control.take().and_then(Control::reason);
                         let complaints = self.qemu.complaints();
                         return Ok(Event::Ended(Ending::of(status.success(), &complaints, reason.as_deref())));
                     }

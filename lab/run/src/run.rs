@@ -161,7 +161,7 @@ fn watch(witness: &mut Witness, machine: &mut Machine, screen: &mut dyn FnMut(&L
                 continue;
             }
             Event::Ended(ending) => Some(witness.ended(&ending)),
-            Event::Silence => Some(silence),
+            Event::Silence => Some(witness.give_up(machine, silence)),
             Event::Interrupted => None,
         };
         witness.flush(screen);

@@ -151,6 +151,16 @@ impl Witness {
         (timeout, self.about_the_end(keeps_running, words))
     }
 
+    /// Ends a machine whose time is over, on what its silence means ([`Witness::patience`]): of one that should have
+    /// ended and hangs that is also where its CPUs are.
+    pub fn give_up(&self, machine: &mut Machine, silence: Verdict) -> Verdict {
+        if silence.holds || self.doomed.is_some() {
+            return silence;
+        }
+        let cpus = machine.stop_and_look().iter().map(|cpu| format!("; {cpu}")).collect::<String>();
+        Verdict { evidence: silence.evidence + &cpus, ..silence }
+    }
+
     /// Judges what it means that the machine has ended by itself.
     pub fn ended(&self, ending: &Ending) -> Verdict {
         match (ending, self.end) {

@@ -109,8 +109,9 @@ impl Session {
     /// Ends a machine of which nothing more is to be expected, as a run that nobody watches does.
     pub fn stop_in_vain(&mut self) {
         let Some(machine) = &mut self.machine else { return };
-        let (time, verdict) = self.witness.patience();
+        let (time, silence) = self.witness.patience();
         if machine.time() >= time {
+            let verdict = self.witness.give_up(machine, silence);
             let words = format!("the machine was stopped: {}", verdict.evidence);
             self.end_with(Ended { verdict, words });
         }
