@@ -13,8 +13,8 @@ use shared_abi::layout::MAX_CPUS;
 use smccc::psci::AffinityState;
 
 /// Seconds after which a CPU that is neither here nor off is left to come when it comes. Our monitor gives a TEE two to
-/// begin.
-const PATIENCE: u64 = 3;
+/// begin, counted from when the CPU itself runs.
+const PATIENCE: u64 = 5;
 /// For this part of a second the CPU that waits looks all the time, for others come at once; then it sleeps.
 const ALERT_PARTS: u64 = 256;
 /// And the firmware is asked each time when so much of a second has passed.

@@ -8,13 +8,13 @@ use super::{el3, sysreg};
 /// CNTHP_CTL_EL2.ISTATUS: the time is over.
 const OVER: u64 = 1 << 2;
 
-/// Sets it to so many seconds from now.
-pub fn set(seconds: u64) {
+/// Sets it to so many parts of a second from now.
+pub fn set(seconds: u64, parts: u64) {
     let (now, frequency) = super::counter();
     el3::as_normal_world(|| {
         // SAFETY: nothing runs at EL2 of this CPU, and EL3 is not interrupted.
         unsafe {
-            sysreg::write!("cnthp_cval_el2", now.saturating_add(seconds.saturating_mul(frequency)));
+            sysreg::write!("cnthp_cval_el2", now.saturating_add(seconds.saturating_mul(frequency) / parts));
             sysreg::write!("cnthp_ctl_el2", 1u64);
         }
     });

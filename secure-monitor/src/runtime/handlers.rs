@@ -100,7 +100,7 @@ impl Handlers for Runtime {
                 Next::Enter(from)
             }
             // While the TEE begins, an interrupt of the normal world's is an FIQ, which is not EL3's to acknowledge.
-            gic::Pending::Tee | gic::Pending::Nothing if from == World::Secure && patience::is_over() => {
+            gic::Pending::Tee | gic::Pending::Nothing if from == World::Secure && patience::is_over(cpu) => {
                 MONITOR.tee().overdue(cpu, arch::return_address())
             }
             gic::Pending::Tee | gic::Pending::Nothing => Next::Enter(from),

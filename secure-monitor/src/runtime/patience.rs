@@ -8,11 +8,11 @@
 use crate::arch::{el3, timer};
 use crate::platform::gic;
 use crate::world::cpu::Cpu;
-use crate::world::tee::Errand;
+use crate::world::tee::{Errand, LOOKS};
 
 /// Begins to wait for the TEE, which is about to be entered for this errand.
 pub fn begin(cpu: &mut Cpu, errand: Errand) {
-    timer::set(errand.patience());
+    wait(errand);
     gic::listen_to_timer();
     control(cpu, el3::secure_world_under_watch());
 }
@@ -24,13 +24,20 @@ pub fn end(cpu: &mut Cpu) {
     gic::forget_timer();
 }
 
-/// Says whether it has taken too long. If not, what came instead is not for it to see to, and waits.
-pub fn is_over() -> bool {
-    let over = timer::is_over();
-    if !over {
+/// Says whether it has taken too long. If something else came, that is not for it to see to, and waits.
+pub fn is_over(cpu: &mut Cpu) -> bool {
+    if !timer::is_over() {
         gic::hold_back_normal_world();
+        return false;
     }
+    let over = cpu.tee.is_overdue();
+    wait(cpu.tee.errand());
     over
+}
+
+/// Waits for a part of the time that an errand may take.
+fn wait(errand: Errand) {
+    timer::set(errand.patience(), LOOKS.into());
 }
 
 fn control(cpu: &mut Cpu, controls: el3::Controls) {

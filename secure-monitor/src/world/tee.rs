@@ -73,11 +73,17 @@ impl VectorTable {
 pub struct Tee {
     vectors: Option<VectorTable>,
     errand: Errand,
+    /// How often it was seen to be where it began.
+    looks: u32,
 }
+
+/// How often the TEE is looked for, in equal parts of its time, before it is given up. Time may pass without the CPU:
+/// a machine may be an emulated one that somebody stops, or whose host is busy. Between two looks the CPU has run.
+pub const LOOKS: u32 = 8;
 
 impl Tee {
     /// A TEE that is not there.
-    pub const ABSENT: Self = Self { vectors: None, errand: Errand::None };
+    pub const ABSENT: Self = Self { vectors: None, errand: Errand::None, looks: 0 };
 
     /// Says what it was entered for and has not returned from.
     #[inline(always)]
@@ -96,7 +102,13 @@ impl Tee {
 
     /// Notes that it begins on this CPU, where it has said nothing yet.
     pub fn begin(&mut self, errand: Errand) {
-        *self = Self { vectors: None, errand };
+        *self = Self { vectors: None, errand, looks: 0 };
+    }
+
+    /// Notes that a part of its time is over. Says whether that was the last.
+    pub fn is_overdue(&mut self) -> bool {
+        self.looks += 1;
+        self.looks >= LOOKS
     }
 
     /// Takes back what it was entered for: it has returned.
@@ -153,6 +165,16 @@ mod tests {
         tee.begin(Errand::Power(Step::On));
         assert_eq!(tee.errand(), Errand::Power(Step::On));
         assert_eq!(tee.send(Errand::Call, Vector::Fast), None);
+    }
+
+    #[test]
+    fn it_is_given_up_after_all_of_its_time_wherever_it_begins() {
+        let mut tee = Tee::ABSENT;
+        for errand in [Errand::Entry, Errand::Power(Step::On)] {
+            tee.begin(errand);
+            assert!((1..LOOKS).all(|_| !tee.is_overdue()), "{errand:?}");
+            assert!(tee.is_overdue());
+        }
     }
 
     #[test]
