@@ -232,6 +232,7 @@ fn steps_that_a_guest_would_not_play_are_refused() {
             "24: the bare guest plays no step without a TEE, and `[chain] tee` is false",
         ),
         ("'quiet'", "'quiet triptych.vault.gt=a'", "18: `triptych.vault.gt=a` is no step of the Linux guest"),
+        ("'quiet'", "'triptych.interrupts='", "18: `triptych.interrupts=` is no step of the Linux guest"),
         ("'quiet'", "'triptych.read=0x8000000'", "18: `triptych.read=0x8000000` is no step of the Linux guest"),
         (
             "tee = true\nbootargs = 'quiet'",
@@ -246,6 +247,7 @@ fn steps_that_a_guest_would_not_play_are_refused() {
     ]);
     taken(&[
         ("'quiet'", "'quiet triptych.vault.put=a:b triptych.wait-line triptych.shell'"),
+        ("'quiet'", "'quiet triptych.interrupts=timer'"),
         ("tee = true\nbootargs = 'quiet'", "bootargs = 'triptych.print=word triptych.poweroff'"),
         ("tee = true\nbootargs = 'print=word'", ""),
     ]);

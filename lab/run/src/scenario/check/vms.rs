@@ -147,6 +147,9 @@ fn steps(vm: &Vm, scenario: &Scenario) -> Result<(), Mistake> {
                     }
                     continue;
                 }
+                if word.strip_prefix("interrupts=").is_some_and(|which| !which.is_empty()) {
+                    continue;
+                }
                 match Step::parse(word) {
                     Ok(Step::Call(_) | Step::Read(_)) | Err(_) => {
                         return mistake("bootargs", format!("`triptych.{word}` is no step of the Linux guest"));
