@@ -18,6 +18,7 @@ use hypervisor::firmware;
 use hypervisor::lifecycle;
 use hypervisor::memory::{BLOCK, FreeMemory};
 use hypervisor::muster::{self, Muster, Whereabouts};
+use hypervisor::notification;
 #[cfg(feature = "trace")]
 use hypervisor::platform;
 use hypervisor::platform::{DEVICES, console, gic, heap, memory};
@@ -117,7 +118,8 @@ extern "C" fn hypervisor_main(x0: u64, _: u64, _: u64) -> ! {
     // 5. The TEE.
     match Tee::probe(&mut Smc) {
         Ok(tee) => {
-            vm::tee().call_once(|| tee);
+            let heard = tee.can_notify() && machine.notification.is_some_and(notification::listen);
+            vm::tee().call_once(|| if heard { tee.let_notify() } else { tee });
         }
         Err(reason) => info!("VMs boot without a TEE: {reason}"),
     }

@@ -10,6 +10,7 @@
 pub mod binding;
 
 use crate::address::Ipa;
+use crate::interrupts::{EDGE_RISING, SPI, UART};
 use crate::loader::{DtbPlace, Wish};
 use crate::memory::{BLOCK, FreeMemory};
 use crate::resources::MAX_VMS;
@@ -43,6 +44,8 @@ pub struct Inventory {
     pub cpus: heapless::Vec<u64, MAX_CPUS>,
     /// VMs that are asked for.
     pub domains: usize,
+    /// The INTID by which the TEE notifies, if it does.
+    pub notification: Option<u32>,
     /// Whether no guest is to leave the branch predictor as it trained it (`triptych,harden-predictor` in
     /// `/chosen`).
     pub harden_branch_predictor: bool,
@@ -132,6 +135,7 @@ pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Inventory {
         });
         machine.cpus.extend(affinities.take(MAX_CPUS));
     }
+    machine.notification = notification(tree).and_then(Result::ok);
     machine.loadable = machine.free.clone();
     if let Some(chosen) = tree.find_node("/chosen") {
         machine.harden_branch_predictor = chosen.property("triptych,harden-predictor").is_some();
@@ -144,6 +148,18 @@ pub fn machine(tree: &Fdt<'_>, image: Range, dtb: Range) -> Inventory {
         }
     }
     machine
+}
+
+/// Reads by which interrupt the TEE notifies, as its node says (GICv3's binding): its INTID. The error is one that
+/// can't be passed on: not one SPI, at a rising edge, which is not the console's.
+fn notification(tree: &Fdt<'_>) -> Option<Result<u32, ()>> {
+    let specifier = tree.find_node("/firmware/optee")?.property("interrupts")?.value;
+    let mut cells = specifier.chunks(4).map(|cell| <[u8; 4]>::try_from(cell).map(u32::from_be_bytes));
+    let cells = [cells.next(), cells.next(), cells.next(), cells.next()];
+    Some(match cells {
+        [Some(Ok(SPI)), Some(Ok(spi @ ..=987)), Some(Ok(EDGE_RISING)), None] if 32 + spi != UART => Ok(32 + spi),
+        _ => Err(()),
+    })
 }
 
 fn domains<'b, 'a: 'b>(chosen: FdtNode<'b, 'a>) -> impl Iterator<Item = FdtNode<'b, 'a>> {

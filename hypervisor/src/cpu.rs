@@ -14,16 +14,15 @@ use crate::arch::{interrupt, pmu, timer};
 use crate::percpu::{self, PerCpu};
 use crate::platform::gic;
 use crate::predictor;
-use crate::scheduler::{SLICE_PARTS, SLOTS, Turns};
+use crate::scheduler::{SLICE_PARTS, SLOTS};
 use crate::trace::{Client, record};
 use crate::vcpu::Vcpu;
 use crate::wake;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use heapless::Vec;
 use shared_abi::layout::MAX_CPUS;
 use shared_abi::trace::Event;
-use slot::Local;
+use slot::{Local, TICKS_PER_SECOND};
 
 /// A physical CPU.
 #[repr(C)]
@@ -104,6 +103,7 @@ pub unsafe fn begin(count: bool) -> ThisCpu {
     let mut cpu = ThisCpu { vcpu: core::ptr::null_mut() };
     let local = cpu.local();
     local.turns.set_slice(timer::frequency() / SLICE_PARTS);
+    local.tick = timer::frequency() / TICKS_PER_SECOND;
     local.turns.rest(timer::now());
     if count && pmu::init() {
         local.counts = Some(pmu::sample());
@@ -113,11 +113,7 @@ pub unsafe fn begin(count: bool) -> ThisCpu {
 
 impl Cpu {
     const fn new(index: usize) -> Self {
-        Self {
-            own: PerCpu::new(index),
-            stack: AtomicU64::new(0),
-            local: UnsafeCell::new(Local { slots: Vec::new(), loaded: None, turns: Turns::new(), counts: None }),
-        }
+        Self { own: PerCpu::new(index), stack: AtomicU64::new(0), local: UnsafeCell::new(Local::NEW) }
     }
 }
 

@@ -7,7 +7,8 @@
 
 use crate::config::VmConfig;
 use crate::device::pl011::Pl011;
-use crate::device::{BOARD, CLOCK_PHANDLE, Devices, LEVEL_HIGH, node_name};
+use crate::device::{BOARD, CLOCK_PHANDLE, Devices, node_name};
+use crate::interrupts::{EDGE_RISING, LEVEL_HIGH, PPI, SPI};
 use crate::memory::GUEST_RAM;
 use crate::vgic::redistributor::STRIDE;
 use alloc::format;
@@ -17,8 +18,6 @@ use shared_abi::layout::Range;
 use vm_fdt::{Error, FdtWriter};
 
 const GIC_PHANDLE: u32 = 1;
-// Interrupt specifiers: kind, number, flags.
-const PPI: u32 = 1;
 /// PSCI 1.0 and later share one compatible string; 0.2's helps older kernels.
 const PSCI: [&str; 2] = ["arm,psci-1.0", "arm,psci-0.2"];
 
@@ -28,6 +27,8 @@ pub struct Boot {
     pub initrd: Option<Range>,
     /// Whether the guest may call the TEE.
     pub tee: bool,
+    /// The SPI by which the TEE notifies the guest, if it does.
+    pub notification: Option<u32>,
     /// Numbers nobody else knows, so that the guest's own generator starts right away.
     pub seed: [u64; 9],
 }
@@ -57,7 +58,11 @@ pub fn build(vm: &VmConfig, boot: &Boot) -> Result<Vec<u8>, Error> {
         node(&mut fdt, "firmware", |fdt| {
             node(fdt, "optee", |fdt| {
                 fdt.property_string("compatible", "linaro,optee-tz")?;
-                fdt.property_string("method", "smc")
+                fdt.property_string("method", "smc")?;
+                match boot.notification {
+                    Some(spi) => fdt.property_array_u32("interrupts", &[SPI, spi, EDGE_RISING]),
+                    None => Ok(()),
+                }
             })
         })?;
     }
@@ -147,19 +152,23 @@ mod tests {
     use shared_abi::client::VmId;
 
     fn built(vcpus: usize, tee: bool, initrd: Option<Range>) -> Vec<u8> {
+        built_with(vcpus, Boot { initrd, tee, notification: None, seed: [7; 9] })
+    }
+
+    fn built_with(vcpus: usize, boot: Boot) -> Vec<u8> {
         let vm = VmConfig {
             node: "domU1".into(),
             id: VmId::new(1).unwrap(),
             name: None,
             memory: 64 << 20,
             vcpus,
-            tee,
+            tee: boot.tee,
             kernel: Range::new(0, 0),
             places: Default::default(),
             ramdisk: None,
             bootargs: "console=ttyAMA0 quiet".into(),
         };
-        build(&vm, &Boot { initrd, tee, seed: [7; 9] }).unwrap()
+        build(&vm, &boot).unwrap()
     }
 
     #[test]
@@ -188,6 +197,17 @@ mod tests {
     fn only_a_vm_that_may_use_the_tee_hears_of_it() {
         assert!(Fdt::new(&built(1, true, None)).unwrap().find_node("/firmware/optee").is_some());
         assert!(Fdt::new(&built(1, false, None)).unwrap().find_node("/firmware").is_none());
+    }
+
+    #[test]
+    fn the_tee_has_an_interrupt_only_if_it_notifies() {
+        let interrupts = |notification| {
+            let blob = built_with(1, Boot { initrd: None, tee: true, notification, seed: [7; 9] });
+            let tree = Fdt::new(&blob).unwrap();
+            tree.find_node("/firmware/optee").unwrap().property("interrupts").map(|property| property.value.to_vec())
+        };
+        assert_eq!(interrupts(None), None);
+        assert_eq!(interrupts(Some(95)), Some(vec![0, 0, 0, 0, 0, 0, 0, 95, 0, 0, 0, 1]));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! 1. `entry`: the way out of a guest and the way in
 //! 2. `trap`: why a guest left, and what is done about it
 //! 3. `cpu`: which vCPU a CPU runs
-//! 4. `input`, `lifecycle`: what is typed, and for whom; how VMs come and go
+//! 4. `input`, `lifecycle`, `notification`: what is typed, and for whom; how VMs come and go; what the TEE has for them
 //! 5. `arrivals`, `registry`: the vCPUs on their way to a CPU, and the VMs that there are
 //! 6. `vcpu`: a vCPU's registers
 //! 7. `vm`: a VM, what it is made of and what becomes of it
@@ -60,6 +60,7 @@ pub mod loader;
 pub mod lock;
 pub mod memory;
 pub mod muster;
+pub mod notification;
 pub mod percpu;
 pub mod platform;
 pub mod power;

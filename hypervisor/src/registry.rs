@@ -36,6 +36,13 @@ pub fn get(place: usize) -> Option<Arc<Vm>> {
     vms().lock().get(place).cloned().flatten()
 }
 
+/// Finds the first place from this one on, and no further than the last, at which there is a VM, and the VM.
+pub fn from(place: usize) -> Option<(usize, Arc<Vm>)> {
+    let vms = vms().lock();
+    let mut places = vms.iter().enumerate().skip(place);
+    places.find_map(|(place, vm)| Some((place, vm.clone()?)))
+}
+
 /// Finds the next place behind this one, in a circle, at which there is a VM, and the VM.
 pub fn after(place: usize) -> Option<(usize, Arc<Vm>)> {
     let vms = vms().lock();

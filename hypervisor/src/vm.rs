@@ -199,6 +199,7 @@ impl Vm {
         let boot = Boot {
             initrd: initrd.map(|(ipa, module)| Range::new(ipa.0, module.size)),
             tee: tee.is_some(),
+            notification: self::tee().get().is_some_and(Tee::notifies).then_some(Tee::NOTIFICATION_SPI),
             seed: core::array::from_fn(|_| cpu::random()),
         };
         let tree = guest_tree::build(&self.config, &boot).expect("the tree is well-formed by construction");

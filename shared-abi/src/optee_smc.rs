@@ -23,7 +23,8 @@ function_ids! {
     OPTEE_SMC_GET_SHM_CONFIG = 0xB200_0007;
     /// Mutex of an outer cache controller of Armv7.
     OPTEE_SMC_L2CC_MUTEX = 0xB200_0008;
-    /// x1: capabilities of the normal world; answers OK, [`SecureCaps`], 0, number of RPC parameters.
+    /// x1: capabilities of the normal world; answers OK, [`SecureCaps`], the greatest notification, number of RPC
+    /// parameters.
     OPTEE_SMC_EXCHANGE_CAPABILITIES = 0xB200_0009;
     /// Takes one cached shared-memory cookie back; ENOTAVAIL when none is left.
     OPTEE_SMC_DISABLE_SHM_CACHE = 0xB200_000A;
@@ -39,7 +40,7 @@ function_ids! {
     OPTEE_SMC_GET_THREAD_COUNT = 0xB200_000F;
     /// Asynchronous notifications on.
     OPTEE_SMC_ENABLE_ASYNC_NOTIF = 0xB200_0010;
-    /// Fetches an asynchronous notification.
+    /// Fetches an asynchronous notification: OK, its value, whether there was one (bit 0) and is another (bit 1).
     OPTEE_SMC_GET_ASYNC_NOTIF_VALUE = 0xB200_0011;
     /// Where the protected memory is.
     OPTEE_SMC_GET_PROTMEM_CONFIG = 0xB200_0014;

@@ -175,6 +175,10 @@ pub fn of_machine(tree: &Fdt<'_>) -> Vec<Remark> {
             }
         }
     }
+    if super::notification(tree) == Some(Err(())) {
+        let follows = "which are not followed: VMs have no notifications, which come by one SPI with a rising edge";
+        remark("/firmware/optee", format!("has interrupts, {follows}"));
+    }
     for device in tree.all_nodes().filter(|node| node.property("xen,passthrough").is_some()) {
         remark(device.name, "has xen,passthrough, which is not followed: no device is given to a VM".into());
     }

@@ -449,3 +449,31 @@ fn hardening_is_a_wish_that_the_tree_says() {
     let (machine, ..) = read(&tree(|fdt| fdt.property_null("triptych,harden-predictor").unwrap()));
     assert!(machine.harden_branch_predictor);
 }
+
+/// What is read of a node for the TEE with these interrupts, and what is said of it.
+fn notification(interrupts: Option<&[u32]>) -> (Option<u32>, usize) {
+    let mut fdt = FdtWriter::new().unwrap();
+    let nodes = ["", "firmware", "optee"].map(|name| fdt.begin_node(name).unwrap());
+    if let Some(interrupts) = interrupts {
+        fdt.property_array_u32("interrupts", interrupts).unwrap();
+    }
+    nodes.into_iter().rev().for_each(|node| fdt.end_node(node).unwrap());
+    let blob = fdt.finish().unwrap();
+    let tree = Fdt::new(&blob).unwrap();
+    let machine = machine(&tree, IMAGE, Range::new(0x4800_0000, 0x1_0000));
+    let remarks = vms(&tree, &machine, |_| false).remarks;
+    assert!(remarks.iter().all(|remark| remark.node == "/firmware/optee" && remark.text.contains("no notifications")));
+    (machine.notification, remarks.len())
+}
+
+#[test]
+fn the_tee_notifies_by_the_one_spi_that_its_node_names() {
+    assert_eq!(notification(Some(&[0, 187, 1])), (Some(219), 0));
+    assert_eq!(notification(Some(&[0, 987, 1])), (Some(1019), 0));
+    assert_eq!(notification(None), (None, 0));
+    let (no_spi, no_edge, consoles) = ([1, 9, 1], [0, 187, 4], [0, UART - 32, 1]);
+    for other in [&no_spi[..], &no_edge, &consoles, &[0, 988, 1], &[0, 187], &[0, 187, 1, 0, 188, 1], &[]] {
+        assert_eq!(notification(Some(other)), (None, 1), "{other:?}");
+    }
+    assert_eq!(read(&tree(|_| {})).0.notification, None);
+}

@@ -5,7 +5,7 @@ use super::ThisCpu;
 use crate::arch::interface::{PHYSICAL_TIMER, VIRTUAL_TIMER};
 use crate::arch::{interrupt, timer};
 use crate::input;
-use crate::interrupts::{HYPERVISOR_TIMER, KICK, UART};
+use crate::interrupts::{HYPERVISOR_TIMER, KICK, MAINTENANCE, UART};
 use crate::percpu;
 use crate::trace::{Client, record};
 use core::sync::atomic::Ordering;
@@ -61,8 +61,9 @@ impl ThisCpu {
                 percpu::this().kicked.store(false, Ordering::SeqCst);
             }
             UART => input::receive(),
-            // The virtual interface's maintenance: the list registers are looked at below.
-            _ => {}
+            // The virtual interface wants attention: the list registers are looked at below.
+            MAINTENANCE => {}
+            _ => self.local().ear.hear(intid),
         }
         if self.local().loaded.is_some() {
             self.vcpu().refresh();
@@ -104,6 +105,9 @@ impl ThisCpu {
     fn tick(&mut self) {
         self.local().account();
         let now = timer::now();
+        if self.local().ear.opens() <= now {
+            self.local().ear.open();
+        }
         for number in 0..self.local().slots.len() {
             let slot = &mut self.local().slots[number];
             if slot.deadline.is_some_and(|deadline| deadline <= now) {

@@ -2,6 +2,7 @@
 //! What only a CPU itself touches: the vCPUs that it has, and when it has to look after them.
 
 use crate::arch::{pmu, timer};
+use crate::notification::Ear;
 use crate::percpu;
 use crate::scheduler::{SLOTS, Turns};
 use crate::vcpu::Vcpu;
@@ -11,7 +12,7 @@ use core::sync::atomic::Ordering;
 use heapless::Vec;
 
 /// How often a CPU that runs a guest looks around in any case.
-const TICKS_PER_SECOND: u64 = 20;
+pub(super) const TICKS_PER_SECOND: u64 = 20;
 
 /// A vCPU of a CPU's, with what the CPU needs to know of it without touching it: whoever serves an exit has it.
 pub(super) struct Tenant {
@@ -37,6 +38,10 @@ pub(super) struct Local {
     /// Whose registers it has.
     pub(super) loaded: Option<usize>,
     pub(super) turns: Turns,
+    /// How long at most it does not look around while it runs a guest.
+    pub(super) tick: u64,
+    /// How it hears of what the TEE notifies VMs of.
+    pub(super) ear: Ear,
     /// Whether instructions are counted, and the counts when they were last looked at.
     pub(super) counts: Option<(u32, u32)>,
 }
@@ -46,9 +51,13 @@ impl Slot {
 }
 
 impl Local {
+    /// That of a CPU that has nobody.
+    pub(super) const NEW: Self =
+        Self { slots: Vec::new(), loaded: None, turns: Turns::new(), tick: 0, ear: Ear::new(), counts: None };
+
     /// Sets the hypervisor's timer to when this CPU has to look around next, while a guest runs.
     pub(super) fn arm(&mut self, now: u64) {
-        let mut next = now + timer::frequency() / TICKS_PER_SECOND;
+        let mut next = (now + self.tick).min(self.ear.opens());
         let (ready, turns) = (percpu::this().queue.ready(), &self.turns);
         if ready & !(1 << turns.current()) != 0 {
             next = if turns.has_woken(ready) { now } else { next.min(turns.ends()) };
@@ -68,7 +77,7 @@ impl Local {
 
     /// Sets the hypervisor's timer while nobody has anything to do.
     pub(super) fn arm_idle(&mut self) {
-        let mut next = u64::MAX;
+        let mut next = self.ear.opens();
         for slot in &self.slots {
             next = next.min(slot.deadline.unwrap_or(u64::MAX)).min(slot.chore.unwrap_or(u64::MAX));
         }

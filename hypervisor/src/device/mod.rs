@@ -12,6 +12,7 @@
 pub mod pl011;
 pub mod pl031;
 
+use crate::interrupts::{LEVEL_HIGH, SPI};
 use crate::lock::{self, Lock};
 use crate::vgic::{SPIS, VcpuMask, Vgic};
 use alloc::format;
@@ -91,8 +92,6 @@ pub enum Effect {
 
 /// The node of a clock that does not stop, for devices that need one.
 pub const CLOCK_PHANDLE: u32 = 2;
-/// In an interrupt's specifier: level-sensitive, active high.
-pub const LEVEL_HIGH: u32 = 4;
 
 /// Returns the name of a device's node.
 pub fn node_name<D: Device>() -> String {
@@ -100,8 +99,6 @@ pub fn node_name<D: Device>() -> String {
 }
 
 fn describe<D: Device>(tree: &mut FdtWriter) -> Result<(), Error> {
-    // GICv3's binding: an SPI's specifier begins with 0.
-    const SPI: u32 = 0;
     let node = tree.begin_node(&node_name::<D>())?;
     tree.property_string_list("compatible", D::COMPATIBLE.iter().copied().map(String::from).collect())?;
     D::describe(tree)?;
@@ -183,6 +180,16 @@ const fn has_its_spi(spi: Option<u32>, all: &[(Range, Option<u32>)]) -> bool {
 /// Says whether the interrupt controller has a device's SPI, if any.
 const fn has_an_spi(spi: Option<u32>) -> bool {
     !matches!(spi, Some(SPIS..))
+}
+
+/// Says whether an SPI is left for what is no device: the interrupt controller has it, and no device does.
+pub const fn is_spare(spi: u32) -> bool {
+    let (mut n, mut takers) = (0, 0);
+    while n < PLACES.len() {
+        takers += matches!(PLACES[n].1, Some(other) if other == spi) as usize;
+        n += 1;
+    }
+    takers == 0 && has_an_spi(Some(spi))
 }
 
 macro_rules! in_its_place {
@@ -362,6 +369,7 @@ mod tests {
         assert!(!addresses(DRAM_BASE - 0xFFF), "RAM");
         let own = |spi| has_its_spi(spi, &[ONE, (Range::new(0x0B00_1000, 0x1000), spi)]);
         assert!(own(None) && own(Some(2)) && !own(Some(1)));
+        assert!(is_spare(SPIS - 1) && !is_spare(SPIS) && !is_spare(Pl011::SPI.unwrap()));
         assert!(has_an_spi(None) && has_an_spi(Some(SPIS - 1)) && !has_an_spi(Some(SPIS)));
     }
 }

@@ -21,8 +21,23 @@ pub trait Mediator: Sized {
     /// What each VM takes of the heap.
     const HEAP: usize;
 
-    /// Looks for it, at boot.
+    /// The SPI by which a VM hears of its notifications.
+    const NOTIFICATION_SPI: u32;
+
+    /// Looks for it, at boot. VMs have no notifications of it before they are [let through](Self::let_notify).
     fn probe<C: Conduit + ?Sized>(conduit: &mut C) -> Result<Self, Self::Absence>;
+
+    /// Says whether it would notify VMs.
+    fn can_notify(&self) -> bool;
+
+    /// Lets VMs have its notifications, if there are any: whoever says this passes its interrupt on.
+    fn let_notify(self) -> Self;
+
+    /// Says whether VMs have its notifications.
+    fn notifies(&self) -> bool;
+
+    /// Says whether a VM wants to be notified.
+    fn wants_notifications(vm: &Self::Mediation) -> bool;
 
     /// Takes shadow memory for a VM, if there is some.
     fn take_shadow() -> Option<&'static Self::Shadow>;

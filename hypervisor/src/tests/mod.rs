@@ -5,6 +5,7 @@ mod devices;
 mod exits;
 mod hostile;
 mod lifecycle;
+mod notifications;
 mod power;
 mod scheduling;
 #[expect(unreachable_pub, reason = "it stands where core's atomics do, which are public")]

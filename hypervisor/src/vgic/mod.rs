@@ -127,6 +127,15 @@ impl Vgic {
         }
     }
 
+    /// Raises the line of an SPI, its INTID, for no longer than it takes to notice an edge.
+    pub fn pulse(&self, intid: u32) -> VcpuMask {
+        let Some(bank) = (intid as usize / 32).checked_sub(1) else { return 0 };
+        let Some(spis) = self.spis.get(bank) else { return 0 };
+        let edge = 1 << (intid % 32) & spis.edge.get();
+        spis.latched.set(edge);
+        self.concerned(bank, edge).look
+    }
+
     /// Has the vCPUs look to which these SPIs go, or that hold them.
     fn concerned(&self, bank: usize, bits: u32) -> Concerned {
         let spis = &self.spis[bank];

@@ -9,7 +9,7 @@ pub fn init(_hardened: bool) {}
 
 /// Waits for an interrupt.
 pub fn wait_for_interrupt() {
-    if with(|machine| machine.pending() == 0 && machine.wakes().is_none()) {
+    if with(|machine| !machine.is_interrupted() && machine.wakes().is_none()) {
         elsewhere();
     }
     with(Machine::sleep);

@@ -16,6 +16,19 @@ pub const CPUS: usize = 4;
 /// List registers of each.
 const LIST_REGISTERS: usize = 4;
 
+/// Its SPIs end before this INTID.
+pub const SPIS: u32 = 288;
+
+/// An SPI that somebody has taken, beside the UART's.
+pub struct Spi {
+    /// Its INTID.
+    pub intid: u32,
+    /// It comes.
+    pub enabled: bool,
+    /// Its line has risen.
+    pub pending: bool,
+}
+
 /// What a CPU has of the guest that it runs, beside x0 to x30.
 #[derive(Clone, Debug, Default)]
 pub struct Guest {
@@ -69,6 +82,8 @@ pub struct Machine {
     pub cpus: Vec<Cpu>,
     /// The one that runs the test's code.
     pub current: usize,
+    /// What somebody has taken.
+    pub spi: Option<Spi>,
     /// What was typed and not taken.
     pub typed: VecDeque<u8>,
     /// What was printed.
@@ -147,6 +162,7 @@ impl Machine {
         Self {
             cpus: (0..CPUS).map(|_| Cpu::new()).collect(),
             current: 0,
+            spi: None,
             typed: VecDeque::new(),
             printed: Vec::new(),
             calls: Vec::new(),
@@ -156,15 +172,31 @@ impl Machine {
         }
     }
 
-    pub(super) fn pending(&self) -> u64 {
+    fn pending(&self) -> u64 {
         // The UART's goes to the first CPU.
         self.cpus[self.current].pending(self.current == 0 && !self.typed.is_empty())
+    }
+
+    /// Returns the SPI that somebody has taken, if it waits for the CPU that runs this.
+    fn spi(&mut self) -> Option<&mut Spi> {
+        let first = self.current == 0;
+        self.spi.as_mut().filter(|spi| first && spi.enabled && spi.pending)
+    }
+
+    /// Says whether the CPU that runs this has an interrupt to take.
+    pub(super) fn is_interrupted(&mut self) -> bool {
+        self.pending() != 0 || self.spi().is_some()
     }
 
     /// Takes the most urgent interrupt of the CPU that runs this, which becomes active.
     pub(super) fn acknowledge(&mut self) -> Option<u32> {
         let pending = self.pending();
-        let intid = (pending != 0).then(|| pending.trailing_zeros())?;
+        if pending == 0 {
+            let spi = self.spi()?;
+            spi.pending = false;
+            return Some(spi.intid);
+        }
+        let intid = pending.trailing_zeros();
         let cpu = &mut self.cpus[self.current];
         if 1 << intid & u64::from(TIMERS) != 0 {
             cpu.interface.activate(intid);
@@ -177,15 +209,17 @@ impl Machine {
 
     pub(super) fn deactivate(&mut self, intid: u32) {
         let cpu = &mut self.cpus[self.current];
-        if 1 << intid & u64::from(TIMERS) != 0 {
+        if [VIRTUAL_TIMER, PHYSICAL_TIMER].contains(&intid) {
             cpu.interface.forget(intid);
         }
-        cpu.active &= !(1 << intid);
+        if intid < u64::BITS {
+            cpu.active &= !(1 << intid);
+        }
     }
 
     /// Lets time pass until an interrupt is pending.
     pub(super) fn sleep(&mut self) {
-        if self.pending() != 0 {
+        if self.is_interrupted() {
             return;
         }
         let next = self.wakes().expect("a CPU sleeps for ever");

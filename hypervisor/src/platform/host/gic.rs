@@ -2,7 +2,7 @@
 //! The physical interrupt controller.
 #![forbid(unsafe_code)]
 
-use crate::arch::host::machine::with;
+use crate::arch::host::machine::{SPIS, Spi, with};
 use crate::arch::interface::TIMERS;
 
 /// Sets up this CPU's part.
@@ -19,6 +19,20 @@ pub fn set_timers_active(cpu: usize, active: u32) {
                 interface.forget(intid);
             }
         }
+    });
+}
+
+/// Has an SPI come to this CPU, which is the first, whenever its line rises. Says whether there is such an SPI.
+pub fn take_edges(intid: u32) -> bool {
+    with(|machine| machine.spi = Some(Spi { intid, enabled: true, pending: false }));
+    intid < SPIS
+}
+
+/// Lets it come, or keeps it back.
+pub fn enable(intid: u32, on: bool) {
+    with(|machine| {
+        let spi = machine.spi.as_mut().filter(|spi| spi.intid == intid);
+        spi.expect("it was taken").enabled = on;
     });
 }
 

@@ -41,7 +41,7 @@ pub fn init_cpu(cpu: usize) {
     // ICC_SRE_EL2: system registers at EL2 and below, no bypass.
     write!("icc_sre_el2", 0xF);
     isb();
-    let mut gic = GIC.get().expect("the distributor is set up first").lock();
+    let mut gic = gic().lock();
     gic.init_cpu(cpu);
     let mut redistributor = gic.redistributor(cpu).expect("every CPU has a redistributor");
     redistributor.configure_default_settings();
@@ -81,6 +81,28 @@ pub fn set_timers_active(cpu: usize, active: u32) {
         // SAFETY: the register is this CPU's; writing a bit sets that interrupt's state and changes no other's.
         unsafe { address.write_volatile(bits) };
     }
+}
+
+/// Has an SPI, its INTID, come to this CPU whenever its line rises. Says whether there is such an SPI.
+pub fn take_edges(intid: u32) -> bool {
+    let mut gic = gic().lock();
+    let spi = intid.checked_sub(32).filter(|spi| *spi < gic.typer().num_spis());
+    let Some(intid) = spi.map(IntId::spi) else { return false };
+    let distributor = gic.distributor();
+    let routed = distributor.set_routing(intid, Some(crate::arch::cpu::affinity()));
+    let set = routed.and_then(|()| distributor.set_trigger(intid, Trigger::Edge));
+    set.and_then(|()| gic.enable_interrupt(intid, None, true)).is_ok()
+}
+
+/// Lets one that was taken come, or keeps it back: it waits then.
+pub fn enable(intid: u32, on: bool) {
+    let spi = intid.checked_sub(32).map(IntId::spi);
+    let done = spi.map(|intid| gic().lock().enable_interrupt(intid, None, on));
+    done.and_then(Result::ok).expect("it was taken");
+}
+
+fn gic() -> &'static Mutex<GicV3<'static>> {
+    GIC.get().expect("the distributor is set up first")
 }
 
 /// Kicks the CPU of this affinity.

@@ -30,9 +30,12 @@
 //! # What a guest gets to see
 //!
 //! Memory is only ever shared dynamically, so of the TEE's capabilities a guest sees `UNREGISTERED_SHM`, `DYNAMIC_SHM`,
-//! `MEMREF_NULL` and `RPC_ARG`. Function ids that belong to the hypervisor (`VM_CREATED`, `VM_DESTROYED`), to what is
-//! not mediated (reserved or protected memory, asynchronous notifications, booting CPUs) or to nobody never reach the
-//! TEE: the answer is SMCCC's NOT_SUPPORTED, -1. Whatever the guest puts into x7, the TEE sees the id of its VM there.
+//! `MEMREF_NULL` and `RPC_ARG`, and `ASYNC_NOTIF` where the machine's device tree names the interrupt by which the TEE
+//! notifies: a VM that has enabled notifications is interrupted whenever the TEE notifies anybody, and asks the TEE
+//! what there is for itself, which may be nothing; another VM's values it never sees. Function ids that belong to the
+//! hypervisor (`VM_CREATED`, `VM_DESTROYED`), to what is not mediated (reserved or protected memory, booting CPUs) or
+//! to nobody never reach the TEE: the answer is SMCCC's NOT_SUPPORTED, -1. Whatever the guest puts into x7, the TEE
+//! sees the id of its VM there.
 //!
 //! # Bounds
 //!

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Is there a TEE that takes VMs, what can it do, and what may the rest of the hypervisor ask of it?
 
+use crate::device::is_spare;
 use crate::memory::GuestMemory;
 use crate::tee::conduit::Conduit;
 use crate::tee::mediator::Mediator;
@@ -8,6 +9,7 @@ use crate::tee::optee::buffer::Buffers;
 use crate::tee::optee::call::MAX_CALLS;
 use crate::tee::optee::message::MAX_RPC_PARAMS;
 use crate::tee::optee::{Mediation, Shadow};
+use crate::vgic::SPIS;
 use core::fmt;
 use shared_abi::client::VmId;
 use shared_abi::layout::Range;
@@ -22,6 +24,10 @@ pub const MEDIATED: SecureCaps = SecureCaps::UNREGISTERED_SHM
     .union(SecureCaps::DYNAMIC_SHM)
     .union(SecureCaps::MEMREF_NULL)
     .union(SecureCaps::RPC_ARG);
+
+/// The last SPI that there is: devices have theirs from the first one on.
+pub const NOTIFICATION_SPI: u32 = SPIS - 1;
+const _: () = assert!(is_spare(NOTIFICATION_SPI), "the TEE's notifications have a device's SPI");
 
 /// Why VMs get no TEE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +78,8 @@ pub struct Optee {
     pub threads: usize,
     /// What guests may use.
     pub caps: SecureCaps,
+    /// What it offers besides, for which somebody else has to do something, too.
+    pub withheld: SecureCaps,
     /// Parameters of an RPC message that comes with a call; 0 without `RPC_ARG`.
     pub rpc_params: usize,
 }
@@ -88,6 +96,7 @@ impl Mediator for Optee {
     type Refusal = CreateError;
 
     const HEAP: usize = size_of::<Shadow>() + Buffers::HEAP;
+    const NOTIFICATION_SPI: u32 = NOTIFICATION_SPI;
 
     /// Asks for its UID, its threads and its capabilities. OP-TEE 3.5 and older do not say in the last that they know
     /// VMs, so a harmless `VM_DESTROYED(0)` is tried: whoever knows none answers UNKNOWN_FUNCTION.
@@ -120,8 +129,25 @@ impl Mediator for Optee {
         Ok(Self {
             threads: (threads[1] as u32 as usize).min(MAX_CALLS),
             caps,
+            withheld: offered & SecureCaps::ASYNC_NOTIF,
             rpc_params: if caps.contains(SecureCaps::RPC_ARG) { rpc_params } else { 0 },
         })
+    }
+
+    fn can_notify(&self) -> bool {
+        self.withheld.contains(SecureCaps::ASYNC_NOTIF)
+    }
+
+    fn let_notify(self) -> Self {
+        Self { caps: self.caps | self.withheld, ..self }
+    }
+
+    fn notifies(&self) -> bool {
+        self.caps.contains(SecureCaps::ASYNC_NOTIF)
+    }
+
+    fn wants_notifications(vm: &Mediation) -> bool {
+        vm.wants_notifications()
     }
 
     fn take_shadow() -> Option<&'static Shadow> {

@@ -3,6 +3,7 @@
 
 use crate::address::{Ipa, PAGE_SIZE};
 use crate::memory::GuestMemory;
+use crate::tee::mediator::Mediator;
 use crate::tee::optee::Optee;
 use crate::tee::optee::buffer::{Buffers, Kind, NoRoom};
 use crate::tee::optee::call::{Call, MAX_CALLS, Progress, ShmChange};
@@ -11,7 +12,8 @@ use crate::tee::optee::page_list::{Alleged, ShadowLists, translate};
 use crate::tee::optee::rpc::RpcMemory;
 use crate::tee::optee::shadow::{ListPages, Shadow};
 use crate::trace::{Client, refuse};
-use core::sync::atomic::AtomicU64;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use shared_abi::client::VmId;
 use shared_abi::optee_msg::{Cmd, Direction, MsgHeader, MsgParam, Param};
 use shared_abi::optee_smc::*;
@@ -39,6 +41,7 @@ pub struct State {
     pub(super) rpc_memories: [Option<RpcMemory>; MAX_CALLS],
     pub(super) buffers: Buffers,
     pub(super) free_lists: ListPages,
+    notified: Arc<AtomicBool>,
     open: bool,
 }
 
@@ -67,8 +70,9 @@ impl From<TeeResult> for Stop {
 }
 
 impl State {
-    /// Makes the state of a VM that has called nothing yet; `None` if there is no memory for what it may do.
-    pub fn new(tee: Optee, id: VmId, shadow: &'static Shadow) -> Option<Self> {
+    /// Makes the state of a VM that has called nothing yet; `None` if there is no memory for what it may do. `notified`
+    /// says whether it wants notifications.
+    pub fn new(tee: Optee, id: VmId, shadow: &'static Shadow, notified: Arc<AtomicBool>) -> Option<Self> {
         let buffers = Buffers::new(Client::of(id))?;
         Some(Self {
             tee,
@@ -78,6 +82,7 @@ impl State {
             rpc_memories: [const { None }; MAX_CALLS],
             buffers,
             free_lists: ListPages::ALL,
+            notified,
             open: true,
         })
     }
@@ -167,7 +172,7 @@ impl State {
         }
         let guest = Message::new(words, params).ok_or(ReturnCode::EBadAddr)?;
         if header.cmd > Cmd::UNREGISTER_SHM.0 {
-            return Err(ReturnCode::EBadCmd);
+            self.about_notifications(Cmd(header.cmd))?;
         }
 
         let mut lists = ListPages::NONE;
@@ -202,6 +207,18 @@ impl State {
         self.release(index);
         guest.set_result(result, Origin::Comms);
         Err(ReturnCode::Ok)
+    }
+
+    /// Takes a command that is none of those that every TEE knows: there are two about notifications.
+    #[cold]
+    fn about_notifications(&self, cmd: Cmd) -> Result<(), ReturnCode> {
+        match cmd {
+            Cmd::DO_BOTTOM_HALF if self.tee.notifies() => {}
+            // Whatever the TEE says to that: the VM does not want to be interrupted any more.
+            Cmd::STOP_ASYNC_NOTIF if self.tee.notifies() => self.notified.store(false, Ordering::SeqCst),
+            _ => return Err(ReturnCode::EBadCmd),
+        }
+        Ok(())
     }
 
     /// Finds the message where the registers say that it is.

@@ -4,9 +4,12 @@
 use crate::lock::{self, Counted};
 use crate::memory::GuestMemory;
 use crate::tee::conduit::Conduit;
+use crate::tee::mediator::Mediator;
 use crate::tee::optee::state::{Forward, State};
 use crate::tee::optee::{Optee, Shadow};
 use crate::trace::{Client, refusal, refuse};
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
 use shared_abi::client::VmId;
 use shared_abi::optee_smc::*;
 use shared_abi::smccc::{FunctionId, NOT_SUPPORTED, in_x0};
@@ -20,12 +23,16 @@ use spin::mutex::SpinMutex;
 pub struct Mediation {
     tee: Optee,
     id: VmId,
+    /// It has enabled notifications.
+    notified: Arc<AtomicBool>,
     state: SpinMutex<State, Counted<{ lock::TEE }>>,
 }
 
 impl Mediation {
     pub(super) fn new(tee: Optee, id: VmId, shadow: &'static Shadow) -> Option<Self> {
-        Some(Self { tee, id, state: SpinMutex::new(State::new(tee, id, shadow)?) })
+        let notified = Arc::new(AtomicBool::new(false));
+        let state = SpinMutex::new(State::new(tee, id, shadow, Arc::clone(&notified))?);
+        Some(Self { tee, id, notified, state })
     }
 
     /// Returns the VM's id in x7.
@@ -36,6 +43,11 @@ impl Mediation {
     /// Returns how many pages the TEE may write to at any time, because the VM registered them.
     pub fn pinned_pages(&self) -> usize {
         self.state.lock().pinned_pages()
+    }
+
+    /// Says whether the VM has enabled notifications.
+    pub(super) fn wants_notifications(&self) -> bool {
+        self.notified.load(Ordering::SeqCst)
     }
 
     /// Serves one call of a vCPU to the trusted OS: x0 to x7 as the guest set them; x0 to x3 are the answer.
@@ -63,7 +75,7 @@ impl Mediation {
             OPTEE_SMC_GET_THREAD_COUNT => [ReturnCode::Ok as u64, self.tee.threads as u64, 0, 0],
             OPTEE_SMC_EXCHANGE_CAPABILITIES => self.exchange_capabilities(regs[1], tee),
             OPTEE_SMC_DISABLE_SHM_CACHE => self.disable_shm_cache(tee),
-            _ => refuse(Client::of(self.id), no_function(function), function.0.into(), [in_x0(NOT_SUPPORTED), 0, 0, 0]),
+            _ => self.other(function, tee),
         };
         regs[..4].copy_from_slice(&[x0, x1, x2, x3]);
     }
@@ -75,6 +87,7 @@ impl Mediation {
     /// [`Shadow`].
     pub(super) fn gone<T: Conduit + ?Sized>(&self, tee: &mut T) -> bool {
         self.state.lock().close();
+        self.notified.store(false, Ordering::SeqCst);
         let function = u64::from(OPTEE_SMC_VM_DESTROYED.0);
         let [x0, ..] = tee.call([function, u64::from(self.id.get()), 0, 0, 0, 0, 0, 0]);
         let gone = ReturnCode::from_x0(x0) == Some(ReturnCode::Ok);
@@ -84,6 +97,16 @@ impl Mediation {
         gone
     }
 
+    /// Serves a function that not every TEE has, or refuses it: apart, so that the way of the others is not longer.
+    #[cold]
+    fn other<T: Conduit + ?Sized>(&self, function: FunctionId, tee: &mut T) -> [u64; 4] {
+        match function {
+            OPTEE_SMC_ENABLE_ASYNC_NOTIF if self.tee.notifies() => self.enable_notifications(tee),
+            OPTEE_SMC_GET_ASYNC_NOTIF_VALUE if self.tee.notifies() => self.notification(tee),
+            _ => refuse(Client::of(self.id), no_function(function), function.0.into(), [in_x0(NOT_SUPPORTED), 0, 0, 0]),
+        }
+    }
+
     /// Makes a fast call of this VM.
     fn ask<T: Conduit + ?Sized>(&self, function: FunctionId, x1: u64, tee: &mut T) -> [u64; 4] {
         tee.call([u64::from(function.0), x1, 0, 0, 0, 0, 0, u64::from(self.id.get())])
@@ -91,13 +114,14 @@ impl Mediation {
 
     fn exchange_capabilities<T: Conduit + ?Sized>(&self, x1: u64, tee: &mut T) -> [u64; 4] {
         let caps = x1 & u64::from(NSEC_CAP_UNIPROCESSOR);
-        let [x0, offered, ..] = self.ask(OPTEE_SMC_EXCHANGE_CAPABILITIES, caps, tee);
+        let [x0, offered, greatest, _] = self.ask(OPTEE_SMC_EXCHANGE_CAPABILITIES, caps, tee);
         match ReturnCode::from_x0(x0) {
             Some(ReturnCode::Ok) => {
                 // A driver asks this once, before anything else that leaves a trace.
                 self.state.lock().begin_anew();
                 let caps = SecureCaps::from_bits_truncate(offered as u32) & self.tee.caps;
-                [x0, u64::from(caps.bits()), 0, self.tee.rpc_params as u64]
+                let greatest = if caps.contains(SecureCaps::ASYNC_NOTIF) { greatest } else { 0 };
+                [x0, u64::from(caps.bits()), greatest, self.tee.rpc_params as u64]
             }
             _ => [x0, 0, 0, 0],
         }
@@ -111,6 +135,26 @@ impl Mediation {
                 self.state.lock().rpc_memory_freed(from_halves(high, low), None);
                 [x0, high, low, 0]
             }
+            _ => [x0, 0, 0, 0],
+        }
+    }
+
+    /// Has the TEE notify the VM, which is told of it from then on.
+    fn enable_notifications<T: Conduit + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
+        // Before the TEE knows: it may have something to say at once.
+        self.notified.store(true, Ordering::SeqCst);
+        let [x0, ..] = self.ask(OPTEE_SMC_ENABLE_ASYNC_NOTIF, 0, tee);
+        if ReturnCode::from_x0(x0) != Some(ReturnCode::Ok) {
+            self.notified.store(false, Ordering::SeqCst);
+        }
+        [x0, 0, 0, 0]
+    }
+
+    /// Asks the TEE for one of the VM's notifications: its value, and whether there was one and is another.
+    fn notification<T: Conduit + ?Sized>(&self, tee: &mut T) -> [u64; 4] {
+        let [x0, value, which, _] = self.ask(OPTEE_SMC_GET_ASYNC_NOTIF_VALUE, 0, tee);
+        match ReturnCode::from_x0(x0) {
+            Some(ReturnCode::Ok) => [x0, value, which, 0],
             _ => [x0, 0, 0, 0],
         }
     }

@@ -711,3 +711,31 @@ fn what_is_wished_of_the_interrupts_of_a_vcpu_that_is_off_happens() {
         assert_eq!(vm.acknowledge(0), 0);
     }
 }
+
+#[test]
+fn a_pulse_is_an_edge_and_nothing_where_levels_count() {
+    let mut vm = Vm::enabled(2, 4);
+    let spi = 31 + SPIS;
+    let pulse = |vm: &mut Vm, intid| {
+        let mask = vm.vgic.pulse(intid);
+        vm.tell(mask);
+        mask
+    };
+    assert_eq!(pulse(&mut vm, spi), 0, "level-sensitive");
+    assert_eq!(vm.acknowledge(0), SPURIOUS);
+    // GICD_ICFGR7 and GICD_IROUTER127.
+    vm.gicd(0xC1C, 2 << 30);
+    vm.gicd(0x6000 + 8 * u64::from(spi), 1);
+    assert_eq!(pulse(&mut vm, spi), 1 << 1);
+    assert_eq!((vm.acknowledge(0), vm.acknowledge(1)), (SPURIOUS, spi));
+    pulse(&mut vm, spi);
+    pulse(&mut vm, spi);
+    assert_eq!(vm.acknowledge(1), SPURIOUS, "it is being handled");
+    vm.end(1, spi);
+    assert_eq!(vm.acknowledge(1), spi, "once more, for both");
+    vm.end(1, spi);
+    assert_eq!(vm.acknowledge(1), SPURIOUS);
+    for none in [0, 27, spi + 1, u32::MAX] {
+        assert_eq!(pulse(&mut vm, none), 0);
+    }
+}

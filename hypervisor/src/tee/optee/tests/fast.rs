@@ -137,3 +137,64 @@ fn the_vms_end_is_told_and_nothing_follows_it() {
     assert_eq!(guest.resume(0)[0], 7);
     assert_eq!(guest.tee.calls.len(), 1);
 }
+
+/// A VM that has notifications.
+fn notified() -> Guest {
+    let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
+    Guest::through(FakeTee::new(shadow), shadow, Optee::let_notify)
+}
+
+#[test]
+fn notifications_are_of_a_tee_that_has_them_and_of_who_passes_them_on() {
+    let shadow: &'static Shadow = Box::leak(Box::new(Shadow::new()));
+    for (caps, can) in [(0x3FF, true), (0x3DF, false)] {
+        let tee = Optee::probe(&mut FakeTee { caps, ..FakeTee::new(shadow) }).unwrap();
+        assert_eq!((tee.can_notify(), tee.notifies(), tee.let_notify().notifies()), (can, false, can));
+    }
+    assert_eq!(notified().call(OPTEE_SMC_EXCHANGE_CAPABILITIES, [0; 5]), [0, 0x76, 99, 4], "with the greatest value");
+}
+
+#[test]
+fn a_vm_is_notified_from_when_on_it_asks_for_that() {
+    let mut guest = notified();
+    assert!(!Optee::wants_notifications(&guest.vm));
+    guest.tee.then(|_, _| [7, 1, 2, 3]);
+    assert_eq!(guest.call(OPTEE_SMC_ENABLE_ASYNC_NOTIF, [1; 5]), [7, 0, 0, 0]);
+    assert!(!Optee::wants_notifications(&guest.vm), "the TEE did not agree");
+    guest.tee.then(|_, _| [0, 1, 2, 3]);
+    assert_eq!(guest.call(OPTEE_SMC_ENABLE_ASYNC_NOTIF, [1; 5]), [0; 4]);
+    assert!(Optee::wants_notifications(&guest.vm));
+    assert_eq!(guest.tee.calls, [[OPTEE_SMC_ENABLE_ASYNC_NOTIF.0.into(), 0, 0, 0, 0, 0, 0, 3]; 2]);
+    assert!(Optee::vm_gone(&guest.vm, &mut guest.tee));
+    assert!(!Optee::wants_notifications(&guest.vm));
+}
+
+#[test]
+fn a_vm_asks_for_its_own_notifications() {
+    let mut guest = notified();
+    guest.tee.then(|_, _| [0, 17, 3, 0x66]);
+    assert_eq!(guest.call(OPTEE_SMC_GET_ASYNC_NOTIF_VALUE, [1; 5]), [0, 17, 3, 0]);
+    guest.tee.then(|_, _| [7, 17, 3, 0x66]);
+    assert_eq!(guest.call(OPTEE_SMC_GET_ASYNC_NOTIF_VALUE, [1; 5]), [7, 0, 0, 0]);
+    assert_eq!(guest.tee.calls, [[OPTEE_SMC_GET_ASYNC_NOTIF_VALUE.0.into(), 0, 0, 0, 0, 0, 0, 3]; 2]);
+}
+
+#[test]
+fn the_commands_about_notifications_are_there_where_notifications_are() {
+    let mut guest = notified();
+    guest.call(OPTEE_SMC_ENABLE_ASYNC_NOTIF, [0; 5]);
+    for (command, wants) in [(Cmd::DO_BOTTOM_HALF, true), (Cmd::STOP_ASYNC_NOTIF, false)] {
+        guest.memory.write(RAM, command, &[]);
+        assert_eq!((guest.send(RAM), guest.result(RAM)), (0, TeeResult::SUCCESS));
+        assert_eq!(Optee::wants_notifications(&guest.vm), wants);
+    }
+    assert_eq!(guest.tee.functions()[1..], [OPTEE_SMC_CALL_WITH_ARG; 2]);
+    let mut others = Guest::new();
+    for command in [Cmd::DO_BOTTOM_HALF, Cmd::STOP_ASYNC_NOTIF] {
+        others.memory.write(RAM, command, &[]);
+        assert_eq!(others.send(RAM), ReturnCode::EBadCmd as u64);
+    }
+    guest.memory.write(RAM, Cmd::LEND_PROTMEM, &[]);
+    assert_eq!(guest.send(RAM), ReturnCode::EBadCmd as u64);
+    assert_eq!(others.tee.calls, [[0; 8]; 0]);
+}

@@ -231,8 +231,13 @@ impl Guest {
         Self::of(FakeTee { caps: 0x1F, rpc_params: 0, ..FakeTee::new(shadow) }, shadow)
     }
 
-    fn of(mut tee: FakeTee, shadow: &'static Shadow) -> Self {
-        let mediator = Optee::probe(&mut tee).unwrap();
+    fn of(tee: FakeTee, shadow: &'static Shadow) -> Self {
+        Self::through(tee, shadow, |mediator| mediator)
+    }
+
+    /// VM 3, of a TEE of which it has what this makes of it.
+    fn through(mut tee: FakeTee, shadow: &'static Shadow, change: impl FnOnce(Optee) -> Optee) -> Self {
+        let mediator = change(Optee::probe(&mut tee).unwrap());
         let vm = mediator.vm_made(VmId::new(3).unwrap(), shadow, &mut tee).unwrap();
         tee.calls.clear();
         Self { memory: Memory::new(), tee, vm }
