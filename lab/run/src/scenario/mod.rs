@@ -3,6 +3,7 @@
 //!
 //! Every table refuses keys it doesn't know; [`Error`] makes of that an error with the nearest key that exists.
 
+mod chain;
 mod check;
 mod error;
 mod implied;
@@ -11,14 +12,13 @@ pub mod play;
 mod tables;
 
 pub use crate::models::model;
+pub use chain::{Chain, Damage, Image, TeeMode};
 pub(crate) use error::Fault;
 pub use error::{Error, new_name};
 pub use lab_script::Size;
 pub use lab_script::source::{OnlyWith, Words};
 pub use layer::{Foreign, MonitorLayer, NormalWorld, Owner, Package, Parts, TeeLayer};
-pub use tables::{
-    Chain, Cue, Damage, DtbPlace, End, Expect, Hardware, Image, Placement, Property, Scenario, Send, TeeMode, Vm,
-};
+pub use tables::{Cue, DtbPlace, End, Expect, Hardware, Placement, Property, Scenario, Send, Vm};
 
 use crate::models;
 use std::path::Path;

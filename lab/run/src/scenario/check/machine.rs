@@ -4,9 +4,10 @@
 use super::expects::{nobody, not_part_of_a_line, speakers};
 use super::is_plain;
 use crate::models::model;
+use crate::scenario::chain::{Damage, Image};
 use crate::scenario::error::Fault;
 use crate::scenario::layer::NormalWorld;
-use crate::scenario::tables::{Damage, Image, Scenario};
+use crate::scenario::tables::Scenario;
 use lab_script::Size;
 use shared_abi::layout::{BL33_BASE, DRAM_BASE, MAX_CPUS};
 
