@@ -173,6 +173,10 @@ impl Listener {
         if let Some(speaker) = &self.goes_on {
             return Line { speaker: speaker.clone(), text };
         }
+        if self.nobody == FOREIGN {
+            // It has names of its own, and whatever it writes before a line is part of that.
+            return Line { speaker: FOREIGN.to_owned(), text };
+        }
         if let Some((speaker, said)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']'))
             && self.port.carries(speaker)
         {
@@ -314,6 +318,17 @@ mod tests {
         assert!(line("vm1", "ready").says("ready") && line("vm1", "").says(""));
         // Others have nothing to repeat.
         assert!(line("HYP", "Kernel command line: ready").says("ready"));
+    }
+
+    #[test]
+    fn a_normal_world_that_is_not_ours_speaks_alone_whatever_it_writes_before_a_line() {
+        let mut listeners = Listeners::new(false).of_foreign_world();
+        let said: Vec<_> =
+            listeners.at(Port::NonSecure).hear(b"[HYP] PANIC\nU-Boot\n=> ").iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["[EL2] [HYP] PANIC", "[EL2] U-Boot"]);
+        assert_eq!(listeners.at(Port::NonSecure).open().unwrap().to_string(), "[EL2] =>");
+        let said = listeners.at(Port::Secure).hear(b"[EL3] ready\n");
+        assert_eq!(said[0].to_string(), "[EL3] ready");
     }
 
     #[test]

@@ -258,6 +258,8 @@ impl Claim {
 mod tests {
     use super::*;
     use crate::console::{Listener, Port};
+    use crate::scenario::Package;
+    use crate::stack::Tee;
 
     fn judge(expects: &str, lines: &str) -> Judge {
         judge_of(expects, lines, &[])
@@ -367,6 +369,23 @@ mod tests {
         // Its silence is what is expected here.
         assert_eq!(holds("[[expect]]\nfrom = 'vm2'\nabsent = true\n", "[vm1] hello\n"), [true]);
         assert_eq!(holds("[[expect]]\nfrom = 'vm2'\nabsent = true\n", "[vm2]\n"), [false]);
+    }
+
+    #[test]
+    fn what_is_expected_with_other_layers_only_is_not_judged() {
+        let judged = |stack: &Stack| {
+            let text = "name = 'a'\nsummary = 'b'\n[[expect]]\nfrom = 'EL3'\nline = 'ours'\nonly-with = { tee = 'ours' }\n\
+                        [[expect]]\nfrom = 'EL3'\nline = 'both'\nin-order = true\n";
+            let scenario = Scenario::parse(text, std::path::Path::new("a.toml")).unwrap();
+            let mut judge = Judge::new(&scenario, "max", stack).unwrap();
+            for line in Listener::new(Port::Secure).hear(b"[EL3] both\n") {
+                judge.hear(&line);
+            }
+            judge.verdicts().iter().map(|verdict| (verdict.holds, verdict.judged)).collect::<Vec<_>>()
+        };
+        assert_eq!(judged(&Stack::default()), [(false, true), (false, true)]);
+        let theirs = Stack { tee: Tee::Package(Package::from("optee-os")), ..Stack::default() };
+        assert_eq!(judged(&theirs), [(true, false), (true, true)]);
     }
 
     #[test]

@@ -152,23 +152,9 @@ fn domain(number: usize, guest: &Guest<'_>, whose: Whose) -> Result<DeviceTreeNo
     put(&mut domain, "memory", vm.memory.0 / 1024)?;
     put(&mut domain, "cpus", vm.cpus)?;
     match whose {
-        Whose::Ours => put(&mut domain, "triptych,name", vm.name.as_str())?,
+        Whose::Ours => say_ours(&mut domain, guest)?,
+        Whose::Foreign if vm.tee => put(&mut domain, "xen,tee", "optee")?,
         Whose::Foreign => {}
-    }
-    match (vm.tee, whose) {
-        (false, _) => {}
-        (true, Whose::Ours) => put(&mut domain, "triptych,tee", Vec::<u8>::new())?,
-        (true, Whose::Foreign) => put(&mut domain, "xen,tee", "optee")?,
-    }
-    if let Some(id) = vm.id {
-        put(&mut domain, "triptych,id", id)?;
-    }
-    if vm.dtb == Some(DtbPlace::AfterKernel) {
-        put(&mut domain, "triptych,dtb", "after-kernel")?;
-    }
-    if let Some(place) = guest.modules.iter().find_map(|module| module.place) {
-        put(&mut domain, "triptych,kernel-address", place.address)?;
-        put(&mut domain, "triptych,kernel-entry", place.entry)?;
     }
     for (name, value) in &vm.properties {
         match value {
@@ -191,6 +177,26 @@ fn domain(number: usize, guest: &Guest<'_>, whose: Whose) -> Result<DeviceTreeNo
         domain.add_child(child);
     }
     Ok(domain)
+}
+
+/// Says what our hypervisor alone knows of.
+fn say_ours(domain: &mut DeviceTreeNode, guest: &Guest<'_>) -> Result<()> {
+    let vm = guest.vm;
+    put(domain, "triptych,name", vm.name.as_str())?;
+    if vm.tee {
+        put(domain, "triptych,tee", Vec::<u8>::new())?;
+    }
+    if let Some(id) = vm.id {
+        put(domain, "triptych,id", id)?;
+    }
+    if vm.dtb == Some(DtbPlace::AfterKernel) {
+        put(domain, "triptych,dtb", "after-kernel")?;
+    }
+    if let Some(place) = guest.modules.iter().find_map(|module| module.place) {
+        put(domain, "triptych,kernel-address", place.address)?;
+        put(domain, "triptych,kernel-entry", place.entry)?;
+    }
+    Ok(())
 }
 
 /// Makes a module's node, which says that it is at this address, so long.
@@ -356,5 +362,53 @@ mod tests {
     fn a_damaged_tree_is_an_error() {
         assert!(with_guests(b"no tree", &[], Whose::Ours, Seeds::Random).is_err());
         assert!(with_trace(b"no tree", Way::Rings).is_err());
+    }
+
+    #[test]
+    fn what_boots_first_is_said_as_linux_and_as_xen_read_it() {
+        let mut machine = DeviceTree::new();
+        machine.root.add_child(node("chosen").unwrap());
+        let first = |chain: &Chain| {
+            let bytes = with_first(&machine.to_dtb(), chain, &modules()[1..]).unwrap();
+            DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap())
+        };
+        let text = |node: &DeviceTreeNode, name: &str| node.property(name).map(|property| property.value().to_vec());
+        let mut chain = Chain { bootargs: "quiet".into(), ..Chain::default() };
+        let tree = first(&chain);
+        let chosen = tree.find_node("/chosen").unwrap();
+        assert_eq!(text(chosen, "bootargs"), Some(b"quiet\0".to_vec()));
+        assert_eq!(text(chosen, "linux,initrd-start"), Some(0x7020_0000_u64.to_be_bytes().to_vec()));
+        assert_eq!(text(chosen, "linux,initrd-end"), Some(0x7020_1234_u64.to_be_bytes().to_vec()));
+        (chain.kernel, chain.hypervisor_bootargs) = (Some("linux".into()), "dom0_mem=1G".into());
+        let tree = first(&chain);
+        let chosen = tree.find_node("/chosen").unwrap();
+        assert_eq!(text(chosen, "xen,xen-bootargs"), Some(b"dom0_mem=1G\0".to_vec()));
+        assert_eq!(text(chosen, "xen,dom0-bootargs"), Some(b"quiet\0".to_vec()));
+        assert!(text(chosen, "bootargs").is_none());
+        let module = tree.find_node("/chosen/module@70200000").unwrap();
+        assert_eq!(text(module, "compatible"), Some(b"multiboot,ramdisk\0multiboot,module\0".to_vec()));
+    }
+
+    #[test]
+    fn a_domain_of_xens_has_xens_properties_only() {
+        let mut machine = DeviceTree::new();
+        machine.root.add_child(node("chosen").unwrap());
+        let vm = vm();
+        let guests = [Guest { vm: &vm, modules: modules() }];
+        let bytes = with_guests(&machine.to_dtb(), &guests, Whose::Foreign, Seeds::Random).unwrap();
+        let tree = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
+        let domain = tree.find_node("/chosen/domU1").unwrap();
+        assert!(domain.properties().all(|property| !property.name().starts_with("triptych,")));
+        assert_eq!(domain.property("xen,tee").unwrap().value(), b"optee\0");
+    }
+
+    #[test]
+    fn our_tee_alone_is_told_of_its_one_client_and_has_a_node_where_nobody_adds_one() {
+        let mut machine = DeviceTree::new();
+        machine.root.add_child(node("chosen").unwrap());
+        let bytes = with_tee(&with_single_client(&machine.to_dtb()).unwrap()).unwrap();
+        let tree = DeviceTree::from_fdt(&Fdt::new(&bytes).unwrap());
+        assert_eq!(tree.find_node("/chosen").unwrap().property("triptych,tee").unwrap().value(), b"single\0");
+        assert_eq!(tree.find_node("/firmware/optee").unwrap().property("method").unwrap().value(), b"smc\0");
     }
 }

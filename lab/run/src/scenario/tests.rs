@@ -143,6 +143,21 @@ fn sizes_have_units_and_do_not_overflow() {
 }
 
 #[test]
+fn cases_of_the_test_suite_are_expected_to_count_what_they_counted_before() {
+    let vm = "[[vm]]\nname = 'l'\nkernel = 'linux'\ninitramfs = 'linux-xtest'\nmemory = '512M'\ntee = true\n";
+    let scenario = |bootargs: &str| {
+        let text = format!("name = 'a'\nsummary = 'b'\n{vm}bootargs = '{bootargs}'\n[[expect]]\nfrom = 'EL3'\n");
+        Scenario::parse(&text, Path::new("a.toml")).map_err(|error| error.to_string())
+    };
+    let expects = scenario("quiet triptych.xtest=1001,1013").unwrap().expects;
+    let bounds: Vec<_> = expects.iter().filter_map(|expect| Some([expect.at_least?, expect.at_most?])).collect();
+    assert_eq!(bounds, [[3.0, 3.0], [570.0, 660.0]]);
+    assert_eq!(expects[2].regex.as_deref(), Some(r"^xtest: regression_1001: (\d+) subtests, 0 failed"));
+    let said = scenario("triptych.xtest=1001,1014").unwrap_err();
+    assert!(said.ends_with("`triptych.xtest=1001,1014`: the suite has no case `1014`"), "{said}");
+}
+
+#[test]
 fn the_examples_of_the_reference_are_scenarios() {
     let reference = include_str!("../../../../scenarios/README.md");
     let examples = reference.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("toml"));

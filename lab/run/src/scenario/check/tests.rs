@@ -104,6 +104,30 @@ fn a_machine_that_the_layers_do_not_take_is_refused() {
                  [[step]]\nwait-ms = 1\n";
     let message = "5: it is the hypervisor that would do this, and `normal-world` is the probe";
     assert_eq!(parse(probe).unwrap_err(), format!("s/two.toml:{message}"));
+    let xen = "normal-world = { package = 'xen' }";
+    for (chain, rest, message) in [
+        ("bootargs = 'quiet'", "", "4: it is for a normal world that is not ours; a VM has its own"),
+        (
+            "normal-world = 'linux'\nkernel = 'linux'",
+            "",
+            "5: `normal-world` is the kernel; another one is `normal-world = { image = \"FILE\" }`",
+        ),
+        (&format!("{xen}\nhypervisor-bootargs = 'a'"), "", "5: a hypervisor has a `kernel` to start"),
+        (
+            xen,
+            "[[vm]]\nname = 'a'\nmemory = '16M'\n",
+            "4: VMs need a hypervisor: one that is not ours has a `kernel` to start first",
+        ),
+        (
+            &format!("{xen}\nkernel = 'linux'"),
+            "[[vm]]\nname = 'a'\nmemory = '16M'\nid = 7\n",
+            "9: only our hypervisor knows of `id`, and `normal-world` is another",
+        ),
+        (&format!("{xen}\ninitramfs = 'none'"), "", "5: there is no file s/none"),
+    ] {
+        let text = format!("name = 'a'\nsummary = 'b'\n[chain]\n{chain}\n{rest}[[expect]]\nfrom = 'EL3'\n");
+        assert_eq!(parse(&text).unwrap_err(), format!("s/two.toml:{message}"), "{chain}");
+    }
 }
 
 #[test]

@@ -180,6 +180,12 @@ fn xtest(vm: &Vm, cases: &str) -> Result<(), Mistake> {
 /// Checks the VM beside those before it.
 fn among_others(index: usize, scenario: &Scenario) -> Result<(), Mistake> {
     let (vm, before) = (&scenario.vms[index], &scenario.vms[..index]);
+    let ours = [("id", vm.id.is_some()), ("dtb", vm.dtb.is_some())];
+    if scenario.chain.normal_world.is_foreign()
+        && let Some((key, _)) = ours.iter().find(|(_, there)| *there)
+    {
+        return mistake(key, format!("only our hypervisor knows of `{key}`, and `normal-world` is another"));
+    }
     if index == MAX_VMS {
         return mistake("name", format!("one VM too many: there can be {MAX_VMS}"));
     }

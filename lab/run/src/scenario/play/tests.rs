@@ -276,6 +276,20 @@ fn each_vm_plays_its_own_list() {
 }
 
 #[test]
+fn steps_for_other_layers_are_left_out_and_named() {
+    let text = "name = 'a'\nsummary = 'b'\n[chain]\nnormal-world = 'probe'\n\
+                [[step]]\nwait-ms = 1\n[[step]]\nname = 'theirs'\nonly-with = { tee = 'theirs' }\nplay = 'list'\n\
+                [[steps.list]]\nwait-ms = 2\n";
+    let scenario = Scenario::parse(text, Path::new("a.toml")).unwrap();
+    let all = scenario.with_steps(&|_| true).unwrap();
+    assert_eq!((all.script.as_ref(), all.left_out.len()), (scenario.script.as_ref(), 0));
+    let few = scenario.with_steps(&|only| only.tee.all().is_empty()).unwrap();
+    assert_eq!(few.left_out, ["a.toml:7 theirs"]);
+    // Neither it nor what it alone plays is in the script.
+    assert!(few.script.unwrap().len() < scenario.script.unwrap().len());
+}
+
+#[test]
 fn the_examples_of_the_reference_are_steps() {
     let reference = include_str!("../../../../../scenarios/STEPS.md");
     let blocks: Vec<_> = reference.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
