@@ -52,11 +52,29 @@ pub struct Kit {
     /// The layers write records.
     traces: bool,
     /// Another TEE than the plan's.
-    tee: Option<PathBuf>,
+    tee: Option<Given>,
     /// Another runtime of the monitor.
     runtime: Option<PathBuf>,
     /// Another program in the hypervisor's place than the probe.
-    normal_world: Option<PathBuf>,
+    normal_world: Option<Given>,
+}
+
+/// An image that is not built here.
+#[derive(Debug, Clone)]
+enum Given {
+    /// A file's, as it is when it is needed.
+    File(PathBuf),
+    /// What was fetched, or unpacked.
+    Bytes(Arc<Vec<u8>>),
+}
+
+impl Given {
+    fn bytes(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::File(file) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
+            Self::Bytes(bytes) => Ok(bytes.to_vec()),
+        }
+    }
 }
 
 impl Kit {
@@ -92,37 +110,31 @@ impl Kit {
         workspace: &Workspace,
         progress: &Progress,
     ) -> Result<()> {
-        let mut notes = Vec::new();
-        let mut put = |name: &str, program: foreign::Program| -> Result<PathBuf> {
-            let path = workspace.images()?.join(format!("{}.bin", name.replace(':', "-")));
-            write_if_changed(&path, &program.image)?;
-            notes.extend(program.instead);
-            Ok(path)
+        let given = |program: foreign::Program| {
+            program.instead.iter().for_each(|line| progress.note(line));
+            Some(Given::Bytes(Arc::new(program.image)))
         };
         let (records, cache) = (workspace.package_records(), workspace.packages());
         let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
         if let Tee::Package(package) = &stack.tee {
-            self.tee = Some(put(&package.to_string(), foreign::tee(&depot, package)?)?);
+            self.tee = given(foreign::tee(&depot, package)?);
         }
         match &chain.normal_world {
             NormalWorld::Hypervisor | NormalWorld::Probe => {}
-            NormalWorld::Linux => self.normal_world = self.linux.as_ref().map(|linux| linux.image.clone()),
+            NormalWorld::Linux => {
+                self.normal_world = self.linux.as_ref().map(|linux| Given::File(linux.image.clone()));
+            }
             NormalWorld::Foreign(Foreign::Image(file)) => {
-                let image = foreign::image(&folder.join(file))?;
-                let name = format!("normal-world-{}", file.file_name().unwrap_or_default().to_string_lossy());
-                self.normal_world = Some(put(&name, foreign::Program { image, instead: Vec::new() })?);
+                self.normal_world = Some(Given::Bytes(Arc::new(foreign::image(&folder.join(file))?)));
             }
             NormalWorld::Foreign(Foreign::Package(package)) => {
-                let program = foreign::normal_world(&depot, package)?;
-                self.normal_world = Some(put(&package.to_string(), program)?);
+                self.normal_world = given(foreign::normal_world(&depot, package)?);
             }
         }
-        notes.iter().for_each(|line| progress.note(line));
         Ok(())
     }
 
-    /// Builds what a flash alone needs.
-    /// Relative paths start in `folder`.
+    /// Builds and fetches what a flash alone needs. Relative paths start in `folder`.
     pub fn for_flash(
         stack: &Stack,
         workspace: &Workspace,
@@ -144,7 +156,8 @@ impl Kit {
         if let Tee::Featured(features) = &stack.tee {
             let features: Vec<_> = features.iter().map(String::as_str).collect();
             let name = features.join("-");
-            kit.tee = Some(firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?.image);
+            let variant = firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?;
+            kit.tee = Some(Given::File(variant.image));
         }
         Ok(kit)
     }
@@ -180,18 +193,20 @@ impl Kit {
 
     /// Takes another TEE.
     pub fn and_tee(self, tee: &Path) -> Self {
-        Self { tee: Some(tee.to_path_buf()), ..self }
+        Self { tee: Some(Given::File(tee.to_path_buf())), ..self }
     }
 
     /// Takes raw images in the places of TEE and normal world, where they are given.
     pub fn and_images(self, tee: Option<&Path>, normal_world: Option<&Path>) -> Self {
-        let tee = tee.map(Path::to_path_buf).or(self.tee);
-        Self { tee, normal_world: normal_world.map(Path::to_path_buf), ..self }
+        let given = |file: &Path| Given::File(file.to_path_buf());
+        let tee = tee.map(given).or(self.tee);
+        Self { tee, normal_world: normal_world.map(given).or(self.normal_world), ..self }
     }
 
     /// Takes another runtime of the monitor, and another program in the probe's place.
     pub fn with_worlds(self, runtime: &Path, normal_world: &Path) -> Self {
-        Self { runtime: Some(runtime.to_path_buf()), normal_world: Some(normal_world.to_path_buf()), ..self }
+        let normal_world = Some(Given::File(normal_world.to_path_buf()));
+        Self { runtime: Some(runtime.to_path_buf()), normal_world, ..self }
     }
 
     /// Returns the programs.
@@ -202,7 +217,7 @@ impl Kit {
     /// Reads what stands at BL33, without the steps of a probe.
     fn normal_world(&self, chain: &Chain) -> Result<Vec<u8>> {
         match (&self.normal_world, &chain.normal_world) {
-            (Some(file), _) => fs::read(file).with_context(|| format!("cannot read {}", file.display())),
+            (Some(given), _) => given.bytes(),
             (None, NormalWorld::Probe) => self.firmware.read(Program::Probe),
             (None, NormalWorld::Hypervisor) => self.firmware.read(Program::Hypervisor),
             (None, NormalWorld::Linux | NormalWorld::Foreign(_)) => bail!("the kit has no other normal world"),
@@ -215,7 +230,7 @@ impl Kit {
             return Ok(None);
         }
         Ok(match (&self.tee, &stack.tee) {
-            (Some(file), _) => Some(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?),
+            (Some(given), _) => Some(given.bytes()?),
             (None, Tee::Image(tee)) => Some(tee.bytes.clone()),
             (None, Tee::OfFlash) => None,
             (None, Tee::Ours | Tee::Featured(_)) => Some(self.firmware.read(Program::Tee)?),
