@@ -21,12 +21,12 @@ use lab_run::plan::Plan;
 use lab_run::prepare::{self, Kit, ready};
 use lab_run::progress::Progress;
 use lab_run::say;
-use lab_run::scenario::{Chain, Scenario, TeeLayer, play};
+use lab_run::scenario::{Scenario, play};
 use lab_run::screen::{complain, failure, print};
-use lab_run::stack;
+use lab_run::stack::{self, Stack};
 use lab_run::workspace::Workspace;
 use lab_trace::Tracing;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Builds, boots, watches and judges Triptych.
@@ -51,7 +51,7 @@ struct Which {
 
 impl Which {
     fn plan(&self, tracing: Option<Tracing>) -> Result<Plan> {
-        Plan::read(&self.scenario, self.cpu.as_deref())?.on_layers_of(&self.stack, tracing)
+        Plan::read(&self.scenario, self.cpu.as_deref(), &self.stack, tracing)
     }
 }
 
@@ -113,7 +113,7 @@ enum Command {
     /// Judge somebody else's TEE or monitor: the report's calls and everything hostile are played to it.
     ///
     /// Each scenario holds, is answered otherwise, or is the end of it. Exit status 1 if one came to what is not
-    /// accepted, or did not run. The page, JUnit XML and the same as text are in target/judge/NAME/.
+    /// accepted, or did not run. The page, JUnit XML and the same as text are in target/runs/judge/NAME/.
     Judge {
         #[command(flatten)]
         options: command::judge::Options,
@@ -172,7 +172,7 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Destination,
         /// Leave the TEE out.
-        #[arg(long, conflicts_with = "scenario")]
+        #[arg(long, conflicts_with_all = ["scenario", "tee", "monitor"])]
         no_tee: bool,
         #[command(flatten)]
         stack: stack::Options,
@@ -229,7 +229,8 @@ fn execute(command: Command) -> Result<bool> {
     }
     match command {
         Command::Run { which, all_cpus, options } => {
-            let plan = which.plan(options.tracing())?;
+            let plan = which.plan(options.tracing());
+            let plan = plan.inspect_err(|why| options.note_unrun(&which.scenario, why))?;
             let cpus =
                 if all_cpus { plan.scenario.cpus().map(str::to_owned).collect() } else { vec![plan.cpu.clone()] };
             return run_on(&workspace, &plan, &cpus, &options, &progress);
@@ -275,17 +276,22 @@ fn execute(command: Command) -> Result<bool> {
         Command::Clippy => firmware::clippy(&workspace, &progress)?,
         Command::Fetch { newest } => prepare::fetch(&workspace, newest, &progress)?,
         Command::Flash { output, no_tee, stack, bl32, bl33, scenario } => {
-            let (mut chain, folder, script) = match scenario {
+            let (chain, folder, script, stack) = match scenario {
                 Some(file) => {
-                    let scenario = Scenario::read(&file)?;
-                    (scenario.chain, scenario.folder, scenario.script)
+                    let Plan { scenario, stack, .. } =
+                        Plan::read(&file, None, &stack, None)?.with_steps_for_layers()?;
+                    stack.check(&scenario)?;
+                    (scenario.chain, scenario.folder, scenario.script, stack)
                 }
                 None => {
-                    let tee = (!no_tee).then(TeeLayer::default);
-                    (Chain { tee, ..Chain::default() }, PathBuf::new(), None)
+                    let mut chain = stack.chain()?;
+                    if no_tee {
+                        chain.tee = None;
+                    }
+                    let stack = Stack::of(&chain, Path::new(""))?;
+                    (chain, PathBuf::new(), None, stack)
                 }
             };
-            let stack = stack.stack_in(&mut chain, &folder)?;
             let kit = Kit::for_flash(&stack, &workspace, &chain, &folder, &progress)?;
             let kit = kit.and_images(bl32.as_deref(), bl33.as_deref());
             let script = script.as_deref().filter(|_| bl33.is_none());

@@ -24,7 +24,8 @@ const TOLERANCE: i64 = 10;
 /// Runs a scenario whose layers trace, if asked to.
 fn boot(name: &str, tracing: Option<Tracing>) -> Outcome {
     let workspace = Workspace::locate().unwrap();
-    let plan = Plan::read(&workspace.scenarios().join(name).with_extension("toml"), None).unwrap();
+    let plan =
+        Plan::read(&workspace.scenarios().join(name).with_extension("toml"), None, &Default::default(), None).unwrap();
     let mut plan = Plan { tracing, ..plan };
     // A folder of its own: the scenario is also a test.
     plan.scenario.name = format!("trace/{name}");

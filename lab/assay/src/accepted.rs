@@ -11,7 +11,7 @@ use std::path::Path;
 /// What the file begins with when it is written.
 const HEADER: &str = "\
 # What `cargo lab judge` found of a TEE and its user accepts. A scenario passes if it comes to nothing worse: nothing is
-# answered otherwise that does not stand here, and what only answered otherwise does not die.
+# answered otherwise that does not stand here, and who dies does so with last words that do.
 
 ";
 
@@ -26,9 +26,9 @@ pub struct Accepted {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Entry {
-    /// It may die.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    dies: bool,
+    /// How it may die: by last words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dies: Vec<String>,
     /// What it may answer otherwise.
     #[serde(default)]
     differences: Vec<String>,
@@ -45,8 +45,9 @@ impl Accepted {
     pub(super) fn of(rows: &[Row]) -> Self {
         let entry = |row: &Row| match row.became {
             Became::Holds | Became::Unrun(_) => None,
-            Became::Otherwise => Some(Entry { dies: false, differences: row.differences.clone() }),
-            Became::Dies(_) => Some(Entry { dies: true, differences: row.differences.clone() }),
+            Became::Otherwise | Became::Dies(_) => {
+                Some(Entry { dies: row.death().into_iter().collect(), differences: row.differences.clone() })
+            }
         };
         Self { scenarios: rows.iter().filter_map(|row| Some((row.name.clone(), entry(row)?))).collect() }
     }
@@ -55,7 +56,9 @@ impl Accepted {
     pub(super) fn and(mut self, other: Self) -> Self {
         for (name, entry) in other.scenarios {
             let known = self.scenarios.entry(name).or_default();
-            known.dies |= entry.dies;
+            known.dies.extend(entry.dies);
+            known.dies.sort();
+            known.dies.dedup();
             known.differences.extend(entry.differences);
             known.differences.sort();
             known.differences.dedup();
@@ -71,13 +74,11 @@ impl Accepted {
     /// Says whether a row came to nothing that isn't accepted.
     pub(super) fn accepts(&self, row: &Row) -> bool {
         let Some(entry) = self.scenarios.get(&row.name) else { return false };
-        let died = match row.became {
-            Became::Holds | Became::Unrun(_) => return false,
-            Became::Otherwise => false,
-            Became::Dies(_) => true,
-        };
-        // Who dies sooner leaves more unsaid, which is no better.
-        (entry.dies || !died) && row.differences.iter().all(|difference| entry.differences.contains(difference))
+        if !matches!(row.became, Became::Otherwise | Became::Dies(_)) {
+            return false;
+        }
+        row.death().is_none_or(|death| entry.dies.contains(&death))
+            && row.differences.iter().all(|difference| entry.differences.contains(difference))
     }
 }
 
@@ -107,6 +108,8 @@ mod tests {
         assert!(!accepted.accepts(&row(Became::Unrun("x".into()), &[])));
         let dead = row(Became::Dies("x".into()), &[]);
         assert!(Accepted::of(std::slice::from_ref(&dead)).accepts(&dead));
+        // Another end is another.
+        assert!(!Accepted::of(std::slice::from_ref(&dead)).accepts(&row(Became::Dies("y".into()), &[])));
         assert!(!Accepted::default().accepts(&dead));
         let other = Row { name: "hostile-rpc".into(), ..otherwise.clone() };
         assert!(!accepted.accepts(&other));
@@ -122,7 +125,7 @@ mod tests {
         let file = folder.path().join("accepted.toml");
         fs::write(&file, accepted.text().unwrap()).unwrap();
         assert_eq!(Accepted::read(&file).unwrap(), accepted);
-        fs::write(&file, "[hostile-ids]\ndie = true\n").unwrap();
+        fs::write(&file, "[hostile-ids]\ndie = []\n").unwrap();
         assert!(Accepted::read(&file).is_err());
     }
 }

@@ -3,6 +3,7 @@
 
 use super::accepted::Accepted;
 use lab_run::console::Line;
+use lab_run::judge::Verdict;
 use lab_run::mishap;
 use lab_run::run::Outcome;
 use lab_run::scenario::Scenario;
@@ -72,15 +73,20 @@ impl Row {
         let became = match (last_word, end) {
             _ if outcome.interrupted => Became::Unrun("it was interrupted".into()),
             _ if outcome.passed() => Became::Holds,
-            (Some(line), _) => Became::Dies(line.to_string()),
+            (Some(line), _) => {
+                // An assertion says more than the panic that follows.
+                let before =
+                    outcome.lines.iter().find(|line| line.speaker == "TEE" && line.text.contains("assertion '"));
+                Became::Dies(before.unwrap_or(line).to_string())
+            }
             (None, Some(end)) => Became::Dies(format!("{}: {}", end.claim, end.evidence)),
             (None, None) => Became::Otherwise,
         };
         let mut differences: Vec<_> = outcome.lines.iter().filter_map(difference).collect();
-        if differences.is_empty() && became == Became::Otherwise {
-            let failed = outcome.verdicts.iter().filter(|verdict| !verdict.holds);
-            differences.extend(failed.map(|verdict| format!("{}: {}", verdict.claim, verdict.evidence)));
-        }
+        // What a probe says of itself is in its own lines, and how the machine ended is what became of it.
+        let own = |verdict: &&Verdict| !verdict.holds && !is_of_probe(&verdict.claim);
+        let others = outcome.verdicts[..outcome.verdicts.len().saturating_sub(1)].iter().filter(own);
+        differences.extend(others.map(|verdict| verdict.claim.clone()));
         let mut seen = std::collections::BTreeSet::new();
         differences.retain(|difference| seen.insert(difference.clone()));
         let dead = matches!(became, Became::Dies(_));
@@ -115,6 +121,14 @@ impl Row {
         Self { accepted: accepted.accepts(&self), ..self }
     }
 
+    /// Returns what its end is known by, if it died.
+    pub(super) fn death(&self) -> Option<String> {
+        match &self.became {
+            Became::Dies(why) => Some(known_by(why)),
+            _ => None,
+        }
+    }
+
     /// Says whether nothing has to be done about it.
     pub fn is_fine(&self) -> bool {
         match self.became {
@@ -137,6 +151,25 @@ impl fmt::Display for Row {
         }
         self.differences.iter().try_for_each(|difference| write!(f, "\n    {difference}"))
     }
+}
+
+/// Says whether a claim is one of those that are implied of every probe.
+fn is_of_probe(claim: &str) -> bool {
+    claim.contains("steps, \\d+ expectations, 0 failed") || claim.contains(r"step \d+ |no script")
+}
+
+/// Returns what a TEE's end is known by: its last words without who says them, and without numbers that differ from
+/// build to build.
+fn known_by(line: &str) -> String {
+    let begins = ["assertion ", "Panic", "PANIC", "panicked", "Core "].iter().filter_map(|word| line.find(word)).min();
+    let words = &line[begins.unwrap_or(0)..];
+    let mut rest = words.split("0x");
+    let mut known = rest.next().unwrap_or_default().to_owned();
+    for part in rest {
+        known += "0x…";
+        known += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
+    known
 }
 
 fn is_secure(line: &Line) -> bool {
@@ -181,5 +214,14 @@ mod tests {
             "pool.toml:74: ret = 0x1, expected 0x0"
         );
         assert_eq!(told("done: 12 steps, 19 expectations, 1 failed"), None);
+    }
+
+    #[test]
+    fn an_end_is_known_by_its_words_and_not_by_who_was_where() {
+        let said = "[TEE] E/TC:0 0   assertion 'prtn' failed at core/kernel/notif.c:35 <get_notif_data>";
+        assert_eq!(known_by(said), "assertion 'prtn' failed at core/kernel/notif.c:35 <get_notif_data>");
+        let abort = "[TEE] E/TC:1 0 0 Core data-abort at address 0xdead0000 (translation fault) at 0x0E101234";
+        assert_eq!(known_by(abort), "Core data-abort at address 0x… (translation fault) at 0x…");
+        assert_eq!(known_by("the machine powers off: it did not"), "the machine powers off: it did not");
     }
 }

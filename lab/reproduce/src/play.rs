@@ -69,6 +69,7 @@ impl Bench<'_> {
             buffers: BTreeMap::new(),
             script: Some(self.table.script(list)?),
             play: None,
+            quotes: Vec::new(),
             left_out: Vec::new(),
             folder: PathBuf::new(),
         };

@@ -109,9 +109,15 @@ pub fn first(scenario: &Scenario, linux: Option<&LinuxGuest>) -> Result<Vec<Modu
             None => absolute(&scenario.folder.join(name))?,
         };
         let size = fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
+        ensure!(size != 0, "{} is empty", file.display());
         modules.push(Module { role, file, address: free, size, place: None });
         free = (free + size).next_multiple_of(ALIGNMENT);
     }
+    let end = DRAM_BASE + scenario.machine.memory.0;
+    ensure!(
+        free <= end || modules.is_empty(),
+        "what boots first ends at {free:#x}, behind the machine's memory: give it more"
+    );
     Ok(modules)
 }
 

@@ -82,7 +82,7 @@ impl Judge {
     /// say is not judged, nor is what is expected with other layers only.
     pub fn new(scenario: &Scenario, cpu: &str, stack: &Stack) -> Result<Self> {
         let vms_want_tee = scenario.vms.iter().any(|vm| vm.tee);
-        let mut judge = Self::of(&scenario.expects_on(cpu), vms_want_tee, &stack.foreign())?;
+        let mut judge = Self::of(&scenario.expects_on(cpu), vms_want_tee, &stack.foreign(scenario))?;
         for claim in &mut judge.claims {
             claim.elsewhere = !stack.is_meant(&claim.expect.only_with, &scenario.chain);
         }

@@ -77,7 +77,7 @@ fn explain(status: &mut TestCaseStatus, why: &str) {
 
 /// Makes text fit for `quick_junit`: it drops controls, a tab among them, which would join two words, and does not know
 /// of the two letters that XML 1.0 §2.2 leaves out.
-fn fit(text: &str) -> String {
+pub fn fit(text: &str) -> String {
     text.replace('\t', " ").replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 

@@ -33,14 +33,15 @@ impl Plan {
         Ok(Self { tracing: stack.tracing(None), scenario, cpu, stack })
     }
 
-    /// Reads a file's scenario and plans it on one of the CPU models that it names; else on its first.
-    pub fn read(file: &Path, cpu: Option<&str>) -> Result<Self> {
-        let plan = Self::of(Scenario::read(file)?)?;
-        let cpu = cpu.map(|name| plan.scenario.cpu(name).map(str::to_owned)).transpose()?;
-        Ok(match cpu {
-            Some(cpu) => plan.on_cpu(&cpu),
-            None => plan,
-        })
+    /// Reads a file's scenario and plans it on one of the CPU models that it names, else on its first, and on the layers
+    /// that a user asks for, which trace so.
+    pub fn read(file: &Path, cpu: Option<&str>, layers: &stack::Options, tracing: Option<Tracing>) -> Result<Self> {
+        let mut scenario = Scenario::read(file)?;
+        let cpu = cpu.map(|name| scenario.cpu(name).map(str::to_owned)).transpose()?;
+        layers.put_into(&mut scenario)?;
+        let plan = Self::of(scenario)?;
+        let cpu = cpu.unwrap_or(plan.cpu);
+        Ok(Self { cpu, tracing: plan.stack.tracing(tracing), ..plan })
     }
 
     /// Takes this CPU model instead.
@@ -56,13 +57,6 @@ impl Plan {
     /// Has the layers trace.
     pub fn traced(self, tracing: Tracing) -> Self {
         Self { tracing: Some(tracing), ..self }
-    }
-
-    /// Takes the layers that a user asks for, which trace so.
-    pub fn on_layers_of(self, options: &stack::Options, tracing: Option<Tracing>) -> Result<Self> {
-        let mut scenario = self.scenario;
-        let stack = options.stack_in(&mut scenario.chain, &scenario.folder)?;
-        Ok(Self { tracing: stack.tracing(tracing), scenario, stack, cpu: self.cpu })
     }
 
     /// Leaves the steps of its probes out that are for other layers than it has.
@@ -95,8 +89,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
         fs::write(&file, SCENARIO).unwrap();
-        let cpu =
-            |named: Option<&str>| Plan::read(&file, named).map(|plan| plan.cpu).map_err(|error| error.to_string());
+        let cpu = |named: Option<&str>| {
+            Plan::read(&file, named, &stack::Options::default(), None)
+                .map(|plan| plan.cpu)
+                .map_err(|error| error.to_string())
+        };
         assert_eq!(cpu(None), Ok("max,sve=off".into()));
         assert_eq!(cpu(Some("max")), Ok("max,sve=off".into()));
         assert_eq!(cpu(Some("cortex-a57")), Ok("cortex-a57".into()));
@@ -108,7 +105,10 @@ mod tests {
         let plan = Plan::of(Scenario::parse(SCENARIO, Path::new("a.toml")).unwrap()).unwrap();
         assert_eq!((plan.title().as_str(), plan.names()), ("a on max: b", Names::default()));
         let options = stack::Options { tee: Some("as-reported".into()), ..Default::default() };
-        let plan = plan.on_cpu("cortex-a57").on_layers_of(&options, None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        fs::write(&file, SCENARIO).unwrap();
+        let plan = Plan::read(&file, Some("cortex-a57"), &options, None).unwrap();
         assert_eq!((plan.title().as_str(), plan.names().tee.as_str()), ("a on cortex-a57: b", "as-reported"));
         // It is looked at for what it does.
         assert_eq!(plan.tracing.unwrap().tee, ["as-reported"]);

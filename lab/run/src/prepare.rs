@@ -95,10 +95,10 @@ impl Kit {
         Ok(Self { traces: tracing.is_some(), ..kit })
     }
 
-    /// Fetches what stands in layers' places in a plan: packages and files.
+    /// Fetches, reads and builds what stands in layers' places in a plan.
     pub fn with_layers_of(mut self, workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Self> {
-        let Plan { scenario, stack, .. } = plan;
-        self.fetch(&scenario.chain, &scenario.folder, stack, workspace, progress)?;
+        let Plan { scenario, stack, tracing, .. } = plan;
+        self.fetch(&scenario.chain, &scenario.folder, stack, tracing.is_some(), workspace, progress)?;
         Ok(self)
     }
 
@@ -107,6 +107,7 @@ impl Kit {
         chain: &Chain,
         folder: &Path,
         stack: &Stack,
+        traced: bool,
         workspace: &Workspace,
         progress: &Progress,
     ) -> Result<()> {
@@ -116,8 +117,16 @@ impl Kit {
         };
         let (records, cache) = (workspace.package_records(), workspace.packages());
         let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
-        if let Tee::Package(package) = &stack.tee {
-            self.tee = given(foreign::tee(&depot, package)?);
+        match &stack.tee {
+            Tee::Package(package) => self.tee = given(foreign::tee(&depot, package)?),
+            Tee::Featured(features) if !traced => {
+                let features: Vec<_> = features.iter().map(String::as_str).collect();
+                let name = features.join("-");
+                let variant = self.firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?;
+                self.tee = Some(Given::File(variant.image));
+            }
+            // One that traces is built with its features.
+            Tee::Featured(_) | Tee::Ours | Tee::Image(_) | Tee::OfFlash => {}
         }
         match &chain.normal_world {
             NormalWorld::Hypervisor | NormalWorld::Probe => {}
@@ -152,13 +161,7 @@ impl Kit {
             let firmware = Firmware::build(workspace, &[Program::LinuxClient], progress)?;
             kit.linux = Some(linux_guest(workspace, &firmware, false, progress)?);
         }
-        kit.fetch(chain, folder, stack, workspace, progress)?;
-        if let Tee::Featured(features) = &stack.tee {
-            let features: Vec<_> = features.iter().map(String::as_str).collect();
-            let name = features.join("-");
-            let variant = firmware.build_variant(workspace, Program::Tee, &name, &features, progress)?;
-            kit.tee = Some(Given::File(variant.image));
-        }
+        kit.fetch(chain, folder, stack, false, workspace, progress)?;
         Ok(kit)
     }
 
@@ -233,6 +236,7 @@ impl Kit {
             (Some(given), _) => Some(given.bytes()?),
             (None, Tee::Image(tee)) => Some(tee.bytes.clone()),
             (None, Tee::OfFlash) => None,
+            (None, Tee::Featured(features)) if !self.traces => bail!("the kit has no TEE with {}", features.join(", ")),
             (None, Tee::Ours | Tee::Featured(_)) => Some(self.firmware.read(Program::Tee)?),
             (None, Tee::Package(package)) => bail!("the kit has no {package}"),
         })

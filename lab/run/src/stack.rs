@@ -7,7 +7,7 @@
 use crate::scenario::{Chain, Foreign, MonitorLayer, NormalWorld, OnlyWith, Package, Parts, Scenario, TeeLayer, Words};
 use crate::tee_image;
 use crate::transplant;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use lab_trace::Tracing;
 use std::fmt;
@@ -76,52 +76,81 @@ pub struct UserFile {
 }
 
 impl Options {
-    /// Puts these layers into the places of a chain's, and returns what those below the normal world are then.
-    pub fn stack_in(&self, chain: &mut Chain, folder: &Path) -> Result<Stack> {
-        let tee = self.put_into(chain)?;
-        let stack = Stack::of(chain, folder)?;
-        Ok(Stack { tee: tee.unwrap_or(stack.tee), ..stack })
+    /// Puts these layers into the places of a scenario's.
+    pub fn put_into(&self, scenario: &mut Scenario) -> Result<()> {
+        let (chain, name) = (&mut scenario.chain, &scenario.name);
+        for (option, given) in
+            [("tee", self.tee.clone()), ("monitor", self.monitor.as_ref().map(|file| file.display().to_string()))]
+        {
+            if let Some(given) = given.filter(|_| chain.tee.is_none()) {
+                bail!("--{option} {given}: {name} leaves the TEE out (`tee` of its [chain]), so this would not run");
+            }
+        }
+        self.replace(chain)?;
+        if self.monitor.is_some() {
+            scenario.quotes.clear();
+        }
+        if self.tee.is_some() {
+            scenario.quotes.retain(|speaker| *speaker != "TEE");
+        }
+        if let Some(world) = &self.normal_world {
+            scenario.check_again().map_err(|why| anyhow!("--normal-world {world}: {}: {why}", scenario.name))?;
+        }
+        Ok(())
     }
 
-    fn put_into(&self, chain: &mut Chain) -> Result<Option<Tee>> {
+    fn replace(&self, chain: &mut Chain) -> Result<()> {
         if let Some(flash) = &self.monitor {
             chain.monitor = MonitorLayer::Flash(absolute(flash)?);
-            chain.tee = chain.tee.is_some().then(TeeLayer::default);
+            chain.tee = Some(TeeLayer::Usual);
         }
-        if let Some(name) = &self.normal_world {
-            chain.normal_world = match name.as_str() {
+        if let Some(tee) = &self.tee {
+            chain.tee = Some(named_tee(tee)?);
+        }
+        if let Some(world) = &self.normal_world {
+            chain.normal_world = match world.as_str() {
                 "hypervisor" => NormalWorld::Hypervisor,
                 "probe" => NormalWorld::Probe,
                 "linux" => NormalWorld::Linux,
                 other => NormalWorld::Foreign(foreign(other)?),
             };
         }
-        self.tee.as_deref().map(named_tee).transpose()
+        Ok(())
     }
 
-    /// Makes a stack of them alone.
+    /// Makes a chain of them.
+    pub fn chain(&self) -> Result<Chain> {
+        let mut chain = Chain::default();
+        self.replace(&mut chain)?;
+        Ok(chain)
+    }
+
+    /// Makes a stack of them, below normal worlds of the caller's own.
     pub fn stack(&self) -> Result<Stack> {
-        self.stack_in(&mut Chain::default(), Path::new(""))
+        if let Some(world) = &self.normal_world {
+            bail!("--normal-world {world}: this command has its own normal worlds");
+        }
+        Stack::of(&self.chain()?, Path::new(""))
     }
 }
 
 /// Reads which TEE an option names.
-fn named_tee(name: &str) -> Result<Tee> {
+fn named_tee(name: &str) -> Result<TeeLayer> {
     let words: Vec<_> = name.split(',').collect();
     if name == "ours" {
-        return Ok(Tee::Ours);
+        return Ok(TeeLayer::Ours);
     }
     if words.iter().all(|word| FEATURES.contains(word)) {
-        return Ok(Tee::Featured(words.into_iter().map(str::to_owned).collect()));
+        return Ok(TeeLayer::Featured(words.into_iter().map(str::to_owned).collect()));
     }
     let file = Path::new(name);
     if file.is_file() {
-        return tee_of(file);
+        return Ok(TeeLayer::Foreign(Foreign::Image(absolute(file)?)));
     }
     if name.contains(OF_PATHS) {
         bail!("--tee {name}: there is no such file, and our TEE has no such features: {} are", FEATURES.join(", "));
     }
-    Ok(Tee::Package(Package::from(name)))
+    Ok(TeeLayer::Foreign(Foreign::Package(Package::from(name))))
 }
 
 /// Reads a program that an option names: a file if there is one, else a package.
@@ -180,7 +209,7 @@ impl Stack {
         let tee = match &chain.tee {
             Some(TeeLayer::Usual) if brings_one => Tee::OfFlash,
             None | Some(TeeLayer::Usual | TeeLayer::Ours) => Tee::Ours,
-            Some(TeeLayer::AsReported) => Tee::Featured(vec![FEATURES[0].to_owned()]),
+            Some(TeeLayer::Featured(features)) => Tee::Featured(features.clone()),
             Some(TeeLayer::Foreign(Foreign::Package(package))) => Tee::Package(package.clone()),
             Some(TeeLayer::Foreign(Foreign::Image(file))) => tee_of(&folder.join(file))?,
         };
@@ -199,17 +228,14 @@ impl Stack {
 
     /// Checks that a scenario can run on it.
     pub fn check(&self, scenario: &Scenario) -> Result<()> {
-        let option = match (&self.flash, &self.tee) {
-            (Some(flash), _) => format!("--monitor {}", flash.name),
-            (None, Tee::Image(tee)) => format!("--tee {}", tee.name),
-            (None, Tee::Package(package)) => format!("--tee {package}"),
+        let what = match (&self.flash, &self.tee) {
+            (Some(flash), _) => format!("the monitor {}", flash.name),
+            (None, Tee::Image(tee)) => format!("the TEE {}", tee.name),
+            (None, Tee::Package(package)) => format!("the TEE {package}"),
             (None, Tee::Ours | Tee::Featured(_) | Tee::OfFlash) => return Ok(()),
         };
         let (chain, name) = (&scenario.chain, &scenario.name);
-        ensure!(
-            chain.tee.is_some(),
-            "{option}: {name} leaves the TEE out (`tee` of its [chain]), so this would not run"
-        );
+        ensure!(chain.tee.is_some(), "{what}: {name} leaves the TEE out (`tee` of its [chain]), so this would not run");
         if self.flash.is_some() {
             let ours = [
                 ("damage", chain.damage.is_some()),
@@ -217,7 +243,7 @@ impl Stack {
                 ("secure-memory", scenario.machine.secure_memory.is_some()),
             ];
             if let Some((key, _)) = ours.iter().find(|(_, there)| *there) {
-                bail!("{option}: {name} is about a flash of ours (its `{key}`)");
+                bail!("{what}: {name} is about a flash of ours (its `{key}`)");
             }
         }
         Ok(())
@@ -249,10 +275,11 @@ impl Stack {
         self.flash.is_none() && matches!(self.tee, Tee::Ours)
     }
 
-    /// Lists the speakers that are not ours.
-    pub fn foreign(&self) -> Vec<&'static str> {
+    /// Lists the speakers that are not ours, and whose words a scenario does not quote.
+    pub fn foreign(&self, scenario: &Scenario) -> Vec<&'static str> {
         let tee = (!self.has_our_tee()).then_some("TEE");
-        tee.into_iter().chain(self.flash.is_some().then_some("EL3")).collect()
+        let speakers = tee.into_iter().chain(self.flash.is_some().then_some("EL3"));
+        speakers.filter(|speaker| !scenario.quotes.contains(speaker)).collect()
     }
 
     /// Says whether something that is expected with these layers only is expected here.

@@ -50,7 +50,7 @@ fn raw(bytes: Vec<u8>, file: &Path) -> Result<Vec<u8>> {
     let package = |at: u64| bytes.get(at as usize..).is_some_and(|bytes| Fip::parse(bytes).is_ok());
     let known: [(bool, &str); 7] = [
         (bytes.iter().all(|byte| *byte == 0), "it is empty, or nothing but zeroes"),
-        (package(FLASH_FIP.base), "it is a whole flash image: give it as --flash"),
+        (package(FLASH_FIP.base), "it is a whole flash image: give it as --monitor"),
         (package(0), "it is a firmware image package: its BL32 is what belongs here (`fiptool unpack`)"),
         (bytes.starts_with(&[0xD0, 0x0D, 0xFE, 0xED]), "it is a device tree, or a FIT image"),
         (bytes.starts_with(&[0x1F, 0x8B]), "it is compressed by gzip: unpack it"),
@@ -259,7 +259,7 @@ mod tests {
         write_fip(images, &mut package);
         assert!(told("fip.bin", &package).unwrap_err().ends_with("is what belongs here (`fiptool unpack`)"));
         let flash = [vec![0xA5; FLASH_FIP.base as usize], package].concat();
-        assert!(told("flash.bin", &flash).unwrap_err().ends_with("it is a whole flash image: give it as --flash"));
+        assert!(told("flash.bin", &flash).unwrap_err().ends_with("it is a whole flash image: give it as --monitor"));
     }
 
     #[test]

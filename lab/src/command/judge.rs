@@ -47,8 +47,7 @@ pub fn judge(workspace: &Workspace, options: &Options, progress: &Progress) -> R
     })?;
     progress.finish();
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let folder = workspace.target().join("judge").join(assay.name.chars().map(plain).collect::<String>());
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = workspace.fresh_run(&format!("judge/{}", assay.name.chars().map(plain).collect::<String>()))?;
     let (page, junit) = (assay.page(), assay.junit()?);
     let text: String = assay.rows.iter().map(|row| format!("{row}\n")).collect();
     for (name, content) in [("judge.html", &page), ("junit.xml", &junit), ("judge.txt", &(text + &assay.to_string()))] {

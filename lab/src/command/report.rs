@@ -75,7 +75,7 @@ fn traced(
     progress: &Progress,
 ) -> Result<(Kept, Trace, PathBuf)> {
     let screen = Screen::new();
-    let plan = Plan::read(path, options.cpu.as_deref())?.on_layers_of(&options.stack, Some(Tracing::default()))?;
+    let plan = Plan::read(path, options.cpu.as_deref(), &options.stack, Some(Tracing::default()))?;
     let prepared = ready(workspace, &plan, progress)?;
     say!("{}", plan.title());
     let mut outcome = run(&prepared, &mut |line| screen.print(line))?;

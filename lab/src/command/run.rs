@@ -18,6 +18,7 @@ use lab_trace::verify::verify;
 use lab_trace::{Tracing, file};
 use quick_junit::TestSuite;
 use shared_abi::trace::Way;
+use std::path::Path;
 
 /// What a run leaves behind beside its verdict.
 #[derive(Debug, Clone, Default, Args)]
@@ -46,6 +47,17 @@ pub enum TraceWay {
 }
 
 impl Options {
+    /// Writes down for a CI system that a scenario can't be planned, and why: no file would be taken for an older one's.
+    pub fn note_unrun(&self, scenario: &Path, why: &anyhow::Error) {
+        let Some(file) = &self.junit else { return };
+        let name = scenario.file_stem().unwrap_or_default().to_string_lossy();
+        let written = junit::file(vec![junit::unrun(&name, "?", &format!("{why:#}"))])
+            .and_then(|text| file.write(text.as_bytes()));
+        if let Err(error) = written {
+            say!("{error:#}");
+        }
+    }
+
     /// Says how the run is traced, if that is asked for.
     pub fn tracing(&self) -> Option<Tracing> {
         (self.trace.is_some() || self.verify_trace).then(|| Tracing {

@@ -18,6 +18,20 @@ pub fn clean(addr: u64, len: u64) {
     unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
 }
 
+/// Cleans and invalidates `len` bytes from `addr` to the point of coherency: who reads them next reads what memory has,
+/// also where somebody wrote past the caches.
+pub fn flush(addr: u64, len: u64) {
+    let line = line_size();
+    let mut at = addr & !(line - 1);
+    while at < addr.saturating_add(len) {
+        // SAFETY: what is in the line goes to memory before it is given up; the rest as in `clean`.
+        unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) };
+        at += line;
+    }
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
+}
+
 /// Forgets all instructions fetched before, so that code just written is what runs.
 pub fn invalidate_instructions() {
     // SAFETY: instruction caches hold no data to lose.

@@ -3,6 +3,7 @@
 //! has completed the tree itself.
 
 use crate::arch::cache;
+use shared_abi::dtb::Checked;
 use spin::mutex::SpinMutex;
 
 /// Bytes of a tree's header (Devicetree Specification 0.4 §5.2). Whatever is added to a tree, its sizes are others.
@@ -27,17 +28,46 @@ pub fn keep(tree: &'static [u8], place: &'static mut [u8]) {
     }
 }
 
-/// Puts the tree in its place, now that the TEE has answered and has had its look at the one without. Says whether the
-/// TEE wrote there itself: OP-TEE adds its node, with the interrupt by which it notifies, and memory that is its own.
-pub fn put() -> bool {
-    let Some(Kept { tree, place, before }) = KEPT.lock().take() else { return false };
-    if !place.starts_with(&before) {
-        return true;
-    }
+/// Whose the tree is that the normal world gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// As the boot stage completed it.
+    Ours,
+    /// As the TEE completed it: OP-TEE adds its node, with the interrupt by which it notifies, and memory of its own.
+    Tees,
+    /// Ours, for what the TEE left there is no tree with a node for it.
+    NotTheTees,
+}
+
+/// Puts the tree in its place, now that the TEE has answered and has had its look at the one without, unless the TEE
+/// wrote there itself.
+pub fn put() -> Whose {
+    let Some(Kept { tree, place, before }) = KEPT.lock().take() else { return Whose::Ours };
+    let (at, len) = (place.as_ptr().addr() as u64, place.len() as u64);
+    // OP-TEE maps the tree without caches (its `MEM_AREA_EXT_DT`).
+    cache::flush(at, HEADER as u64);
+    let whose = if place.starts_with(&before) {
+        Whose::Ours
+    } else {
+        cache::flush(at, len);
+        let announced = announces_tee(place);
+        // The check brings a tree into the one form that all readers understand.
+        cache::clean(at, len);
+        if announced {
+            return Whose::Tees;
+        }
+        Whose::NotTheTees
+    };
     // The boot stage has checked that the tree fits; a shorter place would be no reason to fail now.
     if let Some(place) = place.get_mut(..tree.len()) {
         place.copy_from_slice(tree);
-        cache::clean(place.as_ptr().addr() as u64, place.len() as u64);
+        cache::clean(at, place.len() as u64);
     }
-    false
+    whose
+}
+
+/// Says whether a tree is whole and speaks of a TEE.
+fn announces_tee(place: &mut [u8]) -> bool {
+    const COMPATIBLE: &[u8] = b"linaro,optee-tz\0";
+    Checked::new(place).is_ok_and(|tree| tree.bytes().windows(COMPATIBLE.len()).any(|bytes| bytes == COMPATIBLE))
 }

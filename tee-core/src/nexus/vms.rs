@@ -227,14 +227,12 @@ impl VmTable {
             if (!at_home || self.has_strays()) && index.slots.contains_key(&id) {
                 return None;
             }
-            let slot = if at_home {
-                home
-            } else {
-                self.strays.store(true, Ordering::Release);
-                free.trailing_zeros() as SlotIndex
-            };
+            let slot = if at_home { home } else { free.trailing_zeros() as SlotIndex };
             if usize::from(slot) >= MAX_VMS {
                 return None;
+            }
+            if !at_home {
+                self.strays.store(true, Ordering::Release);
             }
             index.slots.insert(id, slot).ok()?;
             index.used |= 1 << slot;
@@ -341,14 +339,26 @@ mod tests {
     #[test]
     fn the_table_takes_as_many_vms_as_it_says_whatever_their_ids() {
         let table = Box::new(VmTable::new());
-        let ids = |n: usize| vm(1 + 511 * n as u16);
+        // All have one home.
+        let ids = |n: usize| vm(1 + 512 * n as u16);
         let slots: Vec<_, MAX_VMS> = (0..MAX_VMS).map(|n| table.insert(ids(n)).unwrap()).collect();
         assert_eq!(table.insert(vm(2)), None);
+        assert!(table.has_strays());
         for (n, slot) in slots.iter().enumerate() {
             assert_eq!(table.with(ids(n), |s, _| s), Some(*slot));
             table.remove(ids(n));
         }
         assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn a_vm_that_is_refused_makes_nobody_look_further_than_home() {
+        let table = Box::new(VmTable::new());
+        for n in 1..=MAX_VMS as u16 {
+            table.insert(vm(n)).unwrap();
+        }
+        assert_eq!(table.insert(vm(MAX_VMS as u16 + 1)), None);
+        assert!(!table.has_strays());
     }
 
     #[test]

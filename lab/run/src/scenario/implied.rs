@@ -25,10 +25,9 @@ impl Scenario {
             guests = vec![(FOREIGN.to_owned(), LINUX, self.chain.bootargs.clone())];
         }
         for (console, pattern, bootargs) in guests {
-            if self.expects.iter().any(|expect| expect.from == console && expect.is_about_silence_or_failure()) {
-                continue;
+            if !self.expects.iter().any(|expect| expect.from == console && expect.is_about_silence_or_failure()) {
+                self.expects.push(Expect { absent: true, ..implied(&console, pattern.to_owned()) });
             }
-            self.expects.push(Expect { absent: true, ..implied(&console, pattern.to_owned()) });
             let lists = bootargs.split_whitespace().filter_map(|word| word.strip_prefix(XTEST));
             for (case, subtests) in lists.flat_map(|list| list.split(',')).flat_map(xtest::cases) {
                 let pattern = format!("^xtest: {case}: (\\d+) subtests, 0 failed");

@@ -43,8 +43,8 @@ pub enum TeeLayer {
     Usual,
     /// As this repository has it.
     Ours,
-    /// Ours with the reported bug.
-    AsReported,
+    /// Ours, built with features: the reported bug, and remedies.
+    Featured(Vec<String>),
     /// Somebody else's.
     Foreign(Foreign),
 }
@@ -204,7 +204,7 @@ impl From<TeeWord> for TeeLayer {
     fn from(word: TeeWord) -> Self {
         match word {
             TeeWord::Ours => Self::Ours,
-            TeeWord::AsReported => Self::AsReported,
+            TeeWord::AsReported => Self::Featured(vec!["as-reported".to_owned()]),
         }
     }
 }

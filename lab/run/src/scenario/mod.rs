@@ -53,7 +53,22 @@ impl Scenario {
         play::prepare(&mut scenario, text, file)?;
         check::what_is_seen(&scenario).map_err(|fault| fault.at(file, text))?;
         scenario.expect_no_failure();
+        let chain = &scenario.chain;
+        let tee = matches!(chain.tee, Some(TeeLayer::Foreign(_)));
+        let monitor = chain.monitor != MonitorLayer::Ours;
+        let of_flash = monitor && chain.tee == Some(TeeLayer::Usual);
+        let quoted = [(tee || of_flash, "TEE"), (monitor, "EL3")];
+        scenario.quotes = quoted.into_iter().filter(|(is, _)| *is).map(|(_, speaker)| speaker).collect();
         Ok(scenario)
+    }
+
+    /// Checks it again, now that another normal world stands in it.
+    pub(crate) fn check_again(&self) -> Result<(), String> {
+        if self.script.is_some() && self.chain.normal_world != NormalWorld::Probe {
+            return Err("its steps are played by the probe in the hypervisor's place".into());
+        }
+        let checked = check::what_boots(self).and_then(|()| check::what_is_seen(self));
+        checked.map_err(|fault| format!("`{}` of it: {}", fault.key, fault.message))
     }
 }
 

@@ -64,6 +64,9 @@ pub struct Scenario {
     /// What the scripts were compiled from.
     #[serde(skip)]
     pub play: Option<Arc<Play>>,
+    /// Speakers that are not ours by the file itself: what it expects of them is their own words.
+    #[serde(skip)]
+    pub quotes: Vec<&'static str>,
     /// Steps that are not played, as they are for other layers: where each stands, and its name.
     #[serde(skip)]
     pub left_out: Vec<String>,
@@ -146,7 +149,7 @@ pub struct Vm {
     /// `linux`, `bare-guest`, `probe`, `contract`, or the path of a kernel: [`crate::kernel`]. Without one the VM has
     /// no kernel module.
     pub kernel: Option<String>,
-    /// `linux` or a path.
+    /// `linux`, `linux-xtest` or a path.
     pub initramfs: Option<String>,
     /// Its RAM.
     pub memory: Size,
@@ -254,7 +257,7 @@ pub struct Send {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Expect {
-    /// Who says it: `EL3`, `TEE`, `HYP`, `vm1`, or `probe` in the hypervisor's place.
+    /// Who says it: `EL3`, `TEE`, `HYP`, `vm1`; `probe` in the hypervisor's place, or `EL2` for whoever else is there.
     pub from: String,
     /// Part of the line, word for word. Without this and `regex`, any line.
     pub line: Option<String>,

@@ -64,7 +64,7 @@ fn layers_are_named_and_the_tee_may_be_left_out() {
         ("true", Some(TeeLayer::Usual)),
         ("'ours'", Some(TeeLayer::Ours)),
         ("false", None),
-        ("'as-reported'", Some(TeeLayer::AsReported)),
+        ("'as-reported'", Some(TeeLayer::Featured(vec!["as-reported".into()]))),
         ("{ image = 'tee.bin' }", Some(TeeLayer::Foreign(Foreign::Image("tee.bin".into())))),
         ("{ package = 'optee-os' }", Some(TeeLayer::Foreign(package("optee-os", None)))),
         ("{ package = 'optee-os', build = 'plain' }", Some(TeeLayer::Foreign(package("optee-os", Some("plain"))))),

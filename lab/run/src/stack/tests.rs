@@ -59,10 +59,10 @@ fn a_scenario_that_would_not_run_what_is_given_is_refused() {
     let (name, tee, flash) = ("my tee.v2.bin", of_tee(Tee::Image(file())), Stack::of_flash(file()));
     assert_eq!(said(tee.clone(), ""), Ok(()));
     let left_out = "a leaves the TEE out (`tee` of its [chain]), so this would not run";
-    assert_eq!(said(tee.clone(), "tee = false"), Err(format!("--tee {name}: {left_out}")));
-    assert_eq!(said(flash.clone(), "tee = false"), Err(format!("--monitor {name}: {left_out}")));
+    assert_eq!(said(tee.clone(), "tee = false"), Err(format!("the TEE {name}: {left_out}")));
+    assert_eq!(said(flash.clone(), "tee = false"), Err(format!("the monitor {name}: {left_out}")));
     assert_eq!(said(tee, "damage = 'cut-toc'"), Ok(()));
-    let damage = format!("--monitor {name}: a is about a flash of ours (its `damage`)");
+    let damage = format!("the monitor {name}: a is about a flash of ours (its `damage`)");
     assert_eq!(said(flash, "damage = 'cut-toc'"), Err(damage));
 }
 
@@ -74,14 +74,27 @@ fn a_scenario_names_its_layers_and_options_stand_in_for_them() {
     assert_eq!(of("tee = { package = 'optee-os' }").unwrap(), of_tee(Tee::Package(package)));
     let said = format!("{:#}", of("tee = { image = 'nowhere.bin' }").unwrap_err());
     assert!(said.starts_with("cannot read nowhere.bin"), "{said}");
-    let mut chain = scenario("normal-world = { package = 'xen' }\ntee = 'as-reported'").chain;
-    let options = Options { tee: Some("ours".into()), monitor: None, normal_world: Some("linux".into()) };
-    assert_eq!(options.put_into(&mut chain).unwrap(), Some(Tee::Ours));
-    assert_eq!(chain.normal_world, NormalWorld::Linux);
+    // An option stands in for a file that need not be there.
+    let mut mine = scenario("tee = { image = 'nowhere.bin' }");
+    assert_eq!(mine.quotes, ["TEE"]);
+    let options = Options { tee: Some("ours".into()), ..Options::default() };
+    options.put_into(&mut mine).unwrap();
+    assert_eq!((mine.chain.tee.as_ref(), mine.quotes.len()), (Some(&TeeLayer::Ours), 0));
+    assert_eq!(Stack::of(&mine.chain, Path::new("")).unwrap(), Stack::default());
     let options = Options { normal_world: Some("u-boot-qemu".into()), ..Options::default() };
-    assert_eq!(options.put_into(&mut chain).unwrap(), None);
     let u_boot = Package { package: "u-boot-qemu".into(), build: None };
-    assert_eq!(chain.normal_world, NormalWorld::Foreign(Foreign::Package(u_boot)));
+    assert_eq!(options.chain().unwrap().normal_world, NormalWorld::Foreign(Foreign::Package(u_boot)));
+    let said = options.stack().unwrap_err().to_string();
+    assert_eq!(said, "--normal-world u-boot-qemu: this command has its own normal worlds");
+    // What a scenario says must fit the normal world that is given.
+    let vm = "[[vm]]\nname = 'a'\nmemory = '16M'\n";
+    let text = format!("name = 'a'\nsummary = 'b'\n{vm}[[expect]]\nfrom = 'EL3'\n");
+    let mut two = Scenario::parse(&text, Path::new("a.toml")).unwrap();
+    let said = options.put_into(&mut two).unwrap_err().to_string();
+    assert!(said.starts_with("--normal-world u-boot-qemu: a: `normal-world` of it: VMs need a hypervisor"), "{said}");
+    let options = Options { tee: Some("optee-os".into()), ..Options::default() };
+    let said = options.put_into(&mut scenario("tee = false")).unwrap_err().to_string();
+    assert!(said.starts_with("--tee optee-os: a leaves the TEE out"), "{said}");
 }
 
 #[test]

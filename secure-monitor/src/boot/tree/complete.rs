@@ -25,7 +25,7 @@ const SIZE_DT_STRINGS: usize = 32;
 const COMPATIBLE: u32 = 16;
 
 /// Properties of the TEE's node that are the monitor's to say.
-const TEE_SAYS: [&[u8]; 2] = [b"compatible", b"method"];
+const SAID_OF_TEE: [&[u8]; 2] = [b"compatible", b"method"];
 /// Names of the properties that are added.
 const NAMES: [&[u8]; 3] = [b"compatible\0", b"method\0", b"enable-method\0"];
 
@@ -134,7 +134,7 @@ impl Firmware<'_> {
                     cpu = depth == 3 && top == b"cpus" && (name == b"cpu" || name.starts_with(b"cpu@"));
                 }
                 TokenKind::Property(name) if cpu && self.name(name) == Some(b"enable-method") => continue,
-                TokenKind::Property(name) if own && TEE_SAYS.iter().any(|said| self.name(name) == Some(said)) => {
+                TokenKind::Property(name) if own && SAID_OF_TEE.iter().any(|said| self.name(name) == Some(said)) => {
                     continue;
                 }
                 TokenKind::Property(_) => {}

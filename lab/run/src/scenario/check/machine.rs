@@ -3,6 +3,7 @@
 
 use super::expects::{nobody, not_part_of_a_line, speakers};
 use super::is_plain;
+use super::vms::xtest;
 use crate::models::model;
 use crate::scenario::chain::{Damage, Image};
 use crate::scenario::error::Fault;
@@ -105,6 +106,11 @@ fn chain(scenario: &Scenario) -> Result<(), Fault> {
             );
         }
         _ => {}
+    }
+    for cases in chain.bootargs.split_whitespace().filter_map(|word| word.strip_prefix("triptych.xtest=")) {
+        if let Err((key, message)) = xtest(chain.initramfs.as_deref(), cases) {
+            return fault(key, &message);
+        }
     }
     if chain.kernel.is_none() && !chain.hypervisor_bootargs.is_empty() {
         return fault("hypervisor-bootargs", "a hypervisor has a `kernel` to start");

@@ -124,6 +124,11 @@ fn a_machine_that_the_layers_do_not_take_is_refused() {
             "9: only our hypervisor knows of `id`, and `normal-world` is another",
         ),
         (&format!("{xen}\ninitramfs = 'none'"), "", "5: there is no file s/none"),
+        (
+            "normal-world = 'linux'\ninitramfs = 'linux-xtest'\nbootargs = 'triptych.xtest=1001,9999'",
+            "",
+            "6: `triptych.xtest=1001,9999`: the suite has no case `9999`",
+        ),
     ] {
         let text = format!("name = 'a'\nsummary = 'b'\n[chain]\n{chain}\n{rest}[[expect]]\nfrom = 'EL3'\n");
         assert_eq!(parse(&text).unwrap_err(), format!("s/two.toml:{message}"), "{chain}");
