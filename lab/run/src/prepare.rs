@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a scenario to everything that QEMU needs: programs built, guests fetched, flash and tree written.
 
-use crate::debian::Depot;
+use crate::debian::{Depot, Unreachable};
 use crate::firmware::{Firmware, Program};
 use crate::flash::Flash;
 use crate::foreign;
@@ -308,15 +308,28 @@ pub fn fetch(workspace: &Workspace, newest: bool, progress: &Progress) -> Result
     Ok(())
 }
 
-/// Fetches the packages of a plan's layers and guests, and builds nothing.
-pub fn fetch_for(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<()> {
+/// Fetches the packages of a plan's layers and guests, and builds nothing. Returns why that is not possible now, if no
+/// mirror can be read.
+pub fn fetch_for(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<Option<String>> {
+    match fetch_packages(workspace, plan, progress) {
+        Err(error) if error.downcast_ref::<Unreachable>().is_some() => Ok(Some(format!("{error:#}"))),
+        fetched => fetched.map(|()| None),
+    }
+}
+
+fn fetch_packages(workspace: &Workspace, plan: &Plan, progress: &Progress) -> Result<()> {
     let (records, cache) = (workspace.package_records(), workspace.packages());
     let depot = Depot { records: &records, cache: &cache, progress: &|step| progress.step(step) };
+    let mut packages = Vec::new();
     if let Tee::Package(package) = &plan.stack.tee {
-        foreign::tee(&depot, package)?;
+        packages.push(&package.package);
     }
     if let NormalWorld::Foreign(Foreign::Package(package)) = &plan.scenario.chain.normal_world {
-        foreign::normal_world(&depot, package)?;
+        packages.push(&package.package);
+    }
+    for package in packages {
+        let _lock = depot.lock()?;
+        depot.obtain(&depot.set_with(package)?)?;
     }
     match guests::linux(&plan.scenario) {
         Linux::None => {}

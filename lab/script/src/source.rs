@@ -76,6 +76,20 @@ pub struct OnlyWith {
     pub normal_world: Words,
 }
 
+/// The words for layers that are no package's or file's name.
+const LAYERS: [&str; 9] =
+    ["ours", "none", "as-reported", "client-id", "pristine-template", "fallible-pool", "hypervisor", "probe", "linux"];
+
+impl OnlyWith {
+    /// Finds a word that can't name a layer, so that nothing would ever hold by it. A package's name has a `-`, a
+    /// file's a `.`.
+    pub fn unknown(&self) -> Option<&str> {
+        let words = [&self.monitor, &self.tee, &self.normal_world].into_iter().flat_map(Words::all);
+        let can_be = |word: &str| LAYERS.contains(&word) || word.contains(['-', '.']);
+        words.map(String::as_str).find(|word| !can_be(word))
+    }
+}
+
 /// A word, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]

@@ -30,6 +30,9 @@ impl Compiler<'_> {
             return place.mistake(format!("`{first}` and `{second}` are two steps"));
         }
         check_keys(raw, place)?;
+        if let Some(word) = raw.only_with.unknown() {
+            return place.mistake(format!("`only-with` names `{word}`, which is no layer's"));
+        }
         if !(self.meant)(&raw.only_with) {
             let (source, name) = (&self.sources[place.file], raw.name.as_deref().unwrap_or(&place.name));
             self.left_out.push(format!("{}:{} {name}", source.name, self.line(place)).trim_end().to_owned());

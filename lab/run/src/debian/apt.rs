@@ -13,6 +13,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::Unreachable;
 use super::mirror::{MIRROR_VARIABLE, Mirror};
 use super::recorded::Package;
 use super::store;
@@ -55,7 +56,9 @@ impl Apt {
         let mut command = self.command("apt-get");
         command.args(["-qq", "update"]);
         run(command, None).map(drop).with_context(|| {
-            format!("apt can't read Debian {release} from {address} (another mirror: {MIRROR_VARIABLE}=URL)")
+            Unreachable(format!(
+                "apt can't read Debian {release} from {address} (another mirror: {MIRROR_VARIABLE}=URL)"
+            ))
         })
     }
 

@@ -17,9 +17,20 @@ use anyhow::{Context, Result, bail};
 use mirror::Mirror;
 use packages::{Packages, Shelf};
 use recorded::Recorded;
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+/// No mirror can be read: what is not here can't be had, and that is nobody's mistake.
+#[derive(Debug)]
+pub(crate) struct Unreachable(pub String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Where sets of packages are recorded, and where those that were fetched are kept.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use crate::models::model;
 use crate::scenario::error::Fault;
 use crate::scenario::layer::NormalWorld;
 use crate::scenario::tables::{Expect, Scenario, Vm};
+use lab_script::source::OnlyWith;
 use regex::Regex;
 
 pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
@@ -16,13 +17,15 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     }
     for (index, expect) in scenario.expects.iter().enumerate() {
         let before = index.checked_sub(1).map(|before| &scenario.expects[before]);
-        let checked = speaker(expect, scenario).and_then(|()| pattern(expect));
+        let checked = speaker(expect, scenario).and_then(|()| pattern(expect)).and_then(|()| layers(expect));
         if let Err((key, message)) = checked.and_then(|()| combination(expect, before, scenario)) {
             return Err(Fault { table: "[[expect]]", index, key, message });
         }
     }
     for cpu in scenario.cpus() {
-        let (expects, model) = (scenario.expects_on(cpu), model(cpu));
+        let (mut expects, model) = (scenario.expects_on(cpu), model(cpu));
+        // What holds with some layers only may hold with none that run.
+        expects.retain(|expect| expect.only_with == OnlyWith::default());
         if expects.is_empty() {
             return top("name", format!("nothing is expected on {model}"));
         }
@@ -35,18 +38,25 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Fault> {
     Ok(())
 }
 
+fn layers(expect: &Expect) -> Result<(), Mistake> {
+    match expect.only_with.unknown() {
+        Some(word) => mistake("only-with", format!("`{word}` is no layer's")),
+        None => Ok(()),
+    }
+}
+
 /// Lists who speaks in a scenario's machine.
 pub(super) fn speakers(scenario: &Scenario) -> Vec<String> {
     let normal_world = match scenario.chain.normal_world {
         NormalWorld::Hypervisor => "HYP",
         NormalWorld::Probe => "probe",
         // What its VMs say goes through its console.
-        NormalWorld::Linux | NormalWorld::Foreign(_) => return layers(scenario, FOREIGN).collect(),
+        NormalWorld::Linux | NormalWorld::Foreign(_) => return of_layers(scenario, FOREIGN).collect(),
     };
-    layers(scenario, normal_world).chain((0..scenario.vms.len()).map(|vm| scenario.console(vm))).collect()
+    of_layers(scenario, normal_world).chain((0..scenario.vms.len()).map(|vm| scenario.console(vm))).collect()
 }
 
-fn layers(scenario: &Scenario, normal_world: &str) -> impl Iterator<Item = String> {
+fn of_layers(scenario: &Scenario, normal_world: &str) -> impl Iterator<Item = String> {
     let layers = [("EL3", true), ("TEE", scenario.chain.tee.is_some()), (normal_world, true)];
     layers.map(|(name, there)| there.then(|| name.to_owned())).into_iter().flatten()
 }

@@ -104,6 +104,8 @@ fn a_machine_that_the_layers_do_not_take_is_refused() {
                  [[step]]\nwait-ms = 1\n";
     let message = "5: it is the hypervisor that would do this, and `normal-world` is the probe";
     assert_eq!(parse(probe).unwrap_err(), format!("s/two.toml:{message}"));
+    let only = format!("{GOOD}only-with = {{ tee = 'our' }}\n");
+    assert!(parse(&only).unwrap_err().ends_with("`our` is no layer's"), "{:?}", parse(&only));
     let xen = "normal-world = { package = 'xen' }";
     for (chain, rest, message) in [
         ("bootargs = 'quiet'", "", "4: it is for a normal world that is not ours; a VM has its own"),

@@ -278,13 +278,16 @@ fn each_vm_plays_its_own_list() {
 #[test]
 fn steps_for_other_layers_are_left_out_and_named() {
     let text = "name = 'a'\nsummary = 'b'\n[chain]\nnormal-world = 'probe'\n\
-                [[step]]\nwait-ms = 1\n[[step]]\nname = 'theirs'\nonly-with = { tee = 'theirs' }\nplay = 'list'\n\
+                [[step]]\nwait-ms = 1\n[[step]]\nname = 'theirs'\nonly-with = { tee = 'their-s' }\nplay = 'list'\n\
                 [[steps.list]]\nwait-ms = 2\n";
     let scenario = Scenario::parse(text, Path::new("a.toml")).unwrap();
     let all = scenario.with_steps(&|_| true).unwrap();
     assert_eq!((all.script.as_ref(), all.left_out.len()), (scenario.script.as_ref(), 0));
     let few = scenario.with_steps(&|only| only.tee.all().is_empty()).unwrap();
     assert_eq!(few.left_out, ["a.toml:7 theirs"]);
+    let said =
+        Scenario::parse(&text.replace("= 'their-s' }", "= 'our' }"), Path::new("a.toml")).unwrap_err().to_string();
+    assert!(said.ends_with("`only-with` names `our`, which is no layer's"), "{said}");
     // Neither it nor what it alone plays is in the script.
     assert!(few.script.unwrap().len() < scenario.script.unwrap().len());
 }
