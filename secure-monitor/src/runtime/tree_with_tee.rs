@@ -3,7 +3,7 @@
 //! has completed the tree itself.
 
 use crate::arch::cache;
-use shared_abi::dtb::Checked;
+use shared_abi::dtb::MAGIC;
 use spin::mutex::SpinMutex;
 
 /// Bytes of a tree's header (Devicetree Specification 0.4 §5.2). Whatever is added to a tree, its sizes are others.
@@ -50,10 +50,7 @@ pub fn put() -> Whose {
         Whose::Ours
     } else {
         cache::flush(at, len);
-        let announced = announces_tee(place);
-        // The check brings a tree into the one form that all readers understand.
-        cache::clean(at, len);
-        if announced {
+        if announces_tee(place) {
             return Whose::Tees;
         }
         Whose::NotTheTees
@@ -66,8 +63,11 @@ pub fn put() -> Whose {
     whose
 }
 
-/// Says whether a tree is whole and speaks of a TEE.
-fn announces_tee(place: &mut [u8]) -> bool {
+/// Says whether this begins with a tree that fits its place and speaks of a TEE. Whether it is whole is for those to
+/// check who read it, as of every tree.
+fn announces_tee(place: &[u8]) -> bool {
     const COMPATIBLE: &[u8] = b"linaro,optee-tz\0";
-    Checked::new(place).is_ok_and(|tree| tree.bytes().windows(COMPATIBLE.len()).any(|bytes| bytes == COMPATIBLE))
+    let word = |at: usize| place.get(at..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+    let tree = word(4).filter(|_| word(0) == Some(MAGIC)).and_then(|size| place.get(..size as usize));
+    tree.is_some_and(|tree| tree.windows(COMPATIBLE.len()).any(|part| part == COMPATIBLE))
 }
