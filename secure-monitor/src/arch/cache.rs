@@ -3,28 +3,14 @@
 
 use core::arch::asm;
 
-/// Cleans `len` bytes from `addr` to the point of coherency, so that a CPU with its caches off, or another world's
-/// mapping, sees them.
-pub fn clean(addr: u64, len: u64) {
-    let line = line_size();
-    let mut at = addr & !(line - 1);
-    while at < addr.saturating_add(len) {
-        // SAFETY: cleaning a line changes no memory that software sees; the caller passes mapped memory, and a fault
-        // would be reported by the vectors.
-        unsafe { asm!("dc cvac, {}", in(reg) at, options(nostack, preserves_flags)) };
-        at += line;
-    }
-    // SAFETY: a barrier.
-    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
-}
-
-/// Cleans and invalidates `len` bytes from `addr` to the point of coherency: who reads them next reads what memory has,
-/// also where somebody wrote past the caches.
+/// Cleans and invalidates `len` bytes from `addr` to the point of coherency: a CPU with its caches off, or another
+/// world's mapping, sees what was written, and who reads them next reads what memory has.
 pub fn flush(addr: u64, len: u64) {
     let line = line_size();
     let mut at = addr & !(line - 1);
     while at < addr.saturating_add(len) {
-        // SAFETY: what is in the line goes to memory before it is given up; the rest as in `clean`.
+        // SAFETY: what is in the line goes to memory before it is given up, so no memory that software sees changes;
+        // the caller passes mapped memory, and a fault would be reported by the vectors.
         unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) };
         at += line;
     }

@@ -102,8 +102,8 @@ mod stage {
         #[cfg(tracing)]
         handoff.add_trace(way);
         // The hand-off on the stack and the tree with the TEE are both this stage's SRAM.
-        cache::clean(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size);
-        cache::clean(layout::DTB.base, plain as u64);
+        cache::flush(layout::MONITOR_BOOT.base, layout::MONITOR_BOOT.size);
+        cache::flush(layout::DTB.base, plain as u64);
         cache::invalidate_instructions();
         // SAFETY: the runtime stands at its place, checked, and with all the images clean to memory.
         unsafe { boot_entry::enter_runtime(runtime.base, &handoff) }
@@ -117,7 +117,7 @@ mod stage {
         // SAFETY: the place is mapped writable, no stage's memory, and each image has its own.
         let destination = unsafe { memory::destination(base, size as usize) };
         candidate.load(destination, sha256::compressor()).unwrap_or_else(|refusal| refuse(image.name(), &refusal));
-        cache::clean(base, size);
+        cache::flush(base, size);
         log::info!("{image}: {} KiB at {base:#x}, sha256 ok", size.div_ceil(1024));
         Some(candidate.place)
     }

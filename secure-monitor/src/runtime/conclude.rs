@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How a decision becomes what the CPU does.
 
-use super::tree_with_tee::Whose;
 use super::{MONITOR, patience, tree_with_tee};
 use crate::arch::switch::{self, Transition};
 use crate::arch::{self, el2};
@@ -113,10 +112,8 @@ fn park(cpu: &mut Cpu) {
 fn announce() {
     if MONITOR.tee().is_ready() {
         log::info!("TEE ready");
-        match tree_with_tee::put() {
-            Whose::Ours => {}
-            Whose::Tees => log::info!("the device tree is as the TEE completed it"),
-            Whose::NotTheTees => log::warn!("the TEE left no device tree that speaks of it; the monitor's is used"),
+        if tree_with_tee::put() {
+            log::info!("the device tree is as the TEE completed it");
         }
     } else {
         log::warn!("no TEE: calls to it answer -1");

@@ -138,8 +138,9 @@ mod stage {
             gic::init_distributor();
             gic::init_redistributors(&handoff.cpus())
         };
-        let mpidrs = found.unwrap_or_else(|error| {
-            log::error!("GIC: {error:?}; stopped");
+        // The interrupts that are asked for are constants, and such as there are: no other error is left.
+        let mpidrs = found.unwrap_or_else(|_| {
+            log::error!("GIC: its redistributors are laid out in a way that is not known; stopped");
             arch::stop()
         });
         let absent = handoff.cpus().len() - mpidrs.len();
@@ -154,7 +155,7 @@ mod stage {
         let known = MONITOR.power().set_cpus(Cpus::new(mpidrs, handoff.ram(), boot));
         // SAFETY: once, before the other CPUs are called.
         unsafe { cpus::publish(known.mpidrs()) };
-        cache::clean(layout::MONITOR_RUNTIME.base, layout::MONITOR_RUNTIME.size.min(size_of_image()));
+        cache::flush(layout::MONITOR_RUNTIME.base, layout::MONITOR_RUNTIME.size.min(size_of_image()));
         boot
     }
 
