@@ -374,7 +374,8 @@ mod tests {
     #[test]
     fn what_is_expected_with_other_layers_only_is_not_judged() {
         let judged = |stack: &Stack| {
-            let text = "name = 'a'\nsummary = 'b'\n[[expect]]\nfrom = 'EL3'\nline = 'ours'\nonly-with = { tee = 'ours' }\n\
+            let text = "name = 'a'\nsummary = 'b'\n\
+                        [[expect]]\nfrom = 'EL3'\nline = 'ours'\nonly-with = { tee = 'ours' }\n\
                         [[expect]]\nfrom = 'EL3'\nline = 'both'\nin-order = true\n";
             let scenario = Scenario::parse(text, std::path::Path::new("a.toml")).unwrap();
             let mut judge = Judge::new(&scenario, "max", stack).unwrap();

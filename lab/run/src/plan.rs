@@ -33,8 +33,8 @@ impl Plan {
         Ok(Self { tracing: stack.tracing(None), scenario, cpu, stack })
     }
 
-    /// Reads a file's scenario and plans it on one of the CPU models that it names, else on its first, and on the layers
-    /// that a user asks for, which trace so.
+    /// Reads a file's scenario and plans it on one of the CPU models that it names, else on its first, and on the
+    /// layers that a user asks for, which trace so.
     pub fn read(file: &Path, cpu: Option<&str>, layers: &stack::Options, tracing: Option<Tracing>) -> Result<Self> {
         let mut scenario = Scenario::read(file)?;
         let cpu = cpu.map(|name| scenario.cpu(name).map(str::to_owned)).transpose()?;

@@ -47,7 +47,8 @@ pub enum TraceWay {
 }
 
 impl Options {
-    /// Writes down for a CI system that a scenario can't be planned, and why: no file would be taken for an older one's.
+    /// Writes down for a CI system that a scenario can't be planned, and why; else an older file would be taken for
+    /// this run's.
     pub fn note_unrun(&self, scenario: &Path, why: &anyhow::Error) {
         let Some(file) = &self.junit else { return };
         let name = scenario.file_stem().unwrap_or_default().to_string_lossy();
