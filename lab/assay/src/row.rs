@@ -7,6 +7,7 @@ use lab_run::judge::Verdict;
 use lab_run::mishap;
 use lab_run::run::Outcome;
 use lab_run::scenario::Scenario;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// How many of a layer's last lines are kept.
@@ -87,7 +88,7 @@ impl Row {
         let own = |verdict: &&Verdict| !verdict.holds && !is_of_probe(&verdict.claim);
         let others = outcome.verdicts[..outcome.verdicts.len().saturating_sub(1)].iter().filter(own);
         differences.extend(others.map(|verdict| verdict.claim.clone()));
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         differences.retain(|difference| seen.insert(difference.clone()));
         let dead = matches!(became, Became::Dies(_));
         let secure: Vec<_> = outcome.lines.iter().filter(|line| is_secure(line) && dead).collect();

@@ -9,7 +9,8 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `first_smc`, `boot`, `world_switch`, `two_guests`, `message`, `second_vm`, `remedies`, `defence` | exercises 1 to 8 |
+//! | `first_smc`, `boot`, `world_switch`, `two_guests` | exercises 1 to 4 |
+//! | `message`, `second_vm`, `remedies`, `defence` | exercises 5 to 8 |
 //! | `function` | exercise 8's function, tried on the host |
 //! | `registers` | what is wrong with a list of registers (exercise 3) |
 //! | `overlay` | a layer built with the student's file in it |

@@ -79,15 +79,10 @@ impl Bench<'_> {
     }
 }
 
-/// Says whether the TEE says that it stops: an assertion of the report's kind, or its own panic.
-fn is_panic(line: &Line) -> bool {
-    line.speaker == "TEE" && (line.text.contains("assertion '") || mishap::refuted_by(line, false).is_some())
-}
-
 impl Played {
     fn of(lines: Vec<Line>) -> Self {
         let mut played = Self { cell: None, last_words: Vec::new(), lines };
-        if let Some(panic) = played.lines.iter().position(is_panic) {
+        if let Some(panic) = played.lines.iter().position(mishap::ends_tee) {
             let first = played.lines.iter().position(|line| line.text.contains(ACCEPTED)).unwrap_or(panic);
             // The second line of a Rust panic has nobody's name before it.
             let said = |line: &&Line| ["TEE", "?s"].contains(&line.speaker.as_str()) && !line.text.is_empty();

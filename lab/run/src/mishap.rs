@@ -33,6 +33,11 @@ pub fn refuted_by(line: &Line, vms_want_tee: bool) -> Option<&'static str> {
     }
 }
 
+/// Says whether the TEE says that it stops: an assertion of the report's kind, or its own panic.
+pub fn ends_tee(line: &Line) -> bool {
+    line.speaker == "TEE" && (line.text.contains("assertion '") || refuted_by(line, false).is_some())
+}
+
 /// Says whether a text is one such as `2 of 4 CPUs run`. Those that may still come are another line.
 fn lost_cpus(text: &str) -> bool {
     let numbers = text.strip_suffix(" CPUs run").and_then(|numbers| numbers.split_once(" of "));

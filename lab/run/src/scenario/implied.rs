@@ -4,7 +4,6 @@
 use super::tables::{Expect, Scenario, Vm};
 use crate::console::FOREIGN;
 use crate::xtest;
-use lab_script::source::OnlyWith;
 
 /// What each says then (`images/`).
 const BARE_GUEST: &str = "^bare-guest: (?:FAIL|PANIC)";
@@ -40,18 +39,7 @@ impl Scenario {
 
 /// Expects a line that nobody wrote an expectation for.
 fn implied(console: &str, pattern: String) -> Expect {
-    Expect {
-        from: console.to_owned(),
-        line: None,
-        regex: Some(pattern),
-        absent: false,
-        count: None,
-        in_order: false,
-        at_most: None,
-        at_least: None,
-        on: Vec::new(),
-        only_with: OnlyWith::default(),
-    }
+    Expect { regex: Some(pattern), ..Expect::any_of(console) }
 }
 
 impl Vm {

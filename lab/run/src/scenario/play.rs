@@ -193,16 +193,9 @@ fn find(text: &str, key: &str) -> std::ops::Range<usize> {
 
 fn expects(speaker: &str, prefix: &str) -> [Expect; 2] {
     let expect = |pattern: &str, absent| Expect {
-        from: speaker.to_owned(),
-        line: None,
         regex: Some(format!("^{prefix}{pattern}")),
         absent,
-        count: None,
-        in_order: false,
-        at_most: None,
-        at_least: None,
-        on: Vec::new(),
-        only_with: OnlyWith::default(),
+        ..Expect::any_of(speaker)
     };
     [expect(DONE, false), expect(FAILED, true)]
 }

@@ -283,6 +283,24 @@ pub struct Expect {
     pub only_with: OnlyWith,
 }
 
+impl Expect {
+    /// Expects any line of this one's, once or more.
+    pub fn any_of(from: &str) -> Self {
+        Self {
+            from: from.to_owned(),
+            line: None,
+            regex: None,
+            absent: false,
+            count: None,
+            in_order: false,
+            at_most: None,
+            at_least: None,
+            on: Vec::new(),
+            only_with: OnlyWith::default(),
+        }
+    }
+}
+
 const fn default_timeout() -> u64 {
     120
 }
