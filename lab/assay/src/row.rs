@@ -68,18 +68,15 @@ impl Became {
 impl Row {
     /// Makes a row of what came of a run.
     pub(super) fn of(scenario: &Scenario, outcome: &Outcome) -> Self {
-        let last_word = outcome.lines.iter().find(|line| mishap::refuted_by(line, false).is_some());
+        // A TEE's assertion comes before the panic that follows, and says more.
+        let ends = |line: &&Line| mishap::ends_tee(line) || mishap::refuted_by(line, false).is_some();
+        let last_word = outcome.lines.iter().find(ends);
         // The end of the machine is judged last.
         let end = outcome.verdicts.last().filter(|end| !end.holds);
         let became = match (last_word, end) {
             _ if outcome.interrupted => Became::Unrun("it was interrupted".into()),
             _ if outcome.passed() => Became::Holds,
-            (Some(line), _) => {
-                // An assertion says more than the panic that follows.
-                let before =
-                    outcome.lines.iter().find(|line| line.speaker == "TEE" && line.text.contains("assertion '"));
-                Became::Dies(before.unwrap_or(line).to_string())
-            }
+            (Some(line), _) => Became::Dies(line.to_string()),
             (None, Some(end)) => Became::Dies(format!("{}: {}", end.claim, end.evidence)),
             (None, None) => Became::Otherwise,
         };
